@@ -1,0 +1,1 @@
+"""Training recipes: from a folder of recordings to a model that speaks."""

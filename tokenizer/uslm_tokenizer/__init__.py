@@ -1,0 +1,1 @@
+"""Speech tokenizers: waveforms to discrete tokens and back."""
