@@ -1,0 +1,22 @@
+# What a contributor runs; `make check` is everything that decides.
+PYTHON ?= .venv/bin/python
+
+.PHONY: check format lint test wheel
+
+check: lint test
+
+format:
+	$(PYTHON) -m ruff format .
+	$(PYTHON) -m ruff check --fix .
+
+lint:
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m mypy
+	$(PYTHON) -m importlinter.cli lint-imports
+
+test:
+	$(PYTHON) -m pytest -n 2 --ignore tests/test_checks.py
+
+wheel:
+	$(PYTHON) -m build --wheel
