@@ -1,0 +1,81 @@
+"""What a language model or a pipeline may ask of any tokenizer."""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from uslm_tokenizer.errors import AudioError, UserError
+from uslm_tokenizer.hub import PretrainedModel
+
+
+class AudioTokenizer(PretrainedModel, ABC):
+    """Turns a waveform into discrete codes, and, where `can_decode`, codes into a waveform."""
+
+    can_decode: ClassVar[bool] = True
+
+    @property
+    @abstractmethod
+    def sample_rate(self) -> int:
+        """Samples a second of the waveform, Hz."""
+
+    @property
+    @abstractmethod
+    def hop_length(self) -> int:
+        """Samples that one frame of codes stands for."""
+
+    @property
+    def frame_rate(self) -> float:
+        """Frames a second, Hz."""
+        return self.sample_rate / self.hop_length
+
+    @property
+    @abstractmethod
+    def num_codebooks(self) -> int:
+        """Codes in one frame."""
+
+    @property
+    @abstractmethod
+    def codebook_size(self) -> int:
+        """Entries of each codebook; codes lie in [0, codebook_size)."""
+
+    @abstractmethod
+    def encode(
+        self, waveform: Float[Tensor, "b 1 n"], lengths: Int[Tensor, " b"] | None = None
+    ) -> Int[Tensor, "b k t"]:
+        """Codes of each row; t = ceil(n / hop_length).
+
+        `lengths` are the true samples of each row; padding behind them does not change a row's
+        codes, and the codes of padding mean nothing.
+        """
+
+    @abstractmethod
+    def decode(self, codes: Int[Tensor, "b k t"]) -> Float[Tensor, "b 1 n"]:
+        """The waveform of the codes; n = t * hop_length. Raises UserError unless `can_decode`."""
+
+    @classmethod
+    @abstractmethod
+    def tiny_config(cls) -> Any:
+        """A config that builds in milliseconds, for tests and examples."""
+
+    def check_waveform(self, waveform: Tensor) -> None:
+        """Raise AudioError unless this is a non-empty, finite batch of mono waveforms."""
+        if waveform.ndim != 3 or waveform.shape[1] != 1:
+            raise AudioError(f"waveform must be [b, 1, n], but is {list(waveform.shape)}")
+        if waveform.shape[-1] == 0:
+            raise AudioError("waveform must not be empty")
+        if not bool(waveform.isfinite().all()):
+            raise AudioError("waveform must be finite, but holds NaN or infinite samples")
+
+    def check_codes(self, codes: Tensor) -> None:
+        """Raise UserError unless these are codes of this tokenizer."""
+        if codes.ndim != 3 or codes.shape[1] != self.num_codebooks:
+            raise UserError(
+                f"codes must be [b, {self.num_codebooks}, t], but are {list(codes.shape)}"
+            )
+        if codes.numel() and (int(codes.min()) < 0 or int(codes.max()) >= self.codebook_size):
+            raise UserError(
+                f"codes must lie in [0, {self.codebook_size}), "
+                f"but reach from {int(codes.min())} to {int(codes.max())}"
+            )

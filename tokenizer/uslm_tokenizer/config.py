@@ -1,0 +1,109 @@
+"""Configs are frozen dataclasses; this turns them into plain dicts and back, strictly."""
+
+import dataclasses
+import difflib
+import types
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from uslm_tokenizer.errors import ConfigError
+
+Config = TypeVar("Config")
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """The config as a dict of JSON values; tuples become lists."""
+    return {
+        field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config)
+    }
+
+
+def from_dict(cls: type[Config], data: Mapping[str, Any], *, where: str = "") -> Config:
+    """Build `cls` from a dict. An unknown key, a missing one or a wrong type raises ConfigError."""
+    assert dataclasses.is_dataclass(cls)
+    if not isinstance(data, Mapping):
+        raise ConfigError(f"{where or cls.__name__} must be a mapping, but is {data!r}")
+    hints = get_type_hints(cls)
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    prefix = f"{where}." if where else ""
+    for key in data:
+        if key not in fields:
+            raise ConfigError(_unknown_key(f"{prefix}{key}", str(key), cls.__name__, list(fields)))
+    values = {
+        key: _restore(hints[key], value, where=f"{prefix}{key}") for key, value in data.items()
+    }
+    for name, field in fields.items():
+        optional = (
+            field.default is not dataclasses.MISSING
+            or field.default_factory is not dataclasses.MISSING
+        )
+        if name not in values and not optional:
+            raise ConfigError(f"{prefix}{name} is missing; {cls.__name__} needs it")
+    return cls(**values)
+
+
+def _unknown_key(path: str, key: str, owner: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(key, known, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else f"; there are {sorted(known)}"
+    return f"{owner} has no key {path!r}{hint}"
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return to_dict(value)
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return value
+
+
+def _restore(hint: Any, value: Any, *, where: str) -> Any:
+    """`value` as the type `hint` asks for: nested configs built, lists made tuples again."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return _restore_union(arguments, value, where=where)
+    if origin is Literal:
+        if value not in arguments:
+            raise ConfigError(f"{where} must be one of {list(arguments)}, but is {value!r}")
+        return value
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return value if isinstance(value, hint) else from_dict(hint, value, where=where)
+    if origin is tuple:
+        return _restore_tuple(arguments, value, where=where)
+    if origin is dict:
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{where} must be a mapping, but is {value!r}")
+        return {k: _restore(arguments[1], v, where=f"{where}.{k}") for k, v in value.items()}
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint is int and isinstance(value, bool):
+        raise ConfigError(f"{where} must be int, but is {value!r}")
+    if isinstance(hint, type) and not isinstance(value, hint):
+        raise ConfigError(f"{where} must be {hint.__name__}, but is {value!r}")
+    return value
+
+
+def _restore_union(options: tuple[Any, ...], value: Any, *, where: str) -> Any:
+    if value is None and type(None) in options:
+        return None
+    problems: list[str] = []
+    for option in options:
+        if option is type(None):
+            continue
+        try:
+            return _restore(option, value, where=where)
+        except ConfigError as problem:
+            problems.append(str(problem))
+    raise ConfigError("; ".join(problems))
+
+
+def _restore_tuple(arguments: tuple[Any, ...], value: Any, *, where: str) -> tuple[Any, ...]:
+    if not isinstance(value, (list, tuple)):
+        raise ConfigError(f"{where} must be a list, but is {value!r}")
+    if len(arguments) == 2 and arguments[1] is Ellipsis:
+        arguments = (arguments[0],) * len(value)
+    if len(arguments) != len(value):
+        raise ConfigError(f"{where} must have {len(arguments)} items, but has {len(value)}")
+    pairs = enumerate(zip(arguments, value, strict=True))
+    return tuple(_restore(hint, item, where=f"{where}[{i}]") for i, (hint, item) in pairs)

@@ -1,0 +1,29 @@
+"""The errors a user can meet, one tree; the command line turns each branch into its own exit code."""
+
+
+class UserError(ValueError):
+    """Something the caller gave cannot be used: a value, a text, a file. Exit code 1."""
+
+
+class ConfigError(UserError):
+    """A configuration has an unknown key or a value that does not fit."""
+
+
+class AudioError(UserError):
+    """Audio that cannot be read, or that holds nothing usable."""
+
+
+class TextError(UserError):
+    """Text that cannot be spoken."""
+
+
+class MissingResource(UserError):
+    """A file, a model or a voice that is not there. Exit code 2."""
+
+
+class EnvironmentProblem(RuntimeError):
+    """A package, a library or a device that is missing or broken. Exit code 3."""
+
+
+class GenerationError(RuntimeError):
+    """The model ran, and nothing usable came out. Exit code 4."""

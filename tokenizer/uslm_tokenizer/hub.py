@@ -1,0 +1,202 @@
+"""Saving and loading of models: `config.json` + `model.safetensors`, in a folder or on the Hub."""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from uslm_tokenizer.config import from_dict, to_dict
+from uslm_tokenizer.errors import ConfigError, EnvironmentProblem, MissingResource
+
+FORMAT = 1
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+
+Model = TypeVar("Model", bound="PretrainedModel")
+
+
+class PretrainedModel(nn.Module):
+    """A module that is built from its config alone, and can be saved, loaded and shared."""
+
+    model_type: ClassVar[str]
+    config_class: ClassVar[type]
+
+    def __init__(self, config: Any) -> None:
+        super().__init__()
+        if not isinstance(config, self.config_class):
+            raise ConfigError(
+                f"{type(self).__name__} takes a {self.config_class.__name__}, "
+                f"but was given a {type(config).__name__}"
+            )
+        self.config = config
+
+    @property
+    def device(self) -> torch.device:
+        """Where the first parameter lies."""
+        return next(self.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision of the first parameter."""
+        return next(self.parameters()).dtype
+
+    def num_parameters(self) -> int:
+        """How many weights the model has."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def save_pretrained(self, folder: str | Path, *, dtype: torch.dtype | None = None) -> Path:
+        """Write config and weights; `dtype` stores floating-point weights in that precision."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors = {
+            name: (tensor.to(dtype) if dtype and tensor.is_floating_point() else tensor)
+            .detach()
+            .cpu()
+            .contiguous()
+            for name, tensor in self.state_dict().items()
+        }
+        description = {
+            "format": FORMAT,
+            "model_type": self.model_type,
+            "config": to_dict(self.config),
+        }
+        write_atomically(folder / WEIGHTS_FILE, lambda path: save_file(tensors, path))
+        text = json.dumps(description, indent=2) + "\n"
+        write_atomically(folder / CONFIG_FILE, lambda path: path.write_text(text, "utf-8"))
+        return folder
+
+    @classmethod
+    def from_pretrained(
+        cls: type[Model],
+        name_or_path: str | Path,
+        *,
+        revision: str | None = None,
+        local_files_only: bool = False,
+    ) -> Model:
+        """The saved model on the CPU, in eval mode and in float32.
+
+        Raises MissingResource if there is no such folder or repository, ConfigError if what is
+        there belongs to another model or does not fit the config.
+        """
+        folder = resolve(name_or_path, revision=revision, local_files_only=local_files_only)
+        description = read_description(folder)
+        if description["model_type"] != cls.model_type:
+            raise ConfigError(
+                f"{folder} holds a model of type {description['model_type']!r}, "
+                f"not {cls.model_type!r}"
+            )
+        model = cls(from_dict(cls.config_class, description["config"]))
+        load_weights(model, folder / WEIGHTS_FILE)
+        return model.eval()
+
+    def push_to_hub(
+        self, repo_id: str, *, private: bool = False, token: str | None = None
+    ) -> str:
+        """Upload the saved folder to the Hub; returns the commit's address."""
+        from huggingface_hub import HfApi
+
+        api = HfApi(token=token)
+        api.create_repo(repo_id, private=private, exist_ok=True)
+        with tempfile.TemporaryDirectory() as folder:
+            self.save_pretrained(folder)
+            return str(api.upload_folder(repo_id=repo_id, folder_path=folder))
+
+
+def write_atomically(path: Path, write: Any) -> None:
+    """Call `write(temporary_path)`, then rename: a half-written file never bears the name."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        write(temporary)
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def resolve(
+    name_or_path: str | Path, *, revision: str | None = None, local_files_only: bool = False
+) -> Path:
+    """A local folder as it is; otherwise a repository of the Hub, downloaded or from the cache."""
+    folder = Path(name_or_path)
+    if folder.is_dir():
+        return folder
+    name = str(name_or_path)
+    if folder.exists() or name.count("/") != 1 or name.startswith((".", "/", "~")):
+        raise MissingResource(f"no model folder at {name!r}")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(
+            snapshot_download(
+                name,
+                revision=revision,
+                local_files_only=local_files_only,
+                allow_patterns=["*.json", "*.safetensors", "*.md", "*.model"],
+            )
+        )
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as problem:
+        reason = str(problem).strip().splitlines()[0]
+        raise MissingResource(f"no model {name!r}, here or on the Hub: {reason}") from problem
+    except OSError as problem:
+        raise EnvironmentProblem(f"cannot reach the Hub for {name!r}: {problem}") from problem
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """The parsed config.json of a model folder: `format`, `model_type`, `config`."""
+    path = folder / CONFIG_FILE
+    if not path.is_file():
+        raise MissingResource(f"{folder} holds no {CONFIG_FILE}; it is not a model folder")
+    try:
+        description = json.loads(path.read_text("utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as problem:
+        raise ConfigError(f"{path} is not JSON: {problem}") from problem
+    if not isinstance(description, dict) or not {"model_type", "config"} <= description.keys():
+        raise ConfigError(f"{path} must have the keys 'model_type' and 'config'")
+    if description.get("format", FORMAT) > FORMAT:
+        raise ConfigError(
+            f"{path} has format {description['format']}, this version reads up to {FORMAT}; "
+            "upgrade uslm"
+        )
+    return description
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Fill `model` from a safetensors file; every name and shape must fit, values become float32."""
+    if not path.is_file():
+        raise MissingResource(f"no weights at {path}")
+    wanted = model.state_dict()
+    try:
+        with safe_open(path, "pt") as file:
+            found = set(file.keys())
+            _check_names(path, set(wanted), found)
+            loaded: dict[str, Tensor] = {}
+            for name, target in wanted.items():
+                shape = tuple(file.get_slice(name).get_shape())
+                if shape != tuple(target.shape):
+                    raise ConfigError(
+                        f"{path}: tensor {name!r} has shape {shape}, "
+                        f"the config asks for {tuple(target.shape)}"
+                    )
+                loaded[name] = file.get_tensor(name).to(target.dtype)
+    except SafetensorError as problem:
+        raise ConfigError(f"{path} is not a readable safetensors file: {problem}") from problem
+    model.load_state_dict(loaded, assign=False)
+
+
+def _check_names(path: Path, wanted: set[str], found: set[str]) -> None:
+    missing, extra = sorted(wanted - found), sorted(found - wanted)
+    if missing or extra:
+        parts = [
+            f"{label} {len(names)} tensors ({', '.join(names[:3])}{', ...' if names[3:] else ''})"
+            for label, names in (("lacks", missing), ("has unknown", extra))
+            if names
+        ]
+        raise ConfigError(f"{path} does not fit the config: it {' and '.join(parts)}")

@@ -1,0 +1,78 @@
+"""Spectrograms: log-mel going in, inverse STFT coming out. Frame i is centred in hop i."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+def mel_filters(
+    num_bins: int, num_mels: int, sample_rate: int
+) -> Float[Tensor, "num_mels num_bins"]:
+    """Triangles evenly spaced on the HTK mel scale from 0 Hz to half the sample rate, peak 1."""
+    top = 2595 * torch.log10(torch.tensor(1 + sample_rate / 2 / 700))
+    points = 700 * (10 ** (torch.linspace(0, float(top), num_mels + 2) / 2595) - 1)
+    bins = torch.linspace(0, sample_rate / 2, num_bins)
+    rising = (bins - points[:-2, None]) / (points[1:-1] - points[:-2])[:, None]
+    falling = (points[2:, None] - bins) / (points[2:] - points[1:-1])[:, None]
+    return torch.minimum(rising, falling).clamp(min=0)
+
+
+class LogMel(nn.Module):
+    """Log-mel spectrogram with exactly one frame for each hop; silence outside the waveform."""
+
+    window: Tensor
+    filters: Tensor
+
+    def __init__(
+        self,
+        sample_rate: int = 16_000,
+        n_fft: int = 1280,
+        hop_length: int = 320,
+        num_mels: int = 100,
+        floor: float = 1e-5,
+    ) -> None:
+        super().__init__()
+        self.n_fft, self.hop_length, self.num_mels, self.floor = n_fft, hop_length, num_mels, floor
+        self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
+        filters = mel_filters(n_fft // 2 + 1, num_mels, sample_rate)
+        self.register_buffer("filters", filters, persistent=False)
+
+    def forward(self, waveform: Float[Tensor, "b 1 n"]) -> Float[Tensor, "b t num_mels"]:
+        """n must be a multiple of the hop; t = n / hop_length. Computed in float32."""
+        padding = (self.n_fft - self.hop_length) // 2
+        padded = F.pad(waveform[:, 0].float(), (padding, self.n_fft - self.hop_length - padding))
+        spectrum = torch.stft(
+            padded, self.n_fft, self.hop_length, window=self.window.float(), center=False,
+            return_complex=True,
+        )  # fmt: skip
+        mel = self.filters.float() @ spectrum.abs()
+        return mel.clamp(min=self.floor).log().transpose(1, 2)
+
+
+class InverseSTFT(nn.Module):
+    """Overlap-add of spectrum frames; t frames give exactly t * hop_length samples."""
+
+    window: Tensor
+
+    def __init__(self, n_fft: int, hop_length: int) -> None:
+        super().__init__()
+        self.n_fft, self.hop_length = n_fft, hop_length
+        self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
+
+    def forward(self, spectrum: Tensor) -> Float[Tensor, "b 1 n"]:
+        """`spectrum` is complex, [b, n_fft / 2 + 1, t]."""
+        window = self.window.float()
+        frames = torch.fft.irfft(spectrum, self.n_fft, dim=1) * window[None, :, None]
+        num_frames = spectrum.shape[-1]
+        length = (num_frames - 1) * self.hop_length + self.n_fft
+        energy = (window**2)[None, :, None].expand(1, -1, num_frames)
+        start = (self.n_fft - self.hop_length) // 2
+        end = start + num_frames * self.hop_length
+        summed = self._overlap_add(frames, length)[:, start:end]
+        weight = self._overlap_add(energy, length)[:, start:end]
+        return (summed / weight.clamp(min=1e-8))[:, None]
+
+    def _overlap_add(self, frames: Float[Tensor, "b f t"], length: int) -> Float[Tensor, "b n"]:
+        summed = F.fold(frames, (1, length), (1, self.n_fft), stride=(1, self.hop_length))
+        return summed[:, 0, 0]

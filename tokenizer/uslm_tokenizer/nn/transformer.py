@@ -1,0 +1,154 @@
+"""A stack of pre-norm transformer blocks: causal with a cache, or seeing both sides."""
+
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Num
+from torch import Tensor, nn
+
+from uslm_tokenizer.nn.attention import Attention, KVCache, Rotary
+
+
+class SwiGLU(nn.Module):
+    """Gated feed-forward layer (Shazeer 2020); as many weights as a plain one of width 4 d."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        hidden = max(64, int(dim * 8 / 3) // 64 * 64)
+        self.up = nn.Linear(dim, 2 * hidden, bias=False)
+        self.down = nn.Linear(hidden, dim, bias=False)
+
+    def forward(self, x: Float[Tensor, "b t d"]) -> Float[Tensor, "b t d"]:
+        gate, value = self.up(x).chunk(2, dim=-1)
+        mixed: Tensor = self.down(F.silu(gate) * value)
+        return mixed
+
+
+class Block(nn.Module):
+    """Attention, then feed-forward, each normalised before and added back."""
+
+    def __init__(
+        self, dim: int, num_heads: int, dropout: float = 0.0, condition_dim: int = 0
+    ) -> None:
+        super().__init__()
+        self.attention = Attention(dim, num_heads)
+        self.feed_forward = SwiGLU(dim)
+        self.attention_norm = nn.RMSNorm(dim)
+        self.feed_forward_norm = nn.RMSNorm(dim)
+        self.dropout = nn.Dropout(dropout)
+        # Adaptive norm (Peebles & Xie 2023): the condition scales what each layer reads. It
+        # starts at zero, so that every condition begins as the same network.
+        self.scales = nn.Linear(condition_dim, 2 * dim) if condition_dim else None
+        if self.scales is not None:
+            nn.init.zeros_(self.scales.weight)
+            nn.init.zeros_(self.scales.bias)
+
+    def forward(
+        self,
+        x: Float[Tensor, "b t d"],
+        rotary: Rotary,
+        *,
+        mask: Bool[Tensor, "b 1 #t all"] | None = None,
+        causal: bool = False,
+        condition: Float[Tensor, "b c"] | None = None,
+        cache: KVCache | None = None,
+        layer: int = 0,
+    ) -> Float[Tensor, "b t d"]:
+        read, fed = self.attention_norm, self.feed_forward_norm
+        attention_scale: Tensor | float = 1.0
+        feed_forward_scale: Tensor | float = 1.0
+        if self.scales is not None:
+            assert condition is not None
+            first, second = self.scales(condition)[:, None].chunk(2, dim=-1)
+            attention_scale, feed_forward_scale = 1 + first, 1 + second
+        y = self.attention(
+            read(x) * attention_scale, rotary, mask=mask, causal=causal, cache=cache, layer=layer
+        )
+        x = x + self.dropout(y)
+        return x + self.dropout(self.feed_forward(fed(x) * feed_forward_scale))
+
+
+class Transformer(nn.Module):
+    """The stack and its final norm."""
+
+    def __init__(
+        self,
+        dim: int,
+        num_heads: int,
+        num_layers: int,
+        *,
+        dropout: float = 0.0,
+        condition_dim: int = 0,
+    ) -> None:
+        super().__init__()
+        self.dim, self.num_heads, self.num_layers = dim, num_heads, num_layers
+        self.blocks = nn.ModuleList(
+            Block(dim, num_heads, dropout, condition_dim) for _ in range(num_layers)
+        )
+        self.norm = nn.RMSNorm(dim)
+
+    @property
+    def head_dim(self) -> int:
+        """Width of one attention head."""
+        return self.dim // self.num_heads
+
+    def new_cache(self, batch_size: int, capacity: int) -> KVCache:
+        """An empty cache for `batch_size` rows of up to `capacity` tokens."""
+        weight = self.norm.weight
+        shape = (self.num_layers, batch_size, self.num_heads, capacity, self.head_dim)
+        return KVCache(
+            keys=weight.new_zeros(shape),
+            values=weight.new_zeros(shape),
+            valid=torch.zeros(batch_size, capacity, dtype=torch.bool, device=weight.device),
+        )
+
+    def forward(
+        self,
+        x: Float[Tensor, "b t d"],
+        positions: Num[Tensor, "b t"],
+        *,
+        mask: Bool[Tensor, "b 1 #t all"] | None = None,
+        causal: bool = False,
+        condition: Float[Tensor, "b c"] | None = None,
+    ) -> Float[Tensor, "b t d"]:
+        """All positions at once. `mask` is True where a query may look."""
+        rotary = Rotary.at(positions, self.head_dim)
+        for block in self.blocks:
+            x = block(x, rotary, mask=mask, causal=causal, condition=condition)
+        return cast(Tensor, self.norm(x))
+
+    def extend(
+        self,
+        x: Float[Tensor, "b t d"],
+        positions: Num[Tensor, "b t"],
+        cache: KVCache,
+        valid: Bool[Tensor, "b t"] | None = None,
+    ) -> Float[Tensor, "b t d"]:
+        """Causal attention over the cache and the new tokens, which are added to the cache.
+
+        `valid` is False where a new token is padding (left of a shorter row).
+        """
+        start, end = cache.length, cache.length + x.shape[1]
+        if valid is None:
+            cache.valid[:, start:end] = True
+        else:
+            cache.valid[:, start:end] = valid
+            cache.padded = cache.padded or not bool(valid.all())
+        mask = None
+        causal = x.shape[1] > 1 and start == 0
+        if cache.padded or (x.shape[1] > 1 and start > 0):
+            # Query i sits at position start + i: align the triangle to the right.
+            causal = False
+            triangle = torch.ones(x.shape[1], end, dtype=torch.bool, device=x.device)
+            mask = cache.valid[:, None, None, :end] & triangle.tril(diagonal=start)
+            # A padded query sees nothing; let it see itself, its output is never read.
+            itself = torch.zeros_like(triangle).diagonal_scatter(
+                triangle.new_ones(x.shape[1]), offset=start
+            )
+            mask = mask | itself
+        rotary = Rotary.at(positions, self.head_dim)
+        for layer, block in enumerate(self.blocks):
+            x = block(x, rotary, mask=mask, causal=causal, cache=cache, layer=layer)
+        cache.length = end
+        return cast(Tensor, self.norm(x))

@@ -1,0 +1,31 @@
+"""The table of tokenizers: one line each, imported only when asked for."""
+
+from importlib import import_module
+from pathlib import Path
+
+from uslm_tokenizer.base import AudioTokenizer
+from uslm_tokenizer.errors import UserError
+from uslm_tokenizer.hub import read_description, resolve
+
+TOKENIZERS = {
+    "unit_tokenizer": "uslm_tokenizer.semantic.unit_tokenizer:UnitTokenizer",
+    "kmeans_units": "uslm_tokenizer.semantic.kmeans_units:KMeansUnits",
+    "unit_codec": "uslm_tokenizer.acoustic.unit_codec:UnitCodec",
+}
+
+
+def tokenizer_class(name: str) -> type[AudioTokenizer]:
+    """The class that the table names so."""
+    if name not in TOKENIZERS:
+        raise UserError(f"no tokenizer named {name!r}; there are {sorted(TOKENIZERS)}")
+    module, _, attribute = TOKENIZERS[name].partition(":")
+    loaded: type[AudioTokenizer] = getattr(import_module(module), attribute)
+    return loaded
+
+
+def load_tokenizer(
+    name_or_path: str | Path, *, revision: str | None = None, local_files_only: bool = False
+) -> AudioTokenizer:
+    """Any saved tokenizer, whichever class its config.json names."""
+    folder = resolve(name_or_path, revision=revision, local_files_only=local_files_only)
+    return tokenizer_class(read_description(folder)["model_type"]).from_pretrained(folder)

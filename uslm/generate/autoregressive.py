@@ -1,0 +1,98 @@
+"""Stage 1 at work: prefill, step, stop. Rows go on side by side and each stops by itself."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from uslm.generate.sampling import Sampling, sample
+from uslm.models.base import SemanticModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class StopRule:
+    """When a row may end, and when it must."""
+
+    min_frames: int
+    """The end mark is not drawn before this many units."""
+    max_frames: int
+    """The row is cut here."""
+    max_run: int = 25
+    """A unit is not repeated more often than this in a row (silence that does not end)."""
+    loop_length: int = 40
+    """The row is cut when its last so many units repeat the so many before them."""
+
+
+@dataclass
+class UnitRow:
+    """What one row has said so far."""
+
+    units: list[int] = field(default_factory=list)
+    stop_reason: str | None = None
+    """`end` (the model ended), `length` (cut at max_frames), `loop`; None while it speaks."""
+
+    def tensor(self) -> Int[Tensor, " t"]:
+        """The units as a tensor."""
+        return torch.tensor(self.units, dtype=torch.long)
+
+
+@torch.no_grad()
+def speak_units(
+    model: SemanticModel,
+    text_ids: Sequence[Int[Tensor, " s"]],
+    prompt_units: Sequence[Int[Tensor, " t"]],
+    stops: Sequence[StopRule],
+    *,
+    sampling: Sampling,
+    generators: Sequence[torch.Generator],
+) -> Iterator[list[UnitRow]]:
+    """Yield the rows after each step, the same list each time; ends when every row has stopped.
+
+    Row i reads `text_ids[i]`, goes on from `prompt_units[i]` and draws from `generators[i]` only,
+    so what it says does not depend on the rows beside it.
+    """
+    rows = [UnitRow() for _ in text_ids]
+    longest = max(len(t) + len(p) for t, p in zip(text_ids, prompt_units, strict=True))
+    capacity = longest + 2 + max(stop.max_frames for stop in stops)
+    cache = model.new_cache(len(rows), capacity)
+    logits = model.prefill(text_ids, prompt_units, cache)
+    end = model.codebook_size
+    while True:
+        for i, (row, stop) in enumerate(zip(rows, stops, strict=True)):
+            _forbid(logits[i], row.units, stop, end)
+        window = sampling.repetition_window
+        recent = [row.units[-window:] if window else [] for row in rows]
+        chosen = sample(logits, sampling, generators, recent)
+        for row, stop, unit in zip(rows, stops, chosen.tolist(), strict=True):
+            _advance(row, unit, stop, end)
+        yield rows
+        if all(row.stop_reason for row in rows):
+            return
+        # A row that has stopped is fed any unit; nobody reads what comes of it.
+        logits = model.step(chosen.clamp(max=end - 1), cache)
+
+
+def _forbid(logits: Tensor, units: list[int], stop: StopRule, end: int) -> None:
+    """Close the ways that the rule does not allow next; changes `logits` of one row in place."""
+    if len(units) < stop.min_frames:
+        logits[end] = float("-inf")
+    run = units[-stop.max_run :]
+    if len(run) == stop.max_run and len(set(run)) == 1:
+        logits[run[0]] = float("-inf")
+
+
+def _advance(row: UnitRow, unit: int, stop: StopRule, end: int) -> None:
+    if row.stop_reason:
+        return
+    if unit == end:
+        row.stop_reason = "end"
+        return
+    row.units.append(unit)
+    n = stop.loop_length
+    if len(row.units) >= 2 * n and row.units[-n:] == row.units[-2 * n : -n]:
+        del row.units[-n:]
+        row.stop_reason = "loop"
+    elif len(row.units) >= stop.max_frames:
+        row.stop_reason = "length"

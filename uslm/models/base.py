@@ -1,0 +1,108 @@
+"""What the pipeline may ask of the two stages."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from uslm_tokenizer.hub import PretrainedModel
+from uslm_tokenizer.nn.attention import KVCache
+
+
+class SemanticModel(PretrainedModel, ABC):
+    """Stage 1: text ids (and a prompt's units) -> units, one at a time."""
+
+    @property
+    @abstractmethod
+    def codebook_size(self) -> int:
+        """Number of different units; the logit at this index means the end of speech."""
+
+    @property
+    @abstractmethod
+    def separator_id(self) -> int:
+        """Text id that stands between the prompt's text and the text to speak."""
+
+    @abstractmethod
+    def new_cache(self, batch_size: int, capacity: int) -> KVCache:
+        """An empty cache for rows of up to `capacity` tokens (text, prompt and speech)."""
+
+    @abstractmethod
+    def prefill(
+        self,
+        text_ids: Sequence[Int[Tensor, " s"]],
+        prompt_units: Sequence[Int[Tensor, " t"]],
+        cache: KVCache,
+    ) -> Float[Tensor, "b v"]:
+        """Read text and prompt of each row into the empty cache; logits of the first unit."""
+
+    @abstractmethod
+    def step(self, units: Int[Tensor, " b"], cache: KVCache) -> Float[Tensor, "b v"]:
+        """Read one unit of each row; logits of the next."""
+
+    @classmethod
+    @abstractmethod
+    def tiny_config(cls) -> Any:
+        """A config that builds in milliseconds, for tests and examples."""
+
+
+@dataclass
+class AcousticBatch:
+    """Rows of text and frames, each padded at the right."""
+
+    text_ids: Int[Tensor, "b s"]
+    text_mask: Bool[Tensor, "b s"]
+    codes: Int[Tensor, "b k t"]
+    """Prompt, context and target frames; what lies above the known levels is not looked at."""
+    frame_mask: Bool[Tensor, "b t"]
+    is_target: Bool[Tensor, "b t"]
+    positions: Float[Tensor, "b t"]
+
+
+@dataclass
+class AcousticRow:
+    """One utterance (or a piece of it) to fill."""
+
+    prompt: Int[Tensor, "k p"]
+    """Another stretch of the same voice."""
+    codes: Int[Tensor, "k t"]
+    """Context and target frames."""
+    num_context: int = 0
+    """Frames of `codes` that are known whole."""
+    start: int = 0
+    """Frame of the utterance where `codes` begins."""
+    text_ids: Int[Tensor, " s"] | None = None
+    """The utterance's text, or None to do without."""
+
+
+class AcousticModel(PretrainedModel, ABC):
+    """Stage 2: units and a voice's codes -> codes of all levels."""
+
+    @property
+    @abstractmethod
+    def num_codebooks(self) -> int:
+        """Codes in one frame, the unit among them."""
+
+    @property
+    @abstractmethod
+    def level_groups(self) -> tuple[int, ...]:
+        """Levels that each pass of generation fills, lowest first; they cover levels 1 and up."""
+
+    @abstractmethod
+    def batch(self, rows: Sequence[AcousticRow]) -> AcousticBatch:
+        """Rows padded to one length, on the model's device."""
+
+    @abstractmethod
+    def forward(self, batch: AcousticBatch, num_known: Int[Tensor, " b"]) -> Float[Tensor, "b t d"]:
+        """Hidden state of each frame when target frames show their first `num_known` levels."""
+
+    @abstractmethod
+    def logits(self, hidden: Float[Tensor, "*any d"], level: int) -> Float[Tensor, "*any v"]:
+        """Scores of the codes of one level (1 or more), from hidden states."""
+
+    @classmethod
+    @abstractmethod
+    def tiny_config(cls) -> Any:
+        """A config that builds in milliseconds, for tests and examples."""

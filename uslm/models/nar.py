@@ -1,0 +1,173 @@
+"""Stage 2: a transformer that sees both sides and fills the acoustic levels, lowest first.
+
+One row is text (optional), then the prompt's frames with all levels, then the frames to fill:
+
+    text | prompt: levels 0..7 | context: levels 0..7, target: levels 0..l-1 known
+           <- before zero ->     <- utterance positions from zero ->
+
+With levels below l known, every level from l up is predicted at once, each by its own head.
+Training learns from all of them; generation keeps level l (or a group of levels) and goes on with
+the next pass, so that each level hears the ones below (VALL-E's NAR stage, Wang et al. 2023).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, cast
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from uslm.models.base import AcousticBatch, AcousticModel, AcousticRow
+from uslm_tokenizer.nn.transformer import Transformer
+
+PROMPT_GAP = 20.0
+"""Positions left empty between the prompt's last frame and the utterance's first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AcousticLMConfig:
+    """Sizes of an AcousticLM."""
+
+    text_vocab_size: int = 53
+    """Text ids run from 0 to this, exclusive."""
+    num_codebooks: int = 8
+    """Codes in one frame; level 0 is the unit."""
+    codebook_size: int = 1024
+    """Entries of each codebook."""
+    dim: int = 320
+    """Width of the transformer."""
+    num_heads: int = 5
+    """Attention heads of each layer."""
+    num_layers: int = 8
+    """Layers."""
+    level_dim: int = 64
+    """Width of the embedding that tells which levels are known."""
+    dropout: float = 0.1
+    """Share of activations dropped in training."""
+    frames_per_symbol: float = 3.4
+    """Utterance positions that one text symbol counts for."""
+    level_groups: tuple[int, ...] = (1, 1, 1, 1, 1, 1, 1)
+    """Levels that each pass of generation fills; they add up to num_codebooks - 1."""
+
+
+class AcousticLM(AcousticModel):
+    """Units and a voice -> codes of all levels."""
+
+    model_type: ClassVar[str] = "acoustic_lm"
+    config_class: ClassVar[type] = AcousticLMConfig
+    config: AcousticLMConfig
+
+    def __init__(self, config: AcousticLMConfig) -> None:
+        super().__init__(config)
+        assert sum(config.level_groups) == config.num_codebooks - 1
+        size, dim = config.codebook_size, config.dim
+        self.text_embedding = nn.Embedding(config.text_vocab_size, dim)
+        # Of each level: its codes, and last a vector for "not known yet".
+        self.code_embedding = nn.Embedding(config.num_codebooks * (size + 1), dim)
+        self.stream_embedding = nn.Embedding(3, dim)
+        self.level_embedding = nn.Embedding(config.num_codebooks, config.level_dim)
+        self.transformer = Transformer(
+            dim,
+            config.num_heads,
+            config.num_layers,
+            dropout=config.dropout,
+            condition_dim=config.level_dim,
+        )
+        self.to_logits = nn.ModuleList(
+            nn.Linear(dim, size, bias=False) for _ in range(config.num_codebooks - 1)
+        )
+        for table in (self.text_embedding, self.code_embedding, self.stream_embedding):
+            nn.init.normal_(table.weight, std=0.02)
+        for block in self.transformer.blocks:
+            for layer in (block.attention.qkv, block.attention.out):
+                nn.init.normal_(layer.weight, std=0.02)
+
+    @property
+    def num_codebooks(self) -> int:
+        return self.config.num_codebooks
+
+    @property
+    def level_groups(self) -> tuple[int, ...]:
+        return self.config.level_groups
+
+    @classmethod
+    def tiny_config(cls) -> AcousticLMConfig:
+        return AcousticLMConfig(
+            num_codebooks=4,
+            codebook_size=32,
+            dim=32,
+            num_heads=2,
+            num_layers=2,
+            level_dim=8,
+            dropout=0.0,
+            level_groups=(1, 2),
+        )
+
+    def batch(self, rows: Sequence[AcousticRow]) -> AcousticBatch:
+        """Rows padded to one length, on the model's device."""
+        empty = torch.zeros(0, dtype=torch.long)
+        texts = [empty if row.text_ids is None else row.text_ids.cpu() for row in rows]
+        frames = [torch.cat([row.prompt.cpu(), row.codes.cpu()], dim=1) for row in rows]
+        lengths = torch.tensor([frame.shape[1] for frame in frames])
+        positions, targets = [], []
+        for row in rows:
+            num_prompt, num_frames = row.prompt.shape[1], row.codes.shape[1]
+            before = torch.arange(num_prompt) - num_prompt - PROMPT_GAP
+            positions.append(torch.cat([before, torch.arange(num_frames) + float(row.start)]))
+            known = num_prompt + row.num_context
+            targets.append(torch.arange(num_prompt + num_frames) >= known)
+        pad = nn.utils.rnn.pad_sequence
+        text_lengths = torch.tensor([len(text) for text in texts])
+        text_ids = pad(texts, batch_first=True)
+        return AcousticBatch(
+            text_ids=text_ids.to(self.device),
+            text_mask=(torch.arange(text_ids.shape[1]) < text_lengths[:, None]).to(self.device),
+            codes=pad([f.T for f in frames], batch_first=True).transpose(1, 2).to(self.device),
+            frame_mask=(torch.arange(int(lengths.max())) < lengths[:, None]).to(self.device),
+            is_target=pad(targets, batch_first=True).to(self.device),
+            positions=pad(positions, batch_first=True).to(self.device),
+        )
+
+    def forward(
+        self, batch: AcousticBatch, num_known: Int[Tensor, " b"]
+    ) -> Float[Tensor, "b t d"]:
+        """Hidden state of each frame when target frames show their first `num_known` levels."""
+        levels = torch.arange(self.num_codebooks, device=batch.codes.device)[:, None]
+        size = self.config.codebook_size
+        known = (levels < num_known[:, None, None]) | ~batch.is_target[:, None]
+        shown = torch.where(known, batch.codes, size) + levels * (size + 1)
+        stream = 1 + batch.is_target.long()
+        frames = self.code_embedding(shown).sum(dim=1) + self.stream_embedding(stream)
+        text = self.text_embedding(batch.text_ids) + self.stream_embedding.weight[0]
+        num_text = batch.text_ids.shape[1]
+        text_positions = torch.arange(num_text, device=text.device) * self.config.frames_per_symbol
+        hidden = self.transformer(
+            torch.cat([text, frames], dim=1),
+            torch.cat([text_positions.expand(len(text), -1), batch.positions], dim=1),
+            mask=torch.cat([batch.text_mask, batch.frame_mask], dim=1)[:, None, None],
+            condition=self.level_embedding(num_known),
+        )
+        return hidden[:, num_text:]
+
+    def loss(
+        self, batch: AcousticBatch, num_known: Int[Tensor, " b"], *, smoothing: float = 0.0
+    ) -> list[tuple[int, Float[Tensor, ""], Float[Tensor, ""]]]:
+        """For each level that some row predicts: level, cross-entropy of the rows that predict it
+        next, cross-entropy of the rows that look further ahead (NaN where there are none)."""
+        hidden = self(batch, num_known)
+        losses = []
+        for level in range(1, self.num_codebooks):
+            rows = (num_known <= level)[:, None] & batch.is_target
+            if not bool(rows.any()):
+                continue
+            logits = self.logits(hidden[rows], level)
+            target = batch.codes[:, level][rows]
+            each = F.cross_entropy(logits, target, reduction="none", label_smoothing=smoothing)
+            is_next = (num_known == level)[:, None].expand_as(rows)[rows]
+            losses.append((level, each[is_next].mean(), each[~is_next].mean()))
+        return losses
+
+    def logits(self, hidden: Float[Tensor, "*any d"], level: int) -> Float[Tensor, "*any v"]:
+        return cast(Tensor, self.to_logits[level - 1](hidden).float())

@@ -1,0 +1,28 @@
+"""The table of language models: one line each, imported only when asked for."""
+
+from importlib import import_module
+from pathlib import Path
+
+from uslm.models.base import AcousticModel, SemanticModel
+from uslm_tokenizer.errors import UserError
+from uslm_tokenizer.hub import read_description, resolve
+
+MODELS = {
+    "semantic_lm": "uslm.models.ar:SemanticLM",
+    "acoustic_lm": "uslm.models.nar:AcousticLM",
+}
+
+
+def model_class(name: str) -> type[SemanticModel] | type[AcousticModel]:
+    """The class that the table names so."""
+    if name not in MODELS:
+        raise UserError(f"no model named {name!r}; there are {sorted(MODELS)}")
+    module, _, attribute = MODELS[name].partition(":")
+    loaded: type[SemanticModel] | type[AcousticModel] = getattr(import_module(module), attribute)
+    return loaded
+
+
+def load_model(name_or_path: str | Path) -> SemanticModel | AcousticModel:
+    """Any saved model, whichever class its config.json names."""
+    folder = resolve(name_or_path)
+    return model_class(read_description(folder)["model_type"]).from_pretrained(folder)
