@@ -1,0 +1,1 @@
+"""Semantic tokenizers: waveform to units that say what was spoken."""

@@ -1,0 +1,318 @@
+"""Features of a frozen pretrained speech encoder, 50 a second: what semantic units come from."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from uslm_tokenizer.errors import ConfigError, EnvironmentProblem
+from uslm_tokenizer.semantic.front_ends import (
+    KaldiFilterBank,
+    WhisperLogMel,
+    length_mask,
+    normalise_waveform,
+)
+
+HOP_LENGTH = 320
+NOT_SHAPE = ("_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version")
+FAMILIES = ("hubert", "wav2vec2", "wav2vec2-bert", "wavlm", "whisper")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SSLConfig:
+    backbone: dict[str, object]
+    """The transformers configuration as its `to_dict` gives it; `model_type` names the family."""
+    layers: tuple[int, ...]
+    """Blocks whose outputs are averaged, counted from 1; the very last after the final norm."""
+    normalise_waveform: bool = False
+    """Whether HuBERT, WavLM or wav2vec2 was trained on waveforms of zero mean and unit variance."""
+
+    def __post_init__(self) -> None:
+        family = self.backbone.get("model_type")
+        if family not in FAMILIES:
+            raise ConfigError(f"backbone.model_type must be one of {FAMILIES}, but is {family!r}")
+        if not self.layers or min(self.layers) < 1 or len(set(self.layers)) < len(self.layers):
+            raise ConfigError(f"layers must be different numbers from 1, but is {self.layers}")
+
+
+class SSLEncoder(nn.Module):
+    """HuBERT, WavLM, wav2vec2, w2v-BERT or Whisper's encoder behind one call; never trained.
+
+    Every chosen layer is standardised per dimension before the mean over layers is taken (Whisper's
+    have outlier channels that would drown the rest); `fit_statistics` measures what that needs.
+    A row of a padded batch gives what the row alone gives.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, config: SSLConfig, backbone: nn.Module | None = None) -> None:
+        """Without a `backbone` one with random weights is built from the configuration."""
+        super().__init__()
+        self.config = config
+        self.layers = tuple(sorted(config.layers))
+        self.backbone = _build_backbone(config.backbone) if backbone is None else backbone
+        self.family = str(config.backbone["model_type"])
+        self.num_blocks, self.dim = len(self._blocks), int(self._block_config.hidden_size)
+        if self.layers[-1] > self.num_blocks:
+            raise ConfigError(
+                f"layers must be at most {self.num_blocks}, the blocks of this "
+                f"{self.family} encoder, but is {config.layers}"
+            )
+        del self._blocks[self.layers[-1] :]  # what is never listened to is neither run nor stored
+        if self.family == "whisper":
+            self.front_end: nn.Module = WhisperLogMel(self._block_config.num_mel_bins)
+        elif self.family == "wav2vec2-bert":
+            self.front_end = KaldiFilterBank()
+        self.register_buffer("mean", torch.zeros(len(self.layers), self.dim))
+        self.register_buffer("std", torch.ones(len(self.layers), self.dim))
+        self.requires_grad_(False).eval()
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_path: str,
+        *,
+        layers: tuple[int, ...],
+        revision: str | None = None,
+        local_files_only: bool = False,
+    ) -> "SSLEncoder":
+        """Load a transformers folder or Hub model; the layer statistics are not fitted yet."""
+        transformers = _transformers()
+        where = {"revision": revision, "local_files_only": local_files_only}
+        model = transformers.AutoModel.from_pretrained(name_or_path, **where)
+        family = model.config.model_type
+        config = SSLConfig(
+            backbone={"model_type": family}
+            | {key: v for key, v in model.config.to_diff_dict().items() if key not in NOT_SHAPE},
+            layers=layers,
+            normalise_waveform=_wants_normalised_waveform(name_or_path, model.config, where),
+        )
+        return cls(config, model.encoder if family == "whisper" else model).float()
+
+    def train(self, mode: bool = True) -> "SSLEncoder":
+        """Stays in evaluation mode, whatever the model around it does."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def forward(
+        self, waveform: Float[Tensor, "b 1 n"], lengths: Int[Tensor, " b"] | None = None
+    ) -> tuple[Float[Tensor, "b t d"], Bool[Tensor, "b t"]]:
+        """16 kHz audio to features and the mask of frames that are not padding; t = n // 320."""
+        waveform, lengths = _clean(waveform[:, 0], lengths)
+        outputs = torch.stack(self._hidden(waveform, lengths)).float()
+        mask = length_mask(lengths // HOP_LENGTH, outputs.shape[2])
+        standardised = (outputs - self.mean[:, None, None]) / self.std[:, None, None]
+        return standardised.mean(0) * mask[..., None], mask
+
+    def features(
+        self, waveform: Float[Tensor, "b n"], lengths: Int[Tensor, " b"] | None = None
+    ) -> Float[Tensor, "b t d"]:
+        """As `forward`, for audio without a channel axis; the padding frames are zero."""
+        features, _ = self(waveform[:, None], lengths)
+        return features  # type: ignore[no-any-return]
+
+    @torch.no_grad()
+    def fit_statistics(
+        self, batches: Iterable[tuple[Float[Tensor, "b n"], Int[Tensor, " b"]]]
+    ) -> None:
+        """Measure mean and deviation of each layer and dimension over the frames of `batches`."""
+        count, mean = 0, torch.zeros_like(self.mean)
+        square = torch.zeros_like(self.std)  # the summed squared distance from the mean
+        for batch, batch_lengths in batches:
+            waveform, lengths = _clean(batch, batch_lengths)
+            outputs = torch.stack(self._hidden(waveform, lengths)).float()
+            frames = outputs[:, length_mask(lengths // HOP_LENGTH, outputs.shape[2])]
+            here = frames.shape[1]
+            if here == 0:
+                continue
+            here_mean = frames.mean(1)
+            here_square = (frames - here_mean[:, None]).square().sum(1)
+            # Chan et al. 1979: two sets' moments give those of their union, without cancellation.
+            shift = here_mean - mean
+            mean = mean + shift * (here / (count + here))
+            square = square + here_square + shift.square() * (count * here / (count + here))
+            count += here
+        if count < 2:
+            raise ValueError(f"statistics need at least 2 frames, but the batches hold {count}")
+        self.mean.copy_(mean)
+        self.std.copy_((square / count).sqrt() + 1e-3)  # a constant dimension must not explode
+
+    @property
+    def _block_config(self) -> Any:
+        return self.backbone.config
+
+    @property
+    def _blocks(self) -> nn.ModuleList:
+        owner = self.backbone if self.family == "whisper" else self.backbone.encoder
+        return owner.layers  # type: ignore[union-attr, return-value]
+
+    def _hidden(self, waveform: Tensor, lengths: Tensor) -> list[Tensor]:
+        """The chosen layers' outputs [b t d], each with t = n // 320 frames."""
+        if self.family == "whisper":
+            return self._whisper(waveform, lengths)
+        if self.family == "wav2vec2-bert":
+            return self._wav2vec2_bert(waveform, lengths)
+        return self._wav2vec2(waveform, lengths)
+
+    def _wav2vec2(self, waveform: Tensor, lengths: Tensor) -> list[Tensor]:
+        """HuBERT, WavLM and wav2vec2: a strided convolution stack, then a transformer."""
+        if self.config.normalise_waveform:
+            waveform = normalise_waveform(waveform, length_mask(lengths, waveform.shape[1]))
+        # The convolutions see 400 samples every 320: 40 more on each side give n // 320 frames.
+        waveform = F.pad(waveform, (40, 40)).to(self._dtype)
+        extract: Any = self.backbone.feature_extractor
+        if self._block_config.feat_extract_norm == "group" and bool((lengths != lengths[0]).any()):
+            # This norm takes its mean over time: in a batch it would see the padding.
+            rows = [
+                extract(row[None, : int(length) + 80])[0].T
+                for row, length in zip(waveform, lengths, strict=True)
+            ]
+            extracted = nn.utils.rnn.pad_sequence(rows, batch_first=True)
+            missing = waveform.shape[1] // HOP_LENGTH - extracted.shape[1]
+            extracted = F.pad(extracted, (0, 0, 0, missing))
+        else:
+            extracted = extract(waveform).transpose(1, 2)
+        return self._transform(extracted, lengths // HOP_LENGTH)
+
+    def _wav2vec2_bert(self, waveform: Tensor, lengths: Tensor) -> list[Tensor]:
+        """w2v-BERT: pairs of filter bank frames, then a conformer."""
+        frames = lengths // HOP_LENGTH
+        # Windows of 400 samples every 160: 120 more on each side give 2 x (n // 320) of them.
+        bank = self.front_end(F.pad(waveform, (120, 120)), 2 * frames)
+        pairs = bank[:, : 2 * (bank.shape[1] // 2)].unflatten(1, (-1, 2)).flatten(2)
+        return self._transform(pairs.to(self._dtype), frames)
+
+    def _transform(self, extracted: Tensor, frames: Tensor) -> list[Tensor]:
+        projected = self.backbone.feature_projection(extracted)  # type: ignore[operator]
+        hidden = projected[0] if isinstance(projected, tuple) else projected
+        mask = length_mask(frames, hidden.shape[1])
+        with _Recorder(self._blocks) as recorder:
+            last = self.backbone.encoder(hidden, attention_mask=mask)[0]  # type: ignore[operator]
+        outputs = recorder.outputs
+        if self.layers[-1] == self.num_blocks:
+            outputs[-1] = last
+        return [outputs[layer - 1] for layer in self.layers]
+
+    def _whisper(self, waveform: Tensor, lengths: Tensor) -> list[Tensor]:
+        """Whisper's encoder, run by hand: transformers insists on 30 s, however short the speech.
+
+        Each row keeps a second of silence behind it, as the encoder expects speech to end in some;
+        what lies further is masked. Longer audio goes through in windows of 30 s.
+        """
+        num_frames, limit = waveform.shape[1] // HOP_LENGTH, self._block_config.max_source_positions
+        if num_frames > limit:
+            return self._whisper_windows(waveform, lengths, limit * HOP_LENGTH)
+        encoder: Any = self.backbone
+        visible = (lengths // HOP_LENGTH + 50).clamp(max=limit)
+        total = min(num_frames + 50, limit)
+        audio = F.pad(waveform[:, : total * HOP_LENGTH], (0, 50 * HOP_LENGTH))
+        mel = self.front_end(audio[:, : total * HOP_LENGTH]).to(self._dtype)
+        mel_mask = length_mask(2 * visible, mel.shape[2])[:, None]
+        hidden = F.gelu(encoder.conv1(mel * mel_mask)) * mel_mask
+        hidden = F.gelu(encoder.conv2(hidden)).transpose(1, 2)
+        hidden = hidden + encoder.embed_positions.weight[:total]
+        keep = length_mask(visible, total)[:, None, None]
+        attention = torch.zeros_like(keep, dtype=hidden.dtype)
+        attention = attention.masked_fill(~keep, torch.finfo(hidden.dtype).min)
+        attention = attention.expand(-1, 1, total, total)
+        outputs = []
+        for number, block in enumerate(encoder.layers, start=1):
+            heard = block.self_attn_layer_norm(hidden)
+            hidden = hidden + block.self_attn(heard, attention_mask=attention)[0]
+            heard = block.final_layer_norm(hidden)
+            hidden = hidden + block.fc2(block.activation_fn(block.fc1(heard)))
+            if number in self.layers:
+                final = encoder.layer_norm(hidden) if number == self.num_blocks else hidden
+                outputs.append(final[:, :num_frames])
+        return outputs
+
+    def _whisper_windows(self, waveform: Tensor, lengths: Tensor, window: int) -> list[Tensor]:
+        parts = [
+            self._whisper(part, (lengths - window * index).clamp(0, part.shape[1]))
+            for index, part in enumerate(torch.split(waveform, window, dim=1))
+        ]
+        return [torch.cat(layer, dim=1) for layer in zip(*parts, strict=True)]
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return next(self.backbone.parameters()).dtype
+
+
+class _Recorder:
+    """Keeps what every block returns while the context is open."""
+
+    def __init__(self, blocks: nn.ModuleList) -> None:
+        self.outputs: list[Tensor] = []
+        self._handles = [block.register_forward_hook(self._keep) for block in blocks]
+
+    def _keep(self, block: nn.Module, inputs: Any, output: Any) -> None:
+        self.outputs.append(output[0] if isinstance(output, tuple) else output)
+
+    def __enter__(self) -> "_Recorder":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for handle in self._handles:
+            handle.remove()
+
+
+def _clean(
+    waveform: Float[Tensor, "b n"], lengths: Int[Tensor, " b"] | None
+) -> tuple[Float[Tensor, "b n"], Int[Tensor, " b"]]:
+    """Rows in float32, each cut to whole frames, with silence for padding; and their lengths."""
+    size = waveform.shape[1]
+    if size < HOP_LENGTH:
+        raise ValueError(f"waveform must have at least {HOP_LENGTH} samples, but has {size}")
+    if lengths is None:
+        lengths = torch.full((len(waveform),), size, device=waveform.device)
+    lengths = lengths.to(waveform.device)
+    if lengths.min() < 0 or lengths.max() > size:
+        raise ValueError(f"lengths must be from 0 to {size}, but are {lengths.tolist()}")
+    size -= size % HOP_LENGTH
+    lengths = lengths - lengths % HOP_LENGTH
+    return waveform[:, :size].float().masked_fill(~length_mask(lengths, size), 0.0), lengths
+
+
+def _transformers() -> Any:
+    """The transformers package, imported on first use: it takes seconds."""
+    try:
+        import transformers
+    except ImportError as problem:
+        raise EnvironmentProblem(
+            "pretrained speech encoders need the package transformers: pip install transformers"
+        ) from problem
+    return transformers
+
+
+def _build_backbone(data: dict[str, object]) -> nn.Module:
+    transformers = _transformers()
+    options = {key: value for key, value in data.items() if key != "model_type"}
+    config = transformers.AutoConfig.for_model(str(data["model_type"]), **options)
+    build: Callable[..., nn.Module] = transformers.AutoModel.from_config
+    if data["model_type"] == "whisper":
+        from transformers.models.whisper.modeling_whisper import WhisperEncoder as build
+    return build(config)
+
+
+def _wants_normalised_waveform(name_or_path: str, config: Any, where: dict[str, Any]) -> bool:
+    """What the model's preprocessor file says; without one, what its family usually does."""
+    import json
+
+    from transformers.utils.hub import cached_file
+
+    found = cached_file(
+        name_or_path,
+        "preprocessor_config.json",
+        _raise_exceptions_for_missing_entries=False,
+        **where,
+    )
+    usual = getattr(config, "feat_extract_norm", None) == "layer"
+    if found is None:
+        return usual
+    with open(found, encoding="utf-8") as file:
+        return bool(json.load(file).get("do_normalize", usual))
