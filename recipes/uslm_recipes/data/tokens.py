@@ -1,0 +1,185 @@
+"""Tokens of a corpus, made once by `encode` and mapped by the recipes that train on them.
+
+codes.npy     int16 [k, frames of all utterances]
+starts.npy    int64 [utterances + 1], first frame of each utterance
+tokens.json   which tokenizer made them, of which corpus
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from numpy.typing import NDArray
+from torch import Tensor
+
+from uslm_recipes.data.corpus import Corpus
+from uslm_tokenizer.errors import MissingResource, UserError
+
+FORMAT = 1
+CODES_FILE, STARTS_FILE, HEADER_FILE = "codes.npy", "starts.npy", "tokens.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenHeader:
+    """What tokens.json says."""
+
+    tokenizer: str
+    """Hash of the tokenizer that made the codes."""
+    corpus: str
+    """`sha` of the corpus folder they were made from."""
+    num_codebooks: int
+    codebook_size: int
+    hop_length: int
+    """Samples a frame."""
+    format: int = FORMAT
+
+
+class TokenCorpus:
+    """Codes of the utterances of a corpus, under the same numbers."""
+
+    def __init__(self, corpus: Corpus, folders: Sequence[Path]) -> None:
+        if len(folders) != len(corpus.folders):
+            raise UserError(
+                f"the corpus has {len(corpus.folders)} folders, but {len(folders)} token folders are given"
+            )
+        self.headers = [_read_header(folder) for folder in folders]
+        for folder, header, made in zip(folders, self.headers, corpus.headers, strict=True):
+            if header.corpus != made["sha"]:
+                raise UserError(f"{folder} holds tokens of another corpus; run encode again")
+        if len({(h.tokenizer, h.num_codebooks) for h in self.headers}) > 1:
+            raise UserError("the token folders were made by different tokenizers; run encode again")
+        self.header = self.headers[0]
+        self._codes = [np.load(folder / CODES_FILE, mmap_mode="r") for folder in folders]
+        starts = [np.load(folder / STARTS_FILE) for folder in folders]
+        self._part = corpus.part
+        self._start = np.concatenate([each[:-1] for each in starts])
+        self.num_frames: NDArray[np.int64] = np.concatenate([np.diff(each) for each in starts])
+        if len(self.num_frames) != len(corpus):
+            raise UserError(
+                f"{folders} hold {len(self.num_frames)} utterances, the corpus {len(corpus)}"
+            )
+
+    @classmethod
+    def open(
+        cls, corpus: Corpus, folders: str | Path | Sequence[str | Path] | None = None
+    ) -> TokenCorpus:
+        """Open the token folder of each corpus folder; by default `tokens` inside it."""
+        if folders is None:
+            folders = [folder / "tokens" for folder in corpus.folders]
+        if isinstance(folders, (str, Path)):
+            folders = [folders]
+        return cls(corpus, [Path(folder) for folder in folders])
+
+    def __len__(self) -> int:
+        return len(self.num_frames)
+
+    def codes(self, index: int, start: int = 0, stop: int | None = None) -> Int[Tensor, "k t"]:
+        """Frames start..stop of one utterance."""
+        frames = int(self.num_frames[index])
+        stop = frames if stop is None else min(stop, frames)
+        first = int(self._start[index])
+        piece = self._codes[int(self._part[index])][:, first + start : first + stop]
+        return torch.from_numpy(piece.astype(np.int64))
+
+
+class TokenWriter:
+    """Writes the tokens of one corpus folder, utterances in any order; whole or not at all.
+
+    with TokenWriter(folder, corpus, tokenizer=sha, num_codebooks=8, ...) as writer:
+        writer.write(index, codes)
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        corpus: Corpus,
+        *,
+        tokenizer: str,
+        num_codebooks: int,
+        codebook_size: int,
+        hop_length: int,
+    ) -> None:
+        if len(corpus.folders) != 1:
+            raise UserError("tokens are written for one corpus folder at a time")
+        if codebook_size > np.iinfo(np.int16).max + 1:
+            raise UserError(f"codebook_size must be at most 32768, but is {codebook_size}")
+        self.folder = Path(folder)
+        self.header = TokenHeader(
+            tokenizer=tokenizer,
+            corpus=corpus.headers[0]["sha"],
+            num_codebooks=num_codebooks,
+            codebook_size=codebook_size,
+            hop_length=hop_length,
+        )
+        frames = -(-corpus.num_samples // hop_length)
+        self.starts = np.concatenate([[0], np.cumsum(frames)]).astype(np.int64)
+        self._temporary = self.folder.with_name(f".{self.folder.name}.{os.getpid()}.part")
+        self._missing = np.ones(len(corpus), dtype=bool)
+
+    def __enter__(self) -> TokenWriter:
+        shutil.rmtree(self._temporary, ignore_errors=True)
+        self._temporary.mkdir(parents=True)
+        self._codes = np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
+            self._temporary / CODES_FILE,
+            mode="w+",
+            dtype=np.int16,
+            shape=(self.header.num_codebooks, int(self.starts[-1])),
+        )
+        return self
+
+    def write(self, index: int, codes: Int[Tensor, "k t"]) -> None:
+        """Store one utterance; `codes` may carry padding frames at its end."""
+        start, stop = int(self.starts[index]), int(self.starts[index + 1])
+        if codes.shape[0] != self.header.num_codebooks or codes.shape[1] < stop - start:
+            raise ValueError(
+                f"codes of utterance {index} must be [{self.header.num_codebooks}, {stop - start}], "
+                f"but are {list(codes.shape)}"
+            )
+        self._codes[:, start:stop] = codes[:, : stop - start].cpu().numpy()
+        self._missing[index] = False
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                self._finish()
+        finally:
+            del self._codes
+            shutil.rmtree(self._temporary, ignore_errors=True)
+
+    def _finish(self) -> None:
+        if self._missing.any():
+            raise ValueError(f"{int(self._missing.sum())} utterances have no tokens yet")
+        self._codes.flush()
+        np.save(self._temporary / STARTS_FILE, self.starts)
+        header = json.dumps(asdict(self.header), indent=2)
+        (self._temporary / HEADER_FILE).write_text(header, encoding="utf-8")
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self._temporary.rename(self.folder)
+
+
+def _read_header(folder: Path) -> TokenHeader:
+    path = folder / HEADER_FILE
+    if not path.is_file():
+        raise MissingResource(
+            f"{folder} holds no tokens: it has no {HEADER_FILE}; run encode first"
+        )
+    data = json.loads(path.read_text(encoding="utf-8"))
+    if data.get("format") != FORMAT:
+        raise UserError(
+            f"{path} has format {data.get('format')!r}, but this version reads {FORMAT}"
+        )
+    return TokenHeader(**data)

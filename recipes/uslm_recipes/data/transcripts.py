@@ -1,0 +1,92 @@
+"""Texts of a corpus -> phonemes and text ids, with durations kept in step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from uslm_recipes.data.sources import Recording
+
+
+class FrontEnd(Protocol):
+    """What a corpus needs of a text front end."""
+
+    def phonemize(self, texts: Sequence[str]) -> list[str]:
+        """Phonemes of each text."""
+
+    def encode(self, phonemes: str) -> list[int]:
+        """Ids of the phonemes; symbols outside the vocabulary are left out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transcript:
+    """What is said in a recording, as models read it."""
+
+    phonemes: str = ""
+    text_ids: tuple[int, ...] = ()
+    durations: tuple[float, ...] | None = None
+    """Seconds of the silence before, of each text id, and of the silence after."""
+
+
+class EnglishFrontEnd:
+    """The front end that speaks at inference too, so that training sees the same phonemes."""
+
+    def __init__(self) -> None:
+        from uslm.text.phonemize import EspeakPhonemizer
+        from uslm.text.vocab import PhonemeVocab
+
+        from uslm.text.normalize import normalize
+
+        self._normalize = normalize
+        self._phonemizer = EspeakPhonemizer()
+        self._vocab = PhonemeVocab()
+
+    def phonemize(self, texts: Sequence[str]) -> list[str]:
+        normalized = [self._normalize(text, "en-us") for text in texts]
+        return self._phonemizer.phonemize(normalized, "en-us")
+
+    def encode(self, phonemes: str) -> list[int]:
+        return self._vocab.encode(phonemes)
+
+
+def transcribe(recordings: Sequence[Recording], front_end: FrontEnd) -> list[Transcript]:
+    """A transcript for each recording: its own phonemes, or the front end's where it is English."""
+    spoken = [_sentence(each.text) if _needs_phonemes(each) else "" for each in recordings]
+    texts = sorted({text for text in spoken if text})
+    phonemes = dict(zip(texts, front_end.phonemize(texts), strict=True)) if texts else {}
+    return [
+        _transcript(each.phonemes or phonemes.get(text, ""), each.durations, front_end)
+        for each, text in zip(recordings, spoken, strict=True)
+    ]
+
+
+def _needs_phonemes(recording: Recording) -> bool:
+    return not recording.phonemes and recording.language.split("-")[0] == "en"
+
+
+def _sentence(text: str) -> str:
+    """A text in capitals only becomes a sentence; espeak would spell its words as abbreviations."""
+    return f"{text.capitalize()}." if text.isupper() else text
+
+
+def _transcript(
+    phonemes: str, durations: tuple[float, ...] | None, front_end: FrontEnd
+) -> Transcript:
+    if durations is None:
+        return Transcript(phonemes=phonemes, text_ids=tuple(front_end.encode(phonemes)))
+    before, each, after = durations[0], durations[1:-1], durations[-1]
+    text_ids: list[int] = []
+    seconds = [before]
+    for symbol, duration in zip(phonemes, each, strict=True):
+        ids = front_end.encode(symbol)
+        if ids:
+            text_ids += ids
+            seconds.append(duration)
+        else:  # a symbol outside the vocabulary lends its time to the one before
+            seconds[-1] += duration
+    return Transcript(
+        phonemes=phonemes,
+        text_ids=tuple(text_ids),
+        durations=(*(round(s, 4) for s in seconds), after),
+    )
