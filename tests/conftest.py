@@ -1,0 +1,38 @@
+"""What holds for all tests: one thread, a fixed seed, no internet."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+
+# Before PyTorch is imported. Tests are tiny: more threads only get in each other's way.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A test that forgets to be offline fails at once instead of waiting for an answer.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def fixed_seed() -> None:
+    """Random weights are the same in each run and in each order of the tests."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def no_internet(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only this machine may be reached, except in tests marked `network`."""
+    if request.node.get_closest_marker("network"):
+        return
+    connect = socket.socket.connect
+
+    def connect_locally(self: socket.socket, address: object) -> None:
+        host = address[0] if isinstance(address, tuple) else ""
+        if self.family != socket.AF_UNIX and host not in ("127.0.0.1", "::1", "localhost"):
+            raise AssertionError(f"a test tried to reach {address}")
+        connect(self, address)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket.socket, "connect", connect_locally)
