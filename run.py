@@ -27,7 +27,7 @@ EXTRAS = {"test": "dev", "uslm-demo": "demo", "uslm-prepare": "train"}
 
 
 def main(arguments: list[str]) -> int:
-    if sys.version_info < (3, 10):
+    if sys.version_info < (3, 10):  # noqa: UP036 (an older Python shall say so)
         print(f"run.py: Python must be 3.10 or newer, but is {sys.version}", file=sys.stderr)
         return 3
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -61,7 +61,7 @@ def set_up(extra: str) -> None:
     project = f".[{extra}]" if extra else "."
     pip_install("--constraint", "constraints.txt", "--editable", project)
     if extra == "dev":
-        # Without its torchaudio, which does not load beside a CPU build of PyTorch (encodec_bridge.py).
+        # Without its torchaudio, which may not load; encodec_bridge.py says more.
         pip_install("--constraint", "constraints.txt", "--no-deps", "--use-pep517", "encodec")
     stamp.write_text(wanted)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+
 from uslm_tokenizer.acoustic.ecdc import EcdcAudio, read_ecdc, write_ecdc
 from uslm_tokenizer.acoustic.encodec_bridge import import_encodec
 from uslm_tokenizer.errors import AudioError

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from uslm_tokenizer.acoustic.encodec_bridge import (
     ComplexSpectrogram,
     import_encodec,

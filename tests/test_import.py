@@ -1,0 +1,75 @@
+"""Importing is cheap and does nothing: no PyTorch, no network, no folders, no log handlers."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+# One of these in `sys.modules` means seconds before `--help` answers.
+HEAVY = {"torch", "transformers", "numpy", "scipy", "gradio", "accelerate", "phonemizer"}
+
+LIGHT_MODULES = [
+    "uslm",
+    "uslm_tokenizer",
+    "uslm_tokenizer.errors",
+    "uslm_recipes",
+    "uslm_app",
+    "uslm_app.cli",
+    "uslm_demo",
+]
+
+
+def imported_by(module: str, folder: Path) -> set[str]:
+    """Top-level packages in memory after `import module`, in a fresh Python without a network."""
+    code = (
+        "import json, logging, socket, sys\n"
+        "def refuse(*args): raise AssertionError('importing opened a connection')\n"
+        "socket.socket.connect = refuse\n"
+        f"import {module}\n"
+        "assert not logging.getLogger().handlers, 'importing set up logging'\n"
+        "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
+    )
+    environment = os.environ | {"HOME": str(folder), "XDG_CACHE_HOME": str(folder / "cache")}
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    return set(json.loads(result.stdout))
+
+
+@pytest.mark.parametrize("module", LIGHT_MODULES)
+def test_import_is_light_and_leaves_no_trace(module: str, tmp_path: Path) -> None:
+    assert not imported_by(module, tmp_path) & HEAVY
+    assert not list(tmp_path.iterdir()), "importing made files"
+
+
+def all_modules() -> list[str]:
+    root = Path(__file__).parents[1]
+    folders = [root, *(root / name for name in ("tokenizer", "recipes", "app", "demo"))]
+    files = [(folder, file) for folder in folders for file in folder.glob("uslm*/**/*.py")]
+    return sorted(
+        ".".join(file.relative_to(folder).with_suffix("").parts).removesuffix(".__init__")
+        for folder, file in files
+        if file.name != "__main__.py"
+    )
+
+
+def test_every_module_imports_without_a_trace(tmp_path: Path) -> None:
+    imported_by(", ".join(all_modules()), tmp_path)
+    assert not list(tmp_path.iterdir()), "importing made files"
+
+
+def test_public_names_are_listed_and_found() -> None:
+    import uslm
+
+    assert set(uslm.__all__) == {"VoiceConverter", "ZeroShotTTS", "__version__"}
+    for name in uslm.__all__:
+        assert getattr(uslm, name) is not None
+    assert set(dir(uslm)) >= set(uslm.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'TTS'"):
+        _ = uslm.TTS

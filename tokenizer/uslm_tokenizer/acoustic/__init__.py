@@ -1,0 +1,1 @@
+"""Acoustic tokenizers: codes from which the waveform can be rebuilt."""

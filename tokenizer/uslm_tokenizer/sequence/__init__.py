@@ -1,0 +1,1 @@
+"""Tools on sequences of codes."""
