@@ -1,0 +1,1 @@
+"""Text to phoneme ids: normalise, look up, phonemize, encode. Importing this loads nothing heavy."""

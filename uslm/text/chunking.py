@@ -1,0 +1,142 @@
+"""Long text -> pieces of about a sentence, and scripts with [pause:0.8] marks."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from uslm.text.english.abbreviations import ABBREVIATIONS
+from uslm_tokenizer.errors import TextError
+
+SHORTEST_CHUNK = 24
+"""Shorter sentences join their neighbour: models speak a lone word badly."""
+LONGEST_PAUSE_SECONDS = 10.0
+
+_PARAGRAPH = re.compile(r"\n\s*\n")
+_SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s)|[。！？]+[」』”]?")
+_CLAUSE_END = re.compile(r"[,;:—–)]+(?=\s)|[，；：、]")
+_LAST_WORD = re.compile(r"([^\W\d_]+(?:\.[^\W\d_]+)*)\.$")
+_PAUSE = re.compile(r"\[\s*pause\b([^\]\n]{0,40})\]?", re.IGNORECASE)
+_ALWAYS_MORE = ABBREVIATIONS - {"etc", "Inc", "Ltd", "Co", "Corp", "Jr", "Sr", "St", "no", "No"}
+_DOTTED = {"e.g", "i.e", "cf", "al", "vs"}
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a script: text to say, or a silence."""
+
+    text: str = ""
+    """What is said; empty for a pause."""
+    pause_seconds: float = 0.0
+    """Length of the silence, seconds; 0 for text."""
+
+    @property
+    def is_pause(self) -> bool:
+        return not self.text
+
+
+def parse_script(text: str) -> list[Piece]:
+    """Cut a text at its [pause:SECONDS] marks; other text in brackets is left alone.
+
+    Raises TextError if a pause has no length, or one outside 0..10 seconds.
+    """
+    pieces: list[Piece] = []
+    end = 0
+    for mark in _PAUSE.finditer(text):
+        _add_text(pieces, text[end : mark.start()])
+        pieces.append(Piece(pause_seconds=_seconds(mark[0], mark[1])))
+        end = mark.end()
+    _add_text(pieces, text[end:])
+    return pieces
+
+
+def _add_text(pieces: list[Piece], text: str) -> None:
+    if text.strip():
+        pieces.append(Piece(text=text.strip()))
+
+
+def _seconds(mark: str, length: str) -> float:
+    number = re.fullmatch(r"\s*:\s*(\d{0,9}\.?\d{1,9})\s*s?\s*", length)
+    seconds = float(number[1]) if number and mark.endswith("]") else -1.0
+    if not 0 <= seconds <= LONGEST_PAUSE_SECONDS:
+        raise TextError(
+            f"a pause must be [pause:SECONDS] with 0 to {LONGEST_PAUSE_SECONDS:g} seconds, "
+            f"but is {mark!r}"
+        )
+    return seconds
+
+
+def split_text(text: str, max_chars: int = 220) -> list[str]:
+    """Sentences of at most `max_chars`: short ones joined, long ones cut at commas, then words.
+
+    No word is lost: the words of the chunks in order are the words of the text. Only a word longer
+    than `max_chars` is itself cut.
+    """
+    if max_chars < 1:
+        raise ValueError(f"max_chars must be at least 1, but is {max_chars}")
+    chunks: list[str] = []
+    for paragraph in _PARAGRAPH.split(text):
+        parts = [
+            part
+            for sentence in _sentences(paragraph)
+            for part in _shorten(" ".join(sentence.split()), max_chars)
+        ]
+        chunks += _join_short(parts, max_chars)
+    return chunks
+
+
+def _sentences(text: str) -> list[str]:
+    sentences = []
+    start = 0
+    for end in _SENTENCE_END.finditer(text):
+        if _goes_on(
+            text[max(start, end.start() - 24) : end.end()], text[end.end() : end.end() + 8]
+        ):
+            continue
+        sentences.append(text[start : end.end()])
+        start = end.end()
+    sentences.append(text[start:])
+    return [sentence.strip() for sentence in sentences if sentence.strip()]
+
+
+def _goes_on(before: str, after: str) -> bool:
+    """Whether the stop belongs to an abbreviation, an initial or a number, not to the sentence."""
+    following = after.lstrip()[:1]
+    if following.islower():
+        return before[-1] in ".…"
+    last = _LAST_WORD.search(before)
+    if last is None:
+        return False
+    word = last[1]
+    if word in ("no", "No", "p", "pp", "Nos", "nos", "Vol", "Fig", "fig", "ext"):
+        return following.isdigit()
+    if word in _DOTTED or word in _ALWAYS_MORE or word == "St":
+        return True
+    if len(word) == 1:
+        return word.isupper() and word != "I" and following.isupper()
+    return "." in word and word[0].islower() is False and len(word) <= 5 and following.isdigit()
+
+
+def _shorten(sentence: str, max_chars: int) -> list[str]:
+    """The sentence, cut after commas and the like, or else between words, where it is too long."""
+    parts: list[str] = []
+    while len(sentence) > max_chars:
+        window = sentence[: max_chars + 1]
+        ends = [end.end() for end in _CLAUSE_END.finditer(window) if end.end() <= max_chars]
+        cut = ends[-1] if ends and ends[-1] >= max_chars // 3 else window.rfind(" ")
+        cut = cut if cut > 0 else max_chars
+        parts.append(sentence[:cut].rstrip())
+        sentence = sentence[cut:].lstrip()
+    return [*parts, sentence] if sentence else parts
+
+
+def _join_short(parts: list[str], max_chars: int) -> list[str]:
+    """Neighbours joined where one is very short and both fit."""
+    joined: list[str] = []
+    for part in parts:
+        fits = bool(joined) and len(joined[-1]) + 1 + len(part) <= max_chars
+        if fits and min(len(joined[-1]), len(part)) < SHORTEST_CHUNK:
+            joined[-1] += f" {part}"
+        else:
+            joined.append(part)
+    return joined

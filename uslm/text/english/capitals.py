@@ -1,0 +1,109 @@
+"""Words in capitals: roman numerals, initialisms that are spelled, acronyms and shouting that are not."""
+
+from __future__ import annotations
+
+import re
+from re import Match
+
+from uslm.text.english.numbers import cardinal, ordinal, roman_to_int
+from uslm.text.english.rule import one_of, rule
+
+SECTIONS = set(
+    "chapter part act scene volume book section phase type level episode season appendix article "
+    "class grade stage war bowl rocky fantasy figure table title unit lesson world vol number "
+    "division apollo".split()
+)
+REGNAL = set(
+    "Henry Louis Elizabeth George Charles Edward James William Richard Philip Napoleon Nicholas "
+    "Catherine Peter Paul Pius Benedict Gregory Leo Alexander Frederick Francis Ferdinand Otto "
+    "Ramses Rameses Xerxes Darius Ptolemy Cleopatra Mary Margaret Innocent Clement Urban Felipe "
+    "Christian Gustav Haakon Harald Olav Carl Constantine Leopold Albert Wilhelm Ivan Robert "
+    "Malcolm Alfonso Juan Umberto Victor Julius Sixtus Boniface Celestine".split()
+)
+# Read as words although in capitals.
+ACRONYMS = set(
+    "NASA NATO UNESCO UNICEF OPEC ASAP AIDS SARS RAM ROM LASER RADAR SCUBA SWAT FIFA UEFA NAFTA "
+    "ASEAN FEMA OSHA NASDAQ COVID GIF PIN SIM JPEG JSON YOLO LOL NIMBY DARPA CAPTCHA BASIC COBOL "
+    "PIXAR IKEA LEGO NAND GNU WASP TED MIDI MOMA GUI".split()
+)
+# Spelled although they could be read.
+SPELLED = set(
+    "US USA UK EU UN AI IT IBM FBI CIA USB URL API APA HIV IRA IRS ICU EPA FAQ AKA DIY UFO IQ EQ "
+    "ID IP OS PA TA UI UX VIP NBA NFL MBA GPU CPU ATM ABC BBC CBS NBC CNN IOU ETA EST AM PM AD BC "
+    "BCE CE DNA RNA NGO CEO CFO CTO COO VP HR PR TV PC CD DVD MP GP ER OR AC DC LA NY NYC SUV RV "
+    "LED LCD SOS RIP OK AOL UAE USSR IEEE NAACP AARP UCLA USC MIT SAT GPA PHD IUD IVF ADHD OCD "
+    "IOS ESPN AAA ACL ALS EEG EKG LGBTQ ISBN IPO ISO IEC UTC".split()
+)
+# Short words often shouted.
+SHOUTED = set(
+    "A I THE AND NOT YOU ALL NOW NO YES STOP GO SO DO TO BE MY ME WE HE SHE IT IS ARE WAS IN ON OF "
+    "AT BY UP IF AS AN OR FOR BUT CAN DID HAS HAD HER HIM HIS HOW OUR OUT WHO WHY TOO TWO ONE "
+    "NEW OLD BIG BAD GET GOT LET SAY SEE OH HEY WOW OFF OWN PUT RUN SIT TRY USE WAY YET ANY DAY MAN "
+    "END FUN HOT ICE JOB KEY LAW LOW MAY OIL PAY RED SEA SUN TEN TOP WAR WIN BOY DOG CAT EAT HIT "
+    "AM OK AGO ALSO HELP OPEN WAIT WHAT MUST ONLY VERY NEVER THIS THAT GOOD MORE BEST FREE SALE "
+    "BUY TAX FEW FAR SIX BED CAR CUT FLY GUN MAD MOM DAD NOR PER RAW SAD SET WET ADD AGE AIR ART "
+    "ASK BAR BOX EGG END EYE FIT".split()
+)  # fmt: skip
+VOWELS = re.compile(r"[AEIOUY]")
+HARD_TO_SAY = re.compile(
+    r"[^AEIOUY]{4}|^[^AEIOUYSCTPFBDGKW][^AEIOUY]|^[^AEIOUY]{3}(?<!STR)(?<!SCH)"
+)
+
+
+def spell(letters: str) -> str:
+    return " ".join(letters)
+
+
+def _pronounceable(word: str) -> bool:
+    return bool(VOWELS.search(word)) and not HARD_TO_SAY.search(word)
+
+
+def _shouting(match: Match[str]) -> bool:
+    """Whether the words beside are in capitals too, so that capitals mean nothing here."""
+    text = match.string
+    before = text[max(0, match.start() - 24) : match.start()].split()[-1:]
+    after = text[match.end() : match.end() + 24].split()[:1]
+    beside = [re.sub(r"[^A-Za-z]", "", word) for word in before + after]
+    return any(
+        word.isupper()
+        and word not in SPELLED | ACRONYMS
+        and (len(word) > 3 or word in SHOUTED - {"I"})
+        for word in beside
+    )
+
+
+def _capitals(match: Match[str]) -> str:
+    """Spelled (F B I) when known or unsayable, else read as a word in small letters."""
+    word, ending = match["word"], match["ending"] or ""
+    if word in ACRONYMS:
+        return word.capitalize() + ending
+    shouted = word in SHOUTED and (len(word) > 2 or word not in SPELLED or _shouting(match))
+    if shouted and (word not in SPELLED or _shouting(match)):
+        return ("I" if word == "I" else word.lower()) + ending
+    if word in SPELLED or not _pronounceable(word) or (len(word) <= 3 and not _shouting(match)):
+        return spell(word) + (f"'{ending.strip(chr(39))}" if ending else "")
+    return word.lower() + ending
+
+
+def _roman_section(match: Match[str]) -> str:
+    value = roman_to_int(match[2])
+    return match[0] if value is None else match[1] + cardinal(value)
+
+
+def _roman_name(match: Match[str]) -> str:
+    value = roman_to_int(match[2])
+    if value is None:
+        return match[0]
+    return match[1] + ("the " + ordinal(value) if match[1].strip() in REGNAL else cardinal(value))
+
+
+RULES = (
+    rule("roman section", rf"\b((?i:{one_of(SECTIONS)}) )([IVXLC]+)\b(?!'[a-rt-z])",
+         _roman_section),
+    rule("roman regnal", rf"\b((?:{one_of(REGNAL)}) )"
+         r"([IVX]*[VX][IVX]*|II+|I(?=[,.;:!?)]|'s|$| (?:of|was|ruled|died|reigned|and)\b))"
+         r"(?<!Malcolm X)\b", _roman_name),
+    rule("roman name", r"\b([A-Z][a-z]{2,20} )([IVX]{2,6})\b", _roman_name),
+    rule("vitamin and friends", r"\b(?P<word>[B-HJ-Z])(?P<ending>s)\b", r"\g<word>'\g<ending>"),
+    rule("capitals", r"(?<![\w'])(?P<word>[A-Z]{2,})(?P<ending>'?s)?(?![\w])", _capitals),
+)  # fmt: skip

@@ -1,0 +1,67 @@
+"""The table of rules that turn written English into spoken English, in the order they run."""
+
+from __future__ import annotations
+
+import re
+
+from uslm.text.english import (
+    abbreviations,
+    addresses,
+    capitals,
+    dates_times,
+    money,
+    quantities,
+    symbols,
+    units,
+)
+from uslm.text.english.numbers import digits
+from uslm.text.english.punctuation import spoken_punctuation, tidy
+from uslm.text.english.rule import Rule
+
+# Earlier rules see the text as written, so what is specific comes first: an address may hold a
+# date, a date a range, a range a number. The last group leaves letters and . , ; : ? ! only.
+RULES: tuple[Rule, ...] = (
+    *addresses.RULES,
+    *dates_times.RULES,
+    *abbreviations.COUNTED_RULES,
+    *units.SIGN_RULES,
+    *money.RULES,
+    *units.RULES,
+    *abbreviations.RULES,
+    *quantities.RULES,
+    *symbols.RULES,
+    *capitals.RULES,
+)
+
+LONGEST_TOKEN = 256
+"""Longer runs without a space are no words; they pass by the rules, which keeps these linear."""
+
+_LONG_TOKEN = re.compile(rf"(\S{{{LONGEST_TOKEN},}})")
+
+
+def normalize_english(text: str) -> str:
+    """Say numbers, dates, money, units, abbreviations and signs in words.
+
+    `text` is clean: one kind of space, straight quotes, no control characters.
+    """
+    pieces = _LONG_TOKEN.split(text)
+    said = [_read_out(piece) if odd else _apply(piece) for odd, piece in _numbered(pieces)]
+    return tidy("".join(said))
+
+
+def _numbered(pieces: list[str]) -> list[tuple[bool, str]]:
+    return [(place % 2 == 1, piece) for place, piece in enumerate(pieces)]
+
+
+def _apply(text: str) -> str:
+    if not text.strip():
+        return text
+    text = spoken_punctuation(text)
+    for rule in RULES:
+        text = rule(text)
+    return text
+
+
+def _read_out(token: str) -> str:
+    """A token too long to be a word: its digits one by one, the rest as it is."""
+    return re.sub(r"\d+", lambda match: f" {digits(match[0])} ", token)
