@@ -1,1 +1,1 @@
-"""Quantizers: vectors to codes and back."""
+"""Quantizers: continuous latents to codes and back, all behind one interface (base.py)."""

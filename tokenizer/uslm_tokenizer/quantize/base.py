@@ -1,0 +1,106 @@
+"""What every quantizer is: continuous latents in, codes and their latents out."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from einops import rearrange
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+
+@dataclass
+class Quantized:
+    latents: Float[Tensor, "b d t"]
+    """The values that the codes stand for; gradients pass straight through to the input."""
+    codes: Int[Tensor, "b k t"]
+    loss: Float[Tensor, ""]
+    """What to add to the training loss: the two below in their weights."""
+    commitment: Float[Tensor, ""]
+    """Mean squared distance that pulls the encoder towards the codebook."""
+    codebook: Float[Tensor, ""]
+    """Mean squared distance that pulls the codebook towards the encoder; zero without gradients."""
+
+
+class Quantizer(nn.Module, ABC):
+    """One or more codebooks. Works in float32 under any autocast; the caller's dtype comes back.
+
+    `mask` is True where a frame is real. Padding gets codes too (they mean nothing), but it moves
+    no codebook, no loss and no statistic.
+    """
+
+    identity_gradient: bool = True
+    """Whether the gradient passes unchanged to the input, not through learned projections."""
+
+    @property
+    @abstractmethod
+    def num_codebooks(self) -> int:
+        """Codes in one frame."""
+
+    @property
+    @abstractmethod
+    def codebook_size(self) -> int:
+        """Entries of each codebook; codes lie in [0, codebook_size)."""
+
+    @abstractmethod
+    def forward(
+        self,
+        latents: Float[Tensor, "b d t"],
+        mask: Bool[Tensor, "b t"] | None = None,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> Quantized:
+        """Quantize, and in training mode update the codebooks; what is drawn, `generator` draws."""
+
+    @abstractmethod
+    def encode(self, latents: Float[Tensor, "b d t"]) -> Int[Tensor, "b k t"]:
+        """The codes alone; changes nothing."""
+
+    @abstractmethod
+    def decode(self, codes: Int[Tensor, "b k t"]) -> Float[Tensor, "b d t"]:
+        """The latents that the codes stand for."""
+
+    def initialize(
+        self,
+        latents: Float[Tensor, "b d t"],
+        mask: Bool[Tensor, "b t"] | None = None,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        """Start the codebooks from data, by k-means."""
+
+
+def full_precision(tensor: Tensor) -> torch.autocast:
+    """A context without autocast on the tensor's device: distances need all of float32."""
+    return torch.autocast(tensor.device.type, enabled=False)
+
+
+def straight_through(
+    latents: Float[Tensor, "*shape"], quantized: Float[Tensor, "*shape"]
+) -> Float[Tensor, "*shape"]:
+    """The value of `quantized` with the gradient of `latents`."""
+    return latents + (quantized - latents).detach()
+
+
+def flatten_frames(latents: Float[Tensor, "b d t"]) -> Float[Tensor, "n d"]:
+    """All frames of all rows, in float32."""
+    return rearrange(latents, "b d t -> (b t) d").float()
+
+
+def real_frames(
+    latents: Float[Tensor, "b d t"], mask: Bool[Tensor, "b t"] | None
+) -> Float[Tensor, "n d"]:
+    """The frames that are not padding, without gradient."""
+    frames = flatten_frames(latents.detach())
+    return frames if mask is None else frames[mask.flatten()]
+
+
+def mean_square(
+    a: Float[Tensor, "n d"], b: Float[Tensor, "n d"], mask: Bool[Tensor, "b t"] | None
+) -> Float[Tensor, ""]:
+    """Mean squared difference over the real frames; zero where there are none."""
+    difference = (a - b).square().mean(1)
+    if mask is None:
+        return difference.mean()
+    real = mask.flatten()
+    return difference.masked_fill(~real, 0.0).sum() / real.sum().clamp(min=1)
