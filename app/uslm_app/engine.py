@@ -1,0 +1,78 @@
+"""Loads the models as the options ask; the only place of the app that does."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from uslm_tokenizer.errors import EnvironmentProblem, UserError
+
+if TYPE_CHECKING:
+    import torch
+
+    from uslm.pipeline.conversion import VoiceConverter
+    from uslm.pipeline.tts import ZeroShotTTS
+    from uslm_tokenizer.base import AudioTokenizer
+
+
+def load_tts(options: argparse.Namespace) -> ZeroShotTTS:
+    """The model that speaks."""
+    device = find_device(options)
+    from uslm.pipeline.tts import ZeroShotTTS
+
+    return ZeroShotTTS.from_pretrained(options.model, device=device, dtype=find_dtype(options))
+
+
+def load_converter(options: argparse.Namespace) -> VoiceConverter:
+    """The model that converts."""
+    device = find_device(options)
+    from uslm.pipeline.conversion import VoiceConverter
+
+    return VoiceConverter.from_pretrained(options.model, device=device, dtype=find_dtype(options))
+
+
+def load_tokenizer(options: argparse.Namespace) -> AudioTokenizer:
+    """The tokenizer named, or else the one of the embedded model."""
+    device = find_device(options)
+    from uslm_tokenizer.registry import load_tokenizer
+
+    if options.tokenizer is not None:
+        return load_tokenizer(options.tokenizer).to(device)
+    from uslm.pipeline.bundle import DEFAULT_FOLDER
+
+    return load_tokenizer(Path(DEFAULT_FOLDER) / "tokenizer").to(device)
+
+
+def find_device(options: argparse.Namespace) -> torch.device:
+    """The device named, if this machine has it; also sets the number of CPU threads."""
+    import torch
+
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    try:
+        device = torch.device(options.device)
+    except RuntimeError:
+        raise UserError(
+            f"--device must be cpu, cuda, cuda:1 or mps, but is {options.device!r}"
+        ) from None
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise EnvironmentProblem(
+            f"--device {options.device}: this machine has {torch.cuda.device_count()} CUDA devices "
+            "that this build of PyTorch can use; --device cpu works everywhere"
+        )
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise EnvironmentProblem("--device mps: only on a Mac with Apple silicon; use --device cpu")
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise UserError(f"--device must be cpu, cuda, cuda:1 or mps, but is {options.device!r}")
+    return device
+
+
+def find_dtype(options: argparse.Namespace) -> torch.dtype | None:
+    """The precision named, or None for the model's own."""
+    import torch
+
+    if options.dtype is None:
+        return None
+    dtype: torch.dtype = getattr(torch, options.dtype)
+    return dtype

@@ -1,0 +1,164 @@
+"""The command line: its sub-commands with examples, and what to say when it is not understood."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from uslm import __version__
+from uslm_app import options
+from uslm_app.console import Console
+from uslm_app.exit_codes import UsageError
+from uslm_app.option_types import did_you_mean
+
+EXIT_CODES = """\
+exit codes:
+  0 done   1 an option, a text or a file cannot be used   2 a file, model or voice is missing
+  3 a package, device, memory or disk space is missing   4 the model failed
+"""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A sub-command as `--help` shows it."""
+
+    help: str
+    add_options: Callable[[argparse.ArgumentParser], None]
+    examples: str
+
+
+COMMANDS = {
+    "say": Command(
+        "speak a text in the voice of a recording (uslm-tts is the same)",
+        options.add_say,
+        """\
+  uslm-tts --text "Good morning." --prompt me.wav --out morning.wav
+  uslm-tts --file story.txt --voice anna.safetensors --out story.mp3 --verify --seed 7
+  echo "Straight to the speakers." | uslm-tts --prompt me.wav --out - | aplay
+""",
+    ),
+    "convert": Command(
+        "say a recording again in another voice",
+        options.add_convert,
+        "  uslm convert --source mine.wav --prompt theirs.flac --out mine-as-theirs.wav\n",
+    ),
+    "encode": Command(
+        "turn audio into codes",
+        options.add_encode,
+        "  uslm encode --audio speech.wav --out speech.safetensors\n",
+    ),
+    "decode": Command(
+        "turn codes back into audio",
+        options.add_decode,
+        "  uslm decode --codes speech.safetensors --out again.wav\n",
+    ),
+    "voice create": Command(
+        "make a voice file out of a recording",
+        options.add_voice_create,
+        """\
+  uslm voice create --prompt anna.wav --name Anna --out anna.safetensors
+  uslm-tts --text "Hello." --voice anna.safetensors --out hello.wav
+""",
+    ),
+    "voice show": Command(
+        "say what is in a voice file",
+        options.add_voice_show,
+        "  uslm voice show anna.safetensors\n",
+    ),
+    "bench": Command(
+        "measure speed and memory on this machine",
+        options.add_bench,
+        "  uslm bench --threads 2\n  uslm bench --json > bench.json\n",
+    ),
+}
+
+
+def parse(arguments: Sequence[str], console: Console) -> argparse.Namespace:
+    """The options of one command, its words in `command`; raises UsageError.
+
+    Raises SystemExit where help or the version was asked for, and is printed.
+    """
+    with contextlib.redirect_stdout(console.stdout):
+        words = find_command(arguments)
+        if not words:
+            main_parser().parse_args(["--version" if "--version" in arguments else "--help"])
+            raise AssertionError("only --help and --version are left, and they exit")
+        parser = command_parser(words)
+        rest = arguments[len(words.split()) :]
+        _check_options(rest, parser)
+        found, unknown = parser.parse_known_args(rest)
+    if unknown:
+        raise UsageError(f"{unknown[0]!r} belongs to no option; quote a text of several words")
+    found.command = words
+    return found
+
+
+def main_parser() -> argparse.ArgumentParser:
+    """What `uslm --help` shows."""
+    lines = [f"  {words:<14}{command.help}" for words, command in COMMANDS.items()]
+    parser = _Parser(
+        prog="uslm",
+        usage="uslm [-h] [--version] COMMAND ...",
+        description="Speak any text in the voice of a short recording.",
+        epilog="commands:\n" + "\n".join(lines) + "\n\n" + EXIT_CODES,
+    )
+    parser.add_argument("--version", action="version", version=f"uslm {__version__}")
+    return parser
+
+
+def command_parser(words: str) -> argparse.ArgumentParser:
+    """The parser of one command."""
+    command = COMMANDS[words]
+    parser = _Parser(
+        prog=f"uslm {words}",
+        description=f"{command.help[0].upper()}{command.help[1:]}.",
+        epilog=f"examples:\n{command.examples}\n{EXIT_CODES}",
+    )
+    command.add_options(parser)
+    return parser
+
+
+def find_command(arguments: Sequence[str]) -> str:
+    """The command that the arguments begin with; empty for `--help` and `--version`."""
+    first = arguments[0] if arguments else ""
+    if first in ("-h", "--help", "--version"):
+        return ""
+    if first.startswith("-"):
+        raise UsageError(f"{first} comes behind a command, as in: uslm say {first} ...")
+    actions = [words for words in COMMANDS if words.startswith(f"{first} ")]
+    words = " ".join(arguments[:2]) if actions else first
+    if words in COMMANDS:
+        return words
+    if actions and arguments[1:2] in (["-h"], ["--help"]):
+        return ""
+    what = f"there is no command {words!r}" if words else "no command is given"
+    choices = f"; there are: {', '.join(actions or COMMANDS)}"
+    raise UsageError(what + (choices if actions else did_you_mean(words, COMMANDS) or choices))
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises where argparse would print its usage and exit with 2."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(
+            formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **settings
+        )
+
+    def error(self, message: str) -> NoReturn:
+        words = message.removeprefix("argument ").replace(": must be", " must be", 1)
+        raise UsageError(f"{words}; see {self.prog} --help")
+
+
+def _check_options(arguments: Sequence[str], parser: argparse.ArgumentParser) -> None:
+    """Refuse unknown options; argparse would first ask for required ones, and hide a typo."""
+    known = parser._option_string_actions
+    for argument in arguments:
+        option = argument.partition("=")[0]
+        if argument == "--":
+            return
+        if argument.startswith("--") and " " not in option and option not in known:
+            hint = did_you_mean(option, known) or f"; see {parser.prog} --help"
+            raise UsageError(f"{parser.prog} has no option {option}{hint}")
