@@ -76,10 +76,18 @@ def fingerprint() -> str:
 
 def pip_install(*arguments: str) -> None:
     """Run pip for `.venv`; all it prints goes to stderr, as stdout belongs to the command."""
-    # The pip that runs us serves `.venv` too: Debian's Python cannot put a pip into a new one.
-    pip = [sys.executable, "-m", "pip", "--python", str(PYTHON)]
     options = ["--quiet", "--disable-pip-version-check", *arguments]
-    subprocess.run([*pip, "install", *options], check=True, stdout=sys.stderr, cwd=HOUSE)
+    subprocess.run([*pip(), "install", *options], check=True, stdout=sys.stderr, cwd=HOUSE)
+
+
+def pip() -> list[str]:
+    """A pip that installs into `.venv`: the one at hand (Debian's Python cannot put another into
+    a new environment), or, where that is too old to serve another Python, one of its own."""
+    at_hand = [sys.executable, "-m", "pip", "--python", str(PYTHON)]
+    if subprocess.run([*at_hand, "--version"], capture_output=True).returncode == 0:
+        return at_hand
+    subprocess.run([str(PYTHON), "-m", "ensurepip"], check=True, stdout=sys.stderr)
+    return [str(PYTHON), "-m", "pip"]
 
 
 def start(command: list[str]) -> int:
