@@ -43,9 +43,10 @@ class PrepareConfig:
 
     audio: AudioLimits = field(default_factory=AudioLimits)
     """Rate and length of the utterances."""
-    max_ids_per_second: float = 40.0
-    """A text that would have to be spoken faster belongs to another recording; CTC ends at 50."""
-    max_characters_per_second: float = 35.0
+    max_ids_per_second: float = 27.0
+    """A text that would have to be spoken faster belongs to another recording, or this one is cut
+    off; of 5,000 sound English recordings the fastest has 26.5."""
+    max_characters_per_second: float = 30.0
     """The same for texts without phonemes."""
     limit: int | None = None
     """At most so many utterances, whole speakers as far as possible."""
@@ -197,7 +198,7 @@ def _text_problem(
 ) -> str | None:
     if len(transcript.text_ids) > config.max_ids_per_second * seconds:
         return f"text of {len(transcript.text_ids)} phonemes does not fit into {seconds:.2f} s"
-    if len(recording.text) > config.max_characters_per_second * seconds:
+    if not transcript.text_ids and len(recording.text) > config.max_characters_per_second * seconds:
         return f"text of {len(recording.text)} characters does not fit into {seconds:.2f} s"
     return None
 

@@ -1,4 +1,4 @@
-"""Reads one recording for a corpus and says what is wrong with it; no torch, so workers start fast."""
+"""Reads one recording for a corpus, or says what is wrong with it; without torch, to start fast."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class AudioLimits:
 
 
 def read_samples(path: Path, limits: AudioLimits) -> NDArray[np.int16]:
-    """The recording as mono int16 samples at the corpus rate; AudioError says why it cannot be used."""
+    """The recording as mono samples at the corpus rate; AudioError says why it cannot be used."""
     import soundfile
 
     if not path.is_file():

@@ -57,7 +57,7 @@ class Utterance:
 
 
 class Corpus:
-    """Utterances of one or several corpus folders, numbered from 0; audio is read when asked for."""
+    """Utterances of one or several corpus folders, numbered from 0; audio is read when asked."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
         self.folders = tuple(folders)

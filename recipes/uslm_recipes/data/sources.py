@@ -1,4 +1,4 @@
-"""Where recordings come from: JSONL manifests, LJSpeech-like tables, plain folders of audio and text."""
+"""Where recordings come from: JSONL manifests, LJSpeech-like tables, plain folders."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ Found = Recording | Rejected
 
 
 def read_manifest(path: Path) -> Iterator[Found]:
-    """Each line a JSON object: audio, speaker, and perhaps text, language, phonemes, durations, split."""
+    """Each line a JSON object with the fields of `Recording`; audio is relative to the manifest."""
     if not path.is_file():
         raise MissingResource(f"there is no manifest {path}")
     with path.open(encoding="utf-8", errors="replace") as lines:

@@ -49,7 +49,8 @@ class TokenCorpus:
     def __init__(self, corpus: Corpus, folders: Sequence[Path]) -> None:
         if len(folders) != len(corpus.folders):
             raise UserError(
-                f"the corpus has {len(corpus.folders)} folders, but {len(folders)} token folders are given"
+                f"the corpus has {len(corpus.folders)} folders, but {len(folders)} token folders "
+                "are given"
             )
         self.headers = [_read_header(folder) for folder in folders]
         for folder, header, made in zip(folders, self.headers, corpus.headers, strict=True):
@@ -128,7 +129,7 @@ class TokenWriter:
     def __enter__(self) -> TokenWriter:
         shutil.rmtree(self._temporary, ignore_errors=True)
         self._temporary.mkdir(parents=True)
-        self._codes = np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
+        self._codes = np.lib.format.open_memmap(
             self._temporary / CODES_FILE,
             mode="w+",
             dtype=np.int16,
@@ -141,8 +142,8 @@ class TokenWriter:
         start, stop = int(self.starts[index]), int(self.starts[index + 1])
         if codes.shape[0] != self.header.num_codebooks or codes.shape[1] < stop - start:
             raise ValueError(
-                f"codes of utterance {index} must be [{self.header.num_codebooks}, {stop - start}], "
-                f"but are {list(codes.shape)}"
+                f"codes of utterance {index} must be "
+                f"[{self.header.num_codebooks}, {stop - start}], but are {list(codes.shape)}"
             )
         self._codes[:, start:stop] = codes[:, : stop - start].cpu().numpy()
         self._missing[index] = False
