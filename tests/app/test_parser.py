@@ -1,0 +1,87 @@
+"""The command line itself: light to import, helpful when mistyped, honest about defaults."""
+
+import subprocess
+import sys
+
+import pytest
+
+from uslm.generate.sampling import Sampling
+from uslm_app.cli import main, main_say
+from uslm_app.parser import COMMANDS, command_parser
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from uslm_app.cli import main; main(['say', '--help']); "
+        "print([m for m in ('torch', 'numpy', 'transformers', 'soundfile') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("[]\n")
+
+
+@pytest.mark.parametrize("words", ["", *COMMANDS])
+def test_help_shows_an_example_or_the_commands(
+    words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*words.split(), "--help"]) == 0
+    out = capsys.readouterr().out
+    assert ("examples:" in out) == bool(words)
+    assert "exit codes:" in out
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("uslm ")
+
+
+def test_help_tells_the_true_defaults() -> None:
+    text = " ".join(command_parser("say").format_help().split())
+    defaults = Sampling()
+    assert f"likeliest (default {defaults.temperature})" in text
+    assert f"from all (default {defaults.top_k})" in text
+    assert f"from all (default {defaults.top_p})" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "no command is given"),
+        (["sya"], "did you mean say?"),
+        (["voice"], "voice create, voice show"),
+        (["--text", "hi"], "uslm say --text"),
+        (["say", "--promt", "x"], "did you mean --prompt?"),
+        (["say", "--prompt", "x"], "--out"),
+        (["say", "--out", "x.wav", "two", "words"], "'two'"),
+        (["say", "--out", "x.wav", "--seed", "-1"], "--seed must be a whole number, 0 to"),
+        (["say", "--out", "x.wav", "--seed", "one"], "'one'"),
+        (["say", "--out", "x.wav", "--temperature", "nan"], "from 0 to 5, but is 'nan'"),
+        (["say", "--out", "x.wav", "--temperature", "-0.1"], "from 0 to 5"),
+        (["say", "--out", "x.wav", "--top-k", "2.5"], "--top-k must be a whole number, 0 or more"),
+        (["say", "--out", "x.wav", "--top-p", "0"], "above 0 and at most 1"),
+        (["say", "--out", "x.wav", "--top-p", "1.01"], "above 0 and at most 1"),
+        (["say", "--out", "x.wav", "--retries", "99"], "0 to 20"),
+        (["say", "--out", "x.wav", "--speed", "3"], "--speed must be a number from 0.5 to 2"),
+        (["say", "--out", "x.wav", "--dtype", "float23"], "did you mean float32?"),
+        (["say", "--out", "x.wav", "--format", "wave"], "did you mean wav?"),
+        (["say", "--out", "x.wav", "--threads", "0"], "--threads must be"),
+    ],
+)
+def test_usage_errors_are_one_helpful_line(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("uslm: error: ") and captured.err.count("\n") == 1
+    assert words in captured.err
+
+
+def test_uslm_tts_is_uslm_say(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main_say(["--help"]) == 0
+    assert capsys.readouterr().out.startswith("usage: uslm say")
+
+
+@pytest.mark.parametrize("option", ["--temperature", "--top-k"])
+def test_an_explicit_zero_is_kept(option: str) -> None:
+    found = command_parser("say").parse_args(["--out", "x.wav", option, "0"])
+    assert getattr(found, option.removeprefix("--").replace("-", "_")) == 0
