@@ -134,8 +134,12 @@ def make_accelerator(config: LoopConfig, out: Path) -> Accelerator:
     """The accelerator of this process, with the trackers that the config names."""
     try:
         from accelerate import Accelerator
+        from accelerate.state import AcceleratorState, GradientState
     except ImportError as problem:
         raise EnvironmentProblem("recipes need accelerate: pip install 'uslm[train]'") from problem
+    # Accelerate keeps one state a process; a second run has its own precision and step count.
+    AcceleratorState._reset_state()
+    GradientState._reset_state()
     return Accelerator(
         mixed_precision="bf16" if config.precision == "bf16" else "no",
         gradient_accumulation_steps=config.gradient_accumulation,
@@ -330,7 +334,7 @@ def save(run: Run) -> Path:
         bad = [key for key, tensor in model.state_dict().items() if not tensor.isfinite().all()]
         if bad:
             raise TrainingDiverged(
-    """Step unless the gradients are bad; fused optimizers decide on the device, without waiting."""
+                f"{name} has weights that are not finite after step {run.progress.step}: {bad[:3]}; "
                 "the last checkpoint is kept"
             )
     folder = run.out / CHECKPOINTS
@@ -378,7 +382,7 @@ def _agree(run: Run, piece_seconds: float, stop: bool) -> tuple[float, bool]:
 
 
 def _step_if(finite: Tensor, optimizer: torch.optim.Optimizer) -> None:
-    """Step unless the gradients are bad. Fused optimizers decide on the device, without waiting."""
+    """Step unless gradients are bad; fused optimizers decide on the device, without waiting."""
     inner: Any = getattr(optimizer, "optimizer", optimizer)
     if getattr(inner, "_step_supports_amp_scaling", False):
         inner.found_inf = (~finite).float()
