@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from uslm_tokenizer.errors import ConfigError, EnvironmentProblem
+from uslm_tokenizer.errors import ConfigError, EnvironmentProblem, MissingResource
 from uslm_tokenizer.semantic.front_ends import (
     KaldiFilterBank,
     WhisperLogMel,
@@ -84,7 +84,11 @@ class SSLEncoder(nn.Module):
         """Load a transformers folder or Hub model; the layer statistics are not fitted yet."""
         transformers = _transformers()
         where = {"revision": revision, "local_files_only": local_files_only}
-        model = transformers.AutoModel.from_pretrained(name_or_path, **where)
+        try:
+            model = transformers.AutoModel.from_pretrained(name_or_path, **where)
+        except (OSError, ValueError) as problem:
+            reason = str(problem).strip().splitlines()[0]
+            raise MissingResource(f"no speech encoder at {name_or_path!r}: {reason}") from problem
         family = model.config.model_type
         config = SSLConfig(
             backbone={"model_type": family}
