@@ -334,7 +334,7 @@ def save(run: Run) -> Path:
         bad = [key for key, tensor in model.state_dict().items() if not tensor.isfinite().all()]
         if bad:
             raise TrainingDiverged(
-                f"{name} has weights that are not finite after step {run.progress.step}: {bad[:3]}; "
+                f"{name} has weights that are not finite at step {run.progress.step}: {bad[:3]}; "
                 "the last checkpoint is kept"
             )
     folder = run.out / CHECKPOINTS
