@@ -52,6 +52,16 @@ class AcousticLMConfig:
     """Levels that each pass of generation fills; they add up to num_codebooks - 1."""
 
 
+@dataclass
+class LevelLosses:
+    """Mean cross-entropy by level, nats a code."""
+
+    following: dict[int, Float[Tensor, ""]]
+    """Of rows in which the level is the next to be filled."""
+    ahead: dict[int, Float[Tensor, ""]]
+    """Of rows in which levels below it are still open."""
+
+
 class AcousticLM(AcousticModel):
     """Units and a voice -> codes of all levels."""
 
@@ -153,20 +163,21 @@ class AcousticLM(AcousticModel):
 
     def loss(
         self, batch: AcousticBatch, num_known: Int[Tensor, " b"], *, smoothing: float = 0.0
-    ) -> list[tuple[int, Float[Tensor, ""], Float[Tensor, ""]]]:
-        """For each level that some row predicts: level, cross-entropy of the rows that predict it
-        next, cross-entropy of the rows that look further ahead (NaN where there are none)."""
+    ) -> LevelLosses:
+        """Cross-entropy of every level that is not known, by level."""
         hidden = self(batch, num_known)
-        losses = []
+        losses = LevelLosses({}, {})
         for level in range(1, self.num_codebooks):
-            rows = (num_known <= level)[:, None] & batch.is_target
-            if not bool(rows.any()):
+            wanted = (num_known <= level)[:, None] & batch.is_target
+            if not bool(wanted.any()):
                 continue
-            logits = self.logits(hidden[rows], level)
-            target = batch.codes[:, level][rows]
+            logits = self.logits(hidden[wanted], level)
+            target = batch.codes[:, level][wanted]
             each = F.cross_entropy(logits, target, reduction="none", label_smoothing=smoothing)
-            is_next = (num_known == level)[:, None].expand_as(rows)[rows]
-            losses.append((level, each[is_next].mean(), each[~is_next].mean()))
+            is_next = (num_known == level)[:, None].expand_as(wanted)[wanted]
+            for where, found in ((is_next, losses.following), (~is_next, losses.ahead)):
+                if bool(where.any()):
+                    found[level] = each[where].mean()
         return losses
 
     def logits(self, hidden: Float[Tensor, "*any d"], level: int) -> Float[Tensor, "*any v"]:

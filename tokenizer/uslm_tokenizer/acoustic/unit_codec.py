@@ -6,7 +6,7 @@ into a spectrum and that into a waveform (Vocos, Siuzdak 2023). So codes without
 is spoken, and the levels above say how it sounds.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar, cast
 
 import torch
@@ -26,14 +26,14 @@ from uslm_tokenizer.semantic.unit_tokenizer import UnitTokenizer, UnitTokenizerC
 class UnitCodecConfig:
     """Sizes of a UnitCodec."""
 
-    units: UnitTokenizerConfig = field(default_factory=UnitTokenizerConfig)
+    units: UnitTokenizerConfig = UnitTokenizerConfig()
     """The semantic tokenizer inside; it gives level 0, the sample rate and the hop."""
     num_residual_levels: int = 7
     """Codebooks above the units."""
-    residual: FactorizedQuantizerConfig = field(
-        default_factory=lambda: FactorizedQuantizerConfig(dim=384, codebook_size=1024, code_dim=8)
-    )
-    """One residual level; its `dim` must be `dim`."""
+    residual: FactorizedQuantizerConfig = FactorizedQuantizerConfig(dim=384, code_dim=8)
+    """One of them; its `dim` must be the codec's."""
+    level_dropout: float = 0.5
+    """Share of the rows of a training batch that use only their first few residual levels."""
     dim: int = 384
     """Width of encoder and decoder."""
     hidden_dim: int = 1152
@@ -57,7 +57,7 @@ class Reconstruction:
 
 
 class UnitCodec(AudioTokenizer):
-    """Waveform <-> codes [b, 1 + num_residual_levels, t]."""
+    """Waveform <-> codes [b, 1 + residual levels, t]."""
 
     model_type: ClassVar[str] = "unit_codec"
     config_class: ClassVar[type] = UnitCodecConfig
@@ -76,6 +76,7 @@ class UnitCodec(AudioTokenizer):
         self.residual = ResidualQuantizer(
             ResidualQuantizerConfig(
                 levels=(config.residual,) * config.num_residual_levels,
+                dropout=config.level_dropout,
             )
         )
         self.decoder = ConvNeXt(
@@ -94,7 +95,7 @@ class UnitCodec(AudioTokenizer):
 
     @property
     def num_codebooks(self) -> int:
-        return 1 + self.config.num_residual_levels
+        return 1 + self.residual.num_codebooks
 
     @property
     def codebook_size(self) -> int:

@@ -46,24 +46,26 @@ class KVCache:
 class Rotary:
     """Cosines and sines of every position, computed once for all layers."""
 
-    cos: Float[Tensor, "b 1 t half"]
-    sin: Float[Tensor, "b 1 t half"]
+    cos: Float[Tensor, "b t 1 1 dh"]
+    sin: Float[Tensor, "b t 1 1 dh"]
+    """Negative in the first half of the last axis."""
 
     @staticmethod
     def at(positions: Num[Tensor, "b t"], head_dim: int, base: float = 10_000.0) -> "Rotary":
         """Angles of Su et al. 2021 (RoFormer, eq. 34); positions may be fractions."""
         steps = torch.arange(0, head_dim, 2, device=positions.device, dtype=torch.float32)
-        angles = positions[:, None, :, None].float() * base ** (-steps / head_dim)
-        return Rotary(angles.cos(), angles.sin())
-
-    def rotate(self, x: Float[Tensor, "b h t dh"]) -> Float[Tensor, "b h t dh"]:
-        """Turn each pair (i, i + dh/2) of `x` by its angle."""
-        first, second = x.float().chunk(2, dim=-1)
-        turned = (
-            first * self.cos - second * self.sin,
-            first * self.sin + second * self.cos,
+        angles = positions[..., None].float() * base ** (-steps / head_dim)
+        cos, sin = angles.cos(), angles.sin()
+        return Rotary(
+            torch.cat([cos, cos], dim=-1)[:, :, None, None],
+            torch.cat([-sin, sin], dim=-1)[:, :, None, None],
         )
-        return torch.cat(turned, dim=-1).to(x.dtype)
+
+    def rotate(self, x: Float[Tensor, "b t s h dh"]) -> Float[Tensor, "b t s h dh"]:
+        """Turn each pair (i, i + dh/2) of `x` by its angle."""
+        # A roll by half the width swaps the two of each pair; cheaper than cutting and joining.
+        swapped = x.roll(x.shape[-1] // 2, dims=-1)
+        return x * self.cos.to(x.dtype) + swapped * self.sin.to(x.dtype)
 
 
 class Attention(nn.Module):
@@ -87,8 +89,9 @@ class Attention(nn.Module):
         layer: int = 0,
     ) -> Float[Tensor, "b t d"]:
         """`mask` is True where a query may look; `causal` needs no mask."""
-        q, k, v = rearrange(self.qkv(x), "b t (s h dh) -> s b h t dh", s=3, h=self.num_heads)
-        q, k = rotary.rotate(q), rotary.rotate(k)
+        qkv = rearrange(self.qkv(x), "b t (s h dh) -> b t s h dh", s=3, h=self.num_heads)
+        q, k = rearrange(rotary.rotate(qkv[:, :, :2]), "b t s h dh -> s b h t dh")
+        v = rearrange(qkv[:, :, 2], "b t h dh -> b h t dh")
         if cache is not None:
             k, v = cache.append(layer, k, v)
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)

@@ -34,8 +34,8 @@ class Block(nn.Module):
         super().__init__()
         self.attention = Attention(dim, num_heads)
         self.feed_forward = SwiGLU(dim)
-        self.attention_norm = nn.RMSNorm(dim)
-        self.feed_forward_norm = nn.RMSNorm(dim)
+        self.attention_norm = nn.LayerNorm(dim, bias=False)
+        self.feed_forward_norm = nn.LayerNorm(dim, bias=False)
         self.dropout = nn.Dropout(dropout)
         # Adaptive norm (Peebles & Xie 2023): the condition scales what each layer reads. It
         # starts at zero, so that every condition begins as the same network.
@@ -55,18 +55,20 @@ class Block(nn.Module):
         cache: KVCache | None = None,
         layer: int = 0,
     ) -> Float[Tensor, "b t d"]:
-        read, fed = self.attention_norm, self.feed_forward_norm
-        attention_scale: Tensor | float = 1.0
-        feed_forward_scale: Tensor | float = 1.0
+        scales: tuple[Tensor | None, Tensor | None] = (None, None)
         if self.scales is not None:
             assert condition is not None
             first, second = self.scales(condition)[:, None].chunk(2, dim=-1)
-            attention_scale, feed_forward_scale = 1 + first, 1 + second
-        y = self.attention(
-            read(x) * attention_scale, rotary, mask=mask, causal=causal, cache=cache, layer=layer
-        )
+            scales = (1 + first, 1 + second)
+        y = _scaled(self.attention_norm(x), scales[0])
+        y = self.attention(y, rotary, mask=mask, causal=causal, cache=cache, layer=layer)
         x = x + self.dropout(y)
-        return x + self.dropout(self.feed_forward(fed(x) * feed_forward_scale))
+        y = _scaled(self.feed_forward_norm(x), scales[1])
+        return x + self.dropout(self.feed_forward(y))
+
+
+def _scaled(x: Tensor, scale: Tensor | None) -> Tensor:
+    return x if scale is None else x * scale
 
 
 class Transformer(nn.Module):
@@ -86,7 +88,7 @@ class Transformer(nn.Module):
         self.blocks = nn.ModuleList(
             Block(dim, num_heads, dropout, condition_dim) for _ in range(num_layers)
         )
-        self.norm = nn.RMSNorm(dim)
+        self.norm = nn.LayerNorm(dim, bias=False)
 
     @property
     def head_dim(self) -> int:

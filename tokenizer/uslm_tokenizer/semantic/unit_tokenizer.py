@@ -5,11 +5,12 @@ units alone, the features of a frozen speech encoder and the phonemes; so the un
 said and lose who says it. The phoneme head stays: it recognises speech from its units.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar, cast
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
@@ -37,14 +38,16 @@ class UnitTokenizerConfig:
     """Attention heads of each layer."""
     num_layers: int = 6
     """Layers before the codebook."""
+    encoder_stride: int = 1
+    """Frames that those layers read as one; 2 halves their rate and more than halves their cost."""
     num_decoder_layers: int = 2
     """Layers behind the codebook, which read units only."""
     kernel_size: int = 9
     """Frames that the convolution beside each layer sees."""
-    dropout: float = 0.05
+    dropout: float = 0.0
     """Share of activations dropped in training."""
-    quantizer: VectorQuantizerConfig = field(
-        default_factory=lambda: VectorQuantizerConfig(dim=64, codebook_size=1024)
+    quantizer: VectorQuantizerConfig = VectorQuantizerConfig(
+        dim=64, codebook_size=1024, commitment_weight=0.1, late_start=True
     )
     """The codebook."""
     teacher_dim: int = 512
@@ -75,6 +78,7 @@ class UnitPrediction:
     phoneme_logits: Float[Tensor, "b t v"]
     units: Int[Tensor, "b t"]
     commitment: Float[Tensor, ""]
+    latents: Float[Tensor, "b d t"]
     mask: Bool[Tensor, "b t"]
 
 
@@ -92,6 +96,8 @@ class UnitTokenizer(AudioTokenizer):
         self.mel = LogMel(config.sample_rate, 400, config.hop_length // 2, config.num_mels)
         self.input = nn.Conv1d(config.num_mels, dim, 5, padding=2)
         self.downsample = nn.Conv1d(dim, dim, 5, padding=2, stride=2)
+        self.fold = nn.Linear(config.encoder_stride * dim, dim)
+        self.unfold = nn.Linear(dim, config.encoder_stride * dim)
         self.near = nn.ModuleList(
             LocalMixing(dim, config.kernel_size) for _ in range(config.num_layers)
         )
@@ -127,6 +133,7 @@ class UnitTokenizer(AudioTokenizer):
             dim=32,
             num_heads=2,
             num_layers=2,
+            encoder_stride=2,
             num_decoder_layers=1,
             quantizer=VectorQuantizerConfig(dim=8, codebook_size=32),
             teacher_dim=16,
@@ -167,26 +174,46 @@ class UnitTokenizer(AudioTokenizer):
         # Spectra centred outside a row's frames must not reach it through the convolutions.
         halves = mask.repeat_interleave(2, dim=1)[:, None]
         x = F.gelu(self.input(mel.transpose(1, 2).to(self.input.weight.dtype) * halves)) * halves
-        x = F.gelu(self.downsample(x)).transpose(1, 2)
-        rotary = Rotary.at(self._positions(x), self.encoder.head_dim)
-        for near, block in zip(self.near, self.encoder.blocks, strict=True):
-            x = near(x * mask[..., None])
-            x = block(x, rotary, mask=mask[:, None, None])
-        projected = self.to_latents(self.encoder.norm(x)).float()
+        frames = F.gelu(self.downsample(x)).transpose(1, 2) * mask[..., None]
+        projected = self.to_latents(frames + self._encode(frames, mask)).float()
         return F.layer_norm(projected, projected.shape[-1:]).transpose(1, 2)
 
+    def _encode(
+        self, frames: Float[Tensor, "b t d"], mask: Bool[Tensor, "b t"]
+    ) -> Float[Tensor, "b t d"]:
+        """The layers before the codebook, at `encoder_stride` frames a step."""
+        stride, num_frames = self.config.encoder_stride, frames.shape[1]
+        missing = -num_frames % stride
+        frames, mask = F.pad(frames, (0, 0, 0, missing)), F.pad(mask, (0, missing))
+        x = self.fold(rearrange(frames, "b (t s) d -> b t (s d)", s=stride))
+        steps = mask[:, ::stride]
+        rotary = Rotary.at(self._positions(x), self.encoder.head_dim)
+        for near, block in zip(self.near, self.encoder.blocks, strict=True):
+            x = near(x * steps[..., None])
+            x = block(x, rotary, mask=steps[:, None, None])
+        x = self.unfold(self.encoder.norm(x))
+        return rearrange(x, "b t (s d) -> b (t s) d", s=stride)[:, :num_frames]
+
     def forward(
-        self, waveform: Float[Tensor, "b 1 n"], lengths: Int[Tensor, " b"]
+        self,
+        waveform: Float[Tensor, "b 1 n"],
+        lengths: Int[Tensor, " b"],
+        generator: torch.Generator | None = None,
     ) -> UnitPrediction:
-        """One training pass: quantise, then predict the teacher and the phonemes from that."""
+        """One training pass: quantise, then predict the teacher and the phonemes from that.
+
+        `generator` draws what dead codes start anew from.
+        """
         waveform, mask = self.frame(waveform, lengths)
-        quantized = self.quantizer(self.latents(waveform, mask), mask)
+        latents = self.latents(waveform, mask)
+        quantized = self.quantizer(latents, mask, generator=generator)
         hidden = self._read(quantized.latents, mask)
         return UnitPrediction(
             features=self.to_teacher(hidden).float(),
             phoneme_logits=self.to_phonemes(hidden).float(),
             units=quantized.codes[:, 0],
             commitment=quantized.loss,
+            latents=latents,
             mask=mask,
         )
 
