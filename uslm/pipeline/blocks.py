@@ -1,0 +1,105 @@
+"""Stage 2 in blocks, so that sound is there before the sentence is.
+
+    units    |<- context ->|<--- block --->|<lookahead>| ...
+    codes     made before    made now        made and thrown away
+
+Stage 2 sees both sides, so a block is filled together with a few units to its right. The first
+block is small, for a quick start; each next one is larger, as the sound made so far covers the
+time it takes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from uslm.models.base import AcousticRow
+from uslm_tokenizer.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlockSchedule:
+    """How many frames stage 2 fills at a time."""
+
+    first_frames: int = 24
+    """Frames of sound in the first block; the codec's lag comes on top."""
+    growth: float = 2.0
+    """Each block is so many times longer than the one before."""
+    max_frames: int = 300
+    """Longest block; pieces of the text behind the first start with it."""
+    lookahead_frames: int = 8
+    """Units to the right of a block that are looked at."""
+    context_frames: int = 100
+    """Finished frames to the left of a block that are looked at."""
+
+    def __post_init__(self) -> None:
+        if self.first_frames < 1 or self.max_frames < 1 or self.growth < 1:
+            raise ConfigError(f"first_frames, max_frames and growth must be 1 or more: {self}")
+        if self.lookahead_frames < 0 or self.context_frames < 0:
+            raise ConfigError(f"lookahead_frames and context_frames must be 0 or more: {self}")
+
+    def block_frames(self, index: int, *, hurry: bool, lag: int) -> int:
+        """Length of block `index`; `hurry` starts small, `lag` are frames that the codec holds."""
+        if not hurry:
+            return self.max_frames
+        if index == 0:
+            return self.first_frames + lag
+        return min(self.max_frames, round(self.first_frames * self.growth**index))
+
+
+class CodeBlocks:
+    """The codes of one piece of speech, growing as its units become known.
+
+    `plan` says what stage 2 is to fill next, `accept` takes what it made of it. The blocks depend
+    on the units only, not on how many of them are known at which call.
+    """
+
+    def __init__(
+        self,
+        schedule: BlockSchedule,
+        prompt: Int[Tensor, "k p"],
+        text_ids: Int[Tensor, " s"] | None,
+        *,
+        hurry: bool = False,
+        lag: int = 0,
+    ) -> None:
+        self.codes: Tensor = prompt.new_zeros(len(prompt), 0)
+        """All that is made, [k, t]."""
+        self._schedule, self._prompt, self._text_ids = schedule, prompt, text_ids
+        self._hurry, self._lag = hurry, lag
+        self._index = self._planned = 0
+
+    @property
+    def num_frames(self) -> int:
+        """Frames that are made."""
+        return self.codes.shape[1]
+
+    def plan(self, units: Sequence[int], is_final: bool) -> AcousticRow | None:
+        """The next block of the units so far, or None before there are enough of them."""
+        done, schedule = self.num_frames, self._schedule
+        waiting = len(units) - done
+        size = schedule.block_frames(self._index, hurry=self._hurry, lag=self._lag)
+        if waiting < size + schedule.lookahead_frames:
+            if not is_final or waiting <= 0:
+                return None
+            size = waiting
+        self._planned = size
+        context = min(schedule.context_frames, done)
+        shown = units[done : done + size + schedule.lookahead_frames]
+        target = self._prompt.new_zeros(len(self._prompt), len(shown))
+        target[0] = torch.tensor(shown)
+        return AcousticRow(
+            prompt=self._prompt,
+            codes=torch.cat([self.codes[:, done - context :], target], dim=1),
+            num_context=context,
+            start=done - context,
+            text_ids=self._text_ids,
+        )
+
+    def accept(self, filled: Int[Tensor, "k f"]) -> None:
+        """Keep the planned block of what was filled."""
+        new = filled[:, : self._planned].to(self.codes.device)
+        self.codes = torch.cat([self.codes, new], dim=1)
+        self._index += 1

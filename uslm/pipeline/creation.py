@@ -1,0 +1,167 @@
+"""From a recording to a voice: examine it, encode it, read or recognise what is said in it."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from uslm.pipeline.alignment import align_ctc
+from uslm.pipeline.bundle import Bundle
+from uslm.pipeline.phonemes import PHONEMES, phoneme_error_rate
+from uslm.pipeline.prompt import VoicePrompt
+from uslm.pipeline.prompt_doctor import AlignedWord, Finding, PromptPolicy, examine_prompt
+from uslm.pipeline.verification import recognizer
+from uslm.text.frontend import FrontendResult, TextFrontend
+from uslm_tokenizer.audio import Audio, AudioSource, read_audio
+from uslm_tokenizer.errors import TextError, UserError
+
+
+def create_voice(
+    bundle: Bundle,
+    frontend: TextFrontend,
+    audio: Audio | AudioSource,
+    text: str | None = None,
+    *,
+    name: str | None = None,
+    max_seconds: float | None = None,
+) -> VoicePrompt:
+    """See `ZeroShotTTS.create_voice`."""
+    policy = _policy(bundle, max_seconds)
+    tokenizer = bundle.tokenizer
+    if text is not None:
+        frontend(text)  # a text that cannot be read is refused before any work
+    recording = (
+        audio if isinstance(audio, Audio) else read_audio(audio, max_seconds=policy.read_seconds)
+    )
+    prompt = examine_prompt(
+        recording,
+        sample_rate=tokenizer.sample_rate,
+        text=text,
+        align=_Aligner(bundle, frontend),
+        policy=policy,
+    )
+    codes = tokenizer.encode(prompt.waveform[None].to(tokenizer.device))[0].cpu()
+    codes = codes[:, : bundle.config.prompt.max_frames]
+    spoken = _Spoken(bundle, codes[0])
+    findings = list(prompt.findings)
+    if prompt.text is None:
+        text_ids, phonemes, num_frames = spoken.recognized()
+    else:
+        read = frontend(prompt.text)
+        findings += spoken.doubts(bundle.phoneme_ids(read))
+        text_ids, phonemes, num_frames = spoken.known(read)
+    return VoicePrompt(
+        name=name or _name(audio),
+        codes=codes,
+        text_ids=torch.tensor(text_ids, dtype=torch.long),
+        num_spoken_frames=num_frames,
+        phonemes=phonemes,
+        transcript=prompt.text,
+        seconds=prompt.seconds,
+        tokenizer_hash=bundle.tokenizer_hash,
+        model=bundle.config.name,
+        findings=tuple(findings),
+    )
+
+
+class _Spoken:
+    """What is said in a prompt, for the frames that stage 1 goes on from."""
+
+    def __init__(self, bundle: Bundle, units: Int[Tensor, " p"]) -> None:
+        self._bundle, self._units = bundle, units
+        self._limit = min(len(units), bundle.config.prompt.semantic_frames)
+
+    def recognized(self) -> tuple[list[int], str, int]:
+        """Ids, phonemes and frames, by ear. A model that reads letters gets no ids."""
+        heard = self._hear(self._units[: self._limit])
+        readable = heard if self._bundle.vocab.reads == "phonemes" else []
+        return readable, PHONEMES.decode(heard), self._limit
+
+    def known(self, text: FrontendResult) -> tuple[list[int], str, int]:
+        """Ids, phonemes and frames, from the transcript; cut where stage 1's frames end."""
+        if self._bundle.vocab.reads != "phonemes" or len(self._units) <= self._limit:
+            return list(text.text_ids), text.phonemes, len(self._units)
+        starts = align_ctc(_logits(self._bundle, self._units), text.text_ids)
+        if starts is None:
+            return self.recognized()
+        kept = list(text.text_ids[: sum(start < self._limit for start in starts)])
+        return kept, PHONEMES.decode(kept), self._limit
+
+    def doubts(self, phoneme_ids: Sequence[int]) -> list[Finding]:
+        """A warning if the transcript is far from what is heard."""
+        error_rate = phoneme_error_rate(phoneme_ids, self._hear(self._units))
+        if error_rate <= self._bundle.config.prompt.max_mismatch:
+            return []
+        return [
+            Finding(
+                code="transcript_mismatch",
+                severity="warning",
+                message=(
+                    f"the transcript does not match the audio: {100 * error_rate:.0f} % of its "
+                    "sounds are heard otherwise; correct it, or leave it out"
+                ),
+            )
+        ]
+
+    def _hear(self, units: Int[Tensor, " p"]) -> list[int]:
+        tokenizer = self._bundle.tokenizer
+        return recognizer(tokenizer).recognize(units.to(tokenizer.device))
+
+
+class _Aligner:
+    """Says where the words of a text lie in a waveform; the doctor's `Align`."""
+
+    def __init__(self, bundle: Bundle, frontend: TextFrontend) -> None:
+        self._bundle, self._frontend = bundle, frontend
+
+    def __call__(self, waveform: Float[Tensor, "1 n"], text: str) -> list[AlignedWord]:
+        tokenizer = self._bundle.tokenizer
+        words = [(word, self._ids(word)) for word in text.split()]
+        units = recognizer(tokenizer).encode(waveform[None].to(tokenizer.device))[0, 0]
+        ids = [phoneme for _, word_ids in words for phoneme in word_ids]
+        starts = align_ctc(_logits(self._bundle, units), ids)
+        if not starts:
+            return []
+        aligned: list[AlignedWord] = []
+        place = 0
+        for word, word_ids in words:
+            first, place = place, place + len(word_ids)
+            last = max(first, place - 1)
+            # A phoneme's end is not known; the beginning of a word's last one is near enough.
+            begin, end = (starts[min(i, len(starts) - 1)] for i in (first, last))
+            aligned.append((word, begin / tokenizer.frame_rate, (end + 1) / tokenizer.frame_rate))
+        return aligned
+
+    def _ids(self, word: str) -> list[int]:
+        try:
+            return self._bundle.phoneme_ids(self._frontend(word))
+        except TextError:  # a lone sign
+            return []
+
+
+def _logits(bundle: Bundle, units: Int[Tensor, " t"]) -> Float[Tensor, "t v"]:
+    tokenizer = bundle.tokenizer
+    return recognizer(tokenizer).phoneme_logits(units[None].to(tokenizer.device))[0]
+
+
+def _policy(bundle: Bundle, max_seconds: float | None) -> PromptPolicy:
+    most = bundle.config.prompt.max_frames / bundle.tokenizer.frame_rate
+    if max_seconds is not None:
+        if not max_seconds > 0:
+            raise UserError(f"max_seconds must be above 0, but is {max_seconds}")
+        most = min(most, max_seconds)
+    usual = PromptPolicy()
+    return PromptPolicy(
+        max_seconds=most,
+        good_seconds=min(usual.good_seconds, most),
+        min_seconds=min(usual.min_seconds, most),
+    )
+
+
+def _name(audio: Audio | AudioSource) -> str:
+    if isinstance(audio, Audio):
+        return Path(audio.source.name.strip("'\"")).stem if audio.source else "voice"
+    return Path(audio).stem if isinstance(audio, (str, os.PathLike)) else "voice"

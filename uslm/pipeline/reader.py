@@ -1,0 +1,166 @@
+"""Pieces of text to samples: stage 1, stage 2 and the decoder, hand in hand."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from uslm.generate.autoregressive import StopRule, UnitRow, speak_units
+from uslm.generate.levels import fill_levels
+from uslm.generate.sampling import Sampling
+from uslm.pipeline.blocks import CodeBlocks
+from uslm.pipeline.bundle import Bundle
+from uslm.pipeline.clock import Clock
+from uslm.pipeline.prompt import VoicePrompt
+from uslm.pipeline.seeds import generator
+from uslm.pipeline.streaming import StreamingDecoder, decoder_lag
+from uslm.text.frontend import FrontendResult
+from uslm_tokenizer.errors import GenerationError
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Job:
+    """One piece of text to be spoken."""
+
+    index: int
+    """Place in the text, from 0."""
+    text: FrontendResult
+    """The piece and its symbols."""
+    voice: VoicePrompt
+    """Who speaks it."""
+    seed: int
+    """All that is drawn for it comes from here."""
+    hurry: bool
+    """Whether somebody waits for its first sound."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Take:
+    """A job that is done."""
+
+    job: Job
+    codes: Int[Tensor, "k t"]
+    stop_reason: str
+    attempts: int = 1
+    error_rate: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sound:
+    """The next samples of a job; with the last of them comes the take."""
+
+    job: Job
+    waveform: Float[Tensor, "1 n"]
+    take: Take | None = None
+
+
+class Reader:
+    """Speaks jobs with one model."""
+
+    def __init__(self, bundle: Bundle, sampling: Sampling, clock: Clock) -> None:
+        self._bundle, self._sampling, self._clock = bundle, sampling, clock
+
+    def read(self, jobs: Sequence[Job]) -> Iterator[Sound]:
+        """Sounds of the jobs in order, each as early as it can be had.
+
+        Stage 1 speaks the jobs side by side; what later ones say waits until it is their turn.
+        """
+        readings = [_Reading(self._bundle, job) for job in jobs]
+        current = 0
+        for rows in self._clock.each("semantic", self._speak_units(jobs)):
+            while current < len(jobs):
+                reading, row = readings[current], rows[current]
+                before = reading.blocks.num_frames
+                while self._fill([reading], [row]):
+                    pass
+                if row.stop_reason or reading.blocks.num_frames > before:
+                    yield self._sound(reading, row)
+                if not row.stop_reason:
+                    break
+                current += 1
+
+    def read_batch(self, jobs: Sequence[Job]) -> list[Sound]:
+        """The whole sound of each job; stage 2, too, works on them side by side."""
+        readings = [_Reading(self._bundle, job) for job in jobs]
+        rows: list[UnitRow] = []
+        for rows in self._clock.each("semantic", self._speak_units(jobs)):
+            going = [i for i, row in enumerate(rows) if not row.stop_reason]
+            self._fill([readings[i] for i in going], [rows[i] for i in going])
+        while self._fill(readings, rows):
+            pass
+        return [self._sound(reading, row) for reading, row in zip(readings, rows, strict=True)]
+
+    def _speak_units(self, jobs: Sequence[Job]) -> Iterator[list[UnitRow]]:
+        prompts = [self._prompt(job) for job in jobs]
+        return speak_units(
+            self._bundle.semantic,
+            [text for text, _ in prompts],
+            [units for _, units in prompts],
+            [self._stop_rule(len(job.text.text_ids)) for job in jobs],
+            sampling=self._sampling,
+            generators=[generator(job.seed, "semantic") for job in jobs],
+        )
+
+    def _prompt(self, job: Job) -> tuple[Int[Tensor, " s"], Int[Tensor, " p"]]:
+        """What stage 1 reads, and the units it goes on from."""
+        text = torch.tensor(job.text.text_ids)
+        if not self._bundle.config.use_prompt_units or not len(job.voice.text_ids):
+            return text, torch.zeros(0, dtype=torch.long)
+        separator = torch.tensor([self._bundle.semantic.separator_id])
+        return torch.cat([job.voice.text_ids, separator, text]), job.voice.units
+
+    def _stop_rule(self, num_symbols: int) -> StopRule:
+        limits = self._bundle.config.length
+        most = limits.max_frames_per_symbol * num_symbols + limits.margin_frames
+        return StopRule(
+            min_frames=int(limits.min_frames_per_symbol * num_symbols), max_frames=int(most)
+        )
+
+    def _fill(self, readings: Sequence["_Reading"], rows: Sequence[UnitRow]) -> bool:
+        """Let stage 2 fill the next block of each reading that has one; whether any had."""
+        planned = [
+            (reading, plan)
+            for reading, row in zip(readings, rows, strict=True)
+            if (plan := reading.blocks.plan(row.units, row.stop_reason is not None)) is not None
+        ]
+        if not planned:
+            return False
+        with self._clock.stage("acoustic"):
+            filled = fill_levels(
+                self._bundle.acoustic,
+                [plan for _, plan in planned],
+                temperature=self._bundle.config.acoustic_temperature,
+                generators=[reading.generator for reading, _ in planned],
+            )
+        for (reading, _), codes in zip(planned, filled, strict=True):
+            reading.blocks.accept(codes)
+        return True
+
+    def _sound(self, reading: "_Reading", row: UnitRow) -> Sound:
+        """The samples that have become certain since the last call."""
+        job, codes = reading.job, reading.blocks.codes
+        is_final = row.stop_reason is not None
+        with self._clock.stage("decode"):
+            waveform = reading.decoder.push(codes[:, reading.decoder.num_frames :], is_final)
+        if not bool(waveform.isfinite().all()):
+            raise GenerationError(f"the samples of {job.text.text!r} are not finite numbers")
+        take = Take(job=job, codes=codes, stop_reason=row.stop_reason) if row.stop_reason else None
+        return Sound(job=job, waveform=waveform.clamp(-1, 1), take=take)
+
+
+class _Reading:
+    """A job on its way."""
+
+    def __init__(self, bundle: Bundle, job: Job) -> None:
+        self.job = job
+        self.generator = generator(job.seed, "acoustic")
+        self.decoder = StreamingDecoder(bundle.tokenizer)
+        self.blocks = CodeBlocks(
+            bundle.config.blocks,
+            job.voice.codes[:, : bundle.config.prompt.acoustic_frames],
+            torch.tensor(job.text.text_ids),
+            hurry=job.hurry,
+            lag=decoder_lag(bundle.tokenizer) or 0,
+        )

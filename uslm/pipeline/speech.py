@@ -1,0 +1,149 @@
+"""What comes out: speech with everything that is needed to make it again."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+SIDECAR_FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChunkReport:
+    """How one piece of the text was spoken."""
+
+    index: int
+    """Place in the text, from 0."""
+    text: str
+    """The piece as it was written."""
+    phonemes: str
+    """What was asked of the model."""
+    start_seconds: float
+    """Where it begins in the waveform."""
+    end_seconds: float
+    """Where it ends in the waveform."""
+    seed: int
+    """Seed of the attempt that was kept."""
+    attempts: int = 1
+    """How often it was drawn; more than one only where it was verified."""
+    phoneme_error_rate: float | None = None
+    """Share of phonemes that the model's own recogniser missed; None where it did not listen."""
+    stop_reason: str = "end"
+    """`end`; `length` and `loop` where the model had to be stopped; `silent` where the piece holds
+    nothing that can be spoken."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timings:
+    """Where the time went, in seconds."""
+
+    frontend: float = 0.0
+    """Text to phonemes."""
+    semantic: float = 0.0
+    """Stage 1: phonemes to units."""
+    acoustic: float = 0.0
+    """Stage 2: units to codes."""
+    decode: float = 0.0
+    """Codes to samples."""
+    verify: float = 0.0
+    """Listening to what was made."""
+    total: float = 0.0
+    """From the call to the last sample."""
+    first_audio: float = 0.0
+    """From the call to the first samples."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AudioChunk:
+    """The next samples of a stream."""
+
+    waveform: Float[Tensor, "1 n"]
+    """May be empty where a piece ends without new samples."""
+    sample_rate: int
+    """Samples a second, Hz."""
+    index: int
+    """The piece of the text that is being spoken, from 0."""
+    is_final: bool = False
+    """Whether the stream ends here."""
+    report: ChunkReport | None = None
+    """Where a piece of the text is done: how it went."""
+    codes: Int[Tensor, "k t"] | None = None
+    """Where a piece of the text is done: all its codes."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Speech:
+    """A finished utterance."""
+
+    waveform: Float[Tensor, "1 n"]
+    """Samples in [-1, 1], on the CPU."""
+    sample_rate: int
+    """Samples a second, Hz."""
+    seed: int
+    """The seed it was made with, given or drawn."""
+    text: str
+    """What was asked for; empty for converted speech."""
+    units: Int[Tensor, " t"]
+    """What stage 1 said, all pieces in a row."""
+    codes: Int[Tensor, "k t"]
+    """What stage 2 made of it; level 0 are the units."""
+    timings: Timings = field(default_factory=Timings)
+    """Where the time went."""
+    chunks: tuple[ChunkReport, ...] = ()
+    """How each piece of the text went."""
+    model: str = ""
+    """Name of the model that spoke."""
+    model_hash: str = ""
+    """Tells this model's weights from others'."""
+    voice: str = ""
+    """Name of the voice."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """The arguments that shaped it: sampling, speed, verification."""
+
+    @property
+    def seconds(self) -> float:
+        """Length of the waveform."""
+        return self.waveform.shape[-1] / self.sample_rate
+
+    def save(
+        self, path: str | PathLike[str], force: bool = False, *, format: str | None = None
+    ) -> Path:
+        """Write the waveform; the suffix decides the format unless `format` does.
+
+        What exists is replaced only with `force`; a half-written file never stays.
+        """
+        from uslm_tokenizer.audio_write import write_audio
+
+        write_audio(path, self.waveform, self.sample_rate, format=format, force=force)
+        return Path(path)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All but the samples, as JSON values."""
+        return {
+            "format": SIDECAR_FORMAT,
+            "model": self.model,
+            "model_hash": self.model_hash,
+            "voice": self.voice,
+            "text": self.text,
+            "seed": self.seed,
+            "settings": dict(self.settings),
+            "sample_rate": self.sample_rate,
+            "seconds": round(self.seconds, 4),
+            "timings": _rounded(dataclasses.asdict(self.timings)),
+            "chunks": [_rounded(dataclasses.asdict(chunk)) for chunk in self.chunks],
+            "units": self.units.tolist(),
+        }
+
+    def to_json(self) -> str:
+        """The text of a sidecar file: what was asked, how it went, what is needed to repeat it."""
+        return json.dumps(self.to_dict(), ensure_ascii=False, indent=2) + "\n"
+
+
+def _rounded(values: dict[str, Any]) -> dict[str, Any]:
+    return {k: round(v, 4) if isinstance(v, float) else v for k, v in values.items()}

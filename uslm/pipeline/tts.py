@@ -1,0 +1,245 @@
+"""Zero-shot text to speech: a text and a voice in, speech out, at once or as it is made."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from os import PathLike
+from typing import Any
+
+import torch
+
+from uslm.pipeline.bundle import Bundle, load_bundle
+from uslm.pipeline.clock import Clock
+from uslm.pipeline.creation import create_voice
+from uslm.pipeline.prompt import VoicePrompt
+from uslm.pipeline.reader import Job, Reader, Sound
+from uslm.pipeline.seeds import settle_seed
+from uslm.pipeline.session import OnChunk, Request, Session
+from uslm.pipeline.speech import AudioChunk, Speech
+from uslm.pipeline.stretch import check_speed
+from uslm.pipeline.verification import recognizer
+from uslm.text.frontend import TextFrontend
+from uslm.text.lexicon import Lexicon
+from uslm_tokenizer.audio import Audio, AudioSource
+from uslm_tokenizer.errors import UserError
+
+
+class ZeroShotTTS:
+    """Speaks any text in the voice of a short recording.
+
+    Nothing in it changes after loading: one object may serve several threads.
+    """
+
+    def __init__(self, bundle: Bundle, frontend: TextFrontend | None = None) -> None:
+        self.bundle = bundle
+        self.frontend = bundle.frontend() if frontend is None else frontend
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_path: str | PathLike[str] = "default",
+        *,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype | str | None = None,
+        language: str | None = None,
+        lexicon: Lexicon | None = None,
+        revision: str | None = None,
+        local_files_only: bool = False,
+    ) -> "ZeroShotTTS":
+        """Load a model: `default`, a folder, or a repository of the Hub.
+
+        `dtype` (or its name) is the precision of both stages; float32 unless given. `language` is
+        that of the texts, the model's own unless given.
+        """
+        bundle = load_bundle(name_or_path, revision=revision, local_files_only=local_files_only).to(
+            device, dtype
+        )
+        return cls(bundle, bundle.frontend(language=language, lexicon=lexicon))
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples a second of what is spoken, Hz."""
+        return self.bundle.tokenizer.sample_rate
+
+    def create_voice(
+        self,
+        audio: Audio | AudioSource,
+        text: str | None = None,
+        *,
+        name: str | None = None,
+        max_seconds: float | None = None,
+    ) -> VoicePrompt:
+        """A voice from a recording of some seconds; `text` is what is said in it.
+
+        Without `text` the phonemes are recognised. What is odd about the recording is in the
+        voice's `findings`; AudioError where it cannot be used at all.
+        """
+        return create_voice(
+            self.bundle, self.frontend, audio, text, name=name, max_seconds=max_seconds
+        )
+
+    def generate(
+        self,
+        text: str,
+        voice: VoicePrompt,
+        *,
+        seed: int | None = None,
+        temperature: float | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        verify: bool = False,
+        retries: int | None = None,
+        speed: float = 1.0,
+        on_chunk: OnChunk | None = None,
+    ) -> Speech:
+        """Speak the text; the samples are those of `stream`, joined.
+
+        What is not given is the model's own choice; the seed is drawn and reported. `verify`
+        listens to each piece and draws bad ones again, `retries` times at most. `speed` keeps
+        the pitch. `on_chunk(report, number_of_pieces)` is called as each piece is done.
+        """
+        clock = Clock()
+        request = self._request(
+            text, voice, seed, _given(temperature=temperature, top_k=top_k, top_p=top_p),
+            verify=verify, retries=retries, speed=speed, on_chunk=on_chunk,
+        )  # fmt: skip
+        chunks = Session(self.bundle, self.frontend, request, clock).stream()
+        return self._collect(chunks, request, clock)
+
+    def stream(
+        self,
+        text: str,
+        voice: VoicePrompt,
+        *,
+        seed: int | None = None,
+        temperature: float | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        verify: bool = False,
+        retries: int | None = None,
+        speed: float = 1.0,
+        on_chunk: OnChunk | None = None,
+    ) -> Iterator[AudioChunk]:
+        """Speak the text as `generate` does, and yield samples as they are made.
+
+        A mistake in the arguments is raised here, not at the first chunk. With `verify`, or at
+        another speed than 1, whole pieces come. Closing the iterator stops the work.
+        """
+        request = self._request(
+            text, voice, seed, _given(temperature=temperature, top_k=top_k, top_p=top_p),
+            verify=verify, retries=retries, speed=speed, on_chunk=on_chunk,
+        )  # fmt: skip
+        return Session(self.bundle, self.frontend, request, Clock()).stream()
+
+    def generate_batch(
+        self,
+        texts: Sequence[str],
+        voices: VoicePrompt | Sequence[VoicePrompt],
+        seeds: Sequence[int] | None = None,
+        *,
+        temperature: float | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        verify: bool = False,
+        retries: int | None = None,
+        speed: float = 1.0,
+        batch_size: int = 8,
+    ) -> list[Speech]:
+        """Speak several texts side by side; each comes out as `generate` would speak it alone.
+
+        Pieces of about one length go together, `batch_size` at a time.
+        """
+        if batch_size < 1:
+            raise UserError(f"batch_size must be 1 or more, but is {batch_size}")
+        clock, count = Clock(), len(texts)
+        each_voice = [voices] * count if isinstance(voices, VoicePrompt) else list(voices)
+        each_seed = [None] * count if seeds is None else list(seeds)
+        if len(each_voice) != count or len(each_seed) != count:
+            raise UserError(
+                f"there must be a voice and a seed for each of {count} texts, "
+                f"but there are {len(each_voice)} voices and {len(each_seed)} seeds"
+            )
+        overrides = _given(temperature=temperature, top_k=top_k, top_p=top_p)
+        requests = [
+            self._request(*row, overrides, verify=verify, retries=retries, speed=speed)
+            for row in zip(texts, each_voice, each_seed, strict=True)
+        ]
+        if not requests:
+            return []
+        sessions = [Session(self.bundle, self.frontend, request, clock) for request in requests]
+        jobs = [session.jobs() for session in sessions]
+        reader = Reader(self.bundle, requests[0].sampling, clock)
+        sounds = _read_in_buckets(reader, [job for row in jobs for job in row], batch_size)
+        return [
+            self._collect(session.finish(sounds[job] for job in row), request, clock)
+            for session, row, request in zip(sessions, jobs, requests, strict=True)
+        ]
+
+    def _request(
+        self,
+        text: str,
+        voice: VoicePrompt,
+        seed: int | None,
+        overrides: dict[str, Any],
+        *,
+        verify: bool,
+        retries: int | None,
+        speed: float,
+        on_chunk: OnChunk | None = None,
+    ) -> Request:
+        voice.check_fits(self.bundle.tokenizer_hash, self.bundle.config.name)
+        if verify:
+            recognizer(self.bundle.tokenizer)
+        verification = replace(self.bundle.config.verify, **_given(retries=retries))
+        return Request(
+            text=text,
+            voice=voice,
+            seed=settle_seed(seed),
+            sampling=replace(self.bundle.config.sampling, **overrides),
+            verify=verification if verify else None,
+            speed=check_speed(speed),
+            on_chunk=on_chunk,
+        )
+
+    def _collect(self, chunks: Iterator[AudioChunk], request: Request, clock: Clock) -> Speech:
+        waveforms, codes, reports = [], [], []
+        for chunk in chunks:
+            waveforms.append(chunk.waveform)
+            if chunk.codes is not None:
+                codes.append(chunk.codes)
+            if chunk.report is not None:
+                reports.append(chunk.report)
+        all_codes = torch.cat(codes, dim=1)
+        return Speech(
+            waveform=torch.cat(waveforms, dim=1),
+            sample_rate=self.sample_rate,
+            seed=request.seed,
+            text=request.text,
+            units=all_codes[0],
+            codes=all_codes,
+            timings=clock.timings(),
+            chunks=tuple(reports),
+            model=self.bundle.config.name,
+            model_hash=self.bundle.hash,
+            voice=request.voice.name,
+            settings={
+                **asdict(request.sampling),
+                "speed": request.speed,
+                "verify": request.verify is not None,
+                "retries": request.verify.retries if request.verify else 0,
+                "language": self.frontend.language,
+            },
+        )
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _read_in_buckets(reader: Reader, jobs: Sequence[Job], batch_size: int) -> dict[Job, Sound]:
+    """The sound of each job; jobs of about one length share a batch."""
+    ordered = sorted(jobs, key=lambda job: len(job.text.text_ids))
+    sounds: dict[Job, Sound] = {}
+    for start in range(0, len(ordered), batch_size):
+        batch = ordered[start : start + batch_size]
+        sounds.update(zip(batch, reader.read_batch(batch), strict=True))
+    return sounds
