@@ -134,9 +134,7 @@ class Bundle:
             raise ConfigError(f"the tokenizer has {size} units, but stage 1 was made for {stage1}")
         # Before any change of precision, so that a voice fits whichever precision is used.
         tokenizer_hash = _hash(tokenizer=self.tokenizer)
-        whole = _hash(
-            tokenizer=self.tokenizer, semantic=self.semantic, acoustic=self.acoustic
-        )
+        whole = _hash(tokenizer=self.tokenizer, semantic=self.semantic, acoustic=self.acoustic)
         object.__setattr__(self, "tokenizer_hash", tokenizer_hash)
         object.__setattr__(self, "hash", whole)
 

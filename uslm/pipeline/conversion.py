@@ -109,10 +109,8 @@ class VoiceConverter:
         """Units of a recording of any length, window by window."""
         tokenizer = self.bundle.tokenizer
         encoder, hop = recognizer(tokenizer), tokenizer.hop_length
-        step, margin = (
-            int(seconds * tokenizer.frame_rate) * hop
-            for seconds in (WINDOW_SECONDS, MARGIN_SECONDS)
-        )
+        step = int(WINDOW_SECONDS * tokenizer.frame_rate) * hop
+        margin = int(MARGIN_SECONDS * tokenizer.frame_rate) * hop
         pieces = []
         for start in range(0, waveform.shape[-1], step):
             first = max(0, start - margin)

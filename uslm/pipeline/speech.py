@@ -137,7 +137,7 @@ class Speech:
             "seconds": round(self.seconds, 4),
             "timings": _rounded(dataclasses.asdict(self.timings)),
             "chunks": [_rounded(dataclasses.asdict(chunk)) for chunk in self.chunks],
-            "units": self.units.tolist(),
+            "units": " ".join(map(str, self.units.tolist())),
         }
 
     def to_json(self) -> str:
