@@ -14,7 +14,6 @@ import hashlib
 import json
 import logging
 import os
-import random
 import re
 import shutil
 from collections.abc import Mapping
@@ -22,13 +21,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from uslm_recipes.ema import Ema
+from uslm_recipes.random_states import random_states, restore_random
 from uslm_tokenizer.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -109,7 +108,7 @@ def save_checkpoint(
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
     rank.barrier()
-    torch.save(_random_states(state), temporary / f"random-{rank.index}.pt")
+    torch.save(random_states(state.generators), temporary / f"random-{rank.index}.pt")
     rank.barrier()
     if rank.is_main:
         _write(temporary, state)
@@ -179,7 +178,7 @@ def load_checkpoint(path: Path, state: TrainingState, *, rank: Rank = Rank()) ->
         setattr(state.progress, key, value)
     own = path / f"random-{rank.index}.pt"
     if own.is_file():
-        _restore_random(torch.load(own, map_location="cpu", weights_only=True), state)
+        restore_random(torch.load(own, map_location="cpu", weights_only=True), state.generators)
     else:
         logger.warning("%s has no generator states for rank %d", path, rank.index)
 
@@ -236,40 +235,6 @@ def _load_weights(path: Path, model: nn.Module) -> None:
         raise UserError(
             f"{path} is from another model config: {' '.join(str(problem).split())}"
         ) from problem
-
-
-# ---- random states
-
-
-def _random_states(state: TrainingState) -> dict[str, Any]:
-    """States of every generator as values that torch.load reads with weights_only."""
-    name, keys, place, has_gauss, gauss = np.random.get_state()  # noqa: NPY002 - others' draws
-    return {
-        "python": random.getstate(),
-        "numpy": (
-            str(name),
-            torch.from_numpy(np.asarray(keys).astype(np.int64)),
-            place,
-            has_gauss,
-            gauss,
-        ),
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        "generators": {name: each.get_state() for name, each in state.generators.items()},
-    }
-
-
-def _restore_random(saved: dict[str, Any], state: TrainingState) -> None:
-    version, internal, gauss = saved["python"]
-    random.setstate((version, tuple(internal), gauss))
-    name, keys, place, has_gauss, cached = saved["numpy"]
-    np.random.set_state((name, keys.numpy().astype(np.uint32), place, has_gauss, cached))  # noqa: NPY002
-    torch.set_rng_state(saved["torch"])
-    if torch.cuda.is_available() and len(saved["cuda"]) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all(saved["cuda"])
-    for key, generator in state.generators.items():
-        if key in saved["generators"]:
-            generator.set_state(saved["generators"][key])
 
 
 # ---- files

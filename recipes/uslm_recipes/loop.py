@@ -13,7 +13,6 @@ with start_run(config.loop, out, state, resume=True) as run:
 
 from __future__ import annotations
 
-import math
 import random
 import time
 from collections.abc import Callable, Mapping
@@ -21,11 +20,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from uslm_recipes.checkpoint import (
     Progress,
@@ -38,66 +37,36 @@ from uslm_recipes.checkpoint import (
 )
 from uslm_recipes.data.batches import World
 from uslm_recipes.ema import Ema
+from uslm_recipes.loop_config import LoopConfig, fraction_done, schedule
+from uslm_recipes.optimizer import make_optimizer, step_if
 from uslm_recipes.run_log import Meter, RunLog
 from uslm_recipes.stopping import StopSignal
-from uslm_tokenizer.errors import ConfigError, EnvironmentProblem, UserError
+from uslm_tokenizer.errors import ConfigError, EnvironmentProblem, GenerationError, UserError
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
+__all__ = [
+    "LoopConfig",
+    "Losses",
+    "Progress",
+    "Run",
+    "TrainingDiverged",
+    "TrainingState",
+    "after_step",
+    "finish_run",
+    "fraction_done",
+    "keep_going",
+    "make_accelerator",
+    "make_optimizer",
+    "save",
+    "schedule",
+    "seed_everything",
+    "start_run",
+    "update",
+    "world_of",
+]
 CHECKPOINTS = "checkpoints"
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoopConfig:
-    """How long, how fast and how carefully a recipe trains."""
-
-    steps: int | None = None
-    """Optimizer steps in all."""
-    max_minutes: float | None = None
-    """Minutes of training in all, resumed pieces together; the schedule follows the time used."""
-    piece_minutes: float | None = None
-    """End this piece after so many minutes with a checkpoint; the schedule does not end with it."""
-    warmup_steps: int = 100
-    """Steps over which the learning rate rises from nothing."""
-    learning_rate: float = 1e-3
-    """Highest learning rate."""
-    min_learning_rate_ratio: float = 0.05
-    """The learning rate falls on a cosine to this share of the highest."""
-    weight_decay: float = 0.01
-    """Of matrices only; vectors (biases, norms) are left alone."""
-    betas: tuple[float, float] = (0.9, 0.98)
-    """Adam's averaging of gradients and of their squares."""
-    max_grad_norm: float = 1.0
-    """Gradients are scaled down to this norm."""
-    max_skipped_in_a_row: int = 10
-    """A step with gradients that are not finite is skipped; so many together end the run."""
-    seed: int = 0
-    """Seed of the weights, of the data order and of every draw."""
-    log_every: int = 20
-    """Steps between two lines of the log."""
-    save_every_minutes: float = 5.0
-    """Minutes between two checkpoints."""
-    validate_every: int = 500
-    """Steps between two validations; 0 is never."""
-    gradient_accumulation: int = 1
-    """Batches whose gradients make one step."""
-    precision: Literal["bf16", "fp32"] = "fp32"
-    """bf16 computes in autocast; weights and optimizer stay in float32."""
-    ema_decay: float | None = 0.999
-    """Decay of the averaged weights; null keeps none."""
-    keep_last: int = 2
-    """Checkpoints to keep."""
-    trackers: tuple[str, ...] = ()
-    """Trackers of accelerate that get the log too, such as tensorboard."""
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "max_minutes", "piece_minutes", "learning_rate", "log_every"):
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise ConfigError(f"loop.{name} must be positive, but is {value}")
-        if self.gradient_accumulation < 1 or self.keep_last < 1:
-            raise ConfigError("loop.gradient_accumulation and loop.keep_last must be 1 or more")
 
 
 @dataclass(frozen=True)
@@ -108,23 +77,6 @@ class Losses:
     """The loss to follow."""
     parts: Mapping[str, Tensor | float] = field(default_factory=dict)
     """What it is made of, and whatever else is worth a line in the log."""
-
-
-# ---- schedule
-
-
-def fraction_done(progress: Progress, config: LoopConfig) -> float:
-    """Share of the run that is over, in [0, 1], by the limit that will be reached first."""
-    by_steps = progress.step / config.steps if config.steps else 0.0
-    by_time = progress.seconds_used / (60 * config.max_minutes) if config.max_minutes else 0.0
-    return min(1.0, max(by_steps, by_time))
-
-
-def schedule(progress: Progress, config: LoopConfig) -> float:
-    """Share of the highest learning rate for the next step: linear warm-up, then a cosine."""
-    warmup = min(1.0, (progress.step + 1) / max(1, config.warmup_steps))
-    cosine = 0.5 * (1 + math.cos(math.pi * fraction_done(progress, config)))
-    return warmup * (config.min_learning_rate_ratio + (1 - config.min_learning_rate_ratio) * cosine)
 
 
 # ---- building
@@ -160,25 +112,10 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def make_optimizer(model: nn.Module, config: LoopConfig) -> torch.optim.AdamW:
-    """AdamW without decay for vectors; fused, which also skips bad steps without a round trip."""
-    trainable = [p for p in model.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in trainable if p.ndim >= 2], "weight_decay": config.weight_decay},
-        {"params": [p for p in trainable if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(
-        [group for group in groups if group["params"]],
-        lr=config.learning_rate,
-        betas=config.betas,
-        fused=True,
-    )
-
-
 # ---- the run
 
 
-class TrainingDiverged(RuntimeError):
+class TrainingDiverged(GenerationError):
     """Gradients or weights are no longer finite; the last checkpoint is from before."""
 
 
@@ -287,7 +224,7 @@ def update(run: Run, loss: Tensor, name: str = "model") -> Tensor | None:
     factor = schedule(run.progress, run.config)
     for group in optimizer.param_groups:
         group["lr"] = run.config.learning_rate * factor
-    _step_if(finite, optimizer)
+    step_if(finite, optimizer)
     optimizer.zero_grad(set_to_none=True)
     return norm
 
@@ -379,16 +316,6 @@ def _agree(run: Run, piece_seconds: float, stop: bool) -> tuple[float, bool]:
     every = run.accelerator.gather(own).double().cpu()
     run.progress.seconds_used = float(every[0, 0])
     return float(every[0, 1]), bool(every[:, 2].any())
-
-
-def _step_if(finite: Tensor, optimizer: torch.optim.Optimizer) -> None:
-    """Step unless gradients are bad; fused optimizers decide on the device, without waiting."""
-    inner: Any = getattr(optimizer, "optimizer", optimizer)
-    if getattr(inner, "_step_supports_amp_scaling", False):
-        inner.found_inf = (~finite).float()
-        optimizer.step()
-    elif bool(finite):
-        optimizer.step()
 
 
 def _look_at_steps(run: Run) -> None:

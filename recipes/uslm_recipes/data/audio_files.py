@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from uslm_recipes.data.corpus_format import FULL_SCALE
 from uslm_tokenizer.errors import AudioError
-
-FULL_SCALE = 32_768
 
 
 @dataclass(frozen=True, kw_only=True)

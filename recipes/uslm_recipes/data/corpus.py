@@ -1,15 +1,9 @@
-"""A corpus folder as `uslm-prepare` writes it: all samples in one file, mapped instead of read.
-
-audio.s16           samples of all utterances end to end, int16, mono
-utterances.jsonl    one line an utterance: where its samples are, who speaks, what is said
-corpus.json         format, sample rate, counts, and the hash that tokens are tied to
-"""
+"""Reads corpus folders that `uslm-prepare` wrote; audio is mapped, not loaded."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,41 +13,15 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from uslm_recipes.data.corpus_format import (
+    AUDIO_FILE,
+    FORMAT,
+    FULL_SCALE,
+    HEADER_FILE,
+    UTTERANCES_FILE,
+    Utterance,
+)
 from uslm_tokenizer.errors import MissingResource, UserError
-
-FORMAT = 1
-AUDIO_FILE, UTTERANCES_FILE, HEADER_FILE = "audio.s16", "utterances.jsonl", "corpus.json"
-FULL_SCALE = 32_768
-
-
-@dataclass(frozen=True, kw_only=True)
-class Utterance:
-    """One line of utterances.jsonl."""
-
-    id: str
-    source: str
-    """Name of the collection that the recording comes from."""
-    audio: str
-    """Path of the recording when the corpus was made; only for the reader."""
-    speaker: str
-    language: str
-    text: str
-    phonemes: str
-    text_ids: tuple[int, ...]
-    """Ids of `phonemes`; empty where there is no text or no front end for the language."""
-    split: str
-    start_sample: int
-    num_samples: int
-    durations: tuple[float, ...] | None = None
-    """Seconds of the silence before, of each text id, and of the silence after."""
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Utterance:
-        durations = data.pop("durations", None)
-        return cls(
-            **{**data, "text_ids": tuple(data["text_ids"])},
-            durations=None if durations is None else tuple(durations),
-        )
 
 
 class Corpus:
@@ -67,7 +35,7 @@ class Corpus:
         parts: list[int] = []
         for part, folder in enumerate(folders):
             with (folder / UTTERANCES_FILE).open(encoding="utf-8") as lines:
-                rows = [Utterance.from_json(json.loads(line)) for line in lines]
+                rows = [Utterance.from_json(line) for line in lines]
             self.utterances += rows
             parts += [part] * len(rows)
         self.part = np.array(parts, dtype=np.int64)

@@ -1,0 +1,57 @@
+"""What lies in a corpus folder.
+
+audio.s16           samples of all utterances end to end: int16, little-endian, mono
+utterances.jsonl    one line an utterance: where its samples are, who speaks, what is said
+corpus.json         format, sample rate, counts, and the hash that tokens are tied to
+rejected.jsonl      recordings that were left out, and why
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+FORMAT = 1
+AUDIO_FILE = "audio.s16"
+UTTERANCES_FILE = "utterances.jsonl"
+HEADER_FILE = "corpus.json"
+REJECTED_FILE = "rejected.jsonl"
+FULL_SCALE = 32_768
+
+
+@dataclass(frozen=True, kw_only=True)
+class Utterance:
+    """One line of utterances.jsonl."""
+
+    id: str
+    source: str
+    """Name of the collection that the recording comes from."""
+    audio: str
+    """Path of the recording when the corpus was made; only for the reader."""
+    speaker: str
+    language: str
+    text: str
+    phonemes: str
+    text_ids: tuple[int, ...]
+    """Ids of `phonemes`; empty where there is no text or no front end for the language."""
+    split: str
+    start_sample: int
+    num_samples: int
+    durations: tuple[float, ...] | None = None
+    """Seconds of the silence before, of each text id, and of the silence after."""
+
+    def to_json(self) -> str:
+        """The line without its end."""
+        data = asdict(self)
+        if self.durations is None:
+            del data["durations"]
+        return json.dumps(data, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, line: str) -> Utterance:
+        """The utterance that a line describes."""
+        data = json.loads(line)
+        data["text_ids"] = tuple(data["text_ids"])
+        if "durations" in data:
+            data["durations"] = tuple(data["durations"])
+        return cls(**data)
