@@ -78,7 +78,7 @@ class KMeansUnits(AudioTokenizer):
     @torch.no_grad()
     def fit(
         self,
-        batches: Iterable[tuple[Float[Tensor, "b n"], Int[Tensor, " b"]]],
+        batches: Iterable[tuple[Float[Tensor, "_ _"], Int[Tensor, " _"]]],
         *,
         iterations: int = 50,
         batch_size: int | None = None,

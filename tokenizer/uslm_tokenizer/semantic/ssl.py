@@ -111,7 +111,7 @@ class SSLEncoder(nn.Module):
         outputs = torch.stack(self._hidden(waveform, lengths)).float()
         mask = length_mask(lengths // HOP_LENGTH, outputs.shape[2])
         standardised = (outputs - self.mean[:, None, None]) / self.std[:, None, None]
-        return standardised.mean(0) * mask[..., None], mask
+        return standardised.mean(0).masked_fill(~mask[..., None], 0.0), mask
 
     def features(
         self, waveform: Float[Tensor, "b n"], lengths: Int[Tensor, " b"] | None = None
@@ -122,7 +122,7 @@ class SSLEncoder(nn.Module):
 
     @torch.no_grad()
     def fit_statistics(
-        self, batches: Iterable[tuple[Float[Tensor, "b n"], Int[Tensor, " b"]]]
+        self, batches: Iterable[tuple[Float[Tensor, "_ _"], Int[Tensor, " _"]]]
     ) -> None:
         """Measure mean and deviation of each layer and dimension over the frames of `batches`."""
         count, mean = 0, torch.zeros_like(self.mean)
@@ -167,18 +167,16 @@ class SSLEncoder(nn.Module):
         """HuBERT, WavLM and wav2vec2: a strided convolution stack, then a transformer."""
         if self.config.normalise_waveform:
             waveform = normalise_waveform(waveform, length_mask(lengths, waveform.shape[1]))
+        size = waveform.shape[1]
         # The convolutions see 400 samples every 320: 40 more on each side give n // 320 frames.
         waveform = F.pad(waveform, (40, 40)).to(self._dtype)
         extract: Any = self.backbone.feature_extractor
-        if self._block_config.feat_extract_norm == "group" and bool((lengths != lengths[0]).any()):
-            # This norm takes its mean over time: in a batch it would see the padding.
-            rows = [
-                extract(row[None, : int(length) + 80])[0].T
-                for row, length in zip(waveform, lengths, strict=True)
-            ]
+        if self._block_config.feat_extract_norm == "group" and bool((lengths < size).any()):
+            # This norm takes its mean over time and would see the padding: one row at a time.
+            ends = (lengths.clamp(min=HOP_LENGTH) + 80).tolist()
+            rows = [extract(row[None, :end])[0].T for row, end in zip(waveform, ends, strict=True)]
             extracted = nn.utils.rnn.pad_sequence(rows, batch_first=True)
-            missing = waveform.shape[1] // HOP_LENGTH - extracted.shape[1]
-            extracted = F.pad(extracted, (0, 0, 0, missing))
+            extracted = F.pad(extracted, (0, 0, 0, size // HOP_LENGTH - extracted.shape[1]))
         else:
             extracted = extract(waveform).transpose(1, 2)
         return self._transform(extracted, lengths // HOP_LENGTH)
@@ -267,7 +265,7 @@ class _Recorder:
 
 def _clean(
     waveform: Float[Tensor, "b n"], lengths: Int[Tensor, " b"] | None
-) -> tuple[Float[Tensor, "b n"], Int[Tensor, " b"]]:
+) -> tuple[Float[Tensor, "b whole"], Int[Tensor, " b"]]:
     """Rows in float32, each cut to whole frames, with silence for padding; and their lengths."""
     size = waveform.shape[1]
     if size < HOP_LENGTH:

@@ -29,11 +29,6 @@ def deduplicate(units: Int[Tensor, " t"]) -> tuple[Int[Tensor, " r"], Int[Tensor
 
 def repeat(values: Int[Tensor, " r"], counts: Int[Tensor, " r"]) -> Int[Tensor, " t"]:
     """Each value as often as it is counted; a count of 0 leaves the value out."""
-    if values.shape != counts.shape or values.ndim != 1:
-        raise ValueError(
-            "values and counts must be of one length, "
-            f"but have shapes {list(values.shape)} and {list(counts.shape)}"
-        )
     if len(counts) and int(counts.min()) < 0:
         raise ValueError(f"counts must not be negative, but reach {int(counts.min())}")
     return values.repeat_interleave(counts)
