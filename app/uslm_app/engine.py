@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from uslm_tokenizer.errors import EnvironmentProblem, UserError
@@ -13,35 +12,47 @@ if TYPE_CHECKING:
 
     from uslm.pipeline.conversion import VoiceConverter
     from uslm.pipeline.tts import ZeroShotTTS
+    from uslm.text.lexicon import Lexicon
     from uslm_tokenizer.base import AudioTokenizer
 
 
-def load_tts(options: argparse.Namespace) -> ZeroShotTTS:
+def check_model(name: str) -> None:
+    """Raise MissingResource or ConfigError unless there is such a model; reads no weights."""
+    from uslm.pipeline.bundle import read_bundle_config, resolve_bundle
+
+    read_bundle_config(resolve_bundle(name))
+
+
+def load_tts(options: argparse.Namespace, lexicon: Lexicon | None = None) -> ZeroShotTTS:
     """The model that speaks."""
-    device = find_device(options)
     from uslm.pipeline.tts import ZeroShotTTS
 
-    return ZeroShotTTS.from_pretrained(options.model, device=device, dtype=find_dtype(options))
+    return ZeroShotTTS.from_pretrained(
+        options.model,
+        device=find_device(options),
+        dtype=options.dtype,
+        language=getattr(options, "language", None),
+        lexicon=lexicon,
+    )
 
 
 def load_converter(options: argparse.Namespace) -> VoiceConverter:
     """The model that converts."""
-    device = find_device(options)
     from uslm.pipeline.conversion import VoiceConverter
 
-    return VoiceConverter.from_pretrained(options.model, device=device, dtype=find_dtype(options))
+    return VoiceConverter.from_pretrained(
+        options.model, device=find_device(options), dtype=options.dtype
+    )
 
 
 def load_tokenizer(options: argparse.Namespace) -> AudioTokenizer:
     """The tokenizer named, or else the one of the embedded model."""
-    device = find_device(options)
+    from uslm.pipeline.bundle import resolve_bundle
     from uslm_tokenizer.registry import load_tokenizer
 
-    if options.tokenizer is not None:
-        return load_tokenizer(options.tokenizer).to(device)
-    from uslm.pipeline.bundle import DEFAULT_FOLDER
-
-    return load_tokenizer(Path(DEFAULT_FOLDER) / "tokenizer").to(device)
+    device = find_device(options)
+    name = options.tokenizer or resolve_bundle("default") / "tokenizer"
+    return load_tokenizer(name).to(device)
 
 
 def find_device(options: argparse.Namespace) -> torch.device:
@@ -66,13 +77,3 @@ def find_device(options: argparse.Namespace) -> torch.device:
     if device.type not in ("cpu", "cuda", "mps"):
         raise UserError(f"--device must be cpu, cuda, cuda:1 or mps, but is {options.device!r}")
     return device
-
-
-def find_dtype(options: argparse.Namespace) -> torch.dtype | None:
-    """The precision named, or None for the model's own."""
-    import torch
-
-    if options.dtype is None:
-        return None
-    dtype: torch.dtype = getattr(torch, options.dtype)
-    return dtype

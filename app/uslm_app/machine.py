@@ -27,9 +27,9 @@ class Machine:
     """Threads that PyTorch uses."""
     device: str
     """Where the model lies."""
-    torch: str
+    torch_version: str
     """Version of PyTorch."""
-    python: str
+    python_version: str
     """Version of Python."""
     system: str
     """Operating system."""
@@ -44,8 +44,8 @@ class Machine:
             cores=len(usable(0)) if usable else os.cpu_count() or 1,
             threads=torch.get_num_threads(),
             device=f"{device} {cuda}".strip(),
-            torch=torch.__version__,
-            python=platform.python_version(),
+            torch_version=torch.__version__,
+            python_version=platform.python_version(),
             system=platform.platform(terse=True),
         )
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from collections.abc import Iterable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from uslm_app.console import Console
 from uslm_app.exit_codes import UsageError
@@ -58,6 +59,12 @@ def check_suffix(path: str, suffix: str, what: str) -> None:
     """Raise unless the path ends so."""
     if Path(path).suffix.lower() != suffix:
         raise UsageError(f"{what} must end in {suffix}, but is {path!r}")
+
+
+def write_json(path: str, record: dict[str, Any], *, force: bool) -> None:
+    """Write a record for people and programs to read."""
+    text = json.dumps(record, ensure_ascii=False, indent=2) + "\n"
+    write_file(path, text.encode("utf-8", "backslashreplace"), force=force)
 
 
 def write_file(path: str, data: bytes, *, force: bool) -> None:

@@ -1,0 +1,63 @@
+"""`uslm say --dry-run`: everything that is known before a model speaks."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from uslm.pipeline.bundle import read_bundle_config, resolve_bundle
+from uslm.pipeline.plan import plan_text
+from uslm.text.frontend import TextFrontend
+from uslm.text.lexicon import Lexicon
+from uslm_app.console import Console
+from uslm_app.voices import VoiceSource, tell_findings
+from uslm_tokenizer.errors import TextError
+
+
+def show_plan(
+    text: str,
+    source: VoiceSource,
+    lexicon: Lexicon | None,
+    options: argparse.Namespace,
+    console: Console,
+) -> None:
+    """Print the chunks and what is said for them; what is odd about the prompt is a remark."""
+    config = read_bundle_config(resolve_bundle(options.model))
+    frontend = TextFrontend(
+        language=options.language or config.language,
+        lexicon=lexicon,
+        normalize=config.frontend.normalize,
+    )
+    chunks: list[dict[str, Any]] = [
+        {"pause_seconds": piece.pause_seconds} if piece.is_pause else _chunk(piece.text, frontend)
+        for piece in plan_text(text, config.plan)
+    ]
+    tell_findings(source.findings, console)
+    if options.json:
+        console.json({"model": config.name, "voice": source.name, "chunks": chunks})
+        return
+    console.result(f"model   {config.name}")
+    console.result(f"voice   {source.name}, {source.seconds:.1f} s")
+    for chunk in chunks:
+        if "pause_seconds" in chunk:
+            console.result(f"pause   {chunk['pause_seconds']:g} s")
+            continue
+        console.result(f"text    {chunk['text']}")
+        if chunk["normalized"] != chunk["text"]:
+            console.result(f"said    {chunk['normalized']}")
+        console.result(f"sounds  {chunk['phonemes']}")
+        if chunk["dropped"]:
+            console.result(f"left    {', '.join(chunk['dropped'])}")
+
+
+def _chunk(text: str, frontend: TextFrontend) -> dict[str, Any]:
+    try:
+        result = frontend(text)
+    except TextError as problem:  # the rest of the text may have something to say
+        return {"text": text, "normalized": "", "phonemes": "", "dropped": [str(problem)]}
+    return {
+        "text": text,
+        "normalized": result.normalized,
+        "phonemes": result.phonemes,
+        "dropped": list(result.dropped),
+    }

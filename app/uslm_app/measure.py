@@ -1,0 +1,184 @@
+"""How fast a model speaks and where the time goes; what `uslm bench` prints.
+
+Every number is the median of some runs, after one run that is not counted. The memory of the
+whole process is read right after the speaking, before the experiments on single stages.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from uslm.models.base import SemanticModel
+from uslm_app.machine import Machine, read_bandwidth
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageCost:
+    """What one stage takes of a whole utterance."""
+
+    name: str
+    """The stage; `in all` for the sum and what lies between."""
+    seconds: float
+    """Time it took."""
+    real_time_factor: float
+    """Seconds for a second of speech."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeechCost:
+    """What it takes to speak one sentence."""
+
+    speech_seconds: float
+    """Length of what was spoken."""
+    num_units: int
+    """Units that stage 1 drew."""
+    stages: tuple[StageCost, ...]
+    """Front end, stage 1, stage 2, decoding; last, all of it."""
+    first_audio_seconds: float
+    """From the call to the first samples of a stream."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepCost:
+    """What one step of stage 1 takes, and what it could take at best."""
+
+    rows: int
+    """Rows that step side by side."""
+    cached_seconds: float
+    """A step with the cache."""
+    uncached_seconds: float | None
+    """The same logits by reading everything again; None where it was not measured."""
+    context: int
+    """Tokens before the step."""
+    bytes_read: int
+    """Weights and cache that a step has to read."""
+    read_seconds: float
+    """Time to read so many bytes at the bandwidth measured."""
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Units drawn a second, all rows together."""
+        return self.rows / self.cached_seconds
+
+    @property
+    def times_read(self) -> float:
+        """The step against the reading alone: 1 would be perfect."""
+        return self.cached_seconds / self.read_seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchReport:
+    """All that was measured, and on what."""
+
+    model: str
+    machine: Machine
+    settings: dict[str, Any]
+    """Text, seed, repeats and precision."""
+    load_seconds: float
+    """Loading the model, once PyTorch is there."""
+    speech: SpeechCost
+    peak_memory_bytes: int | None
+    """Of the whole process while it spoke; None where nobody counts it."""
+    bandwidth: float
+    """Bytes a second that this machine reads from memory."""
+    steps: tuple[StepCost, ...]
+    """Of stage 1: one row, and many."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values, with what follows from others spelled out."""
+        record = dataclasses.asdict(self)
+        for step, values in zip(self.steps, record["steps"], strict=True):
+            values["tokens_per_second"] = step.tokens_per_second
+            values["times_read"] = step.times_read
+        return record
+
+
+def median_seconds(work: Callable[[], object], repeats: int, device: torch.device) -> float:
+    """Median time of a call, after one that does not count."""
+    work()
+    times = []
+    for _ in range(repeats):
+        _wait(device)
+        start = time.perf_counter()
+        work()
+        _wait(device)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def measure_steps(
+    model: SemanticModel, *, rows: int, context: int, bandwidth: float, repeats: int, seed: int
+) -> StepCost:
+    """The cost of one step of stage 1 behind `context` tokens of random text and units."""
+    generator = torch.Generator().manual_seed(seed)
+    num_text = context // 4
+    text = [torch.randint(1, 40, (num_text,), generator=generator) for _ in range(rows)]
+    units = [
+        torch.randint(0, model.codebook_size, (context - num_text,), generator=generator)
+        for _ in range(rows)
+    ]
+    steps = 16
+    cache = model.new_cache(rows, context + 4 + steps * (repeats + 1))
+    model.prefill(text, units, cache)
+    chosen = torch.zeros(rows, dtype=torch.long, device=model.device)
+
+    def step_on() -> None:
+        for _ in range(steps):
+            model.step(chosen, cache)
+
+    cached = median_seconds(step_on, repeats, model.device) / steps
+    middle = cache.length - steps * (repeats + 1) // 2
+    bytes_read = step_bytes(model, rows=rows, context=middle)
+    return StepCost(
+        rows=rows,
+        cached_seconds=cached,
+        uncached_seconds=_uncached_seconds(model, text, units, repeats) if rows == 1 else None,
+        context=middle,
+        bytes_read=bytes_read,
+        read_seconds=bytes_read / bandwidth,
+    )
+
+
+def step_bytes(model: SemanticModel, *, rows: int, context: int) -> int:
+    """Bytes a cached step reads: all weights but the tables looked up in, and the cache so far."""
+    tables = {id(part.weight) for part in model.modules() if isinstance(part, nn.Embedding)}
+    weights = sum(
+        tensor.numel() * tensor.element_size()
+        for tensor in (*model.parameters(), *model.buffers())
+        if id(tensor) not in tables
+    )
+    cache = model.new_cache(1, 1)
+    token = cache.keys.numel() * cache.keys.element_size() * 2
+    return weights + rows * context * token
+
+
+def measure_bandwidth(device: torch.device) -> float:
+    """Bytes a second that can be read from this device's memory."""
+    return read_bandwidth(device)
+
+
+def _uncached_seconds(
+    model: SemanticModel,
+    text: Sequence[torch.Tensor],
+    units: Sequence[torch.Tensor],
+    repeats: int,
+) -> float:
+    """One step as it would be without a cache: a whole pass for a single new unit."""
+
+    def read_all() -> None:
+        model.prefill(text, units, model.new_cache(len(text), len(text[0]) + len(units[0]) + 2))
+
+    return median_seconds(read_all, repeats, model.device)
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,133 @@
+"""Speaks a text into a file or a pipe while it is made, in constant memory, and reports."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import time
+from typing import Any
+
+from uslm.pipeline.prompt import VoicePrompt
+from uslm.pipeline.seeds import settle_seed
+from uslm.pipeline.speech import ChunkReport
+from uslm.pipeline.tts import ZeroShotTTS
+from uslm.text.lexicon import Lexicon
+from uslm_app import engine
+from uslm_app.console import Console
+from uslm_app.dry_run import show_plan
+from uslm_app.outputs import AudioTarget, write_json
+from uslm_app.progress import TextProgress
+from uslm_app.voices import open_voice
+from uslm_tokenizer.audio_write import StreamWriter, output_format
+
+
+def say(
+    text: str,
+    target: AudioTarget,
+    sidecar: str | None,
+    options: argparse.Namespace,
+    console: Console,
+) -> None:
+    """Check what needs PyTorch, load the model, speak, report."""
+    options.format = output_format(target, options.format)
+    lexicon = None if options.lexicon is None else Lexicon.load(options.lexicon)
+    source = open_voice(options)
+    engine.check_model(options.model)
+    if options.dry_run:
+        show_plan(text, source, lexicon, options, console)
+        return
+    start = time.perf_counter()
+    tts = engine.load_tts(options, lexicon)
+    load_seconds = time.perf_counter() - start
+    voice = source.voice(tts, console)
+    record = {
+        "out": options.out,
+        **_speak(tts, voice, text, target, options, console),
+        "load_seconds": round(load_seconds, 3),
+    }
+    if sidecar is not None:
+        write_json(sidecar, record, force=options.force)
+    _report(record, options, console)
+
+
+def _speak(
+    tts: ZeroShotTTS,
+    voice: VoicePrompt,
+    text: str,
+    target: AudioTarget,
+    options: argparse.Namespace,
+    console: Console,
+) -> dict[str, Any]:
+    """Write the stream as it comes; returns what a sidecar holds."""
+    settings = _settings(options)
+    seed = settle_seed(options.seed)
+    start = time.perf_counter()
+    first_audio: float | None = None
+    reports: list[ChunkReport] = []
+    stream = tts.stream(text, voice, seed=seed, **settings)
+    with (
+        TextProgress(len(text), console) as progress,
+        StreamWriter(target, tts.sample_rate, format=options.format, force=options.force) as writer,
+    ):
+        for chunk in stream:
+            if not writer.write(chunk.waveform):
+                raise BrokenPipeError
+            if first_audio is None and chunk.waveform.numel():
+                first_audio = time.perf_counter() - start
+            if chunk.report is not None:
+                reports.append(chunk.report)
+                progress.advance(len(chunk.report.text))
+    total = time.perf_counter() - start
+    _warn_of_chunks(reports, console)
+    return {
+        "model": tts.bundle.config.name,
+        "model_hash": tts.bundle.hash,
+        "voice": voice.name,
+        "text": text,
+        "seed": seed,
+        "settings": settings,
+        "sample_rate": tts.sample_rate,
+        "seconds": round(writer.seconds, 4),
+        "timings": {"total": round(total, 4), "first_audio": round(first_audio or total, 4)},
+        "chunks": [_rounded(dataclasses.asdict(report)) for report in reports],
+    }
+
+
+def _settings(options: argparse.Namespace) -> dict[str, Any]:
+    """The arguments that were given; what was not is the model's own choice."""
+    names = ("temperature", "top_k", "top_p", "retries", "speed")
+    given = {name: getattr(options, name) for name in names}
+    settings = {name: value for name, value in given.items() if value is not None}
+    # Whoever asks for retries wants to know whether they are needed.
+    settings["verify"] = options.verify or options.retries is not None
+    return settings
+
+
+def _warn_of_chunks(reports: list[ChunkReport], console: Console) -> None:
+    for report in reports:
+        where = f"chunk {report.index + 1} ({report.text[:40]!r})"
+        if report.stop_reason == "silent":
+            console.warn(f"{where} was left out: it has nothing that can be spoken")
+        elif report.stop_reason != "end":
+            console.warn(f"{where} had to be stopped ({report.stop_reason}); listen to it")
+        if report.attempts > 1:
+            console.note(
+                f"{where} was drawn {report.attempts} times; in the best, "
+                f"{report.phoneme_error_rate or 0:.0%} of the phonemes are heard wrongly"
+            )
+
+
+def _report(record: dict[str, Any], options: argparse.Namespace, console: Console) -> None:
+    if options.json:
+        console.json(record)
+        return
+    total, seconds = record["timings"]["total"], record["seconds"]
+    out = "standard output" if options.out == "-" else options.out
+    console.note(
+        f"{out}: {seconds:.2f} s of speech in {total:.2f} s "
+        f"({total / max(seconds, 1e-9):.2f} s a second), seed {record['seed']}"
+    )
+
+
+def _rounded(values: dict[str, Any]) -> dict[str, Any]:
+    return {k: round(v, 4) if isinstance(v, float) else v for k, v in values.items()}

@@ -1,0 +1,72 @@
+"""The voice that `--prompt` or `--voice` names: opened before the model loads, made after."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from uslm.pipeline.prompt import VoicePrompt
+from uslm.pipeline.prompt_doctor import Finding, PromptPolicy, examine_prompt
+from uslm_app.console import Console
+from uslm_tokenizer.audio import Audio, AudioSource, read_audio
+
+
+class VoiceMaker(Protocol):
+    """ZeroShotTTS and VoiceConverter."""
+
+    def create_voice(
+        self, audio: Audio | AudioSource, text: str | None = None, *, name: str | None = None
+    ) -> VoicePrompt: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class VoiceSource:
+    """A saved voice, or a recording that is to become one."""
+
+    name: str
+    """What the voice is called."""
+    seconds: float
+    """How much of the recording is used."""
+    findings: tuple[Finding, ...]
+    """What is odd about the recording, as far as it is known without a model."""
+    saved: VoicePrompt | None = None
+    recording: Audio | None = None
+    text: str | None = None
+    """What is said in the recording, where somebody said so."""
+
+    def voice(self, maker: VoiceMaker, console: Console) -> VoicePrompt:
+        """The voice for a model; what was noticed about a recording is said aloud."""
+        if self.saved is not None:
+            return self.saved
+        assert self.recording is not None
+        voice = maker.create_voice(self.recording, self.text, name=self.name)
+        tell_findings(voice.findings, console)
+        return voice
+
+
+def open_voice(options: argparse.Namespace) -> VoiceSource:
+    """Read and examine the file named; AudioError or ConfigError if it is no voice."""
+    if getattr(options, "voice", None) is not None:
+        saved = VoicePrompt.load(options.voice)
+        return VoiceSource(
+            name=saved.name, seconds=saved.seconds, findings=saved.findings, saved=saved
+        )
+    recording = read_audio(options.prompt, max_seconds=PromptPolicy().read_seconds)
+    prepared = examine_prompt(recording)
+    return VoiceSource(
+        name=getattr(options, "name", None) or Path(options.prompt).stem,
+        seconds=prepared.seconds,
+        findings=prepared.findings,
+        recording=recording,
+        text=options.prompt_text,
+    )
+
+
+def tell_findings(findings: Iterable[Finding], console: Console) -> None:
+    """Say what was noticed about a prompt, each in its own line."""
+    for finding in findings:
+        say = console.note if finding.severity == "info" else console.warn
+        say(finding.message)
