@@ -1,1 +1,1 @@
-"""Text to phoneme ids: normalise, look up, phonemize, encode. Importing this loads nothing heavy."""
+"""Text to phoneme ids: normalise, look up, phonemize, encode; importing this is cheap."""

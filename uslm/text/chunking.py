@@ -1,5 +1,7 @@
 """Long text -> pieces of about a sentence, and scripts with [pause:0.8] marks."""
 
+# ruff: noqa: RUF001 (this file is about characters that look alike)
+
 from __future__ import annotations
 
 import re
@@ -13,7 +15,7 @@ SHORTEST_CHUNK = 24
 LONGEST_PAUSE_SECONDS = 10.0
 
 _PARAGRAPH = re.compile(r"\n\s*\n")
-_SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s)|[。！？]+[」』”]?")
+_SENTENCE_END = re.compile(r"(?<![.!?…])[.!?…]+[\"'”’)\]]{0,9}(?=\s)|[。！？]+[」』”]?")
 _CLAUSE_END = re.compile(r"[,;:—–)]+(?=\s)|[，；：、]")
 _LAST_WORD = re.compile(r"([^\W\d_]+(?:\.[^\W\d_]+)*)\.$")
 _PAUSE = re.compile(r"\[\s*pause\b([^\]\n]{0,40})\]?", re.IGNORECASE)
@@ -120,14 +122,17 @@ def _goes_on(before: str, after: str) -> bool:
 def _shorten(sentence: str, max_chars: int) -> list[str]:
     """The sentence, cut after commas and the like, or else between words, where it is too long."""
     parts: list[str] = []
-    while len(sentence) > max_chars:
-        window = sentence[: max_chars + 1]
+    start = 0
+    while len(sentence) - start > max_chars:
+        window = sentence[start : start + max_chars + 1]
         ends = [end.end() for end in _CLAUSE_END.finditer(window) if end.end() <= max_chars]
         cut = ends[-1] if ends and ends[-1] >= max_chars // 3 else window.rfind(" ")
         cut = cut if cut > 0 else max_chars
-        parts.append(sentence[:cut].rstrip())
-        sentence = sentence[cut:].lstrip()
-    return [*parts, sentence] if sentence else parts
+        parts.append(window[:cut].rstrip())
+        start += cut
+        while sentence[start : start + 1] == " ":
+            start += 1
+    return [*parts, sentence[start:]] if start < len(sentence) else parts
 
 
 def _join_short(parts: list[str], max_chars: int) -> list[str]:

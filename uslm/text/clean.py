@@ -1,5 +1,7 @@
 """Clean-up for every language: spaces, line ends, invisible and control characters, look-alikes."""
 
+# ruff: noqa: RUF001 (this file is about characters that look alike)
+
 from __future__ import annotations
 
 import re

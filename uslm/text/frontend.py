@@ -66,8 +66,6 @@ class TextFrontend:
 
     def __call__(self, text: str) -> FrontendResult:
         """Raises TextError, naming the reason, if nothing of the text can be said."""
-        if not isinstance(text, str):
-            raise TextError(f"text must be a str, but is {type(text).__name__}")
         if len(text) > self.max_chars:
             raise TextError(
                 f"text must have at most {self.max_chars:,} characters, but has {len(text):,}: "

@@ -18,7 +18,7 @@ _VOICELESS = tuple("ptkfθ")
 class Lexicon:
     """Words and how they are said, found whole, in any case, the longest first.
 
-    A value between slashes is phonemes (`/ˈnjuːlæn/`) and reaches the model as it is; any other
+    A value between slashes is phonemes (`/nulæn/`) and reaches the model as it is; any other
     value is a respelling and is read like text. Keys may have several words and signs ("New York",
     "C++"). A following 's is kept.
     """
@@ -60,7 +60,7 @@ class Lexicon:
         return len(self._entries)
 
     def replace(self, text: str, phonemes: Callable[[str], str]) -> str:
-        """The text with every known word respelled, or replaced by what `phonemes` returns for it."""
+        """Every known word respelled, or given to `phonemes` and its answer put in its place."""
         tokens = _TOKEN.findall(text)
         out: list[str] = []
         place = 0

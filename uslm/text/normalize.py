@@ -1,4 +1,4 @@
-"""Text as it is written -> text as it is said. English is rewritten; other languages pass untouched."""
+"""Written text -> spoken text. English is rewritten; other languages pass untouched."""
 
 from __future__ import annotations
 

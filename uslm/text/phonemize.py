@@ -8,7 +8,7 @@ import re
 import threading
 from collections.abc import Sequence
 from re import Match
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from uslm.text.normalize import is_english
 from uslm_tokenizer.errors import EnvironmentProblem, TextError
@@ -37,6 +37,7 @@ _LETTER_A = re.compile(
 _LOOSE_S = re.compile(r" (?=[zs](?: |$))")
 
 
+@runtime_checkable
 class Phonemizer(Protocol):
     """Anything that turns words into phonemes; another one than espeak can take its place."""
 

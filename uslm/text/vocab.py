@@ -1,5 +1,7 @@
 """Text or phonemes <-> ids: the table of phonemes our models know, and SentencePiece pieces."""
 
+# ruff: noqa: RUF001 (this file is about characters that look alike)
+
 from __future__ import annotations
 
 import io
@@ -8,7 +10,7 @@ import re
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from uslm.text.clean import character_name
 from uslm_tokenizer.errors import EnvironmentProblem, MissingResource, TextError
@@ -48,6 +50,7 @@ _TIDY = tuple(
 )
 
 
+@runtime_checkable
 class TextVocab(Protocol):
     """Symbols that a language model reads in place of text."""
 

@@ -1,4 +1,4 @@
-"""English text as it is written -> English text as it is said. `rules.py` has the table of rules."""
+"""Written English -> spoken English. `rules.py` has the table of rules."""
 
 from uslm.text.english.rules import normalize_english
 

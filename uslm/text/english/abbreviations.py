@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from re import Match
 
-from uslm.text.english.rule import ends_sentence, one_of, rule
+from uslm.text.english.rule import ends_sentence, one_of, rule, words
 
 # Said before a name; the stop is never the end of a sentence.
 TITLES = {
@@ -38,16 +38,15 @@ COUNTED = {
 # Several stops. The letters of the rest (U.S., a.k.a.) are spelled by the next rule.
 DOTTED = {
     "e.g.": "for example", "E.g.": "For example", "i.e.": "that is", "I.e.": "That is",
-    "et al.": "and others", "Ph.D.": "P H D", "Ph.Ds": "P H D's", "w/o": "without", "w/": "with",
-    "c/o": "care of", "b/c": "because", "and/or": "and or", "P.S.": "P S",
+    "et al.": "and others", "a.k.a.": "also known as", "Ph.D.": "P H D", "Ph.Ds": "P H D's",
+    "w/o": "without", "w/": "with", "c/o": "care of", "b/c": "because", "and/or": "and or",
+    "P.S.": "P S",
 }  # fmt: skip
 PLAIN = {"vs": "versus", "Mr": "Mister", "Mrs": "Missus", "Dr": "Doctor", "Prof": "Professor"}
-NOT_A_STREET = set(
-    "In At The To From Of Visit Near By On And For With Our My Old New Mount".split()
-)
-LETTERED = set(
+NOT_A_STREET = words("In At The To From Of Visit Near By On And For With Our My Old New Mount")
+LETTERED = words(
     "plan vitamin type grade option class group section team hepatitis exhibit part an a the point "
-    "level or block gate room appendix side letter figure table".split()
+    "level or block gate room appendix side letter figure table"
 )
 """A letter after one of these is a name, not an initial: vitamin A, plan B."""
 

@@ -1,4 +1,4 @@
-"""Words in capitals: roman numerals, initialisms that are spelled, acronyms and shouting that are not."""
+"""Words in capitals: roman numerals, spelled initialisms, acronyms and shouting."""
 
 from __future__ import annotations
 
@@ -6,43 +6,43 @@ import re
 from re import Match
 
 from uslm.text.english.numbers import cardinal, ordinal, roman_to_int
-from uslm.text.english.rule import one_of, rule
+from uslm.text.english.rule import one_of, rule, words
 
-SECTIONS = set(
+SECTIONS = words(
     "chapter part act scene volume book section phase type level episode season appendix article "
     "class grade stage war bowl rocky fantasy figure table title unit lesson world vol number "
-    "division apollo".split()
+    "division apollo"
 )
-REGNAL = set(
+REGNAL = words(
     "Henry Louis Elizabeth George Charles Edward James William Richard Philip Napoleon Nicholas "
     "Catherine Peter Paul Pius Benedict Gregory Leo Alexander Frederick Francis Ferdinand Otto "
     "Ramses Rameses Xerxes Darius Ptolemy Cleopatra Mary Margaret Innocent Clement Urban Felipe "
     "Christian Gustav Haakon Harald Olav Carl Constantine Leopold Albert Wilhelm Ivan Robert "
-    "Malcolm Alfonso Juan Umberto Victor Julius Sixtus Boniface Celestine".split()
+    "Malcolm Alfonso Juan Umberto Victor Julius Sixtus Boniface Celestine"
 )
 # Read as words although in capitals.
-ACRONYMS = set(
+ACRONYMS = words(
     "NASA NATO UNESCO UNICEF OPEC ASAP AIDS SARS RAM ROM LASER RADAR SCUBA SWAT FIFA UEFA NAFTA "
     "ASEAN FEMA OSHA NASDAQ COVID GIF PIN SIM JPEG JSON YOLO LOL NIMBY DARPA CAPTCHA BASIC COBOL "
-    "PIXAR IKEA LEGO NAND GNU WASP TED MIDI MOMA GUI".split()
+    "PIXAR IKEA LEGO NAND GNU WASP TED MIDI MOMA GUI"
 )
 # Spelled although they could be read.
-SPELLED = set(
+SPELLED = words(
     "US USA UK EU UN AI IT IBM FBI CIA USB URL API APA HIV IRA IRS ICU EPA FAQ AKA DIY UFO IQ EQ "
     "ID IP OS PA TA UI UX VIP NBA NFL MBA GPU CPU ATM ABC BBC CBS NBC CNN IOU ETA EST AM PM AD BC "
     "BCE CE DNA RNA NGO CEO CFO CTO COO VP HR PR TV PC CD DVD MP GP ER OR AC DC LA NY NYC SUV RV "
     "LED LCD SOS RIP OK AOL UAE USSR IEEE NAACP AARP UCLA USC MIT SAT GPA PHD IUD IVF ADHD OCD "
-    "IOS ESPN AAA ACL ALS EEG EKG LGBTQ ISBN IPO ISO IEC UTC".split()
+    "IOS ESPN AAA ACL ALS EEG EKG LGBTQ ISBN IPO ISO IEC UTC"
 )
 # Short words often shouted.
-SHOUTED = set(
-    "A I THE AND NOT YOU ALL NOW NO YES STOP GO SO DO TO BE MY ME WE HE SHE IT IS ARE WAS IN ON OF "
-    "AT BY UP IF AS AN OR FOR BUT CAN DID HAS HAD HER HIM HIS HOW OUR OUT WHO WHY TOO TWO ONE "
-    "NEW OLD BIG BAD GET GOT LET SAY SEE OH HEY WOW OFF OWN PUT RUN SIT TRY USE WAY YET ANY DAY MAN "
-    "END FUN HOT ICE JOB KEY LAW LOW MAY OIL PAY RED SEA SUN TEN TOP WAR WIN BOY DOG CAT EAT HIT "
-    "AM OK AGO ALSO HELP OPEN WAIT WHAT MUST ONLY VERY NEVER THIS THAT GOOD MORE BEST FREE SALE "
-    "BUY TAX FEW FAR SIX BED CAR CUT FLY GUN MAD MOM DAD NOR PER RAW SAD SET WET ADD AGE AIR ART "
-    "ASK BAR BOX EGG END EYE FIT".split()
+SHOUTED = words(
+    "A I THE AND NOT YOU ALL NOW NO YES STOP GO SO DO TO BE MY ME WE HE SHE IT IS ARE WAS IN ON "
+    "OF AT BY UP IF AS AN OR FOR BUT CAN DID HAS HAD HER HIM HIS HOW OUR OUT WHO WHY TOO TWO ONE "
+    "NEW OLD BIG BAD GET GOT LET SAY SEE OH HEY WOW OFF OWN PUT RUN SIT TRY USE WAY YET ANY DAY "
+    "MAN END FUN HOT ICE JOB KEY LAW LOW MAY OIL PAY RED SEA SUN TEN TOP WAR WIN BOY DOG CAT EAT "
+    "HIT AM OK AGO ALSO HELP OPEN WAIT WHAT MUST ONLY VERY NEVER THIS THAT GOOD MORE BEST FREE "
+    "SALE BUY TAX FEW FAR SIX BED CAR CUT FLY GUN MAD MOM DAD NOR PER RAW SAD SET WET ADD AGE AIR "
+    "ART ASK BAR BOX EGG END EYE FIT "
 )  # fmt: skip
 VOWELS = re.compile(r"[AEIOUY]")
 HARD_TO_SAY = re.compile(

@@ -1,24 +1,28 @@
 """Dates, years, decades and times of day."""
 
+# ruff: noqa: RUF001 (this file is about characters that look alike)
+
 from __future__ import annotations
 
 import re
 from re import Match
 
 from uslm.text.english.numbers import ONES, cardinal, decade, digits, ordinal, year
-from uslm.text.english.rule import one_of, rule
+from uslm.text.english.rule import in_order, one_of, rule
 
-MONTHS = (
+MONTHS = in_order(
     "January February March April May June July August September October November December"
-).split()
+)
 MONTH_NAMES = {month[:3]: month for month in MONTHS} | {month: month for month in MONTHS}
 MONTH_NAMES |= {"Sept": "September"}
 MONTH_NAMES |= {name.upper(): month for name, month in MONTH_NAMES.items() if name != "May"}
-WEEKDAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
+WEEKDAYS = in_order("Monday Tuesday Wednesday Thursday Friday Saturday Sunday")
 WEEKDAY_NAMES = {day[:3]: day for day in WEEKDAYS}
 WEEKDAY_NAMES |= {"Tues": "Tuesday", "Thur": "Thursday", "Thurs": "Thursday", "Weds": "Wednesday"}
-BIBLE = "Genesis Exodus Leviticus Deuteronomy Psalm Psalms Proverbs Isaiah Matthew Mark Luke John"
-BIBLE += " Acts Romans Corinthians Galatians Ephesians Philippians Hebrews James Peter Revelation"
+BIBLE = in_order(
+    "Genesis Exodus Leviticus Deuteronomy Psalm Psalms Proverbs Isaiah Matthew Mark Luke John "
+    "Acts Romans Corinthians Galatians Ephesians Philippians Hebrews James Peter Revelation"
+)
 
 MONTH = rf"(?P<month>{one_of(MONTH_NAMES)})\b\.?"
 DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
@@ -155,7 +159,7 @@ RULES = (
          rf" ?[-–] ?(?=\d{{1,2}}(?::\d\d)? ?{HALF})", r"\g<from> to "),
     rule("from time to time", r"(?<=:\d\d) ?[-–] ?(?=\d{1,2}:\d\d)", " to "),
     rule("race time", r"(?<![\w:.])(\d{1,2}):([0-5]\d)\.(\d+)(?![\w:])", _race_time),
-    rule("verse", rf"\b({one_of(BIBLE.split())}) (\d{{1,3}}):(\d{{1,3}})\b(?![:])",
+    rule("verse", rf"\b({one_of(BIBLE)}) (\d{{1,3}}):(\d{{1,3}})\b(?![:])",
          lambda m: f"{m[1]} {cardinal(m[2])} {cardinal(m[3])}"),
     rule("time", rf"(?<![\w:.,])(?P<hour>\d{{1,2}}):(?P<minute>\d{{2}})(?::(?P<second>[0-5]\d))?"
          rf"(?![\w:]|\.\d)(?: ?{HALF})?", _time),
@@ -164,9 +168,11 @@ RULES = (
     rule("hour", rf"(?<![\w:.,])(?P<hour>\d{{1,2}}) ?{HALF}", _hour),
     rule("decade", r"(?<![\w.,])'?(1[1-9]\d0|20\d0|[2-9]0)'?s\b", lambda m: decade(m[1])),
     rule("short year", r"(?<!\w)'(\d{2})\b(?!['\d])", _short_year),
-    rule("span of years", r"(?<![\w.,/-])(1[1-9]\d\d|20\d\d) ?[-–] ?((?:\d\d){1,2})(?![\w/-]|[.,]\d)",
+    rule("span of years",
+         r"(?<![\w.,/-])(1[1-9]\d\d|20\d\d) ?[-–] ?((?:\d\d){1,2})(?![\w/-]|[.,]\d)",
          _years),
-    rule("old year", r"\b((?:[Ii]n|[Ss]ince|[Oo]f|[Uu]ntil|[Bb]efore|[Aa]fter|AD) )(10\d\d)\b(?![,.]?\d)",
+    rule("old year",
+         r"\b((?:[Ii]n|[Ss]ince|[Oo]f|[Uu]ntil|[Bb]efore|[Aa]fter|AD) )(10\d\d)\b(?![,.]?\d)",
          lambda m: m[1] + year(m[2])),
 )  # fmt: skip
 

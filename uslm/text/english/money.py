@@ -1,5 +1,7 @@
 """Amounts of money: symbols and codes, cents, millions, ranges, prices per something."""
 
+# ruff: noqa: RUF001 (this file is about characters that look alike)
+
 from __future__ import annotations
 
 from re import Match
@@ -93,7 +95,8 @@ RULES = (
          r"(?P<noun>(?=[ -](?!and\b|or\b|to\b|per\b|for\b|in\b|on\b|a\b|at\b)[a-z]))"
          r"(?![\w/])", _article_amount),
     rule("money", rf"{SYMBOL} ?(?P<number>{NUMBER}){SCALE}", _amount),
-    rule("money, symbol after", rf"(?<![\w.,])(?P<number>{NUMBER}) ?(?P<symbol>[€£¥₹₩₽₺₪])(?P<scale>)",
+    rule("money, symbol after",
+         rf"(?<![\w.,])(?P<number>{NUMBER}) ?(?P<symbol>[€£¥₹₩₽₺₪])(?P<scale>)",
          _amount),
     rule("cents", rf"(?<![\w.,])({NUMBER}) ?¢",
          lambda m: decimal(m[1]) + (" cent" if m[1] == "1" else " cents")),

@@ -1,16 +1,20 @@
 """Numbers as English words: the arithmetic half; no regular expressions over running text here."""
 
+# ruff: noqa: RUF001 (this file is about characters that look alike)
+
 from __future__ import annotations
 
-ONES = (
+from uslm.text.english.rule import in_order
+
+ONES = in_order(
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
     "fifteen sixteen seventeen eighteen nineteen"
-).split()
-TENS = "_ _ twenty thirty forty fifty sixty seventy eighty ninety".split()
-SCALES = (
+)
+TENS = in_order("_ _ twenty thirty forty fifty sixty seventy eighty ninety")
+SCALES = in_order(
     "_ thousand million billion trillion quadrillion quintillion sextillion septillion "
     "octillion nonillion decillion"
-).split()
+)
 LONGEST_CARDINAL = 3 * len(SCALES)
 """Numbers with more digits than this are read digit by digit."""
 
@@ -45,7 +49,7 @@ def _below_thousand(number: int) -> str:
 
 
 def cardinal(text: str | int) -> str:
-    """A whole number, given as digits (commas allowed): 1,234 -> one thousand two hundred thirty-four."""
+    """A whole number in digits, commas allowed: 1,234 -> one thousand two hundred thirty-four."""
     text = str(text).replace(",", "")
     if len(text) > LONGEST_CARDINAL or (len(text) > 1 and text.startswith("0")):
         return digits(text)
@@ -97,7 +101,7 @@ def year(text: str | int) -> str:
     """A year the way it is said: 1905 -> nineteen oh five, 2024 -> twenty twenty-four."""
     number = int(text)
     century, rest = divmod(number, 100)
-    if number < 1000 or number > 9999 or 2000 <= number < 2010 or century % 10 == 0 and rest < 10:
+    if number < 1000 or number > 9999 or 2000 <= number < 2010 or (century % 10 == 0 and rest < 10):
         return cardinal(number)
     if rest == 0:
         return f"{cardinal(century)} hundred"

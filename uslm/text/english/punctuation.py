@@ -1,5 +1,7 @@
 """Punctuation that a voice can follow: only . , ; : ? ! remain, without doubles or loose spaces."""
 
+# ruff: noqa: RUF001 (this file is about characters that look alike)
+
 from __future__ import annotations
 
 import re
@@ -28,14 +30,11 @@ _TIDY = tuple(
         (r"(?<!\w)[-–]+|[-–]+(?!\w)", " "),
         (r"\s+", " "),
         (r" (?=[,.;:?!])", ""),
-        (r"[,.;:?!]*([?!])[,.;:?!]*", r"\1"),
-        (r"[,;:]*\.[,.;:]*", "."),
-        (r",*([;:])[,;:]*", r"\1"),
-        (r",+", ","),
-        (r"([,;:?!])(?=[^\s,.;:?!])", r"\1 "),
         (r"^[\s,.;:?!]+", ""),
     )
 )
+_RUN = re.compile(r"[,.;:?!]{2,}")
+_NO_SPACE_AFTER = re.compile(r"([,;:?!])(?=[^\s,.;:?!])")
 
 
 def spoken_punctuation(text: str) -> str:
@@ -47,4 +46,9 @@ def spoken_punctuation(text: str) -> str:
 def tidy(text: str) -> str:
     for pattern, replacement in _TIDY:
         text = pattern.sub(replacement, text)
-    return text.strip()
+    text = _RUN.sub(lambda run: _strongest(run[0]), text)
+    return _NO_SPACE_AFTER.sub(r"\1 ", text).strip()
+
+
+def _strongest(run: str) -> str:
+    return next(mark for mark in "?!.;:," if mark in run)

@@ -6,18 +6,22 @@ import re
 from re import Match
 
 from uslm.text.english.dates_times import YEAR_RULE
-from uslm.text.english.numbers import cardinal, decimal, digits, fraction, ordinal, plural
-from uslm.text.english.rule import NUMBER_STARTS, one_of, rule
+from uslm.text.english.numbers import cardinal, decimal, fraction, ordinal, plural
+from uslm.text.english.rule import NUMBER_STARTS, one_of, rule, words
 
 VULGAR = {
     "½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "⅕": "1/5", "⅖": "2/5", "⅗": "3/5",
     "⅘": "4/5", "⅙": "1/6", "⅚": "5/6", "⅛": "1/8", "⅜": "3/8", "⅝": "5/8", "⅞": "7/8", "⅒": "1/10",
 }  # fmt: skip
 SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
-SOFTWARE = "Python Java Node Ubuntu Debian Android Windows macOS iOS Linux CUDA PHP Ruby Perl Go"
-SOFTWARE += " Django Chrome Firefox Office Bluetooth USB HTTP HTML release Release build Build"
-SOFTWARE += " version Version versions ver Section section"
-NUMBERED = "Boeing Airbus Route Highway Interstate Flight flight Room room Area Peugeot Suite suite"
+SOFTWARE = words(
+    "Python Java Node Ubuntu Debian Android Windows macOS iOS Linux CUDA PHP Ruby Perl Go "
+    "Django Chrome Firefox Office Bluetooth USB HTTP HTML release Release build Build "
+    "version Version versions ver Section section"
+)
+NUMBERED = words(
+    "Boeing Airbus Route Highway Interstate Flight flight Room room Area Peugeot Suite suite"
+)
 FIXED = {"24/7": "twenty-four seven", "9/11": "nine eleven", "50/50": "fifty-fifty"}
 OPERATORS = {"+": "plus", "=": "equals", "*": "times", "/": "divided by", "÷": "divided by"}
 
@@ -84,7 +88,7 @@ RULES = (
     rule("fixed expression", rf"(?<![\w/.])({one_of(FIXED)})(?![\w/])", lambda m: FIXED[m[1]]),
     rule("IP address", r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w]|\.\d)",
          lambda m: " dot ".join(cardinal(part) for part in m[0].split("."))),
-    rule("version", rf"\b((?:{one_of(SOFTWARE.split())}),? )(\d+(?:\.\d+)+)(?!\w)",
+    rule("version", rf"\b((?:{one_of(SOFTWARE)}),? )(\d+(?:\.\d+)+)(?!\w)",
          lambda m: m[1] + _points(m[2])),
     rule("v2", r"(?<!\w)[vV]\.?(\d+(?:\.\d+)*)(?!\w)", lambda m: f"version {_points(m[1])}"),
     rule("dotted number", r"(?<![\w.])\d+(?:\.\d+){2,}(?!\w)", _dotted),
@@ -94,7 +98,8 @@ RULES = (
     rule("squared", r"(?<=\w)²", " squared"),
     rule("cubed", r"(?<=\w)³", " cubed"),
     rule("scientific", r"(?<![\w.,])(\d+(?:\.\d+)?)[eE]([+-]?\d{1,3})(?![\w.])", _scientific),
-    rule("out of", r"(?<![\w/.,])(\d+(?:\.\d+)?)/(10|100|20)(?= (?:stars?|points?|rating|marks?)\b)",
+    rule("out of",
+         r"(?<![\w/.,])(\d+(?:\.\d+)?)/(10|100|20)(?= (?:stars?|points?|rating|marks?)\b)",
          lambda m: f"{decimal(m[1])} out of {cardinal(m[2])}"),
     rule("mixed fraction", rf"{NUMBER_STARTS}(\d+)[ -](\d{{1,2}})/(\d{{1,3}})(?![\w/])", _mixed),
     rule("fraction", rf"{NUMBER_STARTS}(\d{{1,3}})/([1-9]\d{{0,3}})(?![\w/]|\.\d)",
@@ -105,7 +110,8 @@ RULES = (
          lambda m: ordinal(m[1])),
     rule("letters and digits in capitals", r"(?<![\w'.])(?=\d*[A-Z])[A-Z\d]{2,20}(?!\w)",
          _code),
-    rule("model number", rf"(?<=[A-Z]-)(\d)(\d\d)\b(?!,?\d)|\b(?P<kind>(?:{one_of(NUMBERED.split())}) )"
+    rule("model number",
+         rf"(?<=[A-Z]-)(\d)(\d\d)\b(?!,?\d)|\b(?P<kind>(?:{one_of(NUMBERED)}) )"
          r"(?P<first>\d)(?P<rest>\d\d)\b(?!,?\d)", _model_number),
     YEAR_RULE,
     rule("number with commas", r"(?<![\w.,])(\d{1,3}(?:,\d{3})+(?:\.\d+)?)(?![\d]|,\d)",

@@ -14,7 +14,7 @@ NUMBER_STARTS = r"(?<![\w.,:/])"
 
 @dataclass(frozen=True)
 class Rule:
-    """`say` gets each match and returns the words; what it returns unchanged stays for later rules."""
+    """`say` gets each match and returns the words; a match given back unchanged waits for later."""
 
     name: str
     pattern: re.Pattern[str]
@@ -32,9 +32,19 @@ def rule(name: str, pattern: str, say: Callable[[Match[str]], str] | str, flags:
     return Rule(name, re.compile(pattern, flags), say)
 
 
-def one_of(words: Iterable[str]) -> str:
-    """A regular expression for any of the words, the longest first."""
-    return "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
+def in_order(text: str) -> list[str]:
+    """A list of words, written as one text."""
+    return text.split()
+
+
+def words(text: str) -> frozenset[str]:
+    """A set of words, written as one text."""
+    return frozenset(text.split())
+
+
+def one_of(alternatives: Iterable[str]) -> str:
+    """A regular expression for any of the texts, the longest first."""
+    return "|".join(re.escape(text) for text in sorted(alternatives, key=len, reverse=True))
 
 
 def ends_sentence(match: Match[str]) -> bool:

@@ -36,7 +36,7 @@ RULES: tuple[Rule, ...] = (
 LONGEST_TOKEN = 256
 """Longer runs without a space are no words; they pass by the rules, which keeps these linear."""
 
-_LONG_TOKEN = re.compile(rf"(\S{{{LONGEST_TOKEN},}})")
+_LONG_TOKEN = re.compile(rf"((?<!\S)\S{{{LONGEST_TOKEN},}})")
 
 
 def normalize_english(text: str) -> str:
@@ -45,12 +45,9 @@ def normalize_english(text: str) -> str:
     `text` is clean: one kind of space, straight quotes, no control characters.
     """
     pieces = _LONG_TOKEN.split(text)
-    said = [_read_out(piece) if odd else _apply(piece) for odd, piece in _numbered(pieces)]
-    return tidy("".join(said))
-
-
-def _numbered(pieces: list[str]) -> list[tuple[bool, str]]:
-    return [(place % 2 == 1, piece) for place, piece in enumerate(pieces)]
+    pieces[::2] = [_apply(piece) for piece in pieces[::2]]
+    pieces[1::2] = [_read_out(token) for token in pieces[1::2]]
+    return tidy("".join(pieces))
 
 
 def _apply(text: str) -> str:

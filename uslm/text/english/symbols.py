@@ -1,4 +1,6 @@
-"""Signs that are said (&, @, +, ©, ->) and signs that only lay out text (*, _, |), after the numbers."""
+"""Signs that are said (&, @, +, ©) and signs that only lay out text (*, _, |)."""
+
+# ruff: noqa: RUF001 (this file is about characters that look alike)
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ RULES = (
     rule("AT&T", r"(?<!\w)([A-Z]{1,4}) ?& ?([A-Z]{1,4})(?!\w)",
          lambda m: f"{' '.join(m[1])} and {' '.join(m[2])}"),
     rule("C plus plus", r"\b([A-Z])\+\+(?!\w)", r"\1 plus plus"),
-    rule("grade", r"\b([A-DF])([+−])(?!\w)", lambda m: m[1] + (" plus" if m[2] == "+" else " minus")),
+    rule("grade", r"\b([A-DF])([+−])(?!\w)",
+         lambda m: m[1] + (" plus" if m[2] == "+" else " minus")),
     rule("slash between words", r"(?<=\w) ?/ ?(?=\w)", " slash "),
     rule("underscore between words", r"(?<=[^\W_])_+(?=[^\W_])", " "),
     rule("layout", r"[*_`|\\^~#]{2,}|[*_`|]|(?<!\w)[#~^](?!\w)", " "),

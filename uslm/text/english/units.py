@@ -1,5 +1,7 @@
 """Measures: units after a number, percentages, feet and inches, ranges, signs and sizes."""
 
+# ruff: noqa: RUF001 (this file is about characters that look alike)
+
 from __future__ import annotations
 
 from re import Match
@@ -110,7 +112,7 @@ SIGN_RULES = (
 """These run before money, so that -$5 is minus five dollars."""
 
 RULES = (
-    rule("range of percentages", rf"(?<=\d)(%|°[CF]?) ?[-–] ?(?=\d[\d.]*(?:%|°))",
+    rule("range of percentages", r"(?<=\d)(%|°[CF]?) ?[-–] ?(?=\d[\d.]*(?:%|°))",
          " to "),
     rule("range", rf"{NUMBER_STARTS}(?<!-)(?P<first>{NUMBER}) ?[-–] ?{RANGE_END}(?!\d+[-–]\d)"
          r"(?!\d*[A-Za-z]*-[a-z])", lambda m: f"{decimal(m['first'])} to "),
@@ -123,7 +125,8 @@ RULES = (
          _feet_inches),
     rule("feet and inches, open", r"(?<![\w.])([4-7])'(\d|1[01])(?=[ ,.;:!?]|$)", _feet_inches),
     rule("inches", rf"{NUMBER_STARTS}({NUMBER})(?:″|-?in\b\.?(?![\w])|[ -]?in\.(?= [a-z(])"
-         r"|-?\"(?= (?:by|wide|tall|long|deep|thick|(?P<thing>screen|TV|monitor|display|pipe|nail))\b))",
+         r"|-?\"(?= (?:by|wide|tall|long|deep|thick|"
+         r"(?P<thing>screen|TV|monitor|display|pipe|nail))\b))",
          _inches),
     rule("compass", rf"{NUMBER_STARTS}({NUMBER})° ?([NSEW])\b",
          lambda m: f"{decimal(m[1])} degree{'s' * (m[1] != '1')} {HEMISPHERES[m[2]]}"),
@@ -132,9 +135,10 @@ RULES = (
          rf"(?P<joint>[ -]?)(?P<unit>{UNIT})(?P<power>[²³]|(?<=m|t|i)[23](?!\w))?"
          rf"(?:/(?P<per>{one_of(PER)})(?P<per_power>[²³])?)?(?![\w'])(?P<dot>\.(?!\w))?",
          _measure),
-    rule("per", rf"(?<=[a-z]) ?/ ?(?P<per>month|mo|year|yr|week|wk|day|night|hour|hr|h|person"
-         rf"|unit|mile|minute|min|user|share|ton|kg|lb|kWh|GB|s)\b(?!/)(?<=\w)",
+    rule("per", r"(?<=[a-z]) ?/ ?(?P<per>month|mo|year|yr|week|wk|day|night|hour|hr|h|person"
+         r"|unit|mile|minute|min|user|share|ton|kg|lb|kWh|GB|s)\b(?!/)(?<=\w)",
          lambda m: f" per {PER[m['per']]}"),
-    rule("thousands and millions", rf"{NUMBER_STARTS}({NUMBER}) ?(k|M|B|mn|bn|tn)(?!\w)(?<! M)(?<! B)"
+    rule("thousands and millions",
+         rf"{NUMBER_STARTS}({NUMBER}) ?(k|M|B|mn|bn|tn)(?!\w)(?<! M)(?<! B)"
          r"(?<! k)", _scaled),
 )  # fmt: skip

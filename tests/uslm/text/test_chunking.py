@@ -1,0 +1,112 @@
+"""Chunks keep every word, know abbreviations, and stay within their length; pauses are parsed."""
+
+from __future__ import annotations
+
+import random
+import time
+
+import pytest
+
+from uslm.text.chunking import Piece, parse_script, split_text
+from uslm_tokenizer.errors import TextError
+
+
+@pytest.mark.parametrize(
+    ("text", "chunks"),
+    [
+        (
+            "Dr. Smith went to Washington, D.C. yesterday. He met Mr. Jones at the big hotel.",
+            [
+                "Dr. Smith went to Washington, D.C. yesterday.",
+                "He met Mr. Jones at the big hotel.",
+            ],
+        ),
+        (
+            "It costs 3.5 dollars in the U.S. today, e.g. in Ohio. "
+            "That is a lot of money, J. R. Smith said.",
+            [
+                "It costs 3.5 dollars in the U.S. today, e.g. in Ohio.",
+                "That is a lot of money, J. R. Smith said.",
+            ],
+        ),
+        ("Yes. No. Maybe so.", ["Yes. No. Maybe so."]),
+        (
+            "This is the first long title\n\nAnd this is the text below it",
+            ["This is the first long title", "And this is the text below it"],
+        ),
+        (
+            'She asked, "Are you sure of it?" He nodded and went on to work.',
+            ['She asked, "Are you sure of it?"', "He nodded and went on to work."],
+        ),
+        ("wait... what", ["wait... what"]),
+        ("", []),
+        (" \n ", []),
+    ],
+)
+def test_sentences(text: str, chunks: list[str]) -> None:
+    assert split_text(text) == chunks
+
+
+def test_long_sentences_are_cut_at_commas_then_words() -> None:
+    text = "one two three four five, six seven eight nine ten eleven twelve thirteen"
+    assert split_text(text, 30) == [
+        "one two three four five,",
+        "six seven eight nine ten",
+        "eleven twelve thirteen",
+    ]
+
+
+def test_scripts_without_spaces_are_cut_too() -> None:
+    text = "今日はいい天気です。散歩に行きましょう。" * 20
+    chunks = split_text(text, 60)
+    assert "".join(chunks).replace(" ", "") == text
+    assert max(map(len, chunks)) <= 60
+
+
+@pytest.mark.parametrize("max_chars", [12, 60, 220])
+def test_no_word_is_lost_and_no_chunk_is_too_long(max_chars: int) -> None:
+    draw = random.Random(max_chars)
+    vocabulary = ["Dr.", "the", "3.5", "U.S.", "banana", "etc.", "No.", "“yes”", "—", "(so)", "I."]
+    vocabulary += ["word,", "end.", "what?!", "stop...", "St.", "a.m.", "5", "\n\n", "well-known;"]
+    for _ in range(200):
+        text = " ".join(draw.choices(vocabulary, k=draw.randint(0, 120)))
+        chunks = split_text(text, max_chars)
+        assert " ".join(chunks).split() == text.split()
+        assert all(0 < len(chunk) <= max_chars for chunk in chunks)
+
+
+@pytest.mark.parametrize(
+    "unit", ["a", "a ", "a. ", ".", "Dr. ", "\n", "5", ", ", "a.", "。", "[pause:"]
+)
+def test_a_megabyte_takes_seconds_at_most(unit: str) -> None:
+    text = unit * (1_000_000 // len(unit))
+    start = time.process_time()
+    chunks = split_text(text)
+    assert time.process_time() - start < 5
+    assert "".join("".join(chunks).split()) == "".join(text.split())
+
+
+def test_wrong_length_is_refused() -> None:
+    with pytest.raises(ValueError, match="max_chars must be at least 1, but is 0"):
+        split_text("a", 0)
+
+
+def test_pauses() -> None:
+    assert parse_script("Wait. [pause:0.8] Go! [Pause: 2s][pause:.5]") == [
+        Piece(text="Wait."),
+        Piece(pause_seconds=0.8),
+        Piece(text="Go!"),
+        Piece(pause_seconds=2.0),
+        Piece(pause_seconds=0.5),
+    ]
+    assert parse_script("no marks [1] here") == [Piece(text="no marks [1] here")]
+    assert parse_script("") == []
+    assert Piece(pause_seconds=0).is_pause
+
+
+@pytest.mark.parametrize(
+    "mark", ["[pause]", "[pause:]", "[pause:x]", "[pause:11]", "[pause:-1]", "[pause:nan]"]
+)
+def test_wrong_pauses_are_named(mark: str) -> None:
+    with pytest.raises(TextError, match=r"a pause must be \[pause:SECONDS\] with 0 to 10 seconds"):
+        parse_script(f"Hello {mark} world")
