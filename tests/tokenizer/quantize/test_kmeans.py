@@ -4,7 +4,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from uslm_tokenizer.quantize.kmeans import KMeans, KMeansConfig, cluster_sums, fit, nearest
+from uslm_tokenizer.quantize.kmeans import (
+    KMeans,
+    KMeansConfig,
+    cluster_counts,
+    cluster_sums,
+    fit,
+    nearest,
+)
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -44,7 +51,7 @@ def test_nearest_and_sums_equal_the_plain_way() -> None:
     plain = torch.cdist(features, centroids)
     assert torch.equal(codes, plain.argmin(1))
     torch.testing.assert_close(distance, plain.min(1).values.square(), atol=1e-4, rtol=1e-4)
-    counts, sums = cluster_sums(features, codes, 7)
+    counts, sums = cluster_counts(codes, 7), cluster_sums(features, codes, 7)
     for code in range(7):
         assert counts[code] == (codes == code).sum()
         torch.testing.assert_close(sums[code], features[codes == code].sum(0))

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 
 from uslm_tokenizer.config import from_dict, to_dict
 from uslm_tokenizer.quantize.vq import VectorQuantizer, VectorQuantizerConfig
@@ -146,6 +146,23 @@ def test_a_batch_of_padding_changes_nothing() -> None:
 def test_a_row_alone_gets_the_codes_it_gets_in_a_batch() -> None:
     vq = build().eval()
     assert torch.equal(vq.encode(speech())[1:2], vq.encode(speech()[1:2]))
+
+
+def test_processes_share_their_statistics(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two processes with the same batch must do what one does with the batch twice."""
+    monkeypatch.setattr(distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(distributed, "all_reduce", lambda tensor: tensor.mul_(2))
+    monkeypatch.setattr(distributed, "broadcast", lambda tensor, src: tensor.fill_(5))
+    two = build(decay=0.9, dead_share=0.0)
+    two(speech())
+    revived = build(decay=0.0, dead_share=0.5)
+    revived(speech())
+    monkeypatch.undo()
+    one = build(decay=0.9, dead_share=0.0)
+    one(torch.cat([speech(), speech()]))
+    torch.testing.assert_close(two.embedding, one.embedding)
+    torch.testing.assert_close(two.cluster_size, one.cluster_size)
+    assert (revived.embedding == 5).all(1).any()  # new codes are the first process's, everywhere
 
 
 @pytest.mark.parametrize("cosine", [False, True])

@@ -137,24 +137,29 @@ def nearest(
     return codes, distance.clamp(min=0)
 
 
+def cluster_counts(codes: Int[Tensor, " n"], num_centroids: int) -> Float[Tensor, " k"]:
+    """How many frames chose each centroid."""
+    ones = torch.ones_like(codes, dtype=torch.float32)
+    return ones.new_zeros(num_centroids).index_add_(0, codes, ones)
+
+
 def cluster_sums(
     frames: Float[Tensor, "n d"], codes: Int[Tensor, " n"], num_centroids: int
-) -> tuple[Float[Tensor, " k"], Float[Tensor, "k d"]]:
-    """How many frames chose each centroid, and the sum of these frames."""
-    counts = frames.new_zeros(num_centroids)
+) -> Float[Tensor, "k d"]:
+    """The sum of the frames that chose each centroid."""
     sums = frames.new_zeros(num_centroids, frames.shape[1])
-    for part, part_codes in zip(torch.split(frames, CHUNK), torch.split(codes, CHUNK), strict=True):
+    chunks = zip(torch.split(frames, CHUNK), torch.split(codes, CHUNK), strict=True)
+    for part, part_codes in chunks:
         # A product with one-hot rows adds in a fixed order; scattered adds on a GPU do not.
-        chosen = F.one_hot(part_codes, num_centroids).to(frames.dtype)
-        counts += chosen.sum(0)
-        sums += chosen.T @ part
-    return counts, sums
+        sums += F.one_hot(part_codes, num_centroids).to(frames.dtype).T @ part
+    return sums
 
 
 def _lloyd(features: Tensor, centroids: Tensor, iterations: int) -> Tensor:
     for _ in range(iterations):
         codes, distance = nearest(features, centroids)
-        counts, sums = cluster_sums(features, codes, len(centroids))
+        counts = cluster_counts(codes, len(centroids))
+        sums = cluster_sums(features, codes, len(centroids))
         moved = sums / counts.clamp(min=1)[:, None]
         moved = _reseed(moved, counts == 0, features, distance)
         if torch.equal(moved, centroids):
@@ -174,7 +179,8 @@ def _mini_batches(
     for step in range(iterations):
         batch = _sample(features, batch_size, generator)
         codes, distance = nearest(batch, centroids)
-        counts, sums = cluster_sums(batch, codes, len(centroids))
+        counts = cluster_counts(codes, len(centroids))
+        sums = cluster_sums(batch, codes, len(centroids))
         seen = seen + counts
         # The mean of all that each centroid has seen, kept up to date.
         centroids = centroids + (sums - counts[:, None] * centroids) / seen.clamp(min=1)[:, None]

@@ -162,11 +162,10 @@ class VectorQuantizer(Quantizer):
         generator: torch.Generator | None,
     ) -> None:
         """One step of the moving averages, then revival of the codes that nobody uses."""
-        counts, sums = kmeans.cluster_sums(frames, codes, self.codebook_size)
-        _add_up(counts)
+        counts = _add_up(kmeans.cluster_counts(codes, self.codebook_size))
         self.cluster_size.lerp_(counts.to(self.cluster_size.dtype), 1 - self.config.decay)
         if self.config.update == "ema":
-            _add_up(sums)
+            sums = _add_up(kmeans.cluster_sums(frames, codes, self.codebook_size))
             self.running_sum.lerp_(sums.to(self.running_sum.dtype), 1 - self.config.decay)
             self.embedding.copy_(self.running_sum / self.cluster_size.clamp(min=1e-5)[:, None])
         if self.config.dead_share > 0:
@@ -207,10 +206,11 @@ def _unquantized(latents: Float[Tensor, "b d t"]) -> Quantized:
     return Quantized(latents, codes, zero, zero, zero)
 
 
-def _add_up(tensor: Tensor) -> None:
-    """The sum over all processes, in place."""
+def _add_up(tensor: Tensor) -> Tensor:
+    """The sum over all processes."""
     if distributed.is_available() and distributed.is_initialized():
         distributed.all_reduce(tensor)
+    return tensor
 
 
 def _same_everywhere(tensor: Tensor) -> Tensor:

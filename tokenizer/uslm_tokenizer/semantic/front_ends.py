@@ -7,9 +7,9 @@ padding), and without the feature extractors of transformers, which fail beside 
 import math
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 SAMPLE_RATE = 16_000
 
@@ -82,7 +82,8 @@ class KaldiFilterBank(nn.Module):
             count = num_frames[:, None, None].clamp(min=2)
             centred = (mel - (mel * mask).sum(1, keepdim=True) / count) * mask
             variance = centred.square().sum(1, keepdim=True) / (count - 1)
-            return centred / (variance + 1e-7).sqrt()
+            normalised: Tensor = centred / (variance + 1e-7).sqrt()
+            return normalised
 
 
 def slaney_mel_filters(num_bins: int, *, n_fft: int) -> Float[Tensor, "m f"]:
