@@ -21,6 +21,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import torch
+from einops import rearrange
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
@@ -116,12 +117,14 @@ class ComplexSpectrogram(nn.Module):
 
     def forward(self, waveform: Float[Tensor, "b c n"]) -> Complex[Tensor, "b c f t"]:
         spectrum = torch.stft(
-            waveform.flatten(0, 1),
+            rearrange(waveform, "b c n -> (b c) n"),
             self.n_fft,
             self.hop_length,
             self.win_length,
             self.window,
             center=False,
             return_complex=True,
-        ).unflatten(0, waveform.shape[:2])
-        return spectrum / self.window.square().sum().sqrt() if self.normalized else spectrum
+        )
+        if self.normalized:
+            spectrum = spectrum / self.window.square().sum().sqrt()
+        return rearrange(spectrum, "(b c) f t -> b c f t", b=len(waveform))
