@@ -72,8 +72,10 @@ class TrainingState:
     """Data streams by name; JSON-able positions."""
     generators: dict[str, torch.Generator] = field(default_factory=dict)
     """Generators that the recipe draws from."""
+    averaged: tuple[str, ...] = ("model",)
+    """Models whose averaged weights are kept too, if the config says so."""
     ema: dict[str, Ema] = field(default_factory=dict)
-    """Averaged weights of some of the models."""
+    """The averaged weights; `start_run` fills this."""
     progress: Progress = field(default_factory=Progress)
 
 

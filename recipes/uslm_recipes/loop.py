@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from uslm_recipes.checkpoint import (
     Progress,
@@ -38,7 +38,7 @@ from uslm_recipes.checkpoint import (
 from uslm_recipes.data.batches import World
 from uslm_recipes.ema import Ema
 from uslm_recipes.loop_config import LoopConfig, fraction_done, schedule
-from uslm_recipes.optimizer import make_optimizer, step_if
+from uslm_recipes.optimizer import make_optimizer, set_learning_rate, step_if
 from uslm_recipes.run_log import Meter, RunLog
 from uslm_recipes.stopping import StopSignal
 from uslm_tokenizer.errors import ConfigError, EnvironmentProblem, GenerationError, UserError
@@ -221,9 +221,7 @@ def update(run: Run, loss: Tensor, name: str = "model") -> Tensor | None:
     norm: Tensor = run.accelerator.clip_grad_norm_(model.parameters(), run.config.max_grad_norm)
     finite = norm.isfinite()
     run.finite.append(finite)
-    factor = schedule(run.progress, run.config)
-    for group in optimizer.param_groups:
-        group["lr"] = run.config.learning_rate * factor
+    set_learning_rate(optimizer, run.config.learning_rate * schedule(run.progress, run.config))
     step_if(finite, optimizer)
     optimizer.zero_grad(set_to_none=True)
     return norm
@@ -302,7 +300,7 @@ def finish_run(run: Run) -> bool:
 def _prepare(state: TrainingState, config: LoopConfig, accelerator: Accelerator) -> None:
     for name, model in state.models.items():
         state.models[name] = accelerator.prepare(model)
-        if config.ema_decay is not None and name not in state.ema:
+        if config.ema_decay is not None and name in state.averaged:
             state.ema[name] = Ema(unwrap(state.models[name]), config.ema_decay)
     for name, optimizer in state.optimizers.items():
         state.optimizers[name] = accelerator.prepare(optimizer)
@@ -347,17 +345,26 @@ def _log(run: Run) -> None:
 
 def _validate(run: Run, validate: Callable[[], Mapping[str, float]]) -> None:
     began = time.monotonic()
-    models = run.state.models.values()
-    with ExitStack() as averaged, torch.no_grad():
+    with ExitStack() as inside, torch.no_grad():
         for ema in run.state.ema.values():
-            averaged.enter_context(ema.applied())
-        for model in models:
-            model.eval()
+            inside.enter_context(ema.applied())
+        for model in run.state.models.values():
+            inside.enter_context(_in_eval_mode(model))
         values = dict(validate())
-        for model in models:
-            model.train()
     loss = values.get("loss")
     if loss is not None and (run.progress.best is None or loss < run.progress.best):
         run.progress.best = loss
     run.log.record("valid", run.progress.step, values)
     run.meter.pause(time.monotonic() - began)
+
+
+@contextmanager
+def _in_eval_mode(model: nn.Module) -> Iterator[None]:
+    """Afterwards every part is in the mode it was in: frozen parts stay in eval mode."""
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True

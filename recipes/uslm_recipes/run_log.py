@@ -20,6 +20,10 @@ class Meter:
     """Means of values over some steps; tensors stay on their device until they are read."""
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything and start the clock."""
         self._sums: dict[str, Tensor | float] = {}
         self._counts: dict[str, int] = {}
         self.audio_seconds = 0.0
@@ -45,7 +49,7 @@ class Meter:
         speed = {"steps_per_second": self.steps / seconds}
         if self.audio_seconds:
             speed["audio_seconds_per_second"] = self.audio_seconds / seconds
-        self.__init__()  # type: ignore[misc]
+        self.reset()
         return {**means, **speed}
 
 

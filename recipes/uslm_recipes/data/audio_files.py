@@ -39,12 +39,11 @@ def read_samples(path: Path, limits: AudioLimits) -> NDArray[np.int16]:
             raise AudioError(
                 f"{info.frames / info.samplerate:.1f} s is longer than {limits.max_seconds:g} s"
             )
-        plain = info.samplerate == limits.sample_rate and info.channels == 1
-        data, rate = soundfile.read(str(path), dtype="int16" if plain else "float32")
+        # Not as int16: there libsndfile lets loud Opus and Vorbis wrap around.
+        data, rate = soundfile.read(str(path), dtype="float32")
     except (soundfile.SoundFileError, RuntimeError, OSError) as problem:
         raise AudioError(f"unreadable: {' '.join(str(problem).split())}") from problem
-    samples = data if plain else _to_int16(data, rate, limits.sample_rate)
-    return _checked(samples, limits)
+    return _checked(_to_int16(data, rate, limits.sample_rate), limits)
 
 
 def _to_int16(data: NDArray[np.float32], rate: int, target: int) -> NDArray[np.int16]:

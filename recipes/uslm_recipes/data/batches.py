@@ -59,11 +59,11 @@ class SecondsBatches:
         return self
 
     def __next__(self) -> NDArray[np.int64]:
-        if self.position >= len(self):
-            self.epoch, self.position = self.epoch + 1, 0
-            self._batches = self._draw(self.epoch)
         batch = self._batches[self.position * self.world.size + self.world.rank]
         self.position += 1
+        if self.position == len(self):
+            self.epoch, self.position = self.epoch + 1, 0
+            self._batches = self._draw(self.epoch)
         return batch
 
     def __len__(self) -> int:

@@ -1,0 +1,265 @@
+"""Preparing a corpus: every good recording is in it, every bad one is listed with its reason."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from numpy.typing import NDArray
+
+from uslm_recipes.data.audio_files import AudioLimits
+from uslm_recipes.data.corpus import Corpus
+from uslm_recipes.data.sources import Recording, Rejected, read_folder, read_manifest
+from uslm_recipes.prepare import PrepareConfig, main, prepare, split_of
+
+CONFIG = PrepareConfig(num_workers=0)
+
+
+class Letters:
+    """A front end without espeak: letters are phonemes."""
+
+    def phonemize(self, texts: Sequence[str]) -> list[str]:
+        return [text.lower() for text in texts]
+
+    def encode(self, phonemes: str) -> list[int]:
+        return [ord(c) - ord("a") + 1 for c in phonemes if "a" <= c <= "z"]
+
+
+def tone(seconds: float, rate: int = 16_000) -> NDArray[np.float32]:
+    return (0.3 * np.sin(np.arange(round(seconds * rate)) * 0.05)).astype(np.float32)
+
+
+def write_manifest(folder: Path, rows: Sequence[dict[str, Any] | str]) -> Path:
+    lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
+    path = folder / "manifest.jsonl"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def make(folder: Path, rows: Sequence[dict[str, Any] | str], **config: Any) -> Corpus:
+    manifest = write_manifest(folder, rows)
+    settings = PrepareConfig(num_workers=0, **config)
+    prepare(read_manifest(manifest), folder / "corpus", settings, front_end=Letters())
+    return Corpus.open(folder / "corpus")
+
+
+def rejected(folder: Path) -> list[dict[str, str]]:
+    lines = (folder / "corpus/rejected.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def test_samples_and_texts_arrive(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(1.01), 16_000)
+    soundfile.write(tmp_path / "b.flac", tone(0.5), 16_000)
+    rows = [
+        {"audio": "a.wav", "speaker": "x/1", "text": "Hello", "language": "en"},
+        {"audio": "b.flac", "speaker": "x/2", "text": "Hallo", "language": "de"},
+    ]
+    corpus = make(tmp_path, rows)
+    assert corpus.num_samples.tolist() == [16_000, 8_000]  # multiples of a frame
+    np.testing.assert_allclose(corpus.waveform(0), tone(1.01)[:16_000], atol=1e-4)
+    np.testing.assert_allclose(corpus.waveform(1), tone(0.5), atol=1e-4)
+    np.testing.assert_allclose(corpus.waveform(1, 100, 200), tone(0.5)[100:200], atol=1e-4)
+    first, second = corpus
+    assert first.id == "a" and first.source == "x" and first.phonemes == "hello"
+    assert corpus.text_ids[0].tolist() == [8, 5, 12, 12, 15]
+    assert second.text == "Hallo" and second.text_ids == ()  # only English has a front end
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(8_000, 1), (44_100, 2), (48_000, 8)])
+def test_any_rate_and_channels_become_16_khz_mono(tmp_path: Path, rate: int, channels: int) -> None:
+    sound = np.repeat(tone(1.0, rate)[:, None], channels, axis=1)
+    soundfile.write(tmp_path / "a.wav", sound, rate)
+    corpus = make(tmp_path, [{"audio": "a.wav", "speaker": "s"}])
+    assert corpus.sample_rate == 16_000 and corpus.num_samples.tolist() == [16_000]
+
+
+def test_loud_audio_is_clipped_and_does_not_wrap(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.ogg", 4 * tone(1), 16_000, subtype="VORBIS")
+    corpus = make(tmp_path, [{"audio": "a.ogg", "speaker": "s"}])
+    assert (corpus.waveform(0).diff().abs() < 0.5).all()
+
+
+def test_bad_recordings_are_listed_and_the_rest_goes_on(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "good.wav", tone(1), 16_000)
+    soundfile.write(tmp_path / "dense.wav", tone(1), 16_000)
+    soundfile.write(tmp_path / "silent.wav", np.zeros(16_000), 16_000)
+    soundfile.write(tmp_path / "short.wav", tone(0.3), 16_000)
+    soundfile.write(tmp_path / "long.wav", tone(20.1), 16_000)
+    soundfile.write(tmp_path / "nan.wav", np.full(16_000, np.nan), 16_000, subtype="FLOAT")
+    (tmp_path / "text.wav").write_text("this is no audio")
+    (tmp_path / "empty.wav").touch()
+    (tmp_path / "folder.wav").mkdir()
+    names = ["silent", "short", "long", "nan", "text", "empty", "folder", "missing", "good", "good"]
+    rows: list[dict[str, Any] | str] = [
+        "{ not json",
+        "[1, 2]",
+        {"audio": "good.wav"},
+        {"audio": "good.wav", "speaker": "s", "split": "exam"},
+        {"audio": "good.wav", "speaker": "s", "phonemes": "ab", "durations": [0.1]},
+        {"audio": "dense.wav", "speaker": "s", "text": "a" * 40},
+        *({"audio": f"{name}.wav", "speaker": "s", "text": "ab"} for name in names),
+    ]
+    corpus = make(tmp_path, rows)
+    assert [each.id for each in corpus] == ["good"]
+    reasons = {each["where"]: each["reason"] for each in rejected(tmp_path)}
+    expected = [
+        "not JSON", "not a JSON object", "speaker", "split", "durations", "40 phonemes", "silent",
+        "shorter", "longer", "finite", "unreadable", "unreadable", "no such file", "no such file",
+        None, "duplicate",
+    ]  # fmt: skip
+    for line, reason in enumerate(expected, start=1):
+        assert (reason or "") in reasons.get(f"manifest.jsonl:{line}", ""), line
+        assert (reason is None) == (f"manifest.jsonl:{line}" not in reasons), line
+
+
+def test_own_phonemes_keep_their_durations(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(1), 16_000)
+    row = {
+        "audio": "a.wav",
+        "speaker": "s",
+        "phonemes": "ab#c",  # '#' is outside the vocabulary
+        "durations": [0.1, 0.2, 0.2, 0.05, 0.25, 0.2],
+    }
+    [utterance] = make(tmp_path, [row])
+    assert utterance.text_ids == (1, 2, 3)
+    assert utterance.durations == pytest.approx((0.1, 0.2, 0.25, 0.25, 0.2))
+
+
+def test_text_in_capitals_becomes_a_sentence(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(1), 16_000)
+    seen: list[str] = []
+
+    class Spy(Letters):
+        def phonemize(self, texts: Sequence[str]) -> list[str]:
+            seen.extend(texts)
+            return super().phonemize(texts)
+
+    manifest = write_manifest(tmp_path, [{"audio": "a.wav", "speaker": "s", "text": "GO THERE"}])
+    prepare(read_manifest(manifest), tmp_path / "corpus", CONFIG, front_end=Spy())
+    assert seen == ["Go there."]
+
+
+def test_speakers_are_whole_and_some_are_kept_out() -> None:
+    splits = [split_of(f"x/{i}") for i in range(2000)]
+    assert splits == [split_of(f"x/{i}") for i in range(2000)]
+    assert 0.03 < splits.count("test") / 2000 < 0.05 and set(splits) == {"train", "test"}
+    assert split_of("x/1", "valid") == "valid"
+
+
+@pytest.mark.parametrize("speaker", ["ls/100", "ls/1995", "ls/5"])
+def test_listed_test_speakers_are_never_trained_on(speaker: str) -> None:
+    assert split_of(speaker) == split_of(speaker, "train") == "test"
+
+
+def test_limit_keeps_whole_speakers(tmp_path: Path) -> None:
+    rows = []
+    for i in range(12):
+        soundfile.write(tmp_path / f"{i}.wav", tone(0.5), 16_000)
+        rows.append({"audio": f"{i}.wav", "speaker": f"s{i // 3}"})
+    corpus = make(tmp_path, rows, limit=6)
+    assert len(corpus) == 6 and len(set(corpus.speakers)) == 2
+    again = make(tmp_path, rows, limit=6)
+    assert again.speakers == corpus.speakers
+    assert {tuple(make(tmp_path, rows, limit=6, seed=s).speakers) for s in range(8)} > {
+        tuple(corpus.speakers)
+    }
+
+
+def test_workers_change_nothing(tmp_path: Path) -> None:
+    rows = []
+    for i in range(5):
+        soundfile.write(tmp_path / f"{i}.wav", tone(0.5 + i / 10), 16_000)
+        rows.append({"audio": f"{i}.wav", "speaker": "s"})
+    manifest = write_manifest(tmp_path, rows)
+    for workers in (0, 2):
+        config = PrepareConfig(num_workers=workers)
+        prepare(read_manifest(manifest), tmp_path / f"{workers}", config, front_end=Letters())
+    alone, together = Corpus.open(tmp_path / "0"), Corpus.open(tmp_path / "2")
+    assert alone.headers[0]["sha"] == together.headers[0]["sha"]
+
+
+def test_former_corpus_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(1), 16_000)
+    before = make(tmp_path, [{"audio": "a.wav", "speaker": "s"}]).headers
+    with pytest.raises(ValueError, match="no usable recording"):
+        make(tmp_path, [{"audio": "missing.wav", "speaker": "s"}])
+    assert Corpus.open(tmp_path / "corpus").headers == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.wav", "corpus", "manifest.jsonl"]
+    soundfile.write(tmp_path / "b.wav", tone(2), 16_000)
+    assert make(tmp_path, [{"audio": "b.wav", "speaker": "s"}]).hours > 1.5 / 3600
+
+
+def test_folder_of_audio_and_text(tmp_path: Path) -> None:
+    root = tmp_path / "voices"
+    for name in ("anna/one.wav", "anna/deep/two.wav", "three.wav"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(root / name, tone(0.5), 16_000)
+    (root / "anna/one.txt").write_text("Good\n day ")
+    found = list(read_folder(root, "en"))
+    assert all(isinstance(each, Recording) for each in found)
+    facts = {(e.id, e.speaker, e.text) for e in found if isinstance(e, Recording)}
+    assert facts == {
+        ("voices/anna/one", "voices/anna", "Good day"),
+        ("voices/anna/deep/two", "voices/anna", ""),
+        ("voices/three", "voices", ""),
+    }
+
+
+def test_folder_with_a_table(tmp_path: Path) -> None:
+    root = tmp_path / "LJ"
+    (root / "wavs").mkdir(parents=True)
+    for name in ("a", "b"):
+        soundfile.write(root / f"wavs/{name}.wav", tone(0.5), 16_000)
+    (root / "metadata.csv").write_text("a|Dr. Who|Doctor Who\nb|Yes\nc|No\nnonsense\n\n")
+    found = list(read_folder(root, "en"))
+    texts = [(e.id, e.speaker, e.text) for e in found if isinstance(e, Recording)]
+    assert texts == [("LJ/wavs/a", "LJ", "Doctor Who"), ("LJ/wavs/b", "LJ", "Yes")]
+    lines = [e.where for e in found if isinstance(e, Rejected)]
+    assert lines == ["LJ/metadata.csv:3", "LJ/metadata.csv:4"]
+
+
+def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(1), 16_000)
+    (tmp_path / "a.txt").write_text("Hello there.")
+    arguments = ["--folder", str(tmp_path), "--out", str(tmp_path / "c"), "--workers", "0"]
+    assert main(arguments) == 0
+    assert "1 utterances" in capsys.readouterr().out
+    [utterance] = Corpus.open(tmp_path / "c")
+    assert "h" in utterance.phonemes and len(utterance.text_ids) > 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ([], 1, "--manifest or --folder"),
+        (["--manifest", "nowhere.jsonl"], 2, "nowhere.jsonl"),
+        (["--folder", "nowhere"], 2, "nowhere"),
+        (["--manifest", "nowhere.jsonl", "--limit", "0"], 1, "limit must be 1 or more"),
+    ],
+)
+def test_command_says_what_is_wrong(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    code: int,
+    message: str,
+) -> None:
+    assert main([*arguments, "--out", str(tmp_path / "c")]) == code
+    told = capsys.readouterr().err
+    assert message in told and told.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_limits_are_checked_before_decoding(tmp_path: Path) -> None:
+    assert AudioLimits().max_seconds == 20
+    logging.captureWarnings(False)
+    soundfile.write(tmp_path / "a.wav", tone(3), 16_000)
+    with pytest.raises(ValueError, match="N s is longer than N s"):
+        make(tmp_path, [{"audio": "a.wav", "speaker": "s"}], audio=AudioLimits(max_seconds=2))
