@@ -6,18 +6,36 @@
 Half of the rows go on from another utterance of the same speaker, as a prompt does later.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from uslm.models.ar import SemanticBatch, SemanticLM, SemanticLMConfig
+from uslm_recipes.checkpoint import TrainingState
+from uslm_recipes.command import run_command
+from uslm_recipes.config import parse_recipe_args
+from uslm_recipes.data.batches import SecondsBatches
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.tokens import TokenCorpus
-from uslm_recipes.loop import LoopConfig
+from uslm_recipes.loop import (
+    Losses,
+    after_step,
+    finish_run,
+    keep_going,
+    make_accelerator,
+    make_optimizer,
+    seed_everything,
+    start_run,
+    update,
+    world_of,
+)
+from uslm_recipes.loop_config import LoopConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,3 +103,93 @@ class PromptedRows:
             units.append(row)
             prompts.append(num_prompt)
         return model.batch(texts, units, predict_from=prompts)
+
+
+@torch.no_grad()
+def validate(
+    model: SemanticLM, prepared: nn.Module, rows: PromptedRows, indices: list[int], recipe: ARRecipe
+) -> dict[str, float]:
+    """Cross-entropy of held-out speakers' units, nats a unit; the same prompts each time."""
+    random = np.random.default_rng(0)
+    losses = []
+    for start in range(0, len(indices), 16):
+        batch = rows.batch(model, indices[start : start + 16], recipe, random)
+        losses.append(float(prepared(batch.to(model.device))))
+    return {"loss": float(np.mean(losses))}
+
+
+def train(recipe: ARRecipe, out: Path, *, resume: bool = False) -> SemanticLM:
+    """Run the recipe in `out`; the finished model is saved there as `model`."""
+    seed_everything(recipe.loop.seed)
+    accelerator = make_accelerator(recipe.loop, out)
+    corpus = Corpus.open(recipe.corpus)
+    tokens = TokenCorpus.open(corpus, recipe.tokens)
+    model = SemanticLM(recipe.model)
+    objective = Objective(model)
+    sources = recipe.sources or None
+    limit = recipe.max_frames * tokens.header.hop_length / corpus.sample_rate
+    indices = corpus.select(split="train", with_text=True, max_seconds=limit, sources=sources)
+    rows = PromptedRows(corpus, tokens, indices)
+    batches = SecondsBatches(
+        corpus.seconds,
+        recipe.seconds_per_batch,
+        recipe.loop.seed,
+        indices=indices,
+        world=world_of(accelerator),
+    )
+    state = TrainingState(
+        models={"model": objective},
+        optimizers={"model": make_optimizer(objective, recipe.loop)},
+        streams={"batches": batches},
+    )
+    held_out = corpus.select(split="test", with_text=True, max_seconds=10, sources=sources)[:160]
+    held_out_rows = PromptedRows(corpus, tokens, held_out)
+    with start_run(recipe.loop, out, state, accelerator=accelerator, resume=resume) as run:
+        prepared = state.models["model"]
+        while keep_going(run):
+            # Drawn anew from the place in the stream, so that a resumed run draws the same.
+            random = np.random.default_rng((recipe.loop.seed, batches.epoch, batches.position))
+            chosen = next(batches).tolist()
+            batch = rows.batch(model, chosen, recipe, random)
+            with accelerator.accumulate(prepared):
+                loss = prepared(batch.to(accelerator.device))
+                update(run, loss)
+            after_step(
+                run,
+                Losses(total=loss),
+                audio_seconds=float(corpus.seconds[chosen].sum()),
+                batch=chosen,
+                validate=lambda: validate(
+                    model, prepared, held_out_rows, held_out.tolist(), recipe
+                ),
+            )
+        if finish_run(run):
+            for ema in state.ema.values():
+                ema.copy_to_model()
+            model.eval().save_pretrained(out / "model")
+    return model
+
+
+class Objective(nn.Module):
+    """The model's loss as a module's `forward`, as wrappers for several devices need it."""
+
+    def __init__(self, model: SemanticLM) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, batch: SemanticBatch) -> Float[Tensor, ""]:
+        return self.model.loss(batch)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line."""
+
+    def action() -> None:
+        given = parse_recipe_args("train_ar", ARRecipe, arguments)
+        train(given.config, given.out, resume=given.resume)
+
+    return run_command("train_ar", action)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

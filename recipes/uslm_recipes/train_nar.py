@@ -8,19 +8,37 @@ speaker, or of the same one; a row may begin inside the utterance with frames th
 when speech is made block by block.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from uslm.models.base import AcousticBatch, AcousticRow
 from uslm.models.nar import AcousticLM, AcousticLMConfig
+from uslm_recipes.checkpoint import TrainingState
+from uslm_recipes.command import run_command
+from uslm_recipes.config import parse_recipe_args
+from uslm_recipes.data.batches import SecondsBatches
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.tokens import TokenCorpus
-from uslm_recipes.loop import LoopConfig
+from uslm_recipes.loop import (
+    Losses,
+    after_step,
+    finish_run,
+    keep_going,
+    make_accelerator,
+    make_optimizer,
+    seed_everything,
+    start_run,
+    update,
+    world_of,
+)
+from uslm_recipes.loop_config import LoopConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +53,8 @@ class NARRecipe:
     """Corpus folders, as uslm-prepare makes them."""
     tokens: tuple[str, ...] = ("runs/tokens",)
     """Token folders, as encode makes them; one for each corpus."""
+    sources: tuple[str, ...] = ()
+    """Collections to learn from; empty means all."""
     seconds_per_batch: float = 200.0
     """Seconds of target speech in a batch."""
     min_prompt_frames: int = 50
@@ -106,12 +126,102 @@ def draw_levels(
     return torch.from_numpy(drawn)
 
 
-def loss_of(
-    model: AcousticLM, batch: AcousticBatch, num_known: Int[Tensor, " b"], recipe: NARRecipe
-) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
-    """The next level's cross-entropy, and, less, that of the levels behind it."""
-    losses = model.loss(batch, num_known, smoothing=recipe.label_smoothing)
-    total = torch.stack(list(losses.following.values())).mean()
-    if losses.ahead:
-        total = total + recipe.ahead_weight * torch.stack(list(losses.ahead.values())).mean()
-    return total, {f"level_{level}": value for level, value in losses.following.items()}
+class Objective(nn.Module):
+    """The training loss as a module's `forward`, as wrappers for several devices need it."""
+
+    def __init__(self, model: AcousticLM, recipe: NARRecipe) -> None:
+        super().__init__()
+        self.model, self.recipe = model, recipe
+
+    def forward(
+        self, batch: AcousticBatch, num_known: Int[Tensor, " b"]
+    ) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
+        """The next level's cross-entropy and, with less weight, that of the levels behind it."""
+        losses = self.model.loss(batch, num_known, smoothing=self.recipe.label_smoothing)
+        total = torch.stack(list(losses.following.values())).mean()
+        if losses.ahead:
+            ahead = torch.stack(list(losses.ahead.values())).mean()
+            total = total + self.recipe.ahead_weight * ahead
+        return total, {f"level_{level}": value for level, value in losses.following.items()}
+
+
+@torch.no_grad()
+def validate(
+    model: AcousticLM, rows: AcousticRows, indices: list[int], recipe: NARRecipe
+) -> dict[str, float]:
+    """Cross-entropy of each level on held-out speakers, all below it known; nats a code."""
+    random = np.random.default_rng(0)
+    levels: dict[int, list[float]] = {}
+    for start in range(0, len(indices), 8):
+        chosen = indices[start : start + 8]
+        batch = model.batch([rows.row(index, recipe, random) for index in chosen])
+        for level in range(1, model.num_codebooks):
+            num_known = torch.full((len(chosen),), level, device=model.device)
+            with torch.autocast(model.device.type, torch.bfloat16):
+                found = model.loss(batch, num_known).following[level]
+            levels.setdefault(level, []).append(float(found))
+    means = {f"level_{level}": float(np.mean(values)) for level, values in levels.items()}
+    return {"loss": float(np.mean(list(means.values()))), **means}
+
+
+def train(recipe: NARRecipe, out: Path, *, resume: bool = False) -> AcousticLM:
+    """Run the recipe in `out`; the finished model is saved there as `model`."""
+    seed_everything(recipe.loop.seed)
+    accelerator = make_accelerator(recipe.loop, out)
+    corpus = Corpus.open(recipe.corpus)
+    tokens = TokenCorpus.open(corpus, recipe.tokens)
+    model = AcousticLM(recipe.model)
+    objective = Objective(model, recipe)
+    indices = corpus.select(split="train", min_seconds=1.0, sources=recipe.sources or None)
+    rows = AcousticRows(corpus, tokens, indices)
+    batches = SecondsBatches(
+        corpus.seconds,
+        recipe.seconds_per_batch,
+        recipe.loop.seed,
+        indices=indices,
+        world=world_of(accelerator),
+    )
+    state = TrainingState(
+        models={"model": objective},
+        optimizers={"model": make_optimizer(objective, recipe.loop)},
+        streams={"batches": batches},
+    )
+    held_out = corpus.select(split="test", min_seconds=2.0, max_seconds=8.0)[:48]
+    held_out_rows = AcousticRows(corpus, tokens, held_out)
+    with start_run(recipe.loop, out, state, accelerator=accelerator, resume=resume) as run:
+        prepared = state.models["model"]
+        while keep_going(run):
+            # Drawn anew from the place in the stream, so that a resumed run draws the same.
+            random = np.random.default_rng((recipe.loop.seed, batches.epoch, batches.position))
+            chosen = next(batches).tolist()
+            batch = model.batch([rows.row(index, recipe, random) for index in chosen])
+            num_known = draw_levels(len(chosen), model.num_codebooks, random)
+            with accelerator.accumulate(prepared):
+                loss, parts = prepared(batch, num_known.to(accelerator.device))
+                update(run, loss)
+            after_step(
+                run,
+                Losses(total=loss),
+                audio_seconds=float(corpus.seconds[chosen].sum()),
+                batch=chosen,
+                validate=lambda: validate(model, held_out_rows, held_out.tolist(), recipe),
+            )
+        if finish_run(run):
+            for ema in state.ema.values():
+                ema.copy_to_model()
+            model.eval().save_pretrained(out / "model")
+    return model
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line."""
+
+    def action() -> None:
+        given = parse_recipe_args("train_nar", NARRecipe, arguments)
+        train(given.config, given.out, resume=given.resume)
+
+    return run_command("train_nar", action)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from uslm_recipes.command import run_command
 from uslm_recipes.config import parse_recipe_args
 from uslm_recipes.data.batches import SecondsBatches, pad_ids, pad_waveforms
 from uslm_recipes.data.corpus import Corpus
@@ -238,11 +239,15 @@ def export(run: Run, out: Path) -> None:
     model.eval().save_pretrained(out / "model")
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
-    given = parse_recipe_args("train_units", UnitsRecipe, arguments)
-    train(given.config, given.out, resume=given.resume)
+
+    def action() -> None:
+        given = parse_recipe_args("train_units", UnitsRecipe, arguments)
+        train(given.config, given.out, resume=given.resume)
+
+    return run_command("train_units", action)
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

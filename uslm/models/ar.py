@@ -54,6 +54,15 @@ class SemanticBatch:
     targets: Int[Tensor, "b l"]
     """The unit that follows; -100 where nothing is to be predicted."""
 
+    def to(self, device: torch.device) -> "SemanticBatch":
+        """The same rows on another device."""
+        return SemanticBatch(
+            self.tokens.to(device),
+            self.is_audio.to(device),
+            self.positions.to(device),
+            self.targets.to(device),
+        )
+
 
 class SemanticLM(SemanticModel):
     """Phonemes (and a prompt) -> units."""

@@ -1,0 +1,112 @@
+"""Turn a corpus into tokens, once; the language models train on these.
+
+    python -m uslm_recipes.encode --corpus data/corpus --tokenizer runs/codec/model --out runs/tokens
+
+One token folder is written for each corpus folder.
+"""
+
+import argparse
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from uslm_recipes.command import run_command
+from uslm_recipes.data.batches import pad_waveforms
+from uslm_recipes.data.corpus import Corpus
+from uslm_recipes.data.tokens import TokenCorpus, TokenWriter
+from uslm_tokenizer.base import AudioTokenizer
+from uslm_tokenizer.config import to_dict
+from uslm_tokenizer.registry import load_tokenizer
+
+
+def encode_corpus(
+    tokenizer: AudioTokenizer,
+    corpus: Corpus,
+    folder: Path,
+    *,
+    seconds_per_batch: float = 120.0,
+    precision: torch.dtype = torch.bfloat16,
+) -> TokenCorpus:
+    """Tokens of every utterance below `folder`, one sub-folder a corpus; those there are kept."""
+    mark = tokenizer_hash(tokenizer)
+    folders = []
+    for number, corpus_folder in enumerate(corpus.folders):
+        part = Corpus.open(corpus_folder)
+        target = folder / str(number)
+        folders.append(target)
+        if not _is_made(target, part, mark):
+            _encode(tokenizer, part, target, mark, seconds_per_batch, precision)
+    return TokenCorpus.open(corpus, folders)
+
+
+def tokenizer_hash(tokenizer: AudioTokenizer) -> str:
+    """A name for exactly these weights and this config."""
+    digest = hashlib.sha256(json.dumps(to_dict(tokenizer.config)).encode())
+    for name, tensor in sorted(tokenizer.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().float().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _is_made(folder: Path, corpus: Corpus, mark: str) -> bool:
+    header = folder / "tokens.json"
+    if not header.is_file():
+        return False
+    made = json.loads(header.read_text("utf-8"))
+    return bool(made["tokenizer"] == mark and made["corpus"] == corpus.headers[0]["sha"])
+
+
+@torch.no_grad()
+def _encode(
+    tokenizer: AudioTokenizer,
+    corpus: Corpus,
+    folder: Path,
+    mark: str,
+    seconds_per_batch: float,
+    precision: torch.dtype,
+) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    tokenizer.eval()
+    device = tokenizer.device
+    limit = int(seconds_per_batch * corpus.sample_rate)
+    order = sorted(range(len(corpus)), key=lambda i: int(corpus.num_samples[i]))
+    with TokenWriter(
+        folder,
+        corpus,
+        tokenizer=mark,
+        num_codebooks=tokenizer.num_codebooks,
+        codebook_size=tokenizer.codebook_size,
+        hop_length=tokenizer.hop_length,
+    ) as writer:
+        while order:
+            longest = int(corpus.num_samples[order[-1]])
+            batch = [order.pop() for _ in range(min(len(order), max(1, limit // longest)))]
+            waveforms, lengths = pad_waveforms([corpus.waveform(i) for i in batch])
+            with torch.autocast(device.type, precision, enabled=precision != torch.float32):
+                codes = tokenizer.encode(waveforms.to(device), lengths.to(device))
+            for index, row in zip(batch, codes, strict=True):
+                writer.write(index, row)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m uslm_recipes.encode", description=__doc__)
+    parser.add_argument("--corpus", nargs="+", required=True, help="corpus folders")
+    parser.add_argument("--tokenizer", required=True, help="folder or Hub name of a tokenizer")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the tokens")
+    parser.add_argument("--device", default="cpu", help="where the tokenizer runs")
+    given = parser.parse_args(arguments)
+
+    def action() -> None:
+        tokenizer = load_tokenizer(given.tokenizer).to(given.device)
+        tokens = encode_corpus(tokenizer, Corpus.open(given.corpus), given.out)
+        print(f"{int(tokens.num_frames.sum())} frames of {len(tokens)} utterances in {given.out}")
+
+    return run_command("encode", action)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
