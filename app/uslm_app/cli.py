@@ -10,17 +10,6 @@ from uslm_app.console import Console, open_console
 from uslm_app.exit_codes import ExitCode, explain
 from uslm_app.parser import parse
 
-# Which module runs a command. None is imported before the command line is understood: PyTorch
-# alone takes more than a second.
-COMMANDS = {
-    "say": "uslm_app.commands.say",
-    "convert": "uslm_app.commands.convert",
-    "encode": "uslm_app.commands.encode",
-    "decode": "uslm_app.commands.decode",
-    "voice": "uslm_app.commands.voice",
-    "bench": "uslm_app.commands.bench",
-}
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """`uslm`: returns the exit code."""
@@ -55,6 +44,7 @@ def _run(arguments: list[str]) -> int:
 def _run_command(arguments: list[str], console: Console) -> int:
     options = parse(arguments, console)
     console.quiet = options.quiet
-    module = import_module(COMMANDS[options.command])
+    # Imported only now that the command line is understood: PyTorch takes more than a second.
+    module = import_module(f"uslm_app.commands.{options.command.replace(' ', '_')}")
     module.run(options, console)
     return ExitCode.OK

@@ -34,6 +34,8 @@ def explain(error: BaseException) -> tuple[ExitCode, str]:
     """The exit code of an error, and what to say about it."""
     if isinstance(error, MissingResource):
         return ExitCode.MISSING, str(error)
+    if isinstance(error, UserError) and _disk_is_full(error.__cause__):
+        return ExitCode.ENVIRONMENT, str(error)
     if isinstance(error, UserError):
         return ExitCode.INPUT, str(error)
     if isinstance(error, EnvironmentProblem):
@@ -62,9 +64,13 @@ def _out_of_memory(error: BaseException) -> str:
 def _explain_os_error(error: OSError) -> tuple[ExitCode, str]:
     where = repr(str(error.filename)) if error.filename else "the output"
     reason = error.strerror or str(error)
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if _disk_is_full(error):
         return ExitCode.ENVIRONMENT, f"cannot write {where}: {reason}; free some space"
     if isinstance(error, FileNotFoundError):
         return ExitCode.MISSING, f"{where}: {reason}"
     named = isinstance(error, (PermissionError, IsADirectoryError, NotADirectoryError))
     return ExitCode.INPUT if named else ExitCode.ENVIRONMENT, f"{where}: {reason}"
+
+
+def _disk_is_full(error: BaseException | None) -> bool:
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

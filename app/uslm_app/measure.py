@@ -17,7 +17,9 @@ import torch
 from torch import nn
 
 from uslm.models.base import SemanticModel
-from uslm_app.machine import Machine, read_bandwidth
+from uslm.pipeline.prompt import VoicePrompt
+from uslm.pipeline.tts import ZeroShotTTS
+from uslm_app.machine import Machine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,11 +27,11 @@ class StageCost:
     """What one stage takes of a whole utterance."""
 
     name: str
-    """The stage; `in all` for the sum and what lies between."""
+    """The stage; `in all` is everything from the call to the last sample."""
     seconds: float
     """Time it took."""
     real_time_factor: float
-    """Seconds for a second of speech."""
+    """The same for each second of speech."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +46,16 @@ class SpeechCost:
     """Front end, stage 1, stage 2, decoding; last, all of it."""
     first_audio_seconds: float
     """From the call to the first samples of a stream."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchCost:
+    """What it takes to speak several texts side by side."""
+
+    rows: int
+    """Texts at once."""
+    real_time_factor: float
+    """Seconds for each second of their speech, all together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +97,7 @@ class BenchReport:
     load_seconds: float
     """Loading the model, once PyTorch is there."""
     speech: SpeechCost
+    batch: BatchCost
     peak_memory_bytes: int | None
     """Of the whole process while it spoke; None where nobody counts it."""
     bandwidth: float
@@ -112,6 +125,57 @@ def median_seconds(work: Callable[[], object], repeats: int, device: torch.devic
         _wait(device)
         times.append(time.perf_counter() - start)
     return statistics.median(times)
+
+
+STAGES = {
+    "front end": "frontend",
+    "stage 1": "semantic",
+    "stage 2": "acoustic",
+    "decoder": "decode",
+    "in all": "total",
+}
+
+
+def measure_speech(
+    tts: ZeroShotTTS, voice: VoicePrompt, text: str, *, seed: int, repeats: int
+) -> SpeechCost:
+    """The cost of speaking one text, at once and as a stream."""
+    tts.generate(text, voice, seed=seed)
+    runs = [tts.generate(text, voice, seed=seed) for _ in range(repeats)]
+    seconds = runs[0].seconds
+    stages = []
+    for name, key in STAGES.items():
+        median = statistics.median(getattr(run.timings, key) for run in runs)
+        stages.append(StageCost(name=name, seconds=median, real_time_factor=median / seconds))
+    return SpeechCost(
+        speech_seconds=seconds,
+        num_units=len(runs[0].units),
+        stages=tuple(stages),
+        first_audio_seconds=statistics.median(
+            _first_audio(tts, voice, text, seed) for _ in range(repeats)
+        ),
+    )
+
+
+def measure_batch(
+    tts: ZeroShotTTS, voice: VoicePrompt, text: str, *, seed: int, rows: int
+) -> BatchCost:
+    """The cost of speaking one text several times over, each time otherwise."""
+    seeds = list(range(seed, seed + rows))
+    start = time.perf_counter()
+    speeches = tts.generate_batch([text] * rows, voice, seeds, batch_size=rows)
+    seconds = time.perf_counter() - start
+    return BatchCost(
+        rows=rows, real_time_factor=seconds / sum(speech.seconds for speech in speeches)
+    )
+
+
+def _first_audio(tts: ZeroShotTTS, voice: VoicePrompt, text: str, seed: int) -> float:
+    start = time.perf_counter()
+    for chunk in tts.stream(text, voice, seed=seed):
+        if chunk.waveform.numel():
+            break
+    return time.perf_counter() - start
 
 
 def measure_steps(
@@ -158,11 +222,6 @@ def step_bytes(model: SemanticModel, *, rows: int, context: int) -> int:
     cache = model.new_cache(1, 1)
     token = cache.keys.numel() * cache.keys.element_size() * 2
     return weights + rows * context * token
-
-
-def measure_bandwidth(device: torch.device) -> float:
-    """Bytes a second that can be read from this device's memory."""
-    return read_bandwidth(device)
 
 
 def _uncached_seconds(

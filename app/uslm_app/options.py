@@ -125,7 +125,7 @@ def add_bench(parser: ArgumentParser) -> None:
         "--text", metavar="TEXT", help="sentence to speak (default: a built-in one)"
     )
     parser.add_argument(
-        "--prompt", metavar="AUDIO", help="voice to speak with (default: a made-up signal)"
+        "--prompt", metavar="AUDIO", help="voice to speak with (default: one of random codes)"
     )
     parser.add_argument(
         "--repeats",

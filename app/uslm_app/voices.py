@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from uslm.pipeline.prompt import VoicePrompt
 from uslm.pipeline.prompt_doctor import Finding, PromptPolicy, examine_prompt
@@ -61,7 +61,7 @@ def open_voice(options: argparse.Namespace) -> VoiceSource:
         seconds=prepared.seconds,
         findings=prepared.findings,
         recording=recording,
-        text=options.prompt_text,
+        text=getattr(options, "prompt_text", None),
     )
 
 
@@ -70,3 +70,19 @@ def tell_findings(findings: Iterable[Finding], console: Console) -> None:
     for finding in findings:
         say = console.note if finding.severity == "info" else console.warn
         say(finding.message)
+
+
+def describe(voice: VoicePrompt) -> dict[str, Any]:
+    """What there is to know about a voice, as JSON values."""
+    num_codebooks, num_frames = voice.codes.shape
+    return {
+        "name": voice.name,
+        "seconds": round(voice.seconds, 3),
+        "transcript": voice.transcript,
+        "phonemes": voice.phonemes,
+        "num_codebooks": num_codebooks,
+        "num_frames": num_frames,
+        "model": voice.model,
+        "tokenizer_hash": voice.tokenizer_hash,
+        "findings": [finding.message for finding in voice.findings],
+    }

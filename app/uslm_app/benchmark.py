@@ -1,0 +1,128 @@
+"""One run of `uslm bench`: what is measured, in which order, and how it is shown."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator
+
+import torch
+
+from uslm.pipeline.prompt import VoicePrompt
+from uslm.pipeline.seeds import settle_seed
+from uslm.pipeline.tts import ZeroShotTTS
+from uslm_app import engine
+from uslm_app.console import Console
+from uslm_app.machine import Machine, peak_memory_bytes, read_bandwidth
+from uslm_app.measure import BenchReport, StepCost, measure_batch, measure_speech, measure_steps
+from uslm_app.voices import open_voice
+
+SENTENCE = "The quick brown fox jumps over the lazy dog, and nobody in the village minds at all."
+CONTEXT = 500
+"""Tokens that stage 1 has behind it in the experiments on single steps: ten seconds or so."""
+PROMPT_FRAMES = 150
+
+
+def benchmark(options: argparse.Namespace, console: Console) -> BenchReport:
+    """Load, speak, look at the memory; only then the experiments, which need memory themselves."""
+    seed = settle_seed(options.seed)
+    text = options.text or SENTENCE
+    source = open_voice(options) if options.prompt is not None else None
+    start = time.perf_counter()
+    tts = engine.load_tts(options)
+    load_seconds = time.perf_counter() - start
+    voice = source.voice(tts, console) if source is not None else made_up_voice(tts, seed)
+    speech = measure_speech(tts, voice, text, seed=seed, repeats=options.repeats)
+    peak = peak_memory_bytes()
+    batch = measure_batch(tts, voice, text, seed=seed, rows=options.batch)
+    model = tts.bundle.semantic
+    bandwidth = read_bandwidth(model.device)
+    return BenchReport(
+        model=tts.bundle.config.name,
+        machine=Machine.here(model.device),
+        settings={
+            "text": text,
+            "voice": voice.name,
+            "seed": seed,
+            "repeats": options.repeats,
+            "dtype": str(model.dtype).removeprefix("torch."),
+        },
+        load_seconds=load_seconds,
+        speech=speech,
+        batch=batch,
+        peak_memory_bytes=peak,
+        bandwidth=bandwidth,
+        steps=tuple(
+            measure_steps(
+                model,
+                rows=rows,
+                context=CONTEXT,
+                bandwidth=bandwidth,
+                repeats=options.repeats,
+                seed=seed,
+            )
+            for rows in (1, options.batch)
+        ),
+    )
+
+
+def made_up_voice(tts: ZeroShotTTS, seed: int) -> VoicePrompt:
+    """Random codes: nobody's voice, but as much work as a real one."""
+    tokenizer = tts.bundle.tokenizer
+    read = tts.frontend("This is nobody's voice.")
+    return VoicePrompt(
+        name="made up",
+        codes=torch.randint(
+            tokenizer.codebook_size,
+            (tokenizer.num_codebooks, PROMPT_FRAMES),
+            generator=torch.Generator().manual_seed(seed),
+        ),
+        text_ids=torch.tensor(read.text_ids),
+        num_spoken_frames=PROMPT_FRAMES,
+        phonemes=read.phonemes,
+        transcript=read.text,
+        seconds=PROMPT_FRAMES / tokenizer.frame_rate,
+        tokenizer_hash=tts.bundle.tokenizer_hash,
+        model=tts.bundle.config.name,
+    )
+
+
+def show(report: BenchReport) -> Iterator[str]:
+    """The report as lines for people."""
+    machine, settings, speech = report.machine, report.settings, report.speech
+    yield f"machine       {machine.cpu}, {machine.cores} cores, {machine.system}"
+    yield f"device        {machine.device}, {machine.threads} threads"
+    yield f"torch         {machine.torch_version}, Python {machine.python_version}"
+    yield f"model         {report.model}, {settings['dtype']}, loaded in {report.load_seconds:.2f} s"
+    yield f"speech        {speech.speech_seconds:.2f} s, {speech.num_units} units"
+    yield f"seed          {settings['seed']}"
+    yield ""
+    yield "              seconds   for each second of speech"
+    for stage in speech.stages:
+        yield f"{stage.name:<12}{stage.seconds:>9.3f}{stage.real_time_factor:>10.3f}"
+    yield f"{f'{report.batch.rows} at once':<21}{report.batch.real_time_factor:>10.3f}"
+    yield ""
+    yield f"first audio   {1000 * speech.first_audio_seconds:.0f} ms"
+    if report.peak_memory_bytes is not None:
+        yield f"peak memory   {report.peak_memory_bytes / 1e6:.0f} MB"
+    yield f"bandwidth     {report.bandwidth / 1e9:.1f} GB/s, reading memory"
+    yield ""
+    yield from _show_steps(report.steps)
+
+
+def _show_steps(steps: tuple[StepCost, ...]) -> Iterator[str]:
+    yield f"a step of stage 1, behind {steps[0].context} tokens"
+    columns = [f"{step.rows} row{'s' * (step.rows > 1)}" for step in steps]
+    yield _row("", columns)
+    yield _row("with the cache, ms", [f"{1e3 * step.cached_seconds:.2f}" for step in steps])
+    yield _row(
+        "without it, ms",
+        [f"{1e3 * s.uncached_seconds:.2f}" if s.uncached_seconds else "" for s in steps],
+    )
+    yield _row("units a second", [f"{step.tokens_per_second:.0f}" for step in steps])
+    yield _row("bytes read, MB", [f"{step.bytes_read / 1e6:.1f}" for step in steps])
+    yield _row("times the reading alone", [f"{step.times_read:.2f}" for step in steps])
+
+
+def _row(name: str, values: list[str]) -> str:
+    return f"{name:<26}" + "".join(f"{value:>10}" for value in values)

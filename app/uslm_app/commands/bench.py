@@ -1,0 +1,23 @@
+"""`uslm bench`: how fast the model speaks on this machine, and where the time goes."""
+
+from __future__ import annotations
+
+import argparse
+
+from uslm_app.console import Console
+from uslm_app.inputs import check_file
+
+
+def run(options: argparse.Namespace, console: Console) -> None:
+    """Check the files; then measure."""
+    if options.prompt is not None:
+        check_file(options.prompt, "the prompt")
+
+    from uslm_app.benchmark import benchmark, show
+
+    report = benchmark(options, console)
+    if options.json:
+        console.json(report.to_dict())
+        return
+    for line in show(report):
+        console.result(line)

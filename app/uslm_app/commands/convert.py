@@ -1,0 +1,22 @@
+"""`uslm convert`: a recording and a voice in, the recording in that voice out."""
+
+from __future__ import annotations
+
+import argparse
+
+from uslm_app.console import Console
+from uslm_app.inputs import check_file, check_voice_options
+from uslm_app.outputs import audio_target, sidecar_path
+
+
+def run(options: argparse.Namespace, console: Console) -> None:
+    """Check files and places; then wake PyTorch and convert."""
+    check_file(options.source, "the source")
+    check_voice_options(options)
+    inputs = (options.source, options.prompt, options.voice)
+    target = audio_target(options.out, options.format, console, force=options.force, inputs=inputs)
+    sidecar = sidecar_path(options.out, force=options.force) if options.sidecar else None
+
+    from uslm_app.converting import convert
+
+    convert(target, sidecar, options, console)

@@ -1,0 +1,25 @@
+"""`uslm decode`: codes in, audio out."""
+
+from __future__ import annotations
+
+import argparse
+
+from uslm_app.console import Console
+from uslm_app.inputs import check_file
+from uslm_app.outputs import audio_target
+
+
+def run(options: argparse.Namespace, console: Console) -> None:
+    """Check the files; then load the tokenizer and decode."""
+    check_file(options.codes, "the codes file")
+    target = audio_target(
+        options.out, options.format, console, force=options.force, inputs=(options.codes,)
+    )
+
+    from uslm_app.coding import decode
+
+    seconds, sample_rate = decode(target, options)
+    if options.json:
+        console.json({"out": options.out, "seconds": round(seconds, 4), "sample_rate": sample_rate})
+        return
+    console.note(f"{options.out}: {seconds:.2f} s")

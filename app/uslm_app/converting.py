@@ -1,0 +1,39 @@
+"""Converts a recording to another voice, writes it and reports."""
+
+from __future__ import annotations
+
+import argparse
+
+from uslm_app import engine
+from uslm_app.console import Console
+from uslm_app.outputs import AudioTarget, write_json
+from uslm_app.voices import open_voice
+from uslm_tokenizer.audio import read_audio
+from uslm_tokenizer.audio_write import output_format, write_audio
+
+
+def convert(
+    target: AudioTarget, sidecar: str | None, options: argparse.Namespace, console: Console
+) -> None:
+    """Read source and voice, load the model, convert, report."""
+    format = output_format(target, options.format)
+    source = read_audio(options.source)
+    for warning in source.source.warnings if source.source else ():
+        console.warn(warning)
+    opened = open_voice(options)
+    engine.check_model(options.model)
+    converter = engine.load_converter(options)
+    voice = opened.voice(converter, console)
+    speech = converter.convert(source, voice, seed=options.seed)
+    write_audio(target, speech.waveform, speech.sample_rate, format=format, force=options.force)
+    record = {"out": options.out, "source": options.source, **speech.to_dict()}
+    if sidecar is not None:
+        write_json(sidecar, record, force=options.force)
+    if options.json:
+        console.json(record)
+        return
+    total = speech.timings.total
+    console.note(
+        f"{options.out}: {speech.seconds:.2f} s in {total:.2f} s in the voice of {voice.name!r}, "
+        f"seed {speech.seed}"
+    )
