@@ -1,6 +1,7 @@
 """Turn a corpus into tokens, once; the language models train on these.
 
-    python -m uslm_recipes.encode --corpus data/corpus --tokenizer runs/codec/model --out runs/tokens
+    python -m uslm_recipes.encode --corpus data/corpus --tokenizer runs/codec/model \\
+        --out runs/tokens
 
 One token folder is written for each corpus folder.
 """

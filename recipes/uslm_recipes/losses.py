@@ -16,9 +16,7 @@ MEL_SCALES = ((64, 10), (128, 20), (256, 40), (512, 60), (1024, 80), (2048, 120)
 class MultiScaleMelLoss(nn.Module):
     """Mean L1 distance of log-mel spectrograms at several resolutions (DAC, Kumar et al. 2023)."""
 
-    def __init__(
-        self, sample_rate: int, scales: Sequence[tuple[int, int]] = MEL_SCALES
-    ) -> None:
+    def __init__(self, sample_rate: int, scales: Sequence[tuple[int, int]] = MEL_SCALES) -> None:
         super().__init__()
         self.mels = nn.ModuleList(
             LogMel(sample_rate, n_fft, n_fft // 4, num_mels) for n_fft, num_mels in scales
@@ -51,7 +49,7 @@ def adversarial_loss(fake: Scores) -> Float[Tensor, ""]:
 
 
 def feature_matching_loss(real: Features, fake: Features) -> Float[Tensor, ""]:
-    """L1 distance of the discriminator's inner features, relative to their size (EnCodec, eq. 4)."""
+    """L1 distance of the discriminator's features, relative to their size (EnCodec, eq. 4)."""
     each = [
         F.l1_loss(f.float(), r.float().detach()) / r.float().detach().abs().mean().clamp(min=1e-4)
         for real_scale, fake_scale in zip(real, fake, strict=True)

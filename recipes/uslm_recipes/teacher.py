@@ -28,7 +28,7 @@ class TeacherFeatures:
     @property
     def dim(self) -> int:
         """Width of a feature."""
-        return self.features.shape[1]
+        return int(self.features.shape[1])
 
     def __getitem__(self, index: int) -> Float[Tensor, "t d"]:
         piece = self.features[self.starts[index] : self.starts[index + 1]]
@@ -58,7 +58,7 @@ def teacher_features(
     encoder = SSLEncoder.from_pretrained(name_or_path, layers=layers).to(device)
     hop = 320
     starts = np.concatenate([[0], np.cumsum(corpus.num_samples // hop)]).astype(np.int64)
-    features = np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
+    features = np.lib.format.open_memmap(
         folder / "features.npy", mode="w+", dtype=np.float16, shape=(int(starts[-1]), encoder.dim)
     )
     some = np.random.default_rng(0).permutation(len(corpus))[:1000]

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from uslm_recipes.checkpoint import TrainingState
 from uslm_recipes.command import run_command
 from uslm_recipes.config import parse_recipe_args
-from uslm_recipes.data.batches import CropSampler, Crops
+from uslm_recipes.data.batches import Crops, CropSampler
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.tokens import TokenCorpus
 from uslm_recipes.encode import encode_corpus
@@ -53,7 +53,7 @@ from uslm_tokenizer.semantic.unit_tokenizer import UnitTokenizer
 class CodecRecipe:
     """Everything that decides a run of this recipe."""
 
-    model: UnitCodecConfig = UnitCodecConfig()
+    model: UnitCodecConfig = field(default_factory=UnitCodecConfig)
     """The codec to train; its `units` are replaced by those of the tokenizer below."""
     loop: LoopConfig = field(default_factory=LoopConfig)
     """Length, learning rate and the like."""
@@ -67,6 +67,8 @@ class CodecRecipe:
     """Length of a crop, frames of the codec."""
     mel_weight: float = 15.0
     """Weight of the spectral distance."""
+    quantizer_weight: float = 7.0
+    """Weight of the residual levels' losses, a mean over the levels."""
     adversarial_weight: float = 1.0
     """Weight of the discriminator's opinion."""
     feature_weight: float = 2.0
@@ -109,7 +111,7 @@ def generator_losses(
     """The codec's side; without a discriminator the spectral distance alone."""
     made = codec(batch.waveforms, batch.units, generator)
     mel = mel_loss(made.waveform, batch.waveforms)
-    total = recipe.mel_weight * mel + made.quantized.loss
+    total = recipe.mel_weight * mel + recipe.quantizer_weight * made.quantized.loss
     parts = {"mel": mel, "commitment": made.quantized.commitment}
     if discriminator is not None:
         discriminator.requires_grad_(False)

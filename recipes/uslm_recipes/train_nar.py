@@ -117,9 +117,7 @@ def _piece(
     return start, codes[:, start : start + length]
 
 
-def draw_levels(
-    rows: int, num_codebooks: int, random: np.random.Generator
-) -> Int[Tensor, " b"]:
+def draw_levels(rows: int, num_codebooks: int, random: np.random.Generator) -> Int[Tensor, " b"]:
     """Levels that each row shows, 1 or more: low ones more often, all others lean on them."""
     weights = 1.0 / np.arange(1, num_codebooks)
     drawn = random.choice(np.arange(1, num_codebooks), size=rows, p=weights / weights.sum())
@@ -197,7 +195,7 @@ def train(recipe: NARRecipe, out: Path, *, resume: bool = False) -> AcousticLM:
             batch = model.batch([rows.row(index, recipe, random) for index in chosen])
             num_known = draw_levels(len(chosen), model.num_codebooks, random)
             with accelerator.accumulate(prepared):
-                loss, parts = prepared(batch, num_known.to(accelerator.device))
+                loss, _ = prepared(batch, num_known.to(accelerator.device))
                 update(run, loss)
             after_step(
                 run,

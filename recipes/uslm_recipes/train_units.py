@@ -15,13 +15,13 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
+from uslm_recipes.checkpoint import TrainingState, unwrap
 from uslm_recipes.command import run_command
 from uslm_recipes.config import parse_recipe_args
 from uslm_recipes.data.batches import SecondsBatches, pad_ids, pad_waveforms
 from uslm_recipes.data.corpus import Corpus
-from uslm_recipes.checkpoint import TrainingState, unwrap
 from uslm_recipes.loop import (
     LoopConfig,
     Losses,
@@ -38,12 +38,12 @@ from uslm_recipes.loop import (
     world_of,
 )
 from uslm_recipes.teacher import TeacherFeatures, teacher_features
-from uslm_tokenizer.sequence.edit_distance import edit_distance
 from uslm_tokenizer.semantic.unit_tokenizer import (
     UnitPrediction,
     UnitTokenizer,
     UnitTokenizerConfig,
 )
+from uslm_tokenizer.sequence.edit_distance import edit_distance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +121,9 @@ def losses_of(recipe: UnitsRecipe, predicted: UnitPrediction, batch: Batch) -> L
     )
 
 
-def augment(waveforms: Float[Tensor, "b 1 n"], generator: torch.Generator) -> Float[Tensor, "b 1 n"]:
+def augment(
+    waveforms: Float[Tensor, "b 1 n"], generator: torch.Generator
+) -> Float[Tensor, "b 1 n"]:
     """A random level for each row."""
     gain = torch.empty(len(waveforms), 1, 1).uniform_(0.4, 1.4, generator=generator)
     return waveforms * gain
@@ -129,18 +131,22 @@ def augment(waveforms: Float[Tensor, "b 1 n"], generator: torch.Generator) -> Fl
 
 @torch.no_grad()
 def validate(
-    model: UnitTokenizer, corpus: Corpus, teacher: TeacherFeatures, indices: list[int]
+    model: nn.Module,
+    codebook_size: int,
+    corpus: Corpus,
+    teacher: TeacherFeatures,
+    indices: list[int],
 ) -> dict[str, float]:
     """Teacher cosine, phoneme error rate and codebook use on held-out speakers."""
     cosine, errors, symbols, frames = 0.0, 0, 0, 0
-    counts = torch.zeros(model.codebook_size)
+    counts = torch.zeros(codebook_size)
     for start in range(0, len(indices), 16):
         batch = collate(corpus, teacher, indices[start : start + 16])
         predicted = model(batch.waveforms, batch.lengths)
         mask = predicted.mask
         each = F.cosine_similarity(predicted.features[mask], batch.features[mask], dim=-1)
         cosine, frames = cosine + float(each.sum()), frames + len(each)
-        counts += torch.bincount(predicted.units[mask], minlength=model.codebook_size)
+        counts += torch.bincount(predicted.units[mask], minlength=codebook_size)
         best = predicted.phoneme_logits.argmax(-1)
         for text, length, row in zip(
             batch.text_ids, batch.text_lengths, batch.with_text.tolist(), strict=False
@@ -201,7 +207,7 @@ def train(recipe: UnitsRecipe, out: Path, *, resume: bool = False) -> UnitTokeni
                 losses,
                 audio_seconds=float(batch.lengths.sum()) / corpus.sample_rate,
                 batch=indices,
-                validate=lambda: validate(prepared, corpus, teacher, held_out),
+                validate=lambda: validate(prepared, model.codebook_size, corpus, teacher, held_out),
             )
         if finish_run(run):
             export(run, out)

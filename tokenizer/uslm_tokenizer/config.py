@@ -13,9 +13,7 @@ Config = TypeVar("Config")
 
 def to_dict(config: Any) -> dict[str, Any]:
     """The config as a dict of JSON values; tuples become lists."""
-    return {
-        field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config)
-    }
+    return {field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config)}
 
 
 def from_dict(cls: type[Config], data: Mapping[str, Any], *, where: str = "") -> Config:
@@ -60,6 +58,8 @@ def _plain(value: Any) -> Any:
 
 def _restore(hint: Any, value: Any, *, where: str) -> Any:
     """`value` as the type `hint` asks for: nested configs built, lists made tuples again."""
+    if hint is Any:
+        return value
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         return _restore_union(arguments, value, where=where)

@@ -1,4 +1,4 @@
-"""The errors a user can meet, one tree; the command line turns each branch into its own exit code."""
+"""The errors a user can meet; the command line gives each branch an exit code of its own."""
 
 
 class UserError(ValueError):

@@ -95,9 +95,7 @@ class PretrainedModel(nn.Module):
         load_weights(model, folder / WEIGHTS_FILE)
         return model.eval()
 
-    def push_to_hub(
-        self, repo_id: str, *, private: bool = False, token: str | None = None
-    ) -> str:
+    def push_to_hub(self, repo_id: str, *, private: bool = False, token: str | None = None) -> str:
         """Upload the saved folder to the Hub; returns the commit's address."""
         from huggingface_hub import HfApi
 
@@ -169,7 +167,7 @@ def read_description(folder: Path) -> dict[str, Any]:
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
-    """Fill `model` from a safetensors file; every name and shape must fit, values become float32."""
+    """Fill `model` from a safetensors file; every name and shape must fit."""
     if not path.is_file():
         raise MissingResource(f"no weights at {path}")
     wanted = model.state_dict()

@@ -37,9 +37,7 @@ class Sampling:
         if not 0 < self.top_p <= 1:
             raise UserError(f"top_p must be above 0 and at most 1, but is {self.top_p}")
         if self.repetition_window < 0:
-            raise UserError(
-                f"repetition_window must be 0 or more, but is {self.repetition_window}"
-            )
+            raise UserError(f"repetition_window must be 0 or more, but is {self.repetition_window}")
         if not 1 <= self.repetition_penalty <= 10:
             raise UserError(
                 f"repetition_penalty must be between 1 and 10, but is {self.repetition_penalty}"

@@ -201,7 +201,7 @@ class SemanticLM(SemanticModel):
     ) -> Float[Tensor, "b l d"]:
         text = self.text_embedding(tokens.masked_fill(is_audio, 0))
         audio = self.unit_embedding(tokens.masked_fill(~is_audio, 0))
-        stream = self.stream_embedding(is_audio.long())
+        stream: Tensor = self.stream_embedding(is_audio.long())
         return torch.where(is_audio[..., None], audio, text) + stream
 
 

@@ -90,9 +90,6 @@ class AcousticLM(AcousticModel):
         )
         for table in (self.text_embedding, self.code_embedding, self.stream_embedding):
             nn.init.normal_(table.weight, std=0.02)
-        for block in self.transformer.blocks:
-            for layer in (block.attention.qkv, block.attention.out):
-                nn.init.normal_(layer.weight, std=0.02)
 
     @property
     def num_codebooks(self) -> int:
@@ -140,9 +137,7 @@ class AcousticLM(AcousticModel):
             positions=pad(positions, batch_first=True).to(self.device),
         )
 
-    def forward(
-        self, batch: AcousticBatch, num_known: Int[Tensor, " b"]
-    ) -> Float[Tensor, "b t d"]:
+    def forward(self, batch: AcousticBatch, num_known: Int[Tensor, " b"]) -> Float[Tensor, "b t d"]:
         """Hidden state of each frame when target frames show their first `num_known` levels."""
         levels = torch.arange(self.num_codebooks, device=batch.codes.device)[:, None]
         size = self.config.codebook_size
@@ -159,7 +154,7 @@ class AcousticLM(AcousticModel):
             mask=torch.cat([batch.text_mask, batch.frame_mask], dim=1)[:, None, None],
             condition=self.level_embedding(num_known),
         )
-        return hidden[:, num_text:]
+        return cast(Tensor, hidden[:, num_text:])
 
     def loss(
         self, batch: AcousticBatch, num_known: Int[Tensor, " b"], *, smoothing: float = 0.0

@@ -6,7 +6,7 @@ into a spectrum and that into a waveform (Vocos, Siuzdak 2023). So codes without
 is spoken, and the levels above say how it sounds.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, cast
 
 import torch
@@ -26,11 +26,13 @@ from uslm_tokenizer.semantic.unit_tokenizer import UnitTokenizer, UnitTokenizerC
 class UnitCodecConfig:
     """Sizes of a UnitCodec."""
 
-    units: UnitTokenizerConfig = UnitTokenizerConfig()
+    units: UnitTokenizerConfig = field(default_factory=UnitTokenizerConfig)
     """The semantic tokenizer inside; it gives level 0, the sample rate and the hop."""
     num_residual_levels: int = 7
     """Codebooks above the units."""
-    residual: FactorizedQuantizerConfig = FactorizedQuantizerConfig(dim=384, code_dim=8)
+    residual: FactorizedQuantizerConfig = field(
+        default_factory=lambda: FactorizedQuantizerConfig(dim=384, code_dim=8)
+    )
     """One of them; its `dim` must be the codec's."""
     level_dropout: float = 0.5
     """Share of the rows of a training batch that use only their first few residual levels."""

@@ -64,7 +64,7 @@ class Block(nn.Module):
         y = self.attention(y, rotary, mask=mask, causal=causal, cache=cache, layer=layer)
         x = x + self.dropout(y)
         y = _scaled(self.feed_forward_norm(x), scales[1])
-        return x + self.dropout(self.feed_forward(y))
+        return cast(Tensor, x + self.dropout(self.feed_forward(y)))
 
 
 def _scaled(x: Tensor, scale: Tensor | None) -> Tensor:

@@ -5,7 +5,7 @@ units alone, the features of a frozen speech encoder and the phonemes; so the un
 said and lose who says it. The phoneme head stays: it recognises speech from its units.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, cast
 
 import torch
@@ -46,8 +46,10 @@ class UnitTokenizerConfig:
     """Frames that the convolution beside each layer sees."""
     dropout: float = 0.0
     """Share of activations dropped in training."""
-    quantizer: VectorQuantizerConfig = VectorQuantizerConfig(
-        dim=64, codebook_size=1024, commitment_weight=0.1, late_start=True
+    quantizer: VectorQuantizerConfig = field(
+        default_factory=lambda: VectorQuantizerConfig(
+            dim=64, codebook_size=1024, commitment_weight=0.1, late_start=True
+        )
     )
     """The codebook."""
     teacher_dim: int = 512
@@ -155,7 +157,7 @@ class UnitTokenizer(AudioTokenizer):
     def frame(
         self, waveform: Float[Tensor, "b 1 n"], lengths: Int[Tensor, " b"] | None
     ) -> tuple[Float[Tensor, "b 1 padded"], Bool[Tensor, "b t"]]:
-        """Pad to whole frames, silence what lies behind `lengths`, and mark the frames that count."""
+        """Pad to whole frames, silence what lies behind `lengths`, mark the frames that count."""
         hop = self.config.hop_length
         num_frames = -(-waveform.shape[-1] // hop)
         waveform = F.pad(waveform, (0, num_frames * hop - waveform.shape[-1]))
@@ -191,8 +193,10 @@ class UnitTokenizer(AudioTokenizer):
         for near, block in zip(self.near, self.encoder.blocks, strict=True):
             x = near(x * steps[..., None])
             x = block(x, rotary, mask=steps[:, None, None])
-        x = self.unfold(self.encoder.norm(x))
-        return rearrange(x, "b t (s d) -> b (t s) d", s=stride)[:, :num_frames]
+        unfolded: Tensor = rearrange(
+            self.unfold(self.encoder.norm(x)), "b t (s d) -> b (t s) d", s=stride
+        )
+        return unfolded[:, :num_frames]
 
     def forward(
         self,

@@ -9,7 +9,8 @@ def edit_distance(a: Sequence[object], b: Sequence[object]) -> int:
     for i, x in enumerate(a, start=1):
         diagonal, distances[0] = distances[0], i
         for j, y in enumerate(b, start=1):
-            diagonal, distances[j] = distances[j], min(
-                distances[j] + 1, distances[j - 1] + 1, diagonal + (x != y)
+            diagonal, distances[j] = (
+                distances[j],
+                min(distances[j] + 1, distances[j - 1] + 1, diagonal + (x != y)),
             )
     return distances[-1]
