@@ -12,7 +12,9 @@ from uslm.pipeline.alignment import align_ctc
 from uslm.pipeline.bundle import Bundle
 from uslm.pipeline.phonemes import PHONEMES, phoneme_error_rate
 from uslm.pipeline.prompt import VoicePrompt
-from uslm.pipeline.prompt_doctor import AlignedWord, Finding, PromptPolicy, examine_prompt
+from uslm.pipeline.prompt_doctor import examine_prompt
+from uslm.pipeline.prompt_length import AlignedWord
+from uslm.pipeline.prompt_policy import Finding, PromptPolicy
 from uslm.pipeline.verification import recognizer
 from uslm.text.frontend import FrontendResult, TextFrontend
 from uslm_tokenizer.audio import Audio, AudioSource, read_audio

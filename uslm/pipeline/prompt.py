@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from uslm.pipeline.prompt_doctor import Finding
+from uslm.pipeline.prompt_policy import Finding
 from uslm_tokenizer.errors import ConfigError, MissingResource, UserError
 from uslm_tokenizer.hub import write_atomically
 
