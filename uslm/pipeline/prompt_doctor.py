@@ -193,7 +193,7 @@ class _Examination:
 
     def _levelled(
         self, samples: Samples, start: float, end: float
-    ) -> tuple[Float[Tensor, "1 n"], float]:
+    ) -> tuple[Float[Tensor, "1 m"], float]:
         """A part with its speech at the wanted level, or near, and the change in dB."""
         part = samples[round(start * self.sample_rate) : round(end * self.sample_rate)]
         level = activity.speech_level(activity.frame_levels(part, self.sample_rate))
