@@ -146,6 +146,10 @@ def train(recipe: ARRecipe, out: Path, *, resume: bool = False) -> SemanticLM:
     held_out_rows = PromptedRows(corpus, tokens, held_out)
     with start_run(recipe.loop, out, state, accelerator=accelerator, resume=resume) as run:
         prepared = state.models["model"]
+
+        def check() -> dict[str, float]:
+            return validate(model, prepared, held_out_rows, held_out.tolist(), recipe)
+
         while keep_going(run):
             # Drawn anew from the place in the stream, so that a resumed run draws the same.
             random = np.random.default_rng((recipe.loop.seed, batches.epoch, batches.position))
@@ -159,9 +163,7 @@ def train(recipe: ARRecipe, out: Path, *, resume: bool = False) -> SemanticLM:
                 Losses(total=loss),
                 audio_seconds=float(corpus.seconds[chosen].sum()),
                 batch=chosen,
-                validate=lambda: validate(
-                    model, prepared, held_out_rows, held_out.tolist(), recipe
-                ),
+                validate=check if len(held_out) else None,
             )
         if finish_run(run):
             for ema in state.ema.values():

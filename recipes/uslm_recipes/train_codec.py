@@ -181,6 +181,10 @@ def train(recipe: CodecRecipe, out: Path, *, resume: bool = False) -> UnitCodec:
     held_out = corpus.select(split="test", max_seconds=8)[:40]
     with start_run(recipe.loop, out, state, accelerator=accelerator, resume=resume) as run:
         codec_, judge = state.models["codec"], state.models["discriminator"]
+
+        def check() -> dict[str, float]:
+            return validate(codec, corpus, tokens, held_out)
+
         while keep_going(run):
             place = next(crops)
             batch = collate(corpus, tokens, place, recipe.crop_frames)
@@ -200,7 +204,7 @@ def train(recipe: CodecRecipe, out: Path, *, resume: bool = False) -> UnitCodec:
                 losses,
                 audio_seconds=batch.waveforms.numel() / corpus.sample_rate,
                 batch=place.indices.tolist(),
-                validate=lambda: validate(codec, corpus, tokens, held_out),
+                validate=check if len(held_out) else None,
             )
         if finish_run(run):
             export(run, codec, out)

@@ -184,10 +184,14 @@ def train(recipe: NARRecipe, out: Path, *, resume: bool = False) -> AcousticLM:
         optimizers={"model": make_optimizer(objective, recipe.loop)},
         streams={"batches": batches},
     )
-    held_out = corpus.select(split="test", min_seconds=2.0, max_seconds=8.0)[:48]
+    held_out = corpus.select(split="test", min_seconds=1.0, max_seconds=8.0)[:48]
     held_out_rows = AcousticRows(corpus, tokens, held_out)
     with start_run(recipe.loop, out, state, accelerator=accelerator, resume=resume) as run:
         prepared = state.models["model"]
+
+        def check() -> dict[str, float]:
+            return validate(model, held_out_rows, held_out.tolist(), recipe)
+
         while keep_going(run):
             # Drawn anew from the place in the stream, so that a resumed run draws the same.
             random = np.random.default_rng((recipe.loop.seed, batches.epoch, batches.position))
@@ -202,7 +206,7 @@ def train(recipe: NARRecipe, out: Path, *, resume: bool = False) -> AcousticLM:
                 Losses(total=loss),
                 audio_seconds=float(corpus.seconds[chosen].sum()),
                 batch=chosen,
-                validate=lambda: validate(model, held_out_rows, held_out.tolist(), recipe),
+                validate=check if len(held_out) else None,
             )
         if finish_run(run):
             for ema in state.ema.values():

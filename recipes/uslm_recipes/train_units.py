@@ -38,6 +38,7 @@ from uslm_recipes.loop import (
     world_of,
 )
 from uslm_recipes.teacher import TeacherFeatures, teacher_features
+from uslm_tokenizer.errors import ConfigError
 from uslm_tokenizer.semantic.unit_tokenizer import (
     UnitPrediction,
     UnitTokenizer,
@@ -172,6 +173,11 @@ def train(recipe: UnitsRecipe, out: Path, *, resume: bool = False) -> UnitTokeni
     teacher = teacher_features(
         corpus, out / "teacher", recipe.teacher, recipe.teacher_layers, device=accelerator.device
     )
+    if teacher.dim != recipe.model.teacher_dim:
+        raise ConfigError(
+            f"model.teacher_dim must be {teacher.dim} for {recipe.teacher}, "
+            f"but is {recipe.model.teacher_dim}"
+        )
     model = UnitTokenizer(recipe.model)
     generator = torch.Generator().manual_seed(recipe.loop.seed)
     batches = SecondsBatches(
@@ -190,6 +196,10 @@ def train(recipe: UnitsRecipe, out: Path, *, resume: bool = False) -> UnitTokeni
     held_out = [int(i) for i in corpus.select(split="test", with_text=True)][:200]
     with start_run(recipe.loop, out, state, accelerator=accelerator, resume=resume) as run:
         prepared = state.models["model"]
+
+        def check() -> dict[str, float]:
+            return validate(prepared, model.codebook_size, corpus, teacher, held_out)
+
         while keep_going(run):
             if not model.quantizer.initialized and (
                 fraction_done(run.progress, recipe.loop) >= recipe.continuous_share
@@ -207,7 +217,7 @@ def train(recipe: UnitsRecipe, out: Path, *, resume: bool = False) -> UnitTokeni
                 losses,
                 audio_seconds=float(batch.lengths.sum()) / corpus.sample_rate,
                 batch=indices,
-                validate=lambda: validate(prepared, model.codebook_size, corpus, teacher, held_out),
+                validate=check if len(held_out) else None,
             )
         if finish_run(run):
             export(run, out)

@@ -41,8 +41,8 @@ class UnitRow:
 @torch.no_grad()
 def speak_units(
     model: SemanticModel,
-    text_ids: Sequence[Int[Tensor, " s"]],
-    prompt_units: Sequence[Int[Tensor, " t"]],
+    text_ids: Sequence[Int[Tensor, " _"]],
+    prompt_units: Sequence[Int[Tensor, " _"]],
     stops: Sequence[StopRule],
     *,
     sampling: Sampling,

@@ -17,7 +17,7 @@ def fill_levels(
     *,
     temperature: float = 0.0,
     generators: Sequence[torch.Generator] | None = None,
-) -> list[Int[Tensor, "k t"]]:
+) -> list[Int[Tensor, "k _"]]:
     """All levels of each row's target frames; level 0 must be there, the others are overwritten.
 
     Temperature 0 takes the likeliest code; otherwise row i draws from generator i.

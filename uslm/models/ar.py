@@ -121,8 +121,8 @@ class SemanticLM(SemanticModel):
 
     def batch(
         self,
-        text_ids: Sequence[Int[Tensor, " s"]],
-        units: Sequence[Int[Tensor, " t"]],
+        text_ids: Sequence[Int[Tensor, " _"]],
+        units: Sequence[Int[Tensor, " _"]],
         *,
         predict_from: Sequence[int] | None = None,
     ) -> SemanticBatch:
@@ -152,8 +152,8 @@ class SemanticLM(SemanticModel):
     @torch.no_grad()
     def prefill(
         self,
-        text_ids: Sequence[Int[Tensor, " s"]],
-        prompt_units: Sequence[Int[Tensor, " t"]],
+        text_ids: Sequence[Int[Tensor, " _"]],
+        prompt_units: Sequence[Int[Tensor, " _"]],
         cache: KVCache,
     ) -> Float[Tensor, "b v"]:
         assert cache.length == 0

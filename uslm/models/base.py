@@ -32,8 +32,8 @@ class SemanticModel(PretrainedModel, ABC):
     @abstractmethod
     def prefill(
         self,
-        text_ids: Sequence[Int[Tensor, " s"]],
-        prompt_units: Sequence[Int[Tensor, " t"]],
+        text_ids: Sequence[Int[Tensor, " _"]],
+        prompt_units: Sequence[Int[Tensor, " _"]],
         cache: KVCache,
     ) -> Float[Tensor, "b v"]:
         """Read text and prompt of each row into the empty cache; logits of the first unit."""

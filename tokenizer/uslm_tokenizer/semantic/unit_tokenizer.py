@@ -239,7 +239,7 @@ class UnitTokenizer(AudioTokenizer):
         return [int(symbol) for symbol in torch.unique_consecutive(best) if symbol != 0]
 
     def _read(
-        self, latents: Float[Tensor, "b d t"], mask: Bool[Tensor, "b t"]
+        self, latents: Float[Tensor, "b e t"], mask: Bool[Tensor, "b t"]
     ) -> Float[Tensor, "b t d"]:
         x = self.from_latents(latents.transpose(1, 2).to(self.from_latents.weight.dtype))
         return cast(Tensor, self.decoder(x, self._positions(x), mask=mask[:, None, None]))
