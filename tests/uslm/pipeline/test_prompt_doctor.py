@@ -265,6 +265,6 @@ def test_a_policy_is_checked() -> None:
 def test_ten_seconds_are_examined_at_once() -> None:
     ten_seconds = audio(np.concatenate([VOICE, VOICE, VOICE])[: 10 * RATE])
     examine_prompt(ten_seconds)
-    start = time.perf_counter()
+    start = time.process_time()
     examine_prompt(ten_seconds)
-    assert time.perf_counter() - start < 1.0  # 25 ms on an idle core
+    assert time.process_time() - start < 1.0  # 25 ms on an idle core
