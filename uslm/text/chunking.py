@@ -72,7 +72,8 @@ def split_text(text: str, max_chars: int = 220) -> list[str]:
     """Sentences of at most `max_chars`: short ones joined, long ones cut at commas, then words.
 
     No word is lost: the words of the chunks in order are the words of the text. Only a word longer
-    than `max_chars` is itself cut.
+    than `max_chars` is itself cut. Chunks without a letter or digit (***) are left out, unless
+    there is nothing else.
     """
     if max_chars < 1:
         raise ValueError(f"max_chars must be at least 1, but is {max_chars}")
@@ -84,7 +85,7 @@ def split_text(text: str, max_chars: int = 220) -> list[str]:
             for part in _shorten(" ".join(sentence.split()), max_chars)
         ]
         chunks += _join_short(parts, max_chars)
-    return chunks
+    return [chunk for chunk in chunks if any(map(str.isalnum, chunk))] or chunks
 
 
 def _sentences(text: str) -> list[str]:

@@ -32,6 +32,8 @@ _LETTER_A = re.compile(
     r"\b((?i:vitamin|plan|type|grade|option|class|group|section|team|hepatitis|exhibit|part|an|"
     r"level|gate|letter) )A\b(?![-'])|"
     r"\bA (?=(?:plus|minus)\b)|"
+    r"\b((?!(?:Upon|Of|Is|In|On|With|For|To|As|And|Like|Such|What|Not|From|By|At|But|Or|Was|It)\b)"
+    r"[A-Z][a-z]+ )A(?= [A-Z][a-z])|"
     r"(?<=[a-z,] )A (?=(?:one|two|three|four|five|six|seven|eight|nine|ten)\b)"
 )
 _LOOSE_S = re.compile(r" (?=[zs](?: |$))")
@@ -88,9 +90,7 @@ class EspeakPhonemizer:
         if not words or words.isspace():
             return ""
         if english:
-            words = _LETTER_A.sub(
-                lambda match: f"{match[1] or ''}A-{'' if match[1] else ' '}", words
-            )
+            words = _LETTER_A.sub(_letter_a, words)
             words, spelled = _SPELLED.subn(_dotted, words)
         said = _speak(backend, words)
         if not said and " " in words:
@@ -107,6 +107,12 @@ class EspeakPhonemizer:
 def _speak(backend: Any, words: str) -> str:
     said: list[str] = backend.phonemize([words], strip=True)
     return " ".join(said).strip()
+
+
+def _letter_a(match: Match[str]) -> str:
+    """A- is read as the letter; A alone would be the article."""
+    before, _, after = match[0].rpartition("A")
+    return f"{before}A-{after}"
 
 
 def _dotted(match: Match[str]) -> str:

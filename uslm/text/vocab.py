@@ -135,7 +135,7 @@ class SentencePieceVocab:
 
     @classmethod
     def train(cls, sentences: Iterable[str], *, size: int = 1000) -> SentencePieceVocab:
-        """Learn `size` pieces (unigram, with a piece for each byte, so that nothing is unknown)."""
+        """Learn at most `size` pieces, one for each byte among them, so that nothing is unknown."""
         sentencepiece = _import_sentencepiece()
         model = io.BytesIO()
         try:
@@ -149,6 +149,7 @@ class SentencePieceVocab:
                 eos_id=-1,
                 byte_fallback=True,
                 character_coverage=0.9995,
+                hard_vocab_limit=False,
                 num_threads=1,
                 minloglevel=2,
             )

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import pytest
 
@@ -60,12 +61,23 @@ def test_what_is_left_out_is_named(frontend: TextFrontend) -> None:
     assert result.dropped == ("U+0000 control character", "'👍' U+1F44D THUMBS UP SIGN")
 
 
-def test_mixed_scripts_are_spoken_or_named(frontend: TextFrontend) -> None:
-    result = frontend("hello привет 𐎠 world")
+def test_mixed_scripts_are_spoken(frontend: TextFrontend) -> None:
+    result = frontend("hello привет 中 world")
     assert "həlˈoʊ" in result.phonemes
     assert "wˈɜːld" in result.phonemes
-    assert len(result.phonemes.split()) > 3
-    assert any("U+103A0" in name for name in result.dropped)
+    assert len(result.phonemes.split()) > 4
+
+
+def test_characters_without_a_sound_are_named() -> None:
+    class Deaf:
+        """Knows ASCII only."""
+
+        def phonemize(self, texts: Sequence[str], language: str) -> list[str]:
+            return ["".join(char for char in text if char.isascii()) for text in texts]
+
+    result = TextFrontend(phonemizer=Deaf())("hello Ж, ok Ж.")
+    assert result.phonemes == "hello, ok."
+    assert result.dropped == ("'Ж' U+0416 CYRILLIC CAPITAL LETTER ZHE",)
 
 
 @pytest.mark.parametrize(

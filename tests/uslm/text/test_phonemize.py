@@ -84,7 +84,7 @@ def test_no_word_is_ever_lost(espeak: EspeakPhonemizer, language: str) -> None:
     alone = {word: bare(espeak.phonemize([word], language)[0]) for word in WORDS[language]}
     stems = {word: sound[1:4] for word, sound in alone.items()}
     draw = random.Random(language)
-    for _ in range(150):
+    for _ in range(60):
         words, text = [], ""
         for _ in range(draw.randint(1, 25)):
             words.append(draw.choice(WORDS[language]))
@@ -119,6 +119,7 @@ def test_long_words_stay_whole(espeak: EspeakPhonemizer) -> None:
         ("at nine A M today", "æt nˈaɪn ˌeɪˈɛm tədˈeɪ"),
         ("two C D's", "tˈuː sˌiːdˈiːz"),
         ("vitamin A is", "vˈaɪɾəmɪn ˈeɪ ɪz"),
+        ("Glen A Bennett", "ɡlˈɛn ˈeɪ bˈɛnɪt"),
         ("A dog", "ɐ dˈɑːɡ"),
     ],
 )
@@ -127,8 +128,8 @@ def test_letters_are_spelled(espeak: EspeakPhonemizer, text: str, phonemes: str)
 
 
 def test_one_line_for_each_text(espeak: EspeakPhonemizer) -> None:
-    said = espeak.phonemize(["one", "", "...", "2.5. 3"], "en-us")
-    assert said[:3] == ["wˈʌn", "", "..."]
+    said = espeak.phonemize(["banana", "", "...", "2.5. 3"], "en-us")
+    assert said[:3] == ["bɐnˈænə", "", "..."]
     assert len(said) == 4
 
 

@@ -42,7 +42,14 @@ DOTTED = {
     "w/o": "without", "w/": "with", "c/o": "care of", "b/c": "because", "and/or": "and or",
     "P.S.": "P S",
 }  # fmt: skip
-PLAIN = {"vs": "versus", "Mr": "Mister", "Mrs": "Missus", "Dr": "Doctor", "Prof": "Professor"}
+PLAIN = {
+    "vs": "versus",
+    "Ms": "Miz",
+    "Mr": "Mister",
+    "Mrs": "Missus",
+    "Dr": "Doctor",
+    "Prof": "Professor",
+}
 NOT_A_STREET = words("In At The To From Of Visit Near By On And For With Our My Old New Mount")
 LETTERED = words(
     "plan vitamin type grade option class group section team hepatitis exhibit part an a the point "

@@ -26,6 +26,8 @@ ACRONYMS = words(
     "ASEAN FEMA OSHA NASDAQ COVID GIF PIN SIM JPEG JSON YOLO LOL NIMBY DARPA CAPTCHA BASIC COBOL "
     "PIXAR IKEA LEGO NAND GNU WASP TED MIDI MOMA GUI"
 )
+# Acronyms that espeak misreads.
+RESPELLED = {"UNESCO": "Yoonesco", "GUI": "gooey"}
 # Spelled although they could be read.
 SPELLED = words(
     "US USA UK EU UN AI IT IBM FBI CIA USB URL API APA HIV IRA IRS ICU EPA FAQ AKA DIY UFO IQ EQ "
@@ -76,7 +78,7 @@ def _capitals(match: Match[str]) -> str:
     """Spelled (F B I) when known or unsayable, else read as a word in small letters."""
     word, ending = match["word"], match["ending"] or ""
     if word in ACRONYMS:
-        return word.capitalize() + ending
+        return RESPELLED.get(word, word.capitalize()) + ending
     shouted = word in SHOUTED and (len(word) > 2 or word not in SPELLED or _shouting(match))
     if shouted and (word not in SPELLED or _shouting(match)):
         return ("I" if word == "I" else word.lower()) + ending
@@ -104,6 +106,7 @@ RULES = (
          r"([IVX]*[VX][IVX]*|II+|I(?=[,.;:!?)]|'s|$| (?:of|was|ruled|died|reigned|and)\b))"
          r"(?<!Malcolm X)\b", _roman_name),
     rule("roman name", r"\b([A-Z][a-z]{2,20} )([IVX]{2,6})\b", _roman_name),
-    rule("vitamin and friends", r"\b(?P<word>[B-HJ-Z])(?P<ending>s)\b", r"\g<word>'\g<ending>"),
+    rule("letters in the plural",
+         r"(?<=[a-z] )(?P<word>[B-HJ-LN-TV-Z])(?P<ending>s)\b", r"\g<word>'\g<ending>"),
     rule("capitals", r"(?<![\w'])(?P<word>[A-Z]{2,})(?P<ending>'?s)?(?![\w])", _capitals),
 )  # fmt: skip
