@@ -8,18 +8,24 @@ from torch import Tensor
 
 from uslm.models.ar import SemanticLM
 from uslm.models.nar import AcousticLM
-from uslm.pipeline.bundle import Bundle, BundleConfig
+from uslm.pipeline.bundle import Bundle, BundleConfig, LengthConfig
 from uslm.pipeline.prompt import VoicePrompt
 from uslm_tokenizer.acoustic.unit_codec import UnitCodec
 from uslm_tokenizer.audio import Audio
 
 
-def tiny_bundle(config: BundleConfig | None = None, *, seed: int = 0) -> Bundle:
+TINY = BundleConfig(
+    name="tiny", length=LengthConfig(max_frames_per_symbol=2.0, margin_frames=5)
+)
+"""It never knows when to end, so it is stopped early."""
+
+
+def tiny_bundle(config: BundleConfig = TINY, *, seed: int = 0) -> Bundle:
     """A model that babbles: every part is there, built in milliseconds."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Bundle(
-            config or BundleConfig(name="tiny"),
+            config,
             UnitCodec(UnitCodec.tiny_config()).eval(),
             SemanticLM(SemanticLM.tiny_config()).eval(),
             AcousticLM(AcousticLM.tiny_config()).eval(),

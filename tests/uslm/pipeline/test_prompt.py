@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from uslm.pipeline.bundle import Bundle, BundleConfig
+from uslm.pipeline.bundle import Bundle
 from uslm.pipeline.phonemes import PHONEMES
 from uslm.pipeline.prompt import PromptConfig, VoicePrompt
-from uslm.pipeline.testing import speech_like, tiny_bundle
+from uslm.pipeline.testing import TINY, speech_like, tiny_bundle
 from uslm.pipeline.tts import ZeroShotTTS
 from uslm_tokenizer.audio import Audio
 from uslm_tokenizer.audio_write import write_audio
@@ -86,7 +87,7 @@ def test_without_a_transcript_phonemes_are_recognised(tts: ZeroShotTTS, bundle: 
 def test_a_transcript_that_does_not_match_is_warned_of(
     tts: ZeroShotTTS, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    audio, text = speech_like(3.0), "These words are not said."
+    audio, text = speech_like(4.0), "These words are not said."
     assert "transcript_mismatch" in {f.code for f in tts.create_voice(audio, text).findings}
     said = bundle.vocab.encode(tts.frontend(text).phonemes)
     monkeypatch.setattr(type(bundle.tokenizer.units), "recognize", lambda self, units: said)
@@ -110,7 +111,7 @@ def test_the_transcript_is_cut_with_the_audio(tts: ZeroShotTTS) -> None:
 
 def test_stage_1_gets_the_words_of_its_frames_only() -> None:
     short = PromptConfig(semantic_frames=80, acoustic_frames=225)
-    tts = ZeroShotTTS(tiny_bundle(BundleConfig(name="tiny", prompt=short)))
+    tts = ZeroShotTTS(tiny_bundle(replace(TINY, prompt=short)))
     words = "one two three four five six"
     voice = tts.create_voice(speech_like(4.0), words)
     assert voice.codes.shape[1] == 200

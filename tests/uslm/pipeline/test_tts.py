@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch
 from uslm.pipeline.bundle import Bundle, BundleConfig
 from uslm.pipeline.prompt import VoicePrompt
 from uslm.pipeline.speech import ChunkReport, Speech
-from uslm.pipeline.testing import tiny_bundle, tiny_voice
+from uslm.pipeline.testing import TINY, tiny_bundle, tiny_voice
 from uslm.pipeline.tts import ZeroShotTTS
 from uslm_tokenizer.errors import (
     ConfigError,
@@ -24,7 +25,7 @@ from uslm_tokenizer.errors import (
     UserError,
 )
 
-TEXT = "Hello there, you. The second sentence is here. [pause:0.5] Third and last one of all."
+TEXT = "This one is the first of all. Here is the second one too. [pause:0.5] And a third."
 
 
 @pytest.fixture(scope="module")
@@ -61,10 +62,10 @@ def test_the_first_chunk_comes_before_the_first_piece_is_spoken(
 
 
 def test_a_row_of_a_batch_is_what_it_is_alone(bundle: Bundle, tts: ZeroShotTTS) -> None:
-    texts = [TEXT, "Short words.", "Another text of one sentence only.", "A fourth, to end with."]
-    voices = [tiny_voice(bundle, num_frames=30 + 20 * i, seed=i) for i in range(4)]
-    batch = tts.generate_batch(texts, voices, [1, 2, 3, 4], batch_size=3)
-    for speech, text, voice, seed in zip(batch, texts, voices, [1, 2, 3, 4], strict=True):
+    texts = [TEXT, "Short words.", "Another text."]
+    voices = [tiny_voice(bundle, num_frames=30 + 20 * i, seed=i) for i in range(3)]
+    batch = tts.generate_batch(texts, voices, [1, 2, 3], batch_size=2)
+    for speech, text, voice, seed in zip(batch, texts, voices, [1, 2, 3], strict=True):
         alone = tts.generate(text, voice, seed=seed)
         assert torch.equal(speech.codes, alone.codes)
         torch.testing.assert_close(speech.waveform, alone.waveform, atol=1e-5, rtol=1e-4)
@@ -120,9 +121,9 @@ def test_a_closed_stream_stops_the_work(tts: ZeroShotTTS, voice: VoicePrompt) ->
 
 
 def test_threads_share_a_model(tts: ZeroShotTTS, voice: VoicePrompt) -> None:
-    texts = [f"Sentence number {word}." for word in ("one", "two", "three", "four")]
+    texts = [f"Sentence number {word}." for word in ("one", "two")]
     alone = [tts.generate(text, voice, seed=5).waveform for text in texts]
-    with ThreadPoolExecutor(4) as pool:
+    with ThreadPoolExecutor(2) as pool:
         together = list(pool.map(lambda text: tts.generate(text, voice, seed=5).waveform, texts))
     assert all(map(torch.equal, alone, together))
 
@@ -197,7 +198,7 @@ def test_samples_that_are_no_numbers_are_a_failure() -> None:
 
 @pytest.mark.parametrize("use_prompt_units", [True, False])
 def test_stage_1_may_do_without_the_prompt(use_prompt_units: bool) -> None:
-    bundle = tiny_bundle(BundleConfig(name="tiny", use_prompt_units=use_prompt_units))
+    bundle = tiny_bundle(replace(TINY, use_prompt_units=use_prompt_units))
     tts, voices = ZeroShotTTS(bundle), [tiny_voice(bundle, seed=i) for i in (1, 2)]
     one, other = (tts.generate("Hello there.", voice, seed=3).units for voice in voices)
     assert torch.equal(one, other) != use_prompt_units

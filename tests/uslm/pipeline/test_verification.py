@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from uslm.pipeline import session
-from uslm.pipeline.bundle import Bundle, BundleConfig
+from uslm.pipeline.bundle import Bundle
+from uslm.pipeline.long_text import JoinConfig
 from uslm.pipeline.prompt import VoicePrompt
-from uslm.pipeline.testing import tiny_bundle, tiny_voice
+from uslm.pipeline.testing import TINY, tiny_bundle
 from uslm.pipeline.tts import ZeroShotTTS
-from uslm.pipeline.verification import Verdict, VerifyConfig, hear, judge
+from uslm.pipeline.verification import Verdict, VerifyConfig, hear, judge, recognizer
 from uslm_tokenizer.errors import ConfigError, UserError
 
-TEXT = "Hello there, you."
+TEXT = "Hello you."
+
+
+@pytest.fixture(scope="module")
+def tts() -> ZeroShotTTS:
+    """Speaks without trimming, so that samples can be found again."""
+    return ZeroShotTTS(tiny_bundle(replace(TINY, join=JoinConfig(trim_silence=False))))
 
 
 def script(monkeypatch: pytest.MonkeyPatch, verdicts: list[Verdict]) -> list[torch.Tensor]:
@@ -54,9 +63,8 @@ def test_the_best_of_the_attempts_is_kept(
     [report] = speech.chunks
     assert len(heard) == report.attempts == len(verdicts)
     assert report.phoneme_error_rate == verdicts[kept].error_rate
-    # The loudest sample tells which attempt is in the speech.
-    assert speech.waveform.abs().max() == heard[kept].abs().max()
-    assert speech.units.shape[0] * 320 == heard[kept].shape[1]
+    faded = slice(400, -400)
+    assert torch.equal(speech.waveform[:, faded], heard[kept][:, faded])
 
 
 def test_attempts_differ_and_can_be_repeated(
@@ -104,13 +112,11 @@ def test_listening_compares_phonemes(bundle: Bundle) -> None:
     assert hear(bundle.tokenizer, torch.zeros(1, 0)) == []
 
 
-def test_a_tokenizer_that_cannot_listen_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    bundle = tiny_bundle(BundleConfig(name="deaf"))
-    tts, voice = ZeroShotTTS(bundle), tiny_voice(bundle)
-    monkeypatch.setattr(type(bundle.tokenizer.units), "recognize", None)
-    monkeypatch.delattr(type(bundle.tokenizer.units), "recognize")
-    with pytest.raises(UserError, match="cannot recognise phonemes"):
-        tts.stream(TEXT, voice, verify=True)
+def test_a_tokenizer_that_cannot_listen_is_named(bundle: Bundle) -> None:
+    units = bundle.tokenizer.units
+    assert recognizer(bundle.tokenizer) is units
+    with pytest.raises(UserError, match="a UnitTokenizer cannot recognise phonemes"):
+        recognizer(units)
 
 
 def test_limits_are_checked() -> None:
