@@ -1,0 +1,1 @@
+"""The steps of an evaluation: choose what is held out, speak it, have it judged."""
