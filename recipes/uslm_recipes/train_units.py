@@ -217,7 +217,7 @@ def train(recipe: UnitsRecipe, out: Path, *, resume: bool = False) -> UnitTokeni
                 losses,
                 audio_seconds=float(batch.lengths.sum()) / corpus.sample_rate,
                 batch=indices,
-                validate=check if len(held_out) else None,
+                validate=check if held_out and model.quantizer.initialized else None,
             )
         if finish_run(run):
             export(run, out)

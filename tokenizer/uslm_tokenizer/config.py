@@ -16,7 +16,7 @@ def to_dict(config: Any) -> dict[str, Any]:
     return {field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config)}
 
 
-def from_dict(cls: type[Config], data: Mapping[str, Any], *, where: str = "") -> Config:
+def from_dict(cls: type[Config], data: object, *, where: str = "") -> Config:
     """Build `cls` from a dict. An unknown key, a missing one or a wrong type raises ConfigError."""
     assert dataclasses.is_dataclass(cls)
     if not isinstance(data, Mapping):

@@ -1,0 +1,128 @@
+"""Saved models load as they were; whatever does not fit is refused by name."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from uslm_tokenizer.errors import ConfigError, MissingResource
+from uslm_tokenizer.hub import PretrainedModel, resolve, write_atomically
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToyConfig:
+    width: int = 3
+
+
+class Toy(PretrainedModel):
+    model_type = "toy"
+    config_class = ToyConfig
+
+    def __init__(self, config: ToyConfig) -> None:
+        super().__init__(config)
+        self.layer = nn.Linear(config.width, 2)
+        self.register_buffer("count", torch.tensor(5))
+
+
+class Stranger(Toy):
+    model_type = "stranger"
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    return Toy(ToyConfig()).save_pretrained(tmp_path / "toy")
+
+
+def test_loaded_equals_saved(saved: Path) -> None:
+    toy = Toy.from_pretrained(saved)
+    assert not toy.training and toy.config == ToyConfig()
+    stored = load_file(saved / "model.safetensors")
+    assert all(torch.equal(stored[name], tensor) for name, tensor in toy.state_dict().items())
+
+
+def test_half_precision_is_for_storage_only(tmp_path: Path) -> None:
+    toy = Toy(ToyConfig())
+    toy.save_pretrained(tmp_path, dtype=torch.float16)
+    stored = load_file(tmp_path / "model.safetensors")
+    assert stored["layer.weight"].dtype == torch.float16 and stored["count"].dtype == torch.int64
+    loaded = Toy.from_pretrained(tmp_path)
+    assert loaded.dtype == torch.float32
+    torch.testing.assert_close(loaded.layer.weight, toy.layer.weight, atol=1e-3, rtol=1e-3)
+
+
+def test_another_models_folder_is_refused(saved: Path) -> None:
+    with pytest.raises(ConfigError, match="type 'toy', not 'stranger'"):
+        Stranger.from_pretrained(saved)
+
+
+def test_another_models_config_is_refused() -> None:
+    with pytest.raises(ConfigError, match="takes a ToyConfig, but was given a dict"):
+        Toy({"width": 3})
+
+
+def test_wrong_weights_are_named(saved: Path) -> None:
+    weights = saved / "model.safetensors"
+    tensors = load_file(weights)
+    save_file({**tensors, "layer.weight": torch.zeros(2, 9)}, weights)
+    with pytest.raises(ConfigError, match=r"'layer.weight' has shape \(2, 9\).*asks for \(2, 3\)"):
+        Toy.from_pretrained(saved)
+    save_file({"layer.weight": tensors["layer.weight"], "other": torch.zeros(1)}, weights)
+    with pytest.raises(ConfigError, match=r"lacks 2 tensors .*has unknown 1 tensors \(other\)"):
+        Toy.from_pretrained(saved)
+    weights.write_bytes(weights.read_bytes()[:40])
+    with pytest.raises(ConfigError, match="not a readable safetensors file"):
+        Toy.from_pretrained(saved)
+    weights.unlink()
+    with pytest.raises(MissingResource, match="no weights at"):
+        Toy.from_pretrained(saved)
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "message"),
+    [
+        ("{", ConfigError, "is not JSON"),
+        ("[]", ConfigError, "must have the keys"),
+        (json.dumps({"model_type": "toy", "config": {"wdith": 1}}), ConfigError, "did you mean"),
+        (
+            json.dumps({"model_type": "toy", "config": {}, "format": 99}),
+            ConfigError,
+            "reads up to 1; upgrade",
+        ),
+    ],
+)
+def test_a_wrong_config_file_is_explained(
+    saved: Path, text: str, error: type[Exception], message: str
+) -> None:
+    (saved / "config.json").write_text(text, "utf-8")
+    with pytest.raises(error, match=message):
+        Toy.from_pretrained(saved)
+
+
+@pytest.mark.parametrize("name", ["./nothing", "/no/where", "no_slash", "~/models/x", "a/b/c"])
+def test_a_missing_folder_is_not_looked_for_on_the_hub(name: str) -> None:
+    with pytest.raises(MissingResource, match="no model folder at"):
+        resolve(name)
+
+
+def test_offline_a_hub_model_is_missing() -> None:
+    with pytest.raises(MissingResource, match="no model 'some/model'"):
+        resolve("some/model", local_files_only=True)
+
+
+def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
+    target = tmp_path / "file"
+    target.write_text("old")
+
+    def fail(path: Path) -> None:
+        path.write_text("half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_atomically(target, fail)
+    assert target.read_text() == "old" and list(tmp_path.iterdir()) == [target]
