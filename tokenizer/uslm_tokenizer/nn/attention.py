@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
 from jaxtyping import Bool, Float, Num
 from torch import Tensor, nn
 
@@ -89,11 +88,12 @@ class Attention(nn.Module):
         layer: int = 0,
     ) -> Float[Tensor, "b t d"]:
         """`mask` is True where a query may look; `causal` needs no mask."""
-        qkv = rearrange(self.qkv(x), "b t (s h dh) -> b t s h dh", s=3, h=self.num_heads)
-        q, k = rearrange(rotary.rotate(qkv[:, :, :2]), "b t s h dh -> s b h t dh")
-        v = rearrange(qkv[:, :, 2], "b t h dh -> b h t dh")
+        # Plain views: in a step of one token, einops would cost as much as the arithmetic.
+        qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, -1))  # b t s h dh
+        q, k = rotary.rotate(qkv[:, :, :2]).permute(2, 0, 3, 1, 4)
+        v = qkv[:, :, 2].transpose(1, 2)
         if cache is not None:
             k, v = cache.append(layer, k, v)
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
-        mixed: Tensor = self.out(rearrange(y, "b h t dh -> b t (h dh)"))
+        mixed: Tensor = self.out(y.transpose(1, 2).flatten(2))
         return mixed

@@ -1,0 +1,59 @@
+"""Every config that comes with a recipe loads, and builds a model of a size that can ship."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from uslm.models.ar import SemanticLM
+from uslm.models.nar import AcousticLM
+from uslm_recipes.config import config_names, load_config
+from uslm_recipes.train_ar import ARRecipe
+from uslm_recipes.train_codec import CodecRecipe
+from uslm_recipes.train_nar import NARRecipe
+from uslm_recipes.train_units import UnitsRecipe
+from uslm_tokenizer.acoustic.unit_codec import UnitCodec
+
+RECIPES = {
+    "train_units": UnitsRecipe,
+    "train_codec": CodecRecipe,
+    "train_ar": ARRecipe,
+    "train_nar": NARRecipe,
+}
+EVERY = [(recipe, name) for recipe in RECIPES for name in config_names(recipe)]
+
+
+def test_each_recipe_has_a_tiny_and_a_mini_config() -> None:
+    assert {recipe: set(config_names(recipe)) for recipe in RECIPES} == {
+        recipe: {"tiny", "mini"} for recipe in RECIPES
+    }
+
+
+@pytest.mark.parametrize(("recipe", "name"), EVERY)
+def test_the_config_loads(recipe: str, name: str) -> None:
+    config = load_config(RECIPES[recipe], name, recipe=recipe)
+    assert isinstance(config, RECIPES[recipe])
+
+
+@pytest.mark.parametrize("size", ["tiny", "mini"])
+def test_the_stages_fit_together(size: str) -> None:
+    units = load_config(UnitsRecipe, size, recipe="train_units").model
+    codec = load_config(CodecRecipe, size, recipe="train_codec").model
+    ar = load_config(ARRecipe, size, recipe="train_ar").model
+    nar = load_config(NARRecipe, size, recipe="train_nar").model
+    assert units.quantizer.codebook_size == ar.codebook_size == nar.codebook_size
+    assert codec.num_residual_levels + 1 == nar.num_codebooks
+    assert codec.residual.codebook_size == nar.codebook_size
+    assert units.num_symbols == ar.text_vocab_size == nar.text_vocab_size
+
+
+def test_the_default_model_is_at_most_60_mb() -> None:
+    units = load_config(UnitsRecipe, "mini", recipe="train_units").model
+    codec = load_config(CodecRecipe, "mini", recipe="train_codec").model
+    parts = [
+        UnitCodec(replace(codec, units=units)),
+        SemanticLM(load_config(ARRecipe, "mini", recipe="train_ar").model),
+        AcousticLM(load_config(NARRecipe, "mini", recipe="train_nar").model),
+    ]
+    assert 2 * sum(part.num_parameters() for part in parts) <= 60e6
