@@ -37,7 +37,9 @@ class Dnsmos:
         try:
             import onnxruntime
         except ImportError as problem:
-            raise EnvironmentProblem("DNSMOS needs onnxruntime: pip install onnxruntime") from problem
+            raise EnvironmentProblem(
+                "DNSMOS needs onnxruntime: pip install onnxruntime"
+            ) from problem
         spec = find_spec("speechmos")
         if spec is None or not spec.submodule_search_locations:
             raise EnvironmentProblem("DNSMOS needs speechmos: pip install speechmos")

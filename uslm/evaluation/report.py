@@ -53,7 +53,9 @@ class Report:
     """Every sample by itself: what was asked, heard and measured."""
     machine: Mapping[str, Any] = field(default_factory=lambda: describe_machine())
     """What it ran on."""
-    created: str = field(default_factory=lambda: datetime.now(timezone.utc).isoformat("T", "seconds"))
+    created: str = field(
+        default_factory=lambda: datetime.now(timezone.utc).isoformat("T", "seconds")
+    )
     """When."""
 
     def to_dict(self) -> dict[str, Any]:
@@ -119,7 +121,9 @@ def load_report(path: str | Path) -> dict[str, Any]:
 
     path = Path(path)
     if not path.is_file():
-        raise MissingResource(f"there is no report {str(path)!r}; make it with uslm_recipes.evaluate")
+        raise MissingResource(
+            f"there is no report {str(path)!r}; make it with uslm_recipes.evaluate"
+        )
     try:
         report = json.loads(path.read_text("utf-8"))
     except ValueError as problem:

@@ -77,9 +77,7 @@ class WhisperRecognizer:
         on_cpu = torch.device(device).type == "cpu"
         dtype = dtype or (torch.bfloat16 if on_cpu else torch.float16)
         try:
-            model = WhisperForConditionalGeneration.from_pretrained(
-                name_or_path, torch_dtype=dtype
-            )
+            model = WhisperForConditionalGeneration.from_pretrained(name_or_path, torch_dtype=dtype)
             multilingual = model.config.vocab_size >= 51_865
             tokenizer = WhisperTokenizer.from_pretrained(
                 name_or_path,

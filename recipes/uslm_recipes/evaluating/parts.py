@@ -1,0 +1,57 @@
+"""Each part of the model by itself, so that the weak one is seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from uslm.generate.levels import fill_levels
+from uslm.pipeline.blocks import CodeBlocks
+from uslm.pipeline.bundle import Bundle
+from uslm.pipeline.phonemes import audible
+from uslm.pipeline.prompt import VoicePrompt
+from uslm.pipeline.verification import hear, recognizer
+from uslm_tokenizer.base import AudioTokenizer
+from uslm_tokenizer.sequence.edit_distance import edit_distance
+
+
+def codec_alone(tokenizer: AudioTokenizer, waveform: Float[Tensor, "1 n"]) -> Float[Tensor, "1 n"]:
+    """Encoded and decoded: the best that any language model over these codes can sound."""
+    codes = tokenizer.encode(waveform[None].to(tokenizer.device))
+    return tokenizer.decode(codes)[0, :, : waveform.shape[1]].cpu().clamp(-1, 1)
+
+
+def stage2_alone(
+    bundle: Bundle,
+    waveform: Float[Tensor, "1 n"],
+    text_ids: Sequence[int],
+    voice: VoicePrompt,
+    generator: torch.Generator,
+) -> Float[Tensor, "1 n"]:
+    """The units of a real recording, spoken by stage 2 in another voice: stage 1 without fault."""
+    tokenizer, config = bundle.tokenizer, bundle.config
+    units = recognizer(tokenizer).encode(waveform[None].to(tokenizer.device))[0, 0].tolist()
+    blocks = CodeBlocks(
+        config.blocks, voice.codes[:, : config.prompt.acoustic_frames], torch.tensor(text_ids)
+    )
+    while (row := blocks.plan(units, is_final=True)) is not None:
+        [filled] = fill_levels(
+            bundle.acoustic,
+            [row],
+            temperature=config.acoustic_temperature,
+            generators=[generator],
+        )
+        blocks.accept(filled)
+    codes = blocks.codes[None].to(tokenizer.device)
+    return tokenizer.decode(codes)[0].cpu().clamp(-1, 1)
+
+
+def phoneme_errors(
+    tokenizer: AudioTokenizer, waveform: Float[Tensor, "1 n"], phoneme_ids: Sequence[int]
+) -> tuple[int, int]:
+    """How many sounds the units' own recogniser gets wrong, and of how many."""
+    wanted = audible(phoneme_ids)
+    return edit_distance(audible(hear(tokenizer, waveform)), wanted), len(wanted)
