@@ -1,0 +1,106 @@
+"""The page, served on this machine and used through Gradio's own client."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import gradio as gr
+import httpx
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+
+from uslm_demo.app import build_app
+from uslm_demo.engine import Engine
+from uslm_demo.page import serve
+from uslm_demo.speaking import Limits
+from uslm_tokenizer.audio import read_audio
+
+
+@pytest.fixture(scope="module")
+def page(engine: Engine, recording: Path, tmp_path_factory: pytest.TempPathFactory) -> gr.Blocks:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
+        return build_app(engine, Limits(max_upload="1mb"), recording.parent)
+
+
+@pytest.fixture(scope="module")
+def address(page: gr.Blocks) -> Iterator[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    yield serve(page, Limits(max_upload="1mb"), port=port, wait=False)
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def client(address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    folder = tmp_path_factory.mktemp("downloads")
+    client = Client(address, verbose=False, download_files=str(folder), analytics_enabled=False)
+    yield client
+    client.close()
+
+
+def test_speak(client: Client, recording: Path) -> None:
+    job = client.submit(
+        "One. And a second piece.", handle_file(recording), "", 3, 0.8, 40, 0.95, False,
+        api_name="/speak",
+    )  # fmt: skip
+    status, wav, files, report, *_ = job.result(60)
+    assert "seed 3" in status
+    assert [Path(file).suffix for file in files] == [".wav", ".json"]
+    sidecar = json.loads(Path(files[1]).read_text())
+    assert sidecar["seed"] == 3
+    assert read_audio(wav).seconds == pytest.approx(sidecar["seconds"], abs=0.001)
+    assert [row[1] for row in report["data"]] == [chunk["text"] for chunk in sidecar["chunks"]]
+    assert any("so far" in step[0] for step in job.outputs())
+
+
+def test_convert(client: Client, recording: Path) -> None:
+    status, wav, *_ = client.predict(
+        handle_file(recording), handle_file(recording), api_name="/convert"
+    )
+    assert "4.0 s of speech" in status
+    assert read_audio(wav).seconds == pytest.approx(4, abs=0.05)
+
+
+def test_a_mistake_becomes_a_message(client: Client, recording: Path) -> None:
+    fields = (handle_file(recording), "", 3, 0.8, 40, 0.95, False)
+    with pytest.raises(AppError, match="something to say"):
+        client.predict("<b> ?", *fields, api_name="/speak")
+    with pytest.raises(AppError, match="recording of the voice"):
+        client.predict("Hello.", None, *fields[1:], api_name="/speak")
+
+
+def test_only_what_visitors_do_is_in_the_api(client: Client) -> None:
+    endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    assert set(endpoints) == {"/speak", "/convert"}
+
+
+def test_nothing_comes_from_elsewhere(address: str) -> None:
+    html = httpx.get(address).text
+    loaded = re.findall(r"<(?:script|link|img|iframe)[^>]*(?:src|href)=.(https?://[^\"'>]+)", html)
+    assert not [link for link in loaded if not link.startswith(address)]
+    assert "fonts.g" not in httpx.get(f"{address}theme.css").text
+
+
+def test_uploads_are_bounded(address: str, tmp_path: Path) -> None:
+    files = {"files": ("big.wav", bytes(2 * 2**20))}
+    answer = httpx.post(f"{address}gradio_api/upload", files=files)
+    assert answer.status_code == 413
+
+
+def test_the_line_is_bounded_and_nobody_is_told_on(page: gr.Blocks) -> None:
+    assert page._queue.max_size == Limits().max_waiting
+    assert not page.analytics_enabled
+    assert not page.share
+
+
+def test_the_page_fits_into_another(page: gr.Blocks) -> None:
+    with gr.Blocks(analytics_enabled=False) as outer:
+        page.render()
+    assert len(outer.fns) == len(page.fns)
