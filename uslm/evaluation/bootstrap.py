@@ -20,8 +20,8 @@ class Estimate:
 
 
 def estimate(
-    totals: Sequence[float],
-    sizes: Sequence[float] | None = None,
+    totals: Sequence[float | int],
+    sizes: Sequence[float | int] | None = None,
     *,
     generator: torch.Generator,
     level: float = 0.95,

@@ -3,10 +3,12 @@
 Only the ONNX model comes from the package `speechmos`; its own code needs librosa.
 """
 
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -35,7 +37,7 @@ class Dnsmos:
     def from_package(cls) -> "Dnsmos":
         """With the model of the installed package."""
         try:
-            import onnxruntime
+            onnxruntime: Any = import_module("onnxruntime")
         except ImportError as problem:
             raise EnvironmentProblem(
                 "DNSMOS needs onnxruntime: pip install onnxruntime"
@@ -62,7 +64,7 @@ class Dnsmos:
         if count > MAX_WINDOWS:
             windows = windows[torch.linspace(0, count - 1, MAX_WINDOWS).long()]
         outputs = [self._session.run(None, {"input_1": w[None].numpy()})[0][0] for w in windows]
-        signal, background, overall = torch.tensor(outputs).double().T
+        signal, background, overall = torch.tensor(np.stack(outputs)).double().T
         return {
             "dnsmos": _score(OVERALL, overall),
             "dnsmos_signal": _score(SIGNAL, signal),

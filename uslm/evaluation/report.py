@@ -8,7 +8,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from uslm import __version__
 from uslm.evaluation.bootstrap import Estimate
+from uslm_tokenizer.errors import MissingResource, UserError
 
 FORMAT = 1
 
@@ -60,8 +62,6 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values; `load_report` checks them."""
-        from uslm import __version__
-
         return {"format": FORMAT, "uslm": __version__, **asdict(self)}
 
     def to_json(self) -> str:
@@ -70,8 +70,6 @@ class Report:
 
     def to_markdown(self) -> str:
         """Tables and what is needed to repeat them; samples are left to the JSON."""
-        from uslm import __version__
-
         parts = [f"# {self.title}", ""]
         for section in self.sections.values():
             parts += [f"## {section.title}", "", section.note, "", *table(section.rows), ""]
@@ -117,8 +115,6 @@ def show(measure: str, value: Estimate) -> str:
 
 def load_report(path: str | Path) -> dict[str, Any]:
     """The dict of a report that was written as JSON. MissingResource, UserError if it is none."""
-    from uslm_tokenizer.errors import MissingResource, UserError
-
     path = Path(path)
     if not path.is_file():
         raise MissingResource(

@@ -5,6 +5,7 @@ librosa. `pip install --no-deps Resemblyzer` is enough.
 """
 
 import warnings
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -114,9 +115,8 @@ def _webrtcvad() -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it imports the old pkg_resources
-            import webrtcvad
+            return import_module("webrtcvad")
     except ImportError as problem:
         raise EnvironmentProblem(
             "the speaker model leaves out silence with webrtcvad: pip install webrtcvad-wheels"
         ) from problem
-    return webrtcvad

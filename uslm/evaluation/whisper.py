@@ -8,6 +8,7 @@ or a guess, the clip is heard again in the full window that Whisper was trained 
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from os import PathLike
 from typing import Any
 
@@ -69,17 +70,20 @@ class WhisperRecognizer:
     ) -> "WhisperRecognizer":
         """Load a folder or a repository of the Hub; bfloat16 on a CPU, float16 elsewhere."""
         try:
-            from transformers import WhisperForConditionalGeneration, WhisperTokenizer
-            from transformers.utils.logging import disable_progress_bar
+            transformers: Any = import_module("transformers")
+            build, read = (
+                transformers.WhisperForConditionalGeneration,
+                transformers.WhisperTokenizer,
+            )
         except ImportError as problem:
             raise EnvironmentProblem(f"Whisper needs transformers: {problem}") from problem
-        disable_progress_bar()
+        transformers.utils.logging.disable_progress_bar()
         on_cpu = torch.device(device).type == "cpu"
         dtype = dtype or (torch.bfloat16 if on_cpu else torch.float16)
         try:
-            model = WhisperForConditionalGeneration.from_pretrained(name_or_path, torch_dtype=dtype)
+            model = build.from_pretrained(name_or_path, torch_dtype=dtype)
             multilingual = model.config.vocab_size >= 51_865
-            tokenizer = WhisperTokenizer.from_pretrained(
+            tokenizer = read.from_pretrained(
                 name_or_path,
                 language="en" if multilingual else None,
                 task="transcribe" if multilingual else None,

@@ -24,7 +24,7 @@ MIN_WORDS = 4
 
 
 def read_recordings(manifests: Sequence[Path]) -> list[Recording]:
-    """All English recordings of the manifests; a line that is wrong or lacks its file is an error."""
+    """All English recordings of the manifests; a line that cannot be read is an error."""
     recordings = []
     for manifest in manifests:
         for found in read_manifest(manifest):

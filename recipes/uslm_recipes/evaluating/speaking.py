@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
 
-from uslm.pipeline.speech import Speech
+from uslm.pipeline.prompt import VoicePrompt
 from uslm.pipeline.tts import ZeroShotTTS
 from uslm_recipes.evaluating.held_out import VoiceChoice, listen
 from uslm_tokenizer.audio import read_audio
@@ -31,7 +31,7 @@ class Spoken:
     """The recording that the voice is of, relative to the manifest."""
     speaker: str
     seed: int
-    seconds: float
+    seconds: float = 0.0
     timings: dict[str, float] = field(default_factory=dict)
     """Seconds by stage, as in Speech.timings."""
     stop_reasons: tuple[str, ...] = ()
@@ -61,30 +61,40 @@ def speak_all(
             write_audio(folder / prompt_path, prompt.waveform, tts.sample_rate, force=True)
             voice = tts.create_voice(prompt, choice.prompt.text or None, name=name)
             for number, text in enumerate(sentences):
-                audio, this_seed = f"wavs/{name}-{number:03d}.wav", seed + len(spoken)
-                try:
-                    speech = tts.generate(text, voice, seed=this_seed, verify=verify)
-                    waveform, facts, error = speech.waveform, _facts(speech), ""
-                except GenerationError as problem:
-                    waveform, facts, error = torch.zeros(1, tts.sample_rate), {}, str(problem)
-                write_audio(folder / audio, waveform, tts.sample_rate, force=True)
                 line = Spoken(
-                    audio=audio, text=text, prompt=prompt_path, speaker=choice.speaker,
-                    seed=this_seed, seconds=waveform.shape[1] / tts.sample_rate, error=error,
-                    **facts,
-                )  # fmt: skip
+                    audio=f"wavs/{name}-{number:03d}.wav",
+                    text=text,
+                    prompt=prompt_path,
+                    speaker=choice.speaker,
+                    seed=seed + len(spoken),
+                )
+                line = _speak(tts, line, voice, folder, verify=verify)
                 manifest.write(json.dumps(asdict(line), ensure_ascii=False) + "\n")
                 manifest.flush()
                 spoken.append(line)
     return spoken
 
 
-def _facts(speech: Speech) -> dict[str, object]:
-    return {
-        "timings": asdict(speech.timings),
-        "stop_reasons": tuple(chunk.stop_reason for chunk in speech.chunks),
-        "attempts": max((chunk.attempts for chunk in speech.chunks), default=1),
-    }
+def _speak(
+    tts: ZeroShotTTS, line: Spoken, voice: VoicePrompt, folder: Path, *, verify: bool
+) -> Spoken:
+    """Make the audio of a line, and fill in how it went."""
+    waveform = torch.zeros(1, tts.sample_rate)
+    try:
+        speech = tts.generate(line.text, voice, seed=line.seed, verify=verify)
+    except GenerationError as problem:
+        line = replace(line, seconds=1.0, error=str(problem))
+    else:
+        waveform = speech.waveform
+        line = replace(
+            line,
+            seconds=speech.seconds,
+            timings=asdict(speech.timings),
+            stop_reasons=tuple(chunk.stop_reason for chunk in speech.chunks),
+            attempts=max(chunk.attempts for chunk in speech.chunks),
+        )
+    write_audio(folder / line.audio, waveform, tts.sample_rate, force=True)
+    return line
 
 
 def read_spoken(folder: Path) -> list[Spoken]:
