@@ -266,10 +266,10 @@ def save(run: Run) -> Path:
     began = time.monotonic()
     _look_at_steps(run)
     for name, model in run.state.models.items():
-        bad = [key for key, tensor in model.state_dict().items() if not tensor.isfinite().all()]
+        bad = [key for key, tensor in model.state_dict().items() if tensor.isnan().any()]
         if bad:
             raise TrainingDiverged(
-                f"{name} has weights that are not finite at step {run.progress.step}: {bad[:3]}; "
+                f"{name} has weights that are not a number at step {run.progress.step}: {bad[:3]}; "
                 "the last checkpoint is kept"
             )
     folder = run.out / CHECKPOINTS

@@ -238,7 +238,7 @@ def test_many_bad_steps_end_the_run(tmp_path: Path) -> None:
         train(loop, tmp_path, poison=range(4, 12))
 
 
-def test_weights_that_are_not_finite_are_never_saved(tmp_path: Path) -> None:
+def test_weights_that_are_not_a_number_are_never_saved(tmp_path: Path) -> None:
     with toy_run(LOOP, tmp_path) as run, pytest.raises(TrainingDiverged, match=r"norm\.running"):
         run.state.models["model"].norm.running_mean.fill_(float("nan"))  # type: ignore[union-attr,operator]
         finish_run(run)

@@ -132,7 +132,18 @@ def test_own_phonemes_keep_their_durations(tmp_path: Path) -> None:
     assert utterance.durations == pytest.approx((0.1, 0.2, 0.25, 0.25, 0.2))
 
 
-def test_text_in_capitals_becomes_a_sentence(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("GO THERE", "Go there."),
+        ("IT IS A B A NOT A BEE", "It is A B A not a bee."),
+        ("RUBOUT T", "Rubout t."),
+        ("NO. GO.", "No. go."),
+        ("I'D GO", "I'd go."),
+        ("As it is", "As it is"),
+    ],
+)
+def test_text_in_capitals_becomes_a_sentence(tmp_path: Path, text: str, read: str) -> None:
     soundfile.write(tmp_path / "a.wav", tone(1), 16_000)
     seen: list[str] = []
 
@@ -141,9 +152,9 @@ def test_text_in_capitals_becomes_a_sentence(tmp_path: Path) -> None:
             seen.extend(texts)
             return super().phonemize(texts)
 
-    manifest = write_manifest(tmp_path, [{"audio": "a.wav", "speaker": "s", "text": "GO THERE"}])
+    manifest = write_manifest(tmp_path, [{"audio": "a.wav", "speaker": "s", "text": text}])
     prepare(read_manifest(manifest), tmp_path / "corpus", CONFIG, front_end=Spy())
-    assert seen == ["Go there."]
+    assert seen == [read]
 
 
 def test_speakers_are_whole_and_some_are_kept_out() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -33,10 +34,9 @@ class EnglishFrontEnd:
     """The front end that speaks at inference too, so that training sees the same phonemes."""
 
     def __init__(self) -> None:
+        from uslm.text.normalize import normalize
         from uslm.text.phonemize import EspeakPhonemizer
         from uslm.text.vocab import PhonemeVocab
-
-        from uslm.text.normalize import normalize
 
         self._normalize = normalize
         self._phonemizer = EspeakPhonemizer()
@@ -67,7 +67,11 @@ def _needs_phonemes(recording: Recording) -> bool:
 
 def _sentence(text: str) -> str:
     """A text in capitals only becomes a sentence; espeak would spell its words as abbreviations."""
-    return f"{text.capitalize()}." if text.isupper() else text
+    if not text.isupper():
+        return text
+    # Letters that were spelled out stay capitals: 'a' alone is an article.
+    sentence = re.sub(r"\b[a-z](?: [a-z]\b)+", lambda run: run[0].upper(), text.lower())
+    return f"{sentence[0].upper()}{sentence[1:].rstrip('.')}."
 
 
 def _transcript(
