@@ -89,7 +89,7 @@ def _levelled(waveform: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
     return waveform * 10 ** (max(0.0, LOUDNESS_DBFS - float(level)) / 20)
 
 
-def _only_speech(waveform: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+def _only_speech(waveform: Float[Tensor, " n"]) -> Float[Tensor, " m"]:
     """Without silences of more than about 0.2 s; unchanged where no speech is found."""
     detector = _webrtcvad().Vad(3)
     frames = waveform[: len(waveform) // VAD_SAMPLES * VAD_SAMPLES].view(-1, VAD_SAMPLES)

@@ -200,7 +200,7 @@ def _window(seconds: float) -> int:
     return min(FULL_SECONDS, steps * STEP_SECONDS)
 
 
-def _split(waveform: Float[Tensor, " n"]) -> list[Float[Tensor, " n"]]:
+def _split(waveform: Float[Tensor, " n"]) -> list[Tensor]:
     """Pieces of 30 s at most, cut at the quietest fifth of a second of the last 12."""
     most, width = FULL_SECONDS * SAMPLE_RATE, SAMPLE_RATE // 5
     if len(waveform) <= most:
