@@ -6,11 +6,8 @@ import argparse
 import time
 from collections.abc import Iterator
 
-import torch
-
-from uslm.pipeline.prompt import VoicePrompt
 from uslm.pipeline.seeds import settle_seed
-from uslm.pipeline.tts import ZeroShotTTS
+from uslm.pipeline.testing import tiny_voice
 from uslm_app import engine
 from uslm_app.console import Console
 from uslm_app.machine import Machine, peak_memory_bytes, read_bandwidth
@@ -21,6 +18,7 @@ SENTENCE = "The quick brown fox jumps over the lazy dog, and nobody in the villa
 CONTEXT = 500
 """Tokens that stage 1 has behind it in the experiments on single steps: ten seconds or so."""
 PROMPT_FRAMES = 150
+"""Length of the made-up voice: three seconds, as much work as a real one."""
 
 
 def benchmark(options: argparse.Namespace, console: Console) -> BenchReport:
@@ -31,7 +29,11 @@ def benchmark(options: argparse.Namespace, console: Console) -> BenchReport:
     start = time.perf_counter()
     tts = engine.load_tts(options)
     load_seconds = time.perf_counter() - start
-    voice = source.voice(tts, console) if source is not None else made_up_voice(tts, seed)
+    voice = (
+        source.voice(tts, console)
+        if source is not None
+        else tiny_voice(tts.bundle, num_frames=PROMPT_FRAMES)
+    )
     speech = measure_speech(tts, voice, text, seed=seed, repeats=options.repeats)
     peak = peak_memory_bytes()
     batch = measure_batch(tts, voice, text, seed=seed, rows=options.batch)
@@ -66,34 +68,14 @@ def benchmark(options: argparse.Namespace, console: Console) -> BenchReport:
     )
 
 
-def made_up_voice(tts: ZeroShotTTS, seed: int) -> VoicePrompt:
-    """Random codes: nobody's voice, but as much work as a real one."""
-    tokenizer = tts.bundle.tokenizer
-    read = tts.frontend("This is nobody's voice.")
-    return VoicePrompt(
-        name="made up",
-        codes=torch.randint(
-            tokenizer.codebook_size,
-            (tokenizer.num_codebooks, PROMPT_FRAMES),
-            generator=torch.Generator().manual_seed(seed),
-        ),
-        text_ids=torch.tensor(read.text_ids),
-        num_spoken_frames=PROMPT_FRAMES,
-        phonemes=read.phonemes,
-        transcript=read.text,
-        seconds=PROMPT_FRAMES / tokenizer.frame_rate,
-        tokenizer_hash=tts.bundle.tokenizer_hash,
-        model=tts.bundle.config.name,
-    )
-
-
 def show(report: BenchReport) -> Iterator[str]:
     """The report as lines for people."""
     machine, settings, speech = report.machine, report.settings, report.speech
     yield f"machine       {machine.cpu}, {machine.cores} cores, {machine.system}"
     yield f"device        {machine.device}, {machine.threads} threads"
     yield f"torch         {machine.torch_version}, Python {machine.python_version}"
-    yield f"model         {report.model}, {settings['dtype']}, loaded in {report.load_seconds:.2f} s"
+    yield f"model         {report.model}, {settings['dtype']}"
+    yield f"loaded in     {report.load_seconds:.2f} s"
     yield f"speech        {speech.speech_seconds:.2f} s, {speech.num_units} units"
     yield f"seed          {settings['seed']}"
     yield ""

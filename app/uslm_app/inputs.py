@@ -25,7 +25,10 @@ def read_text(options: argparse.Namespace) -> str:
             f"{where} must have at most {options.max_chars:,} characters, but has {len(text):,} "
             f"(about {len(text) / 54_000:.1f} hours of speech); --max-chars 0 lifts the limit"
         )
-    spoken = clean(" ".join(piece.text for piece in parse_script(text)))
+    try:
+        spoken = clean(" ".join(piece.text for piece in parse_script(text)))
+    except TextError as error:
+        raise TextError(f"{where}: {error}") from error
     if not any(char.isalnum() for char in spoken.text):
         dropped = f" and {', '.join(spoken.dropped[:3])}" if spoken.dropped else ""
         raise TextError(
