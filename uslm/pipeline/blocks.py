@@ -25,8 +25,9 @@ class BlockSchedule:
 
     first_frames: int = 24
     """Frames of sound in the first block; the codec's lag comes on top."""
-    growth: float = 2.0
-    """Each block is so many times longer than the one before."""
+    growth: float = 3.0
+    """Each block is so many times longer than the one before; sound does not break off as long as
+    a second of it takes less than 1 / growth seconds to make."""
     max_frames: int = 300
     """Longest block; pieces of the text behind the first start with it."""
     lookahead_frames: int = 8

@@ -25,7 +25,7 @@ from uslm.models.registry import load_model
 from uslm.pipeline.blocks import BlockSchedule
 from uslm.pipeline.long_text import JoinConfig
 from uslm.pipeline.plan import PlanConfig
-from uslm.pipeline.prompt import PromptConfig
+from uslm.pipeline.prompt import PromptConfig, VoicePrompt
 from uslm.pipeline.verification import VerifyConfig
 from uslm.text.frontend import FrontendResult, TextFrontend
 from uslm.text.lexicon import Lexicon
@@ -64,6 +64,12 @@ class LengthConfig:
     """Stage 1 is stopped there, and `margin_frames` later."""
     margin_frames: int = 50
     """Frames beyond, for the silence at both ends."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_frames_per_symbol <= self.max_frames_per_symbol:
+            raise ConfigError(f"0 <= min_frames_per_symbol <= max_frames_per_symbol: {self}")
+        if self.margin_frames < 1:
+            raise ConfigError(f"margin_frames must be 1 or more, but is {self.margin_frames}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +154,16 @@ class Bundle:
             lexicon=lexicon,
             normalize=self.config.frontend.normalize,
         )
+
+    def check_voice(self, voice: VoicePrompt) -> None:
+        """Raise ConfigError if the voice was made for other codes, UserError if it is damaged."""
+        voice.check_fits(self.tokenizer_hash, self.config.name)
+        self.tokenizer.check_codes(voice.codes[None])
+        if len(voice.text_ids) and not 0 <= int(voice.text_ids.max()) < self.vocab.size:
+            raise ConfigError(
+                f"voice {voice.name!r} holds text that model {self.config.name!r} "
+                "cannot read; create it again from its recording"
+            )
 
     def phoneme_ids(self, text: FrontendResult) -> list[int]:
         """The phonemes of a text, in the ids that the recogniser speaks."""

@@ -65,7 +65,7 @@ class VoiceConverter:
     ) -> Speech:
         """What `audio` says, in the voice. The seed matters only where stage 2 draws."""
         config, tokenizer = self.bundle.config, self.bundle.tokenizer
-        voice.check_fits(self.bundle.tokenizer_hash, config.name)
+        self.bundle.check_voice(voice)
         seed, clock = settle_seed(seed), Clock()
         source = audio if isinstance(audio, Audio) else read_audio(audio)
         waveform = source.resampled(tokenizer.sample_rate).waveform

@@ -15,7 +15,7 @@ from uslm.pipeline.prompt import VoicePrompt
 from uslm.pipeline.prompt_doctor import examine_prompt
 from uslm.pipeline.prompt_length import AlignedWord
 from uslm.pipeline.prompt_policy import Finding, PromptPolicy
-from uslm.pipeline.verification import recognizer
+from uslm.pipeline.verification import find_recognizer, recognizer
 from uslm.text.frontend import FrontendResult, TextFrontend
 from uslm_tokenizer.audio import Audio, AudioSource, read_audio
 from uslm_tokenizer.errors import TextError, UserError
@@ -93,7 +93,9 @@ class _Spoken:
         return kept, PHONEMES.decode(kept), self._limit
 
     def doubts(self, phoneme_ids: Sequence[int]) -> list[Finding]:
-        """A warning if the transcript is far from what is heard."""
+        """A warning if the transcript is far from what is heard, where there is an ear."""
+        if find_recognizer(self._bundle.tokenizer) is None:
+            return []
         error_rate = phoneme_error_rate(phoneme_ids, self._hear(self._units))
         if error_rate <= self._bundle.config.prompt.max_mismatch:
             return []
@@ -121,8 +123,11 @@ class _Aligner:
 
     def __call__(self, waveform: Float[Tensor, "1 n"], text: str) -> list[AlignedWord]:
         tokenizer = self._bundle.tokenizer
+        listener = find_recognizer(tokenizer)
+        if listener is None:
+            return []
         words = [(word, self._ids(word)) for word in text.split()]
-        units = recognizer(tokenizer).encode(waveform[None].to(tokenizer.device))[0, 0]
+        units = listener.encode(waveform[None].to(tokenizer.device))[0, 0]
         ids = [phoneme for _, word_ids in words for phoneme in word_ids]
         starts = align_ctc(_logits(self._bundle, units), ids)
         if not starts:

@@ -94,7 +94,9 @@ class Reader:
 
     def _speak_units(self, jobs: Sequence[Job]) -> Iterator[list[UnitRow]]:
         prompts = [self._prompt(job) for job in jobs]
-        return speak_units(
+        # The mode ends with each step, and nothing but lists of numbers comes out of it.
+        speak = torch.inference_mode()(speak_units)
+        return speak(
             self._bundle.semantic,
             [text for text, _ in prompts],
             [units for _, units in prompts],

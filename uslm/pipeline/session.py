@@ -170,7 +170,8 @@ class Session:
                 yield self._chunk(last, index, report, take)
         if not heard:
             raise GenerationError("the model made nothing but silence; try another seed")
-        yield replace(self._chunk(joiner.finish(), index), is_final=True)
+        ending = self._chunk(joiner.finish(), index)
+        yield replace(ending, is_final=True, timings=self._clock.timings())
 
     def _chunk(
         self,

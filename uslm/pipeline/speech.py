@@ -75,6 +75,8 @@ class AudioChunk:
     """Where a piece of the text is done: how it went."""
     codes: Int[Tensor, "k t"] | None = None
     """Where a piece of the text is done: all its codes."""
+    timings: Timings | None = None
+    """With the final chunk: where the time went."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -186,7 +186,7 @@ class ZeroShotTTS:
         speed: float,
         on_chunk: OnChunk | None = None,
     ) -> Request:
-        voice.check_fits(self.bundle.tokenizer_hash, self.bundle.config.name)
+        self.bundle.check_voice(voice)
         if verify:
             recognizer(self.bundle.tokenizer)
         verification = replace(self.bundle.config.verify, **_given(retries=retries))

@@ -39,10 +39,16 @@ class Recognizer(Protocol):
     def recognize(self, units: Int[Tensor, " t"]) -> list[int]: ...
 
 
+def find_recognizer(tokenizer: AudioTokenizer) -> Recognizer | None:
+    """The recogniser inside a tokenizer, if it has one."""
+    listener = getattr(tokenizer, "units", None)
+    return listener if isinstance(listener, Recognizer) else None
+
+
 def recognizer(tokenizer: AudioTokenizer) -> Recognizer:
     """The recogniser inside a tokenizer. Raises UserError if it has none."""
-    listener = getattr(tokenizer, "units", None)
-    if not isinstance(listener, Recognizer):
+    listener = find_recognizer(tokenizer)
+    if listener is None:
         raise UserError(
             f"a {type(tokenizer).__name__} cannot recognise phonemes; "
             "give the transcript of the prompt, and do not ask for verification"

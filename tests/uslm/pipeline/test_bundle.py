@@ -16,13 +16,16 @@ from uslm.pipeline import bundle as bundle_module
 from uslm.pipeline.bundle import (
     Bundle,
     BundleConfig,
+    FrontendConfig,
     load_bundle,
     read_bundle_config,
     resolve_bundle,
     save_bundle,
 )
 from uslm.pipeline.prompt import VoicePrompt
+from uslm.pipeline.testing import TINY, speech_like
 from uslm.pipeline.tts import ZeroShotTTS
+from uslm.text.vocab import SentencePieceVocab
 from uslm_tokenizer.errors import ConfigError, MissingResource
 
 
@@ -67,6 +70,20 @@ def test_every_setting_survives(bundle: Bundle, tmp_path: Path) -> None:
     assert read_bundle_config(save_bundle(other, tmp_path / "other")) == config
 
 
+def test_a_model_may_read_pieces_of_text(bundle: Bundle, tmp_path: Path) -> None:
+    sentences = [f"the {word} fox jumps over {word} dogs" for word in ("quick", "lazy", "brown")]
+    vocab = SentencePieceVocab.train(sentences * 20, size=300)
+    semantic = type(bundle.semantic)(replace(bundle.semantic.config, text_vocab_size=300)).eval()
+    acoustic = type(bundle.acoustic)(replace(bundle.acoustic.config, text_vocab_size=300)).eval()
+    config = replace(TINY, frontend=FrontendConfig(vocab="sentencepiece"))
+    made = replace(bundle, config=config, semantic=semantic, acoustic=acoustic, vocab=vocab)
+    tts = ZeroShotTTS.from_pretrained(save_bundle(made, tmp_path / "pieces"))
+    voice = tts.create_voice(speech_like(3.0))
+    assert not len(voice.text_ids)
+    speech = tts.generate("The quick dogs.", voice, seed=1, verify=True, retries=0)
+    assert speech.chunks[0].phoneme_error_rate is not None
+
+
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
@@ -77,6 +94,7 @@ def test_every_setting_survives(bundle: Bundle, tmp_path: Path) -> None:
         ({"format": 99}, "upgrade uslm"),
         ({"format": None}, "format"),
         ({"batch_size": 0}, "batch_size"),
+        ({"length": {"min_frames_per_symbol": 9.0}}, "min_frames_per_symbol"),
     ],
 )
 def test_a_wrong_setting_is_named(folder: Path, changes: dict[str, object], named: str) -> None:

@@ -121,6 +121,12 @@ def test_stage_1_gets_the_words_of_its_frames_only() -> None:
     assert len(voice.phonemes) < len(everything)
 
 
+def test_a_damaged_voice_is_refused(tts: ZeroShotTTS, made: VoicePrompt) -> None:
+    for damage in ({"codes": made.codes + 40}, {"text_ids": made.text_ids + 60}):
+        with pytest.raises(UserError, match=r"codes must lie in|cannot read"):
+            tts.stream("Hello.", replace(made, **damage))
+
+
 @pytest.mark.parametrize(("rate", "channels"), [(8000, 1), (44_100, 2), (48_000, 6)])
 def test_any_rate_and_channel_count_will_do(
     tts: ZeroShotTTS, tmp_path: Path, rate: int, channels: int
@@ -155,7 +161,7 @@ def test_wrong_arguments_are_refused(tts: ZeroShotTTS, tmp_path: Path) -> None:
     with pytest.raises(TextError):
         tts.create_voice(speech_like(3.0), "?!")
     with pytest.raises(UserError, match="max_seconds"):
-        tts.create_voice(speech_like(3.0), max_seconds=0)
+        tts.create_voice(speech_like(3.0), max_seconds=0.0)
 
 
 def test_the_file_name_names_the_voice(tts: ZeroShotTTS, tmp_path: Path) -> None:

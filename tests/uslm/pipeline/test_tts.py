@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -50,6 +51,7 @@ def test_streamed_samples_are_the_offline_samples(
     assert torch.equal(torch.cat([chunk.waveform for chunk in chunks], dim=1), whole.waveform)
     assert [chunk.is_final for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
     assert tuple(chunk.report for chunk in chunks if chunk.report) == whole.chunks
+    assert [chunk.timings is not None for chunk in chunks] == [chunk.is_final for chunk in chunks]
 
 
 def test_the_first_chunk_comes_before_the_first_piece_is_spoken(
@@ -133,6 +135,21 @@ def test_what_cannot_be_said_is_reported_and_the_rest_is_spoken(
 ) -> None:
     speech = tts.generate("Speak this first line.\n\n\U0001f600\n\nAnd this.", voice, seed=1)
     assert [chunk.stop_reason == "silent" for chunk in speech.chunks] == [False, True, False]
+
+
+def test_a_long_text_is_spoken_word_for_word_in_bounded_memory(
+    tts: ZeroShotTTS, voice: VoicePrompt
+) -> None:
+    text = " ".join(f"Here is sentence number {i} of this text." for i in range(24))
+    words: list[str] = []
+    alive = []
+    for chunk in tts.stream(text, voice, seed=1):
+        if chunk.report is not None and chunk.codes is not None:
+            words += chunk.report.text.split()
+            alive.append(weakref.ref(chunk.codes))
+        del chunk
+    assert words == text.split()
+    assert sum(codes() is not None for codes in alive) == 0
 
 
 @pytest.mark.parametrize("text", ["", " \n", "?!", "\U0001f600", "[pause:1]", "\x00", "\ud800"])
