@@ -88,8 +88,10 @@ def open_console(*, keep_noise: bool = False) -> Iterator[Console]:
         yield console
 
 
-def _set_aside(stack: ExitStack, stream: TextIO, descriptor: int, nowhere: TextIO) -> TextIO:
+def _set_aside(stack: ExitStack, stream: TextIO | None, descriptor: int, nowhere: TextIO) -> TextIO:
     """Point `descriptor` to nowhere until the stack unwinds; returns a stream to where it led."""
+    if stream is None:  # closed by whoever started us
+        return nowhere
     try:
         stream.flush()
         is_the_descriptor = stream.fileno() == descriptor

@@ -78,7 +78,8 @@ def _find_text(options: argparse.Namespace) -> tuple[str, str]:
         check_file(options.file, "the text file")
         with open(options.file, "rb") as file:
             return _decode(file, options, repr(options.file)), f"the text of {options.file!r}"
-    if options.text is None and options.file is None and sys.stdin.isatty():
+    asked_for = "-" in (options.text, options.file)
+    if sys.stdin is None or (sys.stdin.isatty() and not asked_for):
         raise UsageError("no text is given; use --text, --file, or pipe it in")
     return _decode(sys.stdin.buffer, options, "standard input"), "the text on standard input"
 

@@ -46,7 +46,7 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a model, a prompt and a voice. Read only."""
     folder = tmp_path_factory.mktemp("shelf")
     # It speaks much faster than people, so that tests are short.
-    hasty = LengthConfig(min_frames_per_symbol=0.5, max_frames_per_symbol=1.0, margin_frames=5)
+    hasty = LengthConfig(min_frames_per_symbol=0.5, max_frames_per_symbol=1.0, margin_frames=15)
     bundle = tiny_bundle(BundleConfig(name="tiny", length=hasty))
     save_bundle(bundle, folder / "model")
     tiny_voice(bundle).save(folder / "babble.safetensors")
@@ -64,8 +64,9 @@ def uslm(
     """Runs a command in an empty folder."""
     monkeypatch.chdir(tmp_path)
 
-    def run(*arguments: object, stdin: bytes = b"") -> Result:
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+    def run(*arguments: object, stdin: bytes | None = b"") -> Result:
+        pipe = None if stdin is None else io.TextIOWrapper(io.BytesIO(stdin))
+        monkeypatch.setattr(sys, "stdin", pipe)
         code = main([str(argument) for argument in arguments])
         captured = capfdbinary.readouterr()
         return Result(code, captured.out, captured.err.decode())
@@ -75,14 +76,19 @@ def uslm(
 
 @pytest.fixture
 def say(uslm: Uslm, shelf: Path) -> Uslm:
-    """Runs `uslm say` with the tiny model, and its voice unless the arguments name another."""
+    """Runs `uslm say` with the tiny model, its voice and a seed, unless the arguments name others.
 
-    def run(*arguments: object, stdin: bytes = b"") -> Result:
+    Random weights say nothing but silence now and then; with this seed they speak.
+    """
+
+    def run(*arguments: object, stdin: bytes | None = b"", seed: int | None = 1) -> Result:
         given = [str(argument) for argument in arguments]
         if "--prompt" not in given and "--voice" not in given:
             given += ["--voice", str(shelf / "babble.safetensors")]
         if "--model" not in given:
             given += ["--model", str(shelf / "model")]
+        if "--seed" not in given and seed is not None:
+            given += ["--seed", str(seed)]
         return uslm("say", *given, stdin=stdin)
 
     return run

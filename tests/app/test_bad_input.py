@@ -81,6 +81,10 @@ def test_text_from_nowhere(arguments: list[str], code: int, words: list[str], sa
     say(*arguments, "--out", "a.wav").assert_refused(code, *words)
 
 
+def test_no_text_at_all(say: Say) -> None:
+    say("--out", "a.wav", stdin=None).assert_refused(1, "no text is given", "--text", "pipe")
+
+
 def test_a_lexicon_that_is_none(say: Say, tmp_path: Path) -> None:
     (tmp_path / "words.tsv").write_text("no tab here\n")
     say(*HELLO, "--lexicon", "words.tsv").assert_refused(1, "words.tsv:1", "no tab here")
