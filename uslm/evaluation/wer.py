@@ -9,7 +9,7 @@ from torch import Tensor
 
 from uslm_tokenizer.errors import EnvironmentProblem, TextError
 
-Recognizer = Callable[[Sequence[Float[Tensor, " n"]]], list[str]]
+Recognizer = Callable[[Sequence[Float[Tensor, " _"]]], list[str]]
 """Waveforms of 16 kHz -> what is said in each."""
 Normalizer = Callable[[str], str]
 """Makes two ways of writing the same words equal."""

@@ -99,7 +99,7 @@ class WhisperRecognizer:
         plain = text.replace("\u2019", "'").replace("\u2014", " ").replace("\u2013", " ")
         return " ".join(str(self._tokenizer.normalize(plain)).split())
 
-    def __call__(self, waveforms: Sequence[Float[Tensor, " n"]]) -> list[str]:
+    def __call__(self, waveforms: Sequence[Float[Tensor, " _"]]) -> list[str]:
         """What is said in each; more than 30 s are cut at the quietest place."""
         pieces = [
             (number, piece)
