@@ -43,7 +43,8 @@ encode() {
         --tokenizer "$out/codec/model" --out "$out/tokens"
 }
 ar() {
-    train train_ar "$out/ar" "${AR_MINUTES:-25}" "corpus=[$out/corpus]" "tokens=[$out/tokens/0]"
+    train train_ar "$out/ar" "${AR_MINUTES:-25}" "corpus=[$out/corpus]" "tokens=[$out/tokens/0]" \
+        "recognizer=$out/codec/model"
 }
 nar() {
     train train_nar "$out/nar" "${NAR_MINUTES:-30}" "corpus=[$out/corpus]" "tokens=[$out/tokens/0]"

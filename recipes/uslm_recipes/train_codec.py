@@ -1,7 +1,7 @@
 """Train the acoustic tokenizer on top of frozen units: spectral distance first, then a GAN.
 
     python -m uslm_recipes.train_codec --config mini --out runs/codec \\
-        --set corpus=data/corpus --set units=runs/units/model --max-minutes 45
+        --set corpus=[data/corpus] --set units=runs/units/model --max-minutes 45
 
 The discriminator is EnCodec's multi-scale STFT one, from the package `encodec`.
 """

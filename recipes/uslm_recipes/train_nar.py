@@ -1,7 +1,7 @@
 """Train stage 2, the acoustic transformer: units and a voice's codes -> all levels.
 
     python -m uslm_recipes.train_nar --config mini --out runs/nar \\
-        --set corpus=data/corpus --set tokens=runs/tokens --max-minutes 20
+        --set corpus=[data/corpus] --set tokens=[runs/tokens/0] --max-minutes 20
 
 Any speech trains it, with text or without. The prompt is a piece of another utterance of the
 speaker, or of the same one; a row may begin inside the utterance with frames that are known, as

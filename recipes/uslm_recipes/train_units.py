@@ -1,7 +1,7 @@
 """Train the semantic tokenizer: a frozen speech encoder teaches it, and phonemes where text is.
 
     python -m uslm_recipes.train_units --config mini --out runs/units \\
-        --set corpus=data/corpus --set teacher=openai/whisper-base --max-minutes 25
+        --set corpus=[data/corpus] --set teacher=openai/whisper-base --max-minutes 25
 
 The codebook comes late: for the first part of the run latents pass it untouched, then k-means
 places its entries where the latents already lie. A codebook learnt from noise collapses.

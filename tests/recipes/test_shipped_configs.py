@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from uslm.models.ar import SemanticLM
 from uslm.models.nar import AcousticLM
+from uslm_recipes import train_ar
 from uslm_recipes.config import config_names, load_config
 from uslm_recipes.train_ar import ARRecipe
 from uslm_recipes.train_codec import CodecRecipe
@@ -40,7 +40,7 @@ def test_the_config_loads(recipe: str, name: str) -> None:
 def test_the_stages_fit_together(size: str) -> None:
     units = load_config(UnitsRecipe, size, recipe="train_units").model
     codec = load_config(CodecRecipe, size, recipe="train_codec").model
-    ar = load_config(ARRecipe, size, recipe="train_ar").model
+    ar = train_ar.build(load_config(ARRecipe, size, recipe="train_ar")).config
     nar = load_config(NARRecipe, size, recipe="train_nar").model
     assert units.quantizer.codebook_size == ar.codebook_size == nar.codebook_size
     assert codec.num_residual_levels + 1 == nar.num_codebooks
@@ -53,7 +53,7 @@ def test_the_default_model_is_at_most_60_mb() -> None:
     codec = load_config(CodecRecipe, "mini", recipe="train_codec").model
     parts = [
         UnitCodec(replace(codec, units=units)),
-        SemanticLM(load_config(ARRecipe, "mini", recipe="train_ar").model),
+        train_ar.build(load_config(ARRecipe, "mini", recipe="train_ar")),
         AcousticLM(load_config(NARRecipe, "mini", recipe="train_nar").model),
     ]
     assert 2 * sum(part.num_parameters() for part in parts) <= 60e6

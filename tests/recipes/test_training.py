@@ -78,10 +78,10 @@ def trained(workshop: Path) -> Path:
     units = f"units={workshop / 'units' / 'model'}"
     assert train_codec.main([*tiny, str(workshop / "codec"), *settings(corpus, units)]) == 0
     codec = str(workshop / "codec" / "model")
-    assert encode.main(
-        ["--corpus", str(workshop / "corpus"), "--tokenizer", codec, "--out", str(workshop / "tokens")]
-    ) == 0  # fmt: skip
-    assert train_ar.main([*tiny, str(workshop / "ar"), *settings(corpus, tokens)]) == 0
+    given = ["--corpus", str(workshop / "corpus"), "--tokenizer", codec]
+    assert encode.main([*given, "--out", str(workshop / "tokens")]) == 0
+    ear = f"recognizer={codec}"
+    assert train_ar.main([*tiny, str(workshop / "ar"), *settings(corpus, tokens, ear)]) == 0
     assert train_nar.main([*tiny, str(workshop / "nar"), *settings(corpus, tokens)]) == 0
     parts = [
         "--semantic",
@@ -124,7 +124,12 @@ def test_a_resumed_run_ends_with_the_same_weights(
     overrides = {
         "codec": [f"units={trained / 'units' / 'model'}"],
         "units": [f"teacher={trained / 'teacher'}", "teacher_layers=[1,2]", "model.teacher_dim=16"],
-    }.get(name, [f"tokens=[{trained / 'tokens' / '0'}]"])
+        "ar": [
+            f"tokens=[{trained / 'tokens' / '0'}]",
+            f"recognizer={trained / 'codec' / 'model'}",
+        ],
+        "nar": [f"tokens=[{trained / 'tokens' / '0'}]"],
+    }[name]
     given = ["--config", "tiny", "--out", str(tmp_path / name)]
     given += settings(f"corpus=[{trained / 'corpus'}]", "loop.save_every_minutes=1e-9", *overrides)
     # A piece that is over at once stops after its first step.
@@ -145,6 +150,26 @@ def test_a_teacher_of_another_width_is_refused(
     assert train_units.main(["--config", "tiny", "--out", str(tmp_path), *given]) == 1
     message = capsys.readouterr().err.strip().splitlines()[-1]
     assert "model.teacher_dim must be 16" in message and "512" in message
+
+
+def test_a_stage_that_only_attends_trains_too(trained: Path, tmp_path: Path) -> None:
+    given = settings(
+        f"corpus=[{trained / 'corpus'}]",
+        f"tokens=[{trained / 'tokens' / '0'}]",
+        "kind=semantic_lm",
+        "model={codebook_size: 32, dim: 32, num_heads: 2, num_layers: 2}",
+        "prompted_share=1.0",
+    )
+    assert train_ar.main(["--config", "tiny", "--out", str(tmp_path), *given]) == 0
+    assert read_description(tmp_path / "model")["model_type"] == "semantic_lm"
+
+
+def test_a_model_that_needs_alignment_asks_for_a_recogniser(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = settings(f"corpus=[{trained / 'corpus'}]", f"tokens=[{trained / 'tokens' / '0'}]")
+    assert train_ar.main(["--config", "tiny", "--out", str(tmp_path), *given]) == 1
+    assert "recognizer must name a trained tokenizer" in capsys.readouterr().err
 
 
 def test_training_lowers_the_loss(trained: Path) -> None:

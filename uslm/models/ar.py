@@ -124,9 +124,9 @@ class SemanticLM(SemanticModel):
         text_ids: Sequence[Int[Tensor, " _"]],
         units: Sequence[Int[Tensor, " _"]],
         *,
+        starts: Sequence[Int[Tensor, " _"]] | None = None,
         predict_from: Sequence[int] | None = None,
     ) -> SemanticBatch:
-        """Rows for training. `predict_from` is the frame where each row's prompt ends (else 0)."""
         rows = []
         for i, (text, row_units) in enumerate(zip(text_ids, units, strict=True)):
             tokens, is_audio, positions = self._row(text, row_units)

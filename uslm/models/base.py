@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -14,6 +14,9 @@ from uslm_tokenizer.nn.attention import KVCache
 
 class SemanticModel(PretrainedModel, ABC):
     """Stage 1: text ids (and a prompt's units) -> units, one at a time."""
+
+    needs_alignment: ClassVar[bool] = False
+    """Whether training has to be told in which frame each symbol begins."""
 
     @property
     @abstractmethod
@@ -41,6 +44,26 @@ class SemanticModel(PretrainedModel, ABC):
     @abstractmethod
     def step(self, units: Int[Tensor, " b"], cache: KVCache) -> Float[Tensor, "b v"]:
         """Read one unit of each row; logits of the next."""
+
+    @abstractmethod
+    def batch(
+        self,
+        text_ids: Sequence[Int[Tensor, " _"]],
+        units: Sequence[Int[Tensor, " _"]],
+        *,
+        starts: Sequence[Int[Tensor, " _"]] | None = None,
+        predict_from: Sequence[int] | None = None,
+    ) -> Any:
+        """Teacher-forced rows for `loss`, with a method `to(device)`.
+
+        `starts` is the frame in which each symbol of a text begins; without it, a model that needs
+        alignment takes them as evenly spread. `predict_from` is the frame where each row's prompt
+        ends: what lies before is read and not predicted.
+        """
+
+    @abstractmethod
+    def loss(self, batch: Any) -> Float[Tensor, ""]:
+        """What training makes small, nats a unit."""
 
     @classmethod
     @abstractmethod

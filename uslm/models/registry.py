@@ -9,6 +9,7 @@ from uslm_tokenizer.hub import read_description, resolve
 
 MODELS = {
     "semantic_lm": "uslm.models.ar:SemanticLM",
+    "monotonic_lm": "uslm.models.monotonic:MonotonicLM",
     "acoustic_lm": "uslm.models.nar:AcousticLM",
 }
 

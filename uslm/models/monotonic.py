@@ -1,0 +1,277 @@
+"""Stage 1 with a reading finger: a language model of units that knows which symbol it is at.
+
+    text       h   ə   l   oʊ  END
+    finger     0 0 0 1 2 2 2 3 3 3 3 4
+    units      a a b c d d e f f f g END
+
+Beside each unit the model predicts how far the finger moves before the next one. It only moves
+forward, so no word is repeated and none is skipped, and a few hours of speech are enough to learn
+to read (the idea of VALL-E R, Han et al. 2024, arXiv 2406.07855). Training needs to know where the
+finger is; the tokenizer's phoneme head tells by CTC alignment.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, cast
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from uslm.models.base import SemanticModel
+from uslm_tokenizer.nn.attention import KVCache
+from uslm_tokenizer.nn.transformer import Transformer
+
+
+@dataclass(frozen=True, kw_only=True)
+class MonotonicLMConfig:
+    """Sizes of a MonotonicLM."""
+
+    text_vocab_size: int = 53
+    """Text ids run from 0 to this, exclusive; two more are added for the separator and the end."""
+    codebook_size: int = 1024
+    """Number of different units."""
+    dim: int = 256
+    """Width of both transformers."""
+    num_heads: int = 4
+    """Attention heads of each layer."""
+    num_text_layers: int = 2
+    """Layers that read the whole text first."""
+    num_layers: int = 6
+    """Layers that speak."""
+    dropout: float = 0.1
+    """Share of activations dropped in training."""
+    max_advance: int = 8
+    """Symbols that the finger moves at most in one frame; stress marks take no time."""
+    patience: float = 0.8
+    """The finger moves when the probabilities of moving, summed since its last move, reach this.
+    Summed hazards of true durations are spread around 1; less reads faster."""
+
+
+@dataclass
+class MonotonicBatch:
+    """Teacher-forced rows, padded at the right."""
+
+    text_ids: Int[Tensor, "b s"]
+    text_mask: Bool[Tensor, "b s"]
+    units: Int[Tensor, "b t"]
+    """The start mark, then the units."""
+    fingers: Int[Tensor, "b t"]
+    """Index of the symbol that is spoken with the unit that follows."""
+    targets: Int[Tensor, "b t"]
+    """The unit that follows; -100 where nothing is to be predicted."""
+    advances: Int[Tensor, "b t"]
+    """How far the finger moves then; -100 where nothing is to be predicted."""
+
+    def to(self, device: torch.device) -> "MonotonicBatch":
+        """The same rows on another device."""
+        return MonotonicBatch(**{name: part.to(device) for name, part in vars(self).items()})
+
+
+@dataclass
+class ReadingCache(KVCache):
+    """The attention's memory, and where each row's finger is."""
+
+    symbols: Float[Tensor, "b s d"] | None = None
+    """What was read of the text; None before prefill."""
+    last: Int[Tensor, " b"] = field(default_factory=lambda: torch.zeros(0, dtype=torch.long))
+    """Index of each row's end symbol."""
+    fingers: Int[Tensor, " b"] = field(default_factory=lambda: torch.zeros(0, dtype=torch.long))
+    """Index of the symbol that the next unit belongs to."""
+    pressure: Float[Tensor, " b"] = field(default_factory=lambda: torch.zeros(0))
+    """Summed probability of moving since the finger's last move."""
+
+
+class MonotonicLM(SemanticModel):
+    """Phonemes (and a prompt) -> units, with an alignment that only goes forward."""
+
+    model_type: ClassVar[str] = "monotonic_lm"
+    config_class: ClassVar[type] = MonotonicLMConfig
+    config: MonotonicLMConfig
+    needs_alignment: ClassVar[bool] = True
+
+    def __init__(self, config: MonotonicLMConfig) -> None:
+        super().__init__(config)
+        dim, heads = config.dim, config.num_heads
+        self.text_embedding = nn.Embedding(config.text_vocab_size + 2, dim)
+        self.reader = Transformer(dim, heads, config.num_text_layers, dropout=config.dropout)
+        self.unit_embedding = nn.Embedding(config.codebook_size + 1, dim)
+        self.speaker = Transformer(dim, heads, config.num_layers, dropout=config.dropout)
+        self.to_logits = nn.Linear(dim, config.codebook_size + 1, bias=False)
+        self.to_advance = nn.Linear(dim, config.max_advance + 1)
+        for table in (self.text_embedding, self.unit_embedding):
+            nn.init.normal_(table.weight, std=0.5)
+
+    @property
+    def codebook_size(self) -> int:
+        return self.config.codebook_size
+
+    @property
+    def separator_id(self) -> int:
+        return self.config.text_vocab_size
+
+    @property
+    def end_of_text_id(self) -> int:
+        """Text id behind the last symbol; the finger ends there, and with it the speech."""
+        return self.config.text_vocab_size + 1
+
+    @property
+    def start_id(self) -> int:
+        """Unit id in front of the first unit; as a prediction, the same index ends the speech."""
+        return self.config.codebook_size
+
+    @classmethod
+    def tiny_config(cls) -> MonotonicLMConfig:
+        return MonotonicLMConfig(
+            codebook_size=32, dim=32, num_heads=2, num_text_layers=1, num_layers=2, dropout=0.0
+        )
+
+    def batch(
+        self,
+        text_ids: Sequence[Int[Tensor, " _"]],
+        units: Sequence[Int[Tensor, " _"]],
+        *,
+        starts: Sequence[Int[Tensor, " _"]] | None = None,
+        predict_from: Sequence[int] | None = None,
+    ) -> MonotonicBatch:
+        if starts is None:
+            pairs = zip(text_ids, units, strict=True)
+            starts = [torch.arange(len(t)) * len(row) // max(len(t), 1) for t, row in pairs]
+        pad, ends = nn.utils.rnn.pad_sequence, text_ids[0].new_tensor([self.end_of_text_id])
+        texts = [torch.cat([text, ends]) for text in text_ids]
+        inputs, targets, fingers, advances = [], [], [], []
+        for i, (row, begins) in enumerate(zip(units, starts, strict=True)):
+            path = self._path(begins, len(row))
+            known = 0 if predict_from is None else predict_from[i]
+            mark = row.new_tensor([self.start_id])
+            inputs.append(torch.cat([mark, row]))
+            fingers.append(path)
+            target = torch.cat([row, mark])
+            # Behind the last unit the finger has arrived: there is nothing to move to.
+            advance = torch.cat([path.diff(), path.new_tensor([-100])])
+            target[:known], advance[:known] = -100, -100
+            targets.append(target)
+            advances.append(advance)
+        lengths = torch.tensor([len(text) for text in texts])
+        padded = pad(texts, batch_first=True)
+        return MonotonicBatch(
+            text_ids=padded,
+            text_mask=torch.arange(padded.shape[1]) < lengths[:, None],
+            units=pad(inputs, batch_first=True),
+            fingers=pad(fingers, batch_first=True),
+            targets=pad(targets, batch_first=True, padding_value=-100),
+            advances=pad(advances, batch_first=True, padding_value=-100),
+        )
+
+    def _path(self, starts: Int[Tensor, " s"], num_frames: int) -> Int[Tensor, " t"]:
+        """Where the finger is at each frame, and behind the last one; steps of `max_advance`."""
+        wanted = torch.searchsorted(starts, torch.arange(num_frames), right=True) - 1
+        path, place = [], 0
+        for goal in wanted.clamp(min=0).tolist():
+            place = max(place, min(goal, place + self.config.max_advance if path else 0))
+            path.append(place)
+        return torch.tensor([*path, min(len(starts), place + self.config.max_advance)])
+
+    def forward(
+        self, batch: MonotonicBatch
+    ) -> tuple[Float[Tensor, "b t v"], Float[Tensor, "b t a"]]:
+        """Logits of the units and of the finger's moves at every position."""
+        hidden = self._hidden(batch)
+        return self.to_logits(hidden), self.to_advance(hidden)
+
+    def loss(self, batch: MonotonicBatch) -> Float[Tensor, ""]:
+        """Cross-entropy of the units and of the finger's moves."""
+        hidden = self._hidden(batch)
+        logits = self.to_logits(hidden).float().flatten(0, 1)
+        moves = self.to_advance(hidden).float().flatten(0, 1)
+        unit_loss = F.cross_entropy(logits, batch.targets.flatten(), ignore_index=-100)
+        return unit_loss + F.cross_entropy(moves, batch.advances.flatten(), ignore_index=-100)
+
+    def new_cache(self, batch_size: int, capacity: int) -> ReadingCache:
+        return ReadingCache(**vars(self.speaker.new_cache(batch_size, capacity)))
+
+    @torch.no_grad()
+    def prefill(
+        self,
+        text_ids: Sequence[Int[Tensor, " _"]],
+        prompt_units: Sequence[Int[Tensor, " _"]],
+        cache: KVCache,
+    ) -> Float[Tensor, "b v"]:
+        """The prompt's units are read one by one, as the finger has to find its way through
+        them; at their end it goes on to the symbol behind the separator."""
+        assert isinstance(cache, ReadingCache) and cache.length == 0
+        texts = [F.pad(text.cpu(), (0, 1), value=self.end_of_text_id) for text in text_ids]
+        lengths = torch.tensor([len(text) for text in texts], device=self.device)
+        padded = nn.utils.rnn.pad_sequence(texts, batch_first=True).to(self.device)
+        mask = torch.arange(padded.shape[1], device=self.device) < lengths[:, None]
+        cache.symbols, cache.last = self._read(padded, mask), lengths - 1
+        cache.fingers = torch.zeros_like(lengths)
+        cache.pressure = torch.zeros(len(texts), device=self.device)
+        cache.positions = torch.zeros(len(texts), device=self.device)
+        begins = torch.tensor(
+            [_behind(text, self.separator_id) for text in texts], device=self.device
+        )
+        # Rows are aligned at their right ends: one with a shorter prompt starts later.
+        prompts = [F.pad(units.cpu(), (1, 0), value=self.start_id) for units in prompt_units]
+        longest = max(len(prompt) for prompt in prompts)
+        logits = torch.zeros(0)
+        for step in range(longest):
+            going = [step - (longest - len(prompt)) for prompt in prompts]
+            shown = [int(p[max(at, 0)]) for p, at in zip(prompts, going, strict=True)]
+            units = torch.tensor(shown, device=self.device)
+            started = torch.tensor([place >= 0 for place in going], device=self.device)
+            if step == longest - 1:
+                cache.fingers = torch.maximum(cache.fingers, begins)
+            logits = self._advance(units, cache, started)
+        return logits
+
+    @torch.no_grad()
+    def step(self, units: Int[Tensor, " b"], cache: KVCache) -> Float[Tensor, "b v"]:
+        assert isinstance(cache, ReadingCache) and cache.symbols is not None
+        return self._advance(units, cache, torch.ones_like(units, dtype=torch.bool))
+
+    def _advance(
+        self, units: Int[Tensor, " b"], cache: ReadingCache, going: Bool[Tensor, " b"]
+    ) -> Float[Tensor, "b v"]:
+        """Read a unit of the rows that are going, score the next one, move the fingers."""
+        assert cache.symbols is not None and cache.positions is not None
+        rows = torch.arange(len(units), device=units.device)
+        x = self.unit_embedding(units) + cache.symbols[rows, cache.fingers]
+        hidden = self.speaker.extend(x[:, None], cache.positions[:, None], cache, going[:, None])[
+            :, 0
+        ]
+        logits = self.to_logits(hidden).float()
+        arrived = cache.fingers >= cache.last
+        # The speech ends when the finger has arrived, and not before.
+        logits[:, -1] = logits[:, -1].masked_fill(~arrived, -1e9)
+        moves = self.to_advance(hidden).float().softmax(dim=-1)
+        cache.pressure = cache.pressure + (1 - moves[:, 0]) * going
+        moving = (cache.pressure >= self.config.patience) & going
+        distance = 1 + moves[:, 1:].argmax(dim=-1)
+        cache.fingers = torch.where(
+            moving, torch.minimum(cache.fingers + distance, cache.last), cache.fingers
+        )
+        cache.pressure = cache.pressure.masked_fill(moving, 0.0)
+        cache.positions = cache.positions + going
+        return logits
+
+    def _read(
+        self, text_ids: Int[Tensor, "b s"], mask: Bool[Tensor, "b s"]
+    ) -> Float[Tensor, "b s d"]:
+        positions = torch.arange(text_ids.shape[1], device=text_ids.device).expand_as(text_ids)
+        x = self.text_embedding(text_ids)
+        return cast(Tensor, self.reader(x, positions, mask=mask[:, None, None]))
+
+    def _hidden(self, batch: MonotonicBatch) -> Float[Tensor, "b t d"]:
+        symbols = self._read(batch.text_ids, batch.text_mask)
+        index = batch.fingers[..., None].expand(-1, -1, symbols.shape[-1])
+        x = self.unit_embedding(batch.units) + symbols.gather(1, index)
+        positions = torch.arange(x.shape[1], device=x.device).expand(len(x), -1)
+        return cast(Tensor, self.speaker(x, positions, causal=True))
+
+
+def _behind(text: Int[Tensor, " s"], separator: int) -> int:
+    """Index of the symbol behind the last separator; 0 where there is none."""
+    places = (text == separator).nonzero()
+    return int(places[-1]) + 1 if len(places) else 0
