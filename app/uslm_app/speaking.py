@@ -20,6 +20,9 @@ from uslm_app.progress import TextProgress
 from uslm_app.voices import open_voice
 from uslm_tokenizer.audio_write import StreamWriter, output_format
 
+MAX_REMARKS = 5
+"""A long text with a poor voice would fill the screen."""
+
 
 def say(
     text: str,
@@ -104,17 +107,25 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _warn_of_chunks(reports: list[ChunkReport], console: Console) -> None:
-    for report in reports:
-        where = f"chunk {report.index + 1} ({report.text[:40]!r})"
-        if report.stop_reason == "silent":
-            console.warn(f"{where} was left out: it has nothing that can be spoken")
-        elif report.stop_reason != "end":
-            console.warn(f"{where} had to be stopped ({report.stop_reason}); listen to it")
-        if report.attempts > 1:
-            console.note(
-                f"{where} was drawn {report.attempts} times; in the best, "
-                f"{report.phoneme_error_rate or 0:.0%} of the phonemes are heard wrongly"
-            )
+    remarks = [remark for report in reports if (remark := _remark(report))]
+    for remark in remarks[:MAX_REMARKS]:
+        console.warn(remark)
+    if len(remarks) > MAX_REMARKS:
+        more = len(remarks) - MAX_REMARKS
+        console.warn(f"{more} more chunks have remarks; --json and --sidecar list all chunks")
+
+
+def _remark(report: ChunkReport) -> str:
+    """What is odd about a chunk, or nothing."""
+    where = f"chunk {report.index + 1} ({report.text[:40]!r})"
+    if report.stop_reason == "silent":
+        return f"{where} was left out: it has nothing that can be spoken"
+    if report.attempts > 1:
+        wrong = f"{report.phoneme_error_rate or 0:.0%} of its sounds are heard wrongly"
+        return f"{where} was drawn {report.attempts} times; in the best {wrong}"
+    if report.stop_reason != "end":
+        return f"{where} had to be stopped ({report.stop_reason}); listen to it"
+    return ""
 
 
 def _report(record: dict[str, Any], options: argparse.Namespace, console: Console) -> None:

@@ -69,7 +69,7 @@ def tell_findings(findings: Iterable[Finding], console: Console) -> None:
     """Say what was noticed about a prompt, each in its own line."""
     for finding in findings:
         say = console.note if finding.severity == "info" else console.warn
-        say(finding.message)
+        say(f"prompt: {finding.message}")
 
 
 def describe(voice: VoicePrompt) -> dict[str, Any]:
