@@ -86,7 +86,3 @@ def _sounds(folder: Path | None) -> list[Path]:
 def _fail(code: int, error: Exception) -> int:
     print(f"uslm-demo: error: {error}", file=sys.stderr)
     return code
-
-
-if __name__ == "__main__":  # a hosted Space runs this file
-    sys.exit(main())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,24 @@ from uslm_demo.engine import Engine
 from uslm_tokenizer.audio_write import write_audio
 
 CARD = "---\nlicense: other\n---\n# Tiny\n\nIt babbles.\n"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def closed_loops() -> Iterator[None]:
+    """Gradio opens an event loop for each lock that it makes and closes none, which warns."""
+    opened: list[asyncio.AbstractEventLoop] = []
+    new_event_loop = asyncio.new_event_loop
+
+    def remembered() -> asyncio.AbstractEventLoop:
+        opened.append(new_event_loop())
+        return opened[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(asyncio, "new_event_loop", remembered)
+        yield
+    asyncio.set_event_loop(None)
+    for loop in opened:
+        loop.close()
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,10 @@ from uslm_demo.speaking import Limits, Made, SpeakOptions, convert, create_voice
 from uslm_tokenizer.audio import read_audio
 from uslm_tokenizer.errors import AudioError, TextError, UserError
 
-TEXT = "This is the first. Here is the second one."
+TEXT = (
+    "This is the first sentence of them all, and it is long enough for itself. "
+    "Here is the second one, which is not shorter than the first one is."
+)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +77,9 @@ def test_conversion_keeps_the_length(engine: Engine, recording: Path, tmp_path: 
     *_, last = convert(engine, str(recording), str(recording), seed=1)
     assert last.made is not None
     assert last.made.speech.seconds == pytest.approx(4, abs=0.05)
-    *_, last = convert(engine, str(recording), str(recording), limits=Limits(max_source_seconds=2))
+    *_, last = convert(
+        engine, str(recording), str(recording), limits=Limits(max_source_seconds=2.0)
+    )
     assert last.made is not None
     assert last.made.speech.seconds == pytest.approx(2, abs=0.05)
     assert "Only the first 2 s" in last.status
@@ -115,5 +120,5 @@ def test_the_report_keeps_every_digit_of_a_seed(made: Made) -> None:
     first = rows(made.speech.chunks)[0]
     assert len(first) == len(HEADERS)
     assert first[HEADERS.index("seed")] == str(made.speech.chunks[0].seed)
-    assert first[HEADERS.index("text")] == "This is the first."
+    assert first[HEADERS.index("text")] == TEXT[:73]
     assert first[HEADERS.index("phoneme errors")] == ""
