@@ -3,13 +3,14 @@
 #
 #   SPEECH=../shared/speech TEACHER=openai/whisper-base recipes/default.sh runs/default
 #
-# Each stage takes up where it was left: run the script again after it was stopped, or with other
-# stages named behind the folder (prepare units codec encode ar nar bundle). MINUTES of each stage
-# can be set as UNITS_MINUTES, CODEC_MINUTES, AR_MINUTES, NAR_MINUTES.
+# Each stage takes up where it was left: run the script again after it was stopped, or with some
+# stages named behind the folder (prepare units codec encode ar nar bundle evaluate card). The
+# minutes of a stage can be set as UNITS_MINUTES, CODEC_MINUTES, AR_MINUTES, NAR_MINUTES, the
+# machine that the card names as MACHINE.
 set -euo pipefail
 out=${1:?usage: recipes/default.sh FOLDER [STAGE...]}
 shift
-stages=${*:-prepare units codec encode ar nar bundle}
+stages=${*:-prepare units codec encode ar nar bundle evaluate card}
 speech=${SPEECH:-../shared/speech}
 teacher=${TEACHER:-openai/whisper-base}
 python=${PYTHON:-python3}
@@ -51,7 +52,17 @@ nar() {
 }
 bundle() {
     "$python" -m uslm_recipes.bundle --tokenizer "$out/codec/model" --semantic "$out/ar/model" \
-        --acoustic "$out/nar/model" --out "$out/bundle"
+        --acoustic "$out/nar/model" --out "$out/bundle" --set use_prompt_units=false
+}
+evaluate() {
+    "$python" -m uslm_recipes.evaluate --model "$out/bundle" --recognizer "$teacher" \
+        --speaker-model resemblyzer --dnsmos --manifest $manifests \
+        --clip-sources kokoro cv --out "$out/evaluation" --force
+}
+card() {
+    "$python" -m uslm_recipes.model_card --model "$out/bundle" \
+        --report "$out/evaluation/report.json" --corpus "$out/corpus" \
+        --runs "$out/units" "$out/codec" "$out/ar" "$out/nar" --trained-on "${MACHINE:-$(uname -m)}"
 }
 
 for stage in $stages; do

@@ -7,6 +7,7 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -14,6 +15,7 @@ from uslm.models.base import AcousticModel, SemanticModel
 from uslm.models.registry import load_model
 from uslm.pipeline.bundle import Bundle, BundleConfig, save_bundle
 from uslm_recipes.command import run_command
+from uslm_recipes.config import apply_override
 from uslm_tokenizer.config import from_dict
 from uslm_tokenizer.errors import ConfigError
 from uslm_tokenizer.registry import load_tokenizer
@@ -39,10 +41,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--language", default="en-us", help="language as espeak calls it")
     parser.add_argument("--dtype", default="float16", choices=["float16", "float32"])
     parser.add_argument("--out", type=Path, required=True, help="the folder to write")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change one value of bundle.json, such as sampling.temperature=0.7",
+    )
     given = parser.parse_args(arguments)
 
     def action() -> None:
-        config = from_dict(BundleConfig, {"name": given.name, "language": given.language})
+        values: dict[str, Any] = {"name": given.name, "language": given.language}
+        for override in given.set:
+            apply_override(values, override)
+        config = from_dict(BundleConfig, values)
         bundle = build(given.tokenizer, given.semantic, given.acoustic, config)
         save_bundle(bundle, given.out, dtype=getattr(torch, given.dtype))
         size = sum(path.stat().st_size for path in given.out.rglob("*.safetensors"))

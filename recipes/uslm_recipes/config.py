@@ -40,7 +40,7 @@ def load_config(
     """Build `cls` from a YAML file or configs/<recipe>/<name>.yaml, then `a.b=value` overrides."""
     data = _read_yaml(_config_text(str(name_or_path), recipe), where=str(name_or_path))
     for override in overrides:
-        _apply(data, override)
+        apply_override(data, override)
     return from_dict(cls, data)
 
 
@@ -133,7 +133,7 @@ def _read_yaml(text: str, *, where: str) -> dict[str, Any]:
     return copy.deepcopy(data)  # anchors would share one dict
 
 
-def _apply(data: dict[str, Any], override: str) -> None:
+def apply_override(data: dict[str, Any], override: str) -> None:
     """Set the value that `a.b=value` names; the value is read as YAML."""
     path, equals, value = override.partition("=")
     keys = path.strip().split(".")
