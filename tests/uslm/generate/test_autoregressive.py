@@ -54,6 +54,12 @@ class Scripted(SemanticModel):
         logits[:, self.script(self.steps)] = 5.0
         return logits
 
+    def batch(self, *rows: object, **known: object) -> None:
+        raise NotImplementedError
+
+    def loss(self, batch: None) -> Float[Tensor, ""]:
+        raise NotImplementedError
+
     @classmethod
     def tiny_config(cls) -> int:
         return 0

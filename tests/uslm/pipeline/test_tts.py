@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 import torch
 
+from uslm.models.base import SemanticModel
+from uslm.models.registry import MODELS, model_class
 from uslm.pipeline.bundle import Bundle, BundleConfig
 from uslm.pipeline.prompt import VoicePrompt
 from uslm.pipeline.speech import ChunkReport, Speech
@@ -26,6 +28,7 @@ from uslm_tokenizer.errors import (
     UserError,
 )
 
+SEMANTIC = [name for name in MODELS if issubclass(model_class(name), SemanticModel)]
 TEXT = "This one is the first of all. Here is the second one too. [pause:0.5] And a third."
 
 
@@ -211,6 +214,17 @@ def test_samples_that_are_no_numbers_are_a_failure() -> None:
     broken.tokenizer.head.bias.data.fill_(float("nan"))
     with pytest.raises(GenerationError, match="finite"):
         ZeroShotTTS(broken).generate("Hello there.", tiny_voice(broken))
+
+
+@pytest.mark.parametrize("name", SEMANTIC)
+def test_every_first_stage_speaks(bundle: Bundle, voice: VoicePrompt, name: str) -> None:
+    found = model_class(name)
+    tts = ZeroShotTTS(replace(bundle, semantic=found(found.tiny_config()).eval()))
+    alone = tts.generate("Hello there.", voice, seed=3)
+    [row, _] = tts.generate_batch(["Hello there.", "Another one."], voice, [3, 4])
+    assert torch.equal(alone.codes, row.codes)
+    streamed = [chunk.waveform for chunk in tts.stream("Hello there.", voice, seed=3)]
+    assert torch.equal(torch.cat(streamed, dim=1), alone.waveform)
 
 
 @pytest.mark.parametrize("use_prompt_units", [True, False])
