@@ -13,10 +13,7 @@ from uslm.pipeline.prompt import VoicePrompt
 from uslm_tokenizer.acoustic.unit_codec import UnitCodec
 from uslm_tokenizer.audio import Audio
 
-
-TINY = BundleConfig(
-    name="tiny", length=LengthConfig(max_frames_per_symbol=2.0, margin_frames=5)
-)
+TINY = BundleConfig(name="tiny", length=LengthConfig(max_frames_per_symbol=2.0, margin_frames=5))
 """It never knows when to end, so it is stopped early."""
 
 
