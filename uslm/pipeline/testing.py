@@ -36,10 +36,10 @@ def tiny_voice(bundle: Bundle, *, num_frames: int = 60, seed: int = 1) -> VoiceP
     return VoicePrompt(
         name="babble",
         codes=torch.randint(tokenizer.codebook_size, shape, generator=draw),
-        text_ids=torch.tensor(bundle.vocab.encode("həlˈoʊ wˈɜːld.")),
+        text_ids=torch.tensor(bundle.vocab.encode("ðɪs ɪz ɐ tɛst.")),
         num_spoken_frames=num_frames,
-        phonemes="həlˈoʊ wˈɜːld.",
-        transcript="Hello world.",
+        phonemes="ðɪs ɪz ɐ tɛst.",
+        transcript="This is a test.",
         seconds=num_frames / tokenizer.frame_rate,
         tokenizer_hash=bundle.tokenizer_hash,
         model=bundle.config.name,
