@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import re
 import socket
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 import httpx
@@ -14,6 +17,8 @@ import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
+from uslm.pipeline.speech import AudioChunk
+from uslm.pipeline.tts import ZeroShotTTS
 from uslm_demo.app import build_app
 from uslm_demo.engine import Engine
 from uslm_demo.page import serve
@@ -54,7 +59,7 @@ def test_speak(client: Client, recording: Path) -> None:
     text = "One sentence. [pause:0.2] And another."
     fields = (handle_file(recording), "", 3, 0.8, 40, 0.95, False)
     job = client.submit(text, *fields, api_name="/speak")
-    status, wav, files, report, *_ = job.result(60)
+    status, wav, files, report, *_ = job.result(600)
     assert "seed 3" in status
     assert [Path(file).suffix for file in files] == [".wav", ".json"]
     sidecar = json.loads(Path(files[1]).read_text())
@@ -70,6 +75,31 @@ def test_convert(client: Client, recording: Path) -> None:
     )
     assert "4.0 s of speech" in status
     assert read_audio(wav).seconds == pytest.approx(4, abs=0.05)
+
+
+def test_who_cancels_stops_the_work(
+    client: Client, recording: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped = threading.Event()
+    stream = ZeroShotTTS.stream
+
+    def endless(*args: Any, **kwargs: Any) -> Iterator[AudioChunk]:
+        chunk = next(chunk for chunk in stream(*args, **kwargs) if chunk.waveform.numel())
+        try:
+            while True:
+                time.sleep(0.02)
+                yield chunk
+        finally:
+            stopped.set()
+
+    monkeypatch.setattr(ZeroShotTTS, "stream", endless)
+    fields = (handle_file(recording), "", 3, 0.8, 40, 0.95, False)
+    job = client.submit("A text without an end.", *fields, api_name="/speak")
+    while not any("so far" in step[0] for step in job.outputs()):
+        time.sleep(0.05)
+    assert not stopped.is_set()
+    job.cancel()
+    assert stopped.wait(600)
 
 
 def test_a_mistake_becomes_a_message(client: Client, recording: Path) -> None:
