@@ -48,11 +48,13 @@ ar() {
         "recognizer=$out/codec/model"
 }
 nar() {
-    train train_nar "$out/nar" "${NAR_MINUTES:-30}" "corpus=[$out/corpus]" "tokens=[$out/tokens/0]"
+    train train_nar "$out/nar" "${NAR_MINUTES:-30}" "corpus=[$out/corpus]" "tokens=[$out/tokens/0]" \
+        "tokenizer=$out/codec/model"
 }
 bundle() {
     "$python" -m uslm_recipes.bundle --tokenizer "$out/codec/model" --semantic "$out/ar/model" \
-        --acoustic "$out/nar/model" --out "$out/bundle" --set use_prompt_units=false
+        --acoustic "$out/nar/model" --out "$out/bundle" \
+        --set use_prompt_units=false --set expected_input=true
 }
 evaluate() {
     "$python" -m uslm_recipes.evaluate --model "$out/bundle" --recognizer "$teacher" \

@@ -39,6 +39,9 @@ from uslm_recipes.loop import (
     world_of,
 )
 from uslm_recipes.loop_config import LoopConfig
+from uslm_tokenizer.acoustic.unit_codec import UnitCodec
+from uslm_tokenizer.errors import ConfigError
+from uslm_tokenizer.registry import load_tokenizer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +70,10 @@ class NARRecipe:
     """Share of rows whose first frames are known."""
     text_dropout: float = 0.4
     """Share of rows with text that are shown without it."""
+    tokenizer: str = ""
+    """The codec whose codes are learnt; with it, its decoder's expected input is learnt too."""
+    input_weight: float = 10.0
+    """Weight of that input's error."""
     ahead_weight: float = 0.3
     """Weight of the levels behind the next one."""
     label_smoothing: float = 0.05
@@ -117,48 +124,68 @@ def _piece(
     return start, codes[:, start : start + length]
 
 
-def draw_levels(rows: int, num_codebooks: int, random: np.random.Generator) -> Int[Tensor, " b"]:
-    """Levels that each row shows, 1 or more: low ones more often, all others lean on them."""
-    weights = 1.0 / np.arange(1, num_codebooks)
-    drawn = random.choice(np.arange(1, num_codebooks), size=rows, p=weights / weights.sum())
+def draw_levels(rows: int, groups: Sequence[int], random: np.random.Generator) -> Int[Tensor, " b"]:
+    """Levels that each row shows: 1, or as many as there are behind some passes of generation.
+
+    Low ones are drawn more often, as all others lean on them.
+    """
+    starts = np.cumsum([1, *groups[:-1]])
+    drawn = random.choice(starts, size=rows, p=(1 / starts) / (1 / starts).sum())
     return torch.from_numpy(drawn)
 
 
 class Objective(nn.Module):
     """The training loss as a module's `forward`, as wrappers for several devices need it."""
 
-    def __init__(self, model: AcousticLM, recipe: NARRecipe) -> None:
+    vectors: Tensor | None
+
+    def __init__(
+        self, model: AcousticLM, recipe: NARRecipe, vectors: Float[Tensor, "levels v e"] | None
+    ) -> None:
         super().__init__()
         self.model, self.recipe = model, recipe
+        self.register_buffer("vectors", vectors, persistent=False)
 
     def forward(
         self, batch: AcousticBatch, num_known: Int[Tensor, " b"]
     ) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
         """The next level's cross-entropy and, with less weight, that of the levels behind it."""
-        losses = self.model.loss(batch, num_known, smoothing=self.recipe.label_smoothing)
+        losses = self.model.loss(
+            batch, num_known, smoothing=self.recipe.label_smoothing, vectors=self.vectors
+        )
         total = torch.stack(list(losses.following.values())).mean()
         if losses.ahead:
             ahead = torch.stack(list(losses.ahead.values())).mean()
             total = total + self.recipe.ahead_weight * ahead
-        return total, {f"level_{level}": value for level, value in losses.following.items()}
+        if losses.input_error is None:
+            return total, {}
+        total = total + self.recipe.input_weight * losses.input_error
+        return total, {"input_error": losses.input_error}
 
 
 @torch.no_grad()
 def validate(
-    model: AcousticLM, rows: AcousticRows, indices: list[int], recipe: NARRecipe
+    model: AcousticLM,
+    rows: AcousticRows,
+    indices: list[int],
+    recipe: NARRecipe,
+    vectors: Float[Tensor, "levels v e"] | None,
 ) -> dict[str, float]:
-    """Cross-entropy of each level on held-out speakers, all below it known; nats a code."""
+    """On held-out speakers: cross-entropy of the first level of each pass, nats a code, and the
+    error of the decoder's expected input, as a share of its variance."""
     random = np.random.default_rng(0)
-    levels: dict[int, list[float]] = {}
+    found: dict[str, list[float]] = {}
     for start in range(0, len(indices), 8):
         chosen = indices[start : start + 8]
         batch = model.batch([rows.row(index, recipe, random) for index in chosen])
-        for level in range(1, model.num_codebooks):
+        for level in np.cumsum([1, *model.level_groups[:-1]]).tolist():
             num_known = torch.full((len(chosen),), level, device=model.device)
             with torch.autocast(model.device.type, torch.bfloat16):
-                found = model.loss(batch, num_known).following[level]
-            levels.setdefault(level, []).append(float(found))
-    means = {f"level_{level}": float(np.mean(values)) for level, values in levels.items()}
+                losses = model.loss(batch, num_known, vectors=vectors)
+            found.setdefault(f"level_{level}", []).append(float(losses.following[level]))
+            if losses.input_error is not None:
+                found.setdefault(f"input_{level}", []).append(float(losses.input_error))
+    means = {name: float(np.mean(values)) for name, values in found.items()}
     return {"loss": float(np.mean(list(means.values()))), **means}
 
 
@@ -169,7 +196,11 @@ def train(recipe: NARRecipe, out: Path, *, resume: bool = False) -> AcousticLM:
     corpus = Corpus.open(recipe.corpus)
     tokens = TokenCorpus.open(corpus, recipe.tokens)
     model = AcousticLM(recipe.model)
-    objective = Objective(model, recipe)
+    codec = load_tokenizer(recipe.tokenizer) if recipe.tokenizer else None
+    if codec is not None and not isinstance(codec, UnitCodec):
+        raise ConfigError(f"tokenizer must be a unit codec, but is {recipe.tokenizer}")
+    vectors = None if codec is None else codec.level_vectors()
+    objective = Objective(model, recipe, vectors)
     indices = corpus.select(split="train", min_seconds=1.0, sources=recipe.sources or None)
     rows = AcousticRows(corpus, tokens, indices)
     batches = SecondsBatches(
@@ -190,20 +221,20 @@ def train(recipe: NARRecipe, out: Path, *, resume: bool = False) -> AcousticLM:
         prepared = state.models["model"]
 
         def check() -> dict[str, float]:
-            return validate(model, held_out_rows, held_out.tolist(), recipe)
+            return validate(model, held_out_rows, held_out.tolist(), recipe, vectors)
 
         while keep_going(run):
             # Drawn anew from the place in the stream, so that a resumed run draws the same.
             random = np.random.default_rng((recipe.loop.seed, batches.epoch, batches.position))
             chosen = next(batches).tolist()
             batch = model.batch([rows.row(index, recipe, random) for index in chosen])
-            num_known = draw_levels(len(chosen), model.num_codebooks, random)
+            num_known = draw_levels(len(chosen), model.level_groups, random)
             with accelerator.accumulate(prepared):
-                loss, _ = prepared(batch, num_known.to(accelerator.device))
+                loss, parts = prepared(batch, num_known.to(accelerator.device))
                 update(run, loss)
             after_step(
                 run,
-                Losses(total=loss),
+                Losses(total=loss, parts=parts),
                 audio_seconds=float(corpus.seconds[chosen].sum()),
                 batch=chosen,
                 validate=check if len(held_out) else None,

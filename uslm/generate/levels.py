@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from uslm.generate.sampling import draw
@@ -17,10 +17,14 @@ def fill_levels(
     *,
     temperature: float = 0.0,
     generators: Sequence[torch.Generator] | None = None,
+    vectors: Float[Tensor, "levels v e"] | None = None,
 ) -> list[Int[Tensor, "k _"]]:
     """All levels of each row's target frames; level 0 must be there, the others are overwritten.
 
-    Temperature 0 takes the likeliest code; otherwise row i draws from generator i.
+    Temperature 0 takes the likeliest code; otherwise row i draws from generator i. With `vectors`,
+    what the codes of levels 1 and up add to the decoder's input, the codes of a pass are those
+    that come nearest to the *expected* input: the least squared error there is (minimum Bayes
+    risk), where the likeliest codes of several levels need not fit together.
     """
     assert temperature == 0 or (generators is not None and len(generators) == len(rows))
     batch = model.batch(rows)
@@ -30,9 +34,33 @@ def fill_levels(
         hidden = model(batch, num_known)
         for i in range(len(rows)):
             target = batch.is_target[i]
-            for filled in range(level, level + group):
-                logits = model.logits(hidden[i, target], filled)
+            filled = range(level, level + group)
+            if vectors is not None:
+                codes = _nearest_to_expected(model, hidden[i, target], filled, vectors)
+                batch.codes[i, level : level + group, target] = codes
+                continue
+            for each in filled:
+                logits = model.logits(hidden[i, target], each)
                 generator = generators[i] if generators is not None else None
-                batch.codes[i, filled, target] = draw(logits, temperature, generator)
+                batch.codes[i, each, target] = draw(logits, temperature, generator)
         level += group
     return [batch.codes[i][:, batch.is_target[i]] for i in range(len(rows))]
+
+
+def _nearest_to_expected(
+    model: AcousticModel,
+    hidden: Float[Tensor, "t d"],
+    levels: range,
+    vectors: Float[Tensor, "levels v e"],
+) -> Int[Tensor, "g t"]:
+    """Codes of `levels` whose vectors add up to nearly the expected ones, chosen level by level."""
+    tables = [vectors[level - 1] for level in levels]
+    probabilities = [model.logits(hidden, level).softmax(dim=-1) for level in levels]
+    remainder = sum(p @ table for p, table in zip(probabilities, tables, strict=True))
+    assert isinstance(remainder, Tensor)
+    codes = []
+    for table in tables:
+        code = (remainder @ table.T - 0.5 * table.square().sum(dim=1)).argmax(dim=-1)
+        remainder = remainder - table[code]
+        codes.append(code)
+    return torch.stack(codes)

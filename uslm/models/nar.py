@@ -60,6 +60,8 @@ class LevelLosses:
     """Of rows in which the level is the next to be filled."""
     ahead: dict[int, Float[Tensor, ""]]
     """Of rows in which levels below it are still open."""
+    input_error: Float[Tensor, ""] | None = None
+    """Squared error of the decoder's expected input, as a share of the input's variance."""
 
 
 class AcousticLM(AcousticModel):
@@ -157,22 +159,43 @@ class AcousticLM(AcousticModel):
         return cast(Tensor, hidden[:, num_text:])
 
     def loss(
-        self, batch: AcousticBatch, num_known: Int[Tensor, " b"], *, smoothing: float = 0.0
+        self,
+        batch: AcousticBatch,
+        num_known: Int[Tensor, " b"],
+        *,
+        smoothing: float = 0.0,
+        vectors: Float[Tensor, "levels v e"] | None = None,
     ) -> LevelLosses:
-        """Cross-entropy of every level that is not known, by level."""
-        hidden = self(batch, num_known)
+        """Cross-entropy of every level that is not known, by level.
+
+        With `vectors`, what the codes of levels 1 and up add to the decoder's input, also the
+        error of the expected input.
+        """
+        hidden = self(batch, num_known)[batch.is_target]
+        known = num_known[:, None].expand_as(batch.is_target)[batch.is_target]
+        codes = batch.codes.transpose(1, 2)[batch.is_target]
         losses = LevelLosses({}, {})
+        expected, wanted = None, None
         for level in range(1, self.num_codebooks):
-            wanted = (num_known <= level)[:, None] & batch.is_target
-            if not bool(wanted.any()):
+            rows = known <= level
+            if not bool(rows.any()):
                 continue
-            logits = self.logits(hidden[wanted], level)
-            target = batch.codes[:, level][wanted]
+            logits, target = self.logits(hidden[rows], level), codes[rows, level]
             each = F.cross_entropy(logits, target, reduction="none", label_smoothing=smoothing)
-            is_next = (num_known == level)[:, None].expand_as(wanted)[wanted]
+            is_next = known[rows] == level
             for where, found in ((is_next, losses.following), (~is_next, losses.ahead)):
                 if bool(where.any()):
                     found[level] = each[where].mean()
+            if vectors is not None:
+                table = vectors[level - 1]
+                if expected is None or wanted is None:
+                    expected = wanted = table.new_zeros(len(hidden), table.shape[1])
+                place = rows.nonzero()[:, 0]
+                spread = logits.softmax(dim=-1) @ table
+                expected = expected.index_add(0, place, spread.float())
+                wanted = wanted.index_add(0, place, table[target])
+        if expected is not None and wanted is not None:
+            losses.input_error = F.mse_loss(expected, wanted) / wanted.var(dim=0).mean()
         return losses
 
     def logits(self, hidden: Float[Tensor, "*any d"], level: int) -> Float[Tensor, "*any v"]:

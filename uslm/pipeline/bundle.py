@@ -11,16 +11,19 @@ Each part can also be loaded on its own.
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import torch
-from torch import nn
+from jaxtyping import Float, Int
+from torch import Tensor, nn
 
+from uslm.generate.levels import fill_levels
 from uslm.generate.sampling import Sampling
-from uslm.models.base import AcousticModel, SemanticModel
+from uslm.models.base import AcousticModel, AcousticRow, SemanticModel
 from uslm.models.registry import load_model
 from uslm.pipeline.blocks import BlockSchedule
 from uslm.pipeline.long_text import JoinConfig
@@ -30,6 +33,7 @@ from uslm.pipeline.verification import VerifyConfig
 from uslm.text.frontend import FrontendResult, TextFrontend
 from uslm.text.lexicon import Lexicon
 from uslm.text.vocab import PhonemeVocab, SentencePieceVocab, TextVocab
+from uslm_tokenizer.acoustic.unit_codec import UnitCodec
 from uslm_tokenizer.base import AudioTokenizer
 from uslm_tokenizer.config import from_dict, to_dict
 from uslm_tokenizer.errors import ConfigError, EnvironmentProblem, MissingResource, UserError
@@ -86,6 +90,9 @@ class BundleConfig:
     """How stage 1 draws, unless the caller says otherwise."""
     acoustic_temperature: float = 0.0
     """How stage 2 draws; 0 takes the likeliest code."""
+    expected_input: bool = False
+    """Whether stage 2 takes the codes that come nearest to what it expects the decoder to hear,
+    rather than the likeliest ones; for a model that was trained so."""
     use_prompt_units: bool = True
     """Whether stage 1 goes on from the prompt's phonemes and units; stage 2 always hears it."""
     batch_size: int = 4
@@ -127,6 +134,7 @@ class Bundle:
     """Tells these weights from any others."""
     tokenizer_hash: str = field(init=False)
     """The same of the tokenizer alone; a voice is made of its codes."""
+    _vectors: Float[Tensor, "levels v e"] | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Raise ConfigError unless the parts speak the same codes."""
@@ -143,6 +151,29 @@ class Bundle:
         whole = _hash(tokenizer=self.tokenizer, semantic=self.semantic, acoustic=self.acoustic)
         object.__setattr__(self, "tokenizer_hash", tokenizer_hash)
         object.__setattr__(self, "hash", whole)
+        object.__setattr__(self, "_vectors", self._level_vectors())
+
+    def fill(
+        self, rows: Sequence[AcousticRow], generators: Sequence[torch.Generator]
+    ) -> list[Int[Tensor, "k _"]]:
+        """Let stage 2 fill the levels of some rows, the way the model is meant to."""
+        return fill_levels(
+            self.acoustic,
+            rows,
+            temperature=self.config.acoustic_temperature,
+            generators=generators,
+            vectors=self._vectors,
+        )
+
+    def _level_vectors(self) -> Float[Tensor, "levels v e"] | None:
+        if not self.config.expected_input:
+            return None
+        if not isinstance(self.tokenizer, UnitCodec):
+            raise ConfigError(
+                f"expected_input needs a unit codec, but the tokenizer is a "
+                f"{self.tokenizer.model_type!r}"
+            )
+        return self.tokenizer.level_vectors()
 
     def frontend(
         self, *, language: str | None = None, lexicon: Lexicon | None = None
@@ -180,6 +211,8 @@ class Bundle:
             target = torch.device(device)
             for part in (self.tokenizer, self.semantic, self.acoustic):
                 part.to(target)
+            if self._vectors is not None:
+                object.__setattr__(self, "_vectors", self._vectors.to(target))
         except (RuntimeError, AssertionError) as problem:
             reason = str(problem).strip().splitlines()[0]
             raise EnvironmentProblem(f"cannot use device {str(device)!r}: {reason}") from problem

@@ -6,7 +6,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from uslm.generate.levels import fill_levels
 from uslm.pipeline.blocks import CodeBlocks
 from uslm.pipeline.bundle import Bundle, load_bundle
 from uslm.pipeline.clock import Clock
@@ -79,12 +78,7 @@ class VoiceConverter:
         spoken = units.tolist()
         while (row := blocks.plan(spoken, is_final=True)) is not None:
             with clock.stage("acoustic"):
-                [filled] = fill_levels(
-                    self.bundle.acoustic,
-                    [row],
-                    temperature=config.acoustic_temperature,
-                    generators=[generator],
-                )
+                [filled] = self.bundle.fill([row], [generator])
             blocks.accept(filled)
             with clock.stage("decode"):
                 is_final = blocks.num_frames == len(units)

@@ -8,7 +8,6 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from uslm.generate.autoregressive import StopRule, UnitRow, speak_units
-from uslm.generate.levels import fill_levels
 from uslm.generate.sampling import Sampling
 from uslm.pipeline.blocks import CodeBlocks
 from uslm.pipeline.bundle import Bundle
@@ -130,11 +129,8 @@ class Reader:
         if not planned:
             return False
         with self._clock.stage("acoustic"):
-            filled = fill_levels(
-                self._bundle.acoustic,
-                [plan for _, plan in planned],
-                temperature=self._bundle.config.acoustic_temperature,
-                generators=[reading.generator for reading, _ in planned],
+            filled = self._bundle.fill(
+                [plan for _, plan in planned], [reading.generator for reading, _ in planned]
             )
         for (reading, _), codes in zip(planned, filled, strict=True):
             reading.blocks.accept(codes)

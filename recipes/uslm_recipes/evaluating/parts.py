@@ -8,7 +8,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from uslm.generate.levels import fill_levels
 from uslm.pipeline.blocks import CodeBlocks
 from uslm.pipeline.bundle import Bundle
 from uslm.pipeline.phonemes import audible
@@ -38,12 +37,7 @@ def stage2_alone(
         config.blocks, voice.codes[:, : config.prompt.acoustic_frames], torch.tensor(text_ids)
     )
     while (row := blocks.plan(units, is_final=True)) is not None:
-        [filled] = fill_levels(
-            bundle.acoustic,
-            [row],
-            temperature=config.acoustic_temperature,
-            generators=[generator],
-        )
+        [filled] = bundle.fill([row], [generator])
         blocks.accept(filled)
     codes = blocks.codes[None].to(tokenizer.device)
     return tokenizer.decode(codes)[0].cpu().clamp(-1, 1)

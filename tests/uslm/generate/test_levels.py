@@ -10,6 +10,7 @@ from torch import Tensor
 
 from uslm.generate.levels import fill_levels
 from uslm.models.base import AcousticModel, AcousticRow
+from uslm.models.nar import AcousticLM
 from uslm.models.registry import MODELS, model_class
 
 ACOUSTIC = [name for name in MODELS if issubclass(model_class(name), AcousticModel)]
@@ -62,3 +63,25 @@ def test_what_lies_above_the_units_does_not_matter(model: Any) -> None:
     for row in others:
         row.codes[1:, row.num_context :] = 7
     assert all(map(torch.equal, fill(model, rows, 0.0), fill(model, others, 0.0)))
+
+
+def test_codes_nearest_to_the_expected_input_fit_better_than_the_likeliest() -> None:
+    """Over what the model believes, the squared error of their sum is smaller."""
+    torch.manual_seed(0)
+    model = AcousticLM(AcousticLM.tiny_config()).eval()
+    torch.nn.init.normal_(model.to_logits[0].weight)
+    vectors = torch.randn(model.num_codebooks - 1, 32, 6)
+    row = AcousticRow(
+        prompt=torch.randint(32, (4, 7)), codes=torch.randint(32, (4, 9)), text_ids=None
+    )
+    with torch.no_grad():
+        hidden = model(model.batch([row]), torch.ones(1, dtype=torch.long))[0, -9:]
+        expected = model.logits(hidden, 1).softmax(-1) @ vectors[0]
+
+    def error(codes: torch.Tensor) -> float:
+        return float((vectors[0][codes[1]] - expected).square().mean())
+
+    [likeliest] = fill_levels(model, [row])
+    [nearest] = fill_levels(model, [row], vectors=vectors)
+    assert torch.equal(nearest[0], row.codes[0])
+    assert error(nearest) < error(likeliest)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from uslm_tokenizer.base import AudioTokenizer
 from uslm_tokenizer.nn.convnext import ConvNeXt
 from uslm_tokenizer.nn.spectral import InverseSTFT, LogMel
-from uslm_tokenizer.quantize.base import Quantized
+from uslm_tokenizer.quantize.base import Quantized, Quantizer
 from uslm_tokenizer.quantize.factorized import FactorizedQuantizerConfig
 from uslm_tokenizer.quantize.rvq import ResidualQuantizer, ResidualQuantizerConfig
 from uslm_tokenizer.semantic.unit_tokenizer import UnitTokenizer, UnitTokenizerConfig
@@ -141,6 +141,13 @@ class UnitCodec(AudioTokenizer):
             self._latents(waveform, mask) - embedded, mask, generator=generator
         )
         return Reconstruction(self._synthesize(quantized.latents + embedded), quantized)
+
+    @torch.no_grad()
+    def level_vectors(self) -> Float[Tensor, "levels v d"]:
+        """What each code of levels 1 and up adds to the decoder's input."""
+        codes = torch.arange(self.codebook_size, device=self.device)[None, None]
+        levels = (cast(Quantizer, level) for level in self.residual.levels)
+        return torch.stack([level.decode(codes)[0].T.float() for level in levels])
 
     def _latents(
         self, waveform: Float[Tensor, "b 1 n"], mask: Bool[Tensor, "b t"]
