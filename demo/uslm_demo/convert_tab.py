@@ -24,11 +24,13 @@ def convert_tab(
                 label=f"What to say: up to {limits.max_source_seconds:g} s of speech",
                 sources=["upload", "microphone"],
                 type="filepath",
+                buttons=[],
             )
             recording = gr.Audio(
                 label="Voice: a few seconds of one person speaking",
                 sources=["upload", "microphone"],
                 type="filepath",
+                buttons=[],
             )
             if examples:
                 gr.Examples([[str(path)] for path in examples], [recording], label="Voices to try")

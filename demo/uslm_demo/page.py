@@ -22,9 +22,10 @@ MODEL = "model"
 
 def make_page(engine: Engine, limits: Limits, examples: list[Path]) -> gr.Blocks:
     """The page, not yet served; it can also be rendered inside another."""
-    with gr.Blocks(
+    page = gr.Blocks(
         title="USLM", analytics_enabled=False, delete_cache=(KEPT_SECONDS // 4, KEPT_SECONDS)
-    ) as page:
+    )
+    with page:
         gr.Markdown("# USLM\nSpeak any text in a voice heard for a few seconds.")
         made = gr.State(None, time_to_live=KEPT_SECONDS)
         with gr.Tab("Speak"):

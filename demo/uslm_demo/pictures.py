@@ -5,7 +5,7 @@ from __future__ import annotations
 from os import PathLike
 from pathlib import Path
 from textwrap import shorten
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -59,9 +59,9 @@ def draw_speech(
     wave, mel, heat = figure.subplots(3, 1, sharex=True, height_ratios=[2, 3, 3])
     seconds = (torch.arange(waveform.shape[1]) - prompt_samples) / rate
     wave.plot(seconds.numpy(), waveform[0].numpy(), color=INK, linewidth=0.4)
-    wave.set(ylabel="waveform", ylim=(-1, 1), yticks=[-1, 0, 1])
-    _title(wave, f"prompt: {voice.name}", "left", 40, ACCENT)
-    _title(wave, speech.text or "converted speech", "right", 100, INK)
+    peak = max(0.01, 1.05 * float(waveform.abs().max()))
+    wave.set(ylabel="waveform", ylim=(-peak, peak))
+    _title(wave, f"{voice.name} | {speech.text or 'converted speech'}")
     _draw_mel(mel, waveform, rate, (start, end))
     _draw_codes(heat, voice.codes, (start, 0.0))
     _draw_codes(heat, spoken, (0.0, end))
@@ -84,14 +84,14 @@ def _figure() -> Any:
     return Figure(figsize=(11, 6.5), layout="constrained")
 
 
-def _title(axes: Axes, text: str, place: Literal["left", "right"], most: int, color: str) -> None:
+def _title(axes: Axes, text: str) -> None:
     """Any text: cut to one line, without what the font lacks; a $ is no formula."""
     from matplotlib.font_manager import FontProperties, findfont, get_font
 
     font = get_font(findfont(FontProperties()))
-    line = shorten(text, most, placeholder=" …")
+    line = shorten(text, 110, placeholder=" …")
     line = "".join(char if font.get_char_index(ord(char)) else "?" for char in line)
-    axes.set_title(line, loc=place, fontsize=9, color=color, parse_math=False)
+    axes.set_title(line, loc="left", fontsize=9, parse_math=False)
 
 
 def _draw_mel(

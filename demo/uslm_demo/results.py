@@ -1,4 +1,4 @@
-"""A result on its way to the page: files to download, and the rows of the report."""
+"""A result on its way to the page: files to download, and the table of the report."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 
 from uslm.pipeline.speech import ChunkReport, Speech
 
-HEADERS = ["piece", "text", "from, s", "to, s", "seed", "draws", "phoneme errors", "ended by"]
+HEADERS = ("Piece", "Text", "Time", "Seed", "Draws", "Phoneme error rate", "Ended by")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,18 +37,31 @@ def result_files(speech: Speech) -> Iterator[Files]:
         yield files
 
 
-def rows(chunks: Iterable[ChunkReport]) -> list[list[str]]:
-    """One row for each piece. All are strings: a browser rounds numbers as long as a seed."""
+def report_table(chunks: Iterable[ChunkReport]) -> str:
+    """A table in HTML, one row for each piece; empty where there is none yet."""
+    body = "".join(_row("td", _cells(chunk)) for chunk in chunks)
+    if not body:
+        return ""
+    # Narrow screens scroll the table, not the page.
+    return (
+        '<div style="overflow-x: auto"><table style="width: 100%">'
+        f"<thead>{_row('th', HEADERS)}</thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def _cells(chunk: ChunkReport) -> list[str]:
+    errors = chunk.phoneme_error_rate
     return [
-        [
-            str(chunk.index + 1),
-            chunk.text,
-            f"{chunk.start_seconds:.2f}",
-            f"{chunk.end_seconds:.2f}",
-            str(chunk.seed),
-            str(chunk.attempts),
-            "" if chunk.phoneme_error_rate is None else f"{chunk.phoneme_error_rate:.0%}",
-            chunk.stop_reason,
-        ]
-        for chunk in chunks
+        str(chunk.index + 1),
+        chunk.text,
+        f"{chunk.start_seconds:.2f} to {chunk.end_seconds:.2f} s",
+        str(chunk.seed),
+        str(chunk.attempts),
+        "not listened to" if errors is None else f"{errors:.0%}",
+        chunk.stop_reason,
     ]
+
+
+def _row(tag: str, cells: Iterable[str]) -> str:
+    style = 'style="text-align: left; vertical-align: top; padding: 0.3em 0.8em 0.3em 0"'
+    return f"<tr>{''.join(f'<{tag} {style}>{escape(cell)}</{tag}>' for cell in cells)}</tr>"

@@ -11,8 +11,8 @@ import gradio as gr
 from uslm.pipeline.seeds import settle_seed
 from uslm_demo.engine import Engine
 from uslm_demo.errors import shown
-from uslm_demo.results import HEADERS, result_files, rows
-from uslm_demo.speaking import Limits, SpeakOptions, speak
+from uslm_demo.results import report_table, result_files
+from uslm_demo.speaking import Limits, SpeakOptions, read_seed, speak
 
 SAMPLE_TEXT = "Every word of this is new, and yet the voice is one that you have heard."
 
@@ -31,6 +31,7 @@ def speak_tab(
                 label="Voice: a few seconds of one person speaking",
                 sources=["upload", "microphone"],
                 type="filepath",
+                buttons=[],
             )
             transcript = gr.Textbox(
                 label="Transcript of the recording (optional)",
@@ -39,11 +40,11 @@ def speak_tab(
             )
             if examples:
                 gr.Examples([[str(path)] for path in examples], [recording], label="Voices to try")
-            with gr.Row():
-                seed = gr.Number(
-                    label="Seed", info="Empty: a new one each time.", precision=0, minimum=0
+            with gr.Row(equal_height=True):
+                seed = gr.Textbox(
+                    label="Seed", info="Empty: a new one each time.", max_length=20, scale=3
                 )
-                dice = gr.Button("🎲 Roll a seed", size="md")
+                dice = gr.Button("Roll the dice", scale=1, min_width=120)
             with gr.Accordion("Sampling", open=False):
                 temperature = gr.Slider(
                     0, 2, sampling.temperature, step=0.05, label="Temperature",
@@ -67,30 +68,28 @@ def speak_tab(
                 label="Speech", type="filepath", interactive=False, buttons=["download"]
             )
             files = gr.File(label="Files", file_count="multiple", interactive=False)
-            report = gr.Dataframe(
-                headers=HEADERS, label="Report", interactive=False, wrap=True, type="array"
-            )
+    report = gr.HTML(label="Report", show_label=False)
 
     @shown
     def on_speak(
         text: str,
         recording: str | None,
         transcript: str,
-        seed: int | None,
+        seed: str,
         temperature: float,
         top_k: int,
         top_p: float,
         verify: bool,
     ) -> Iterator[tuple[Any, ...]]:
         options = SpeakOptions(
-            seed=seed,
+            seed=read_seed(seed),
             temperature=float(temperature),
             top_k=int(top_k),
             top_p=float(top_p),
             verify=verify,
         )
         for progress in speak(engine, text, recording, transcript, options, limits):
-            table = rows(progress.chunks)
+            table = report_table(progress.chunks)
             if progress.made is None:
                 yield progress.status, None, None, table, None
                 continue
@@ -115,5 +114,5 @@ def speak_tab(
         queue=False,
         api_visibility="private",
     )
-    dice.click(lambda: settle_seed(None), outputs=seed, queue=False, api_visibility="private")
+    dice.click(lambda: str(settle_seed(None)), outputs=seed, queue=False, api_visibility="private")
     return spoken

@@ -140,6 +140,16 @@ def convert(
     yield Progress(status=status, made=made)
 
 
+def read_seed(text: str) -> int | None:
+    """What was typed as a seed; None where nothing was."""
+    if not text.strip():
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        raise UserError(f"the seed must be a whole number or empty, but is {text!r}") from None
+
+
 def create_voice(tts: ZeroShotTTS, recording: str, transcript: str = "") -> VoicePrompt:
     """A voice from a recording; without a transcript its phonemes are recognised."""
     audio = _read(recording, PromptPolicy().read_seconds)
@@ -211,8 +221,9 @@ def _summary(made: Made) -> str:
     speech, voice = made.speech, made.voice
     lines = [
         f"{speech.seconds:.1f} s of speech in {speech.timings.total:.1f} s, seed {speech.seed}.",
-        f"Voice: {voice.seconds:.1f} s of {voice.name!r}"
-        + (f", heard as /{voice.phonemes}/." if voice.transcript is None else "."),
+        f"Voice: {voice.seconds:.1f} s of {voice.name!r}.",
+        *(f"{finding.severity.capitalize()}: {finding.message}." for finding in voice.findings),
     ]
-    lines += [f"{finding.severity}: {finding.message}" for finding in voice.findings]
+    if voice.transcript is None:
+        lines.append(f"Heard in the voice: /{voice.phonemes}/")
     return "\n".join(lines)

@@ -25,6 +25,7 @@ def tokens_tab(engine: Engine, made: gr.State, spoken: list[gr.events.Dependency
     gr.Markdown(EXPLANATION)
     picture = gr.Image(
         label="Tokens",
+        show_label=False,
         type="filepath",
         format="png",
         interactive=False,

@@ -57,7 +57,7 @@ def client(address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
 
 def test_speak(client: Client, recording: Path) -> None:
     text = "One sentence. [pause:0.2] And another."
-    fields = (handle_file(recording), "", 3, 0.8, 40, 0.95, False)
+    fields = (handle_file(recording), "", "3", 0.8, 40, 0.95, False)
     job = client.submit(text, *fields, api_name="/speak")
     status, wav, files, report, *_ = job.result(600)
     assert "seed 3" in status
@@ -65,7 +65,7 @@ def test_speak(client: Client, recording: Path) -> None:
     sidecar = json.loads(Path(files[1]).read_text())
     assert sidecar["seed"] == 3
     assert read_audio(wav).seconds == pytest.approx(sidecar["seconds"], abs=0.001)
-    assert [row[1] for row in report["data"]] == [chunk["text"] for chunk in sidecar["chunks"]]
+    assert all(str(chunk["seed"]) in report for chunk in sidecar["chunks"])
     assert any("so far" in step[0] for step in job.outputs())
 
 
@@ -93,7 +93,7 @@ def test_who_cancels_stops_the_work(
             stopped.set()
 
     monkeypatch.setattr(ZeroShotTTS, "stream", endless)
-    fields = (handle_file(recording), "", 3, 0.8, 40, 0.95, False)
+    fields = (handle_file(recording), "", "3", 0.8, 40, 0.95, False)
     job = client.submit("A text without an end.", *fields, api_name="/speak")
     while not any("so far" in step[0] for step in job.outputs()):
         time.sleep(0.05)
@@ -103,7 +103,7 @@ def test_who_cancels_stops_the_work(
 
 
 def test_a_mistake_becomes_a_message(client: Client, recording: Path) -> None:
-    fields = (handle_file(recording), "", 3, 0.8, 40, 0.95, False)
+    fields = (handle_file(recording), "", "3", 0.8, 40, 0.95, False)
     with pytest.raises(AppError, match="something to say"):
         client.predict("<b> ?", *fields, api_name="/speak")
     with pytest.raises(AppError, match="recording of the voice"):

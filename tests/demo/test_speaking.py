@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,8 +11,8 @@ import pytest
 import torch
 
 from uslm_demo.engine import Engine
-from uslm_demo.results import HEADERS, result_files, rows
-from uslm_demo.speaking import Limits, Made, SpeakOptions, convert, create_voice, speak
+from uslm_demo.results import report_table, result_files
+from uslm_demo.speaking import Limits, Made, SpeakOptions, convert, create_voice, read_seed, speak
 from uslm_tokenizer.audio import read_audio
 from uslm_tokenizer.errors import AudioError, TextError, UserError
 
@@ -117,8 +118,23 @@ def test_files_live_as_long_as_they_are_needed(made: Made) -> None:
 
 
 def test_the_report_keeps_every_digit_of_a_seed(made: Made) -> None:
-    first = rows(made.speech.chunks)[0]
-    assert len(first) == len(HEADERS)
-    assert first[HEADERS.index("seed")] == str(made.speech.chunks[0].seed)
-    assert first[HEADERS.index("text")] == TEXT[:73]
-    assert first[HEADERS.index("phoneme errors")] == ""
+    table = report_table(made.speech.chunks)
+    for chunk in made.speech.chunks:
+        assert f">{chunk.text}<" in table
+        assert f">{chunk.seed}<" in table
+    assert report_table([]) == ""
+
+
+def test_what_people_write_is_no_html(made: Made) -> None:
+    chunk = replace(made.speech.chunks[0], text="<script>", phoneme_error_rate=0.125)
+    table = report_table([chunk])
+    assert "<script>" not in table
+    assert ">&lt;script&gt;<" in table
+    assert ">12%<" in table
+
+
+def test_seeds_are_read_exactly() -> None:
+    assert read_seed(" 9007199254740993 ") == 9007199254740993
+    assert read_seed("") is None
+    with pytest.raises(UserError, match="whole number or empty"):
+        read_seed("1.5")
