@@ -63,5 +63,5 @@ def _cells(chunk: ChunkReport) -> list[str]:
 
 
 def _row(tag: str, cells: Iterable[str]) -> str:
-    style = 'style="text-align: left; vertical-align: top; padding: 0.3em 0.8em 0.3em 0"'
+    style = 'style="text-align: left; vertical-align: top; padding: 0.3em 0.6em"'
     return f"<tr>{''.join(f'<{tag} {style}>{escape(cell)}</{tag}>' for cell in cells)}</tr>"
