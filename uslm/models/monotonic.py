@@ -167,7 +167,8 @@ class MonotonicLM(SemanticModel):
     def _path(self, starts: Int[Tensor, " s"], num_frames: int) -> Int[Tensor, " t"]:
         """Where the finger is at each frame, and behind the last one; steps of `max_advance`."""
         wanted = torch.searchsorted(starts, torch.arange(num_frames), right=True) - 1
-        path, place = [], 0
+        path: list[int] = []
+        place = 0
         for goal in wanted.clamp(min=0).tolist():
             place = max(place, min(goal, place + self.config.max_advance if path else 0))
             path.append(place)
@@ -241,7 +242,7 @@ class MonotonicLM(SemanticModel):
         hidden = self.speaker.extend(x[:, None], cache.positions[:, None], cache, going[:, None])[
             :, 0
         ]
-        logits = self.to_logits(hidden).float()
+        logits: Tensor = self.to_logits(hidden).float()
         arrived = cache.fingers >= cache.last
         # The speech ends when the finger has arrived, and not before.
         logits[:, -1] = logits[:, -1].masked_fill(~arrived, -1e9)
