@@ -21,6 +21,7 @@ LIGHT_MODULES = [
     "uslm_app",
     "uslm_app.cli",
     "uslm_demo",
+    "uslm_demo.app",
 ]
 
 

@@ -1,0 +1,75 @@
+"""The model that ships: it is small, it has a card, and what it says can be recognised."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+import uslm
+from uslm.pipeline.phonemes import phoneme_error_rate
+from uslm.pipeline.tts import ZeroShotTTS
+from uslm.pipeline.verification import recognizer
+from uslm_tokenizer.audio import read_audio
+from uslm_tokenizer.nn.spectral import LogMel
+
+ROOT = Path(__file__).parents[1]
+ASSETS = Path(uslm.__file__).parent / "assets" / "default"
+SENTENCES = [
+    "The house is built, and now it speaks.",
+    "She sells fresh bread every morning at the market.",
+    "I never saw such a thing in my life!",
+]
+
+
+@pytest.fixture(scope="module")
+def tts() -> ZeroShotTTS:
+    return ZeroShotTTS.from_pretrained("default")
+
+
+def test_its_weights_take_60_mb_at_most() -> None:
+    sizes = [file.stat().st_size for file in ASSETS.rglob("*.safetensors")]
+    assert len(sizes) == 3
+    assert sum(sizes) <= 60e6
+
+
+def test_its_card_was_written_by_the_evaluation() -> None:
+    card = (ASSETS / "README.md").read_text("utf-8")
+    assert card.startswith("---\n")
+    for promised in ("licen", "Trained on", "WER", "DNSMOS", "hours"):
+        assert re.search(promised, card, re.IGNORECASE), promised
+
+
+def test_its_units_say_the_words(tts: ZeroShotTTS) -> None:
+    """The tokenizer's own ear, on what stage 1 makes of three sentences.
+
+    Chance is near 1; real speech of held-out speakers gives about a third.
+    """
+    voice = tts.create_voice(ROOT / "examples" / "voice.wav")
+    errors = []
+    for seed, sentence in enumerate(SENTENCES):
+        speech = tts.generate(sentence, voice, seed=seed)
+        heard = recognizer(tts.bundle.tokenizer).recognize(speech.units)
+        wanted = tts.bundle.phoneme_ids(tts.bundle.frontend()(sentence))
+        errors.append(phoneme_error_rate(wanted, heard))
+    assert sum(errors) / len(errors) < 0.45
+
+
+def test_its_codec_gives_the_voice_back(tts: ZeroShotTTS) -> None:
+    """Decoded speech lies nearer to its original than to another recording."""
+    tokenizer = tts.bundle.tokenizer
+    mel = LogMel(tokenizer.sample_rate)
+    clips = [
+        read_audio(ROOT / "examples" / name).resampled(tokenizer.sample_rate).waveform[:, :48_000]
+        for name in ("voice.wav", "voice_low.wav")
+    ]
+    decoded = [tokenizer.decode(tokenizer.encode(clip[None])) for clip in clips]
+
+    def distance(a: torch.Tensor, b: torch.Tensor) -> float:
+        return float((mel(a) - mel(b)).abs().mean())
+
+    own = [distance(made, clip[None]) for made, clip in zip(decoded, clips, strict=True)]
+    other = distance(decoded[0], clips[1][None])
+    assert max(own) < other / 2
