@@ -8,6 +8,7 @@ import sys
 import jaxtyping
 import pytest
 import torch
+
 from uslm_tokenizer.sequence.dedup import deduplicate
 
 
