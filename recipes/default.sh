@@ -54,7 +54,7 @@ nar() {
 bundle() {
     "$python" -m uslm_recipes.bundle --tokenizer "$out/codec/model" --semantic "$out/ar/model" \
         --acoustic "$out/nar/model" --out "$out/bundle" \
-        --set use_prompt_units=false --set expected_input=true
+        --set use_prompt_units=false --set expected_input=true --set sampling.temperature=0.3
 }
 evaluate() {
     "$python" -m uslm_recipes.evaluate --model "$out/bundle" --recognizer "$teacher" \
