@@ -177,19 +177,19 @@ def _add_sampling(parser: ArgumentParser) -> None:
         "--temperature",
         type=number(0, 5),
         metavar="X",
-        help="0 to 5; 0 always takes the likeliest (default 0.8)",
+        help="0 to 5; 0 always takes the likeliest (default: the model's own)",
     )
     sampling.add_argument(
         "--top-k",
         type=whole(0),
         metavar="N",
-        help="draw from the N likeliest; 0: from all (default 40)",
+        help="draw from the N likeliest; 0: from all (default: the model's)",
     )
     sampling.add_argument(
         "--top-p",
         type=number(0, 1, above=True),
         metavar="X",
-        help="draw from the likeliest that together reach X; 1: from all (default 0.95)",
+        help="draw from the likeliest that together reach X; 1: all",
     )
 
 
