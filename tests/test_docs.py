@@ -54,9 +54,11 @@ def test_python_blocks_run(folder: Path) -> None:
     run([sys.executable, "-W", "error", "-c", "\n".join(blocks("python"))], folder)
 
 
-@pytest.mark.parametrize("command", commands())
-def test_command_runs(command: str, folder: Path) -> None:
-    run(["bash", "-euc", command.replace("python3 run.py ", "")], folder)
+def test_commands_run_in_their_order(folder: Path) -> None:
+    """One test: a later command may need what an earlier one wrote."""
+    assert commands()
+    for command in commands():
+        run(["bash", "-euc", command.replace("python3 run.py ", "")], folder)
 
 
 def test_the_readme_has_the_two_commands() -> None:
