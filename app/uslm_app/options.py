@@ -189,7 +189,7 @@ def _add_sampling(parser: ArgumentParser) -> None:
         "--top-p",
         type=number(0, 1, above=True),
         metavar="X",
-        help="draw from the likeliest that together reach X; 1: all",
+        help="draw from the likeliest that together reach X; 1: all (default: the model's)",
     )
 
 

@@ -5,7 +5,6 @@ import sys
 
 import pytest
 
-from uslm.generate.sampling import Sampling
 from uslm_app.cli import main, main_say
 from uslm_app.parser import COMMANDS, command_parser
 
@@ -34,12 +33,15 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("uslm ")
 
 
-def test_help_tells_the_true_defaults() -> None:
+def test_help_leaves_sampling_to_the_model() -> None:
+    """Each model's bundle.json has its own values: the help may not promise others."""
     text = " ".join(command_parser("say").format_help().split())
-    defaults = Sampling()
-    assert f"likeliest (default {defaults.temperature})" in text
-    assert f"from all (default {defaults.top_k})" in text
-    assert f"from all (default {defaults.top_p})" in text
+    for option in ("likeliest (default: the model's own)", "from all (default: the model's)"):
+        assert option in text
+    assert "1: all (default: the model's)" in text
+    given = ["--text", "x", "--prompt", "y.wav", "--out", "z.wav"]
+    options = command_parser("say").parse_args(given)
+    assert (options.temperature, options.top_k, options.top_p) == (None, None, None)
 
 
 @pytest.mark.parametrize(
