@@ -9,6 +9,10 @@ class ConfigError(UserError):
     """A configuration has an unknown key or a value that does not fit."""
 
 
+class CheckpointError(UserError):
+    """A file of weights that cannot be read, or that belongs to another model."""
+
+
 class AudioError(UserError):
     """Audio that cannot be read, or that holds nothing usable."""
 

@@ -3,6 +3,9 @@
 import json
 import os
 import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -10,6 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from uslm_tokenizer.config import from_dict, to_dict
 from uslm_tokenizer.errors import ConfigError, EnvironmentProblem, MissingResource
@@ -104,6 +108,26 @@ class PretrainedModel(nn.Module):
         with tempfile.TemporaryDirectory() as folder:
             self.save_pretrained(folder)
             return str(api.upload_folder(repo_id=repo_id, folder_path=folder))
+
+
+@contextmanager
+def empty_parameters() -> Iterator[None]:
+    """Models built within have parameters of the right shape that take no memory (meta device).
+
+    Buffers are real, as those that are not saved must have their values from the start.
+    """
+    builder = threading.get_ident()
+
+    def to_meta(module: nn.Module, name: str, parameter: nn.Parameter) -> nn.Parameter | None:
+        if threading.get_ident() != builder or parameter.is_meta:  # a tied one stays tied
+            return None
+        return nn.Parameter(parameter.detach().to("meta"), requires_grad=parameter.requires_grad)
+
+    handle = register_module_parameter_registration_hook(to_meta)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def write_atomically(path: Path, write: Any) -> None:

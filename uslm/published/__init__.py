@@ -1,0 +1,1 @@
+"""Layouts of the published language models, beside those of the tokenizers."""
