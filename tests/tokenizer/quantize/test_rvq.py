@@ -13,6 +13,9 @@ LEVELS = {
     "ema": VectorQuantizerConfig(dim=6, codebook_size=16),
     "gradient": VectorQuantizerConfig(dim=6, codebook_size=16, update="gradient"),
     "factorized": FactorizedQuantizerConfig(dim=6, codebook_size=16, code_dim=3),
+    "weight-normed": FactorizedQuantizerConfig(
+        dim=6, codebook_size=16, code_dim=3, weight_norm=True, count_use=False
+    ),
 }
 
 
@@ -68,7 +71,7 @@ def test_commitment_of_every_level_reaches_the_encoder(kind: str, index: int) ->
     assert latents.grad is not None and latents.grad.abs().sum() > 0
 
 
-@pytest.mark.parametrize("kind", ["gradient", "factorized"])
+@pytest.mark.parametrize("kind", ["gradient", "factorized", "weight-normed"])
 def test_every_parameter_of_every_level_learns(kind: str) -> None:
     rvq = build(kind, dropout=0.0)
     out = rvq(speech())

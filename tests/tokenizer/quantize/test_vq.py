@@ -206,3 +206,20 @@ def test_loaded_equals_saved(update: str) -> None:
 def test_wrong_config(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         build(**wrong)
+
+
+def test_a_codebook_without_counts_is_its_codes_alone() -> None:
+    counting, bare = (
+        build(update="gradient", dead_share=0.0, count_use=count_use) for count_use in (True, False)
+    )
+    assert set(bare.state_dict()) == {"embedding"} < set(counting.state_dict())
+    for vq in (counting, bare):
+        vq.initialize(speech(), generator=seeded())
+    assert torch.equal(counting(speech()).latents, bare(speech()).latents)
+
+
+@pytest.mark.parametrize("needs", [{"update": "ema"}, {"dead_share": 0.1}, {"late_start": True}])
+def test_what_needs_counts_is_refused_without(needs: dict[str, object]) -> None:
+    options = {"update": "gradient", "dead_share": 0.0, "count_use": False} | needs
+    with pytest.raises(ValueError, match="count_use may only be False"):
+        build(**options)

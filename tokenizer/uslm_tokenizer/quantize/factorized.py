@@ -31,6 +31,8 @@ class FactorizedQuantizerConfig(VectorQuantizerConfig):
     """Weight of the loss that pulls projected latents to their codes."""
     dead_share: float = 0.0
     """A code used less than this share of the average use starts anew; 0: never."""
+    weight_norm: bool = False
+    """Whether the projections learn direction and length apart (Salimans & Kingma 2016)."""
 
     @property
     def codebook(self) -> VectorQuantizerConfig:
@@ -50,6 +52,9 @@ class FactorizedQuantizer(Quantizer):
         self.in_proj = nn.Linear(config.dim, config.code_dim)
         self.codebook = VectorQuantizer(config.codebook)
         self.out_proj = nn.Linear(config.code_dim, config.dim)
+        if config.weight_norm:
+            for projection in (self.in_proj, self.out_proj):
+                nn.utils.parametrizations.weight_norm(projection)
 
     @property
     def num_codebooks(self) -> int:

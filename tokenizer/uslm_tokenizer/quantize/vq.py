@@ -45,6 +45,8 @@ class VectorQuantizerConfig:
     """A code used less than this share of the average use is dead and starts anew; 0: never."""
     late_start: bool = False
     """In training pass latents through unquantized until `initialize` is called."""
+    count_use: bool = True
+    """Whether the state holds how often each code is used; published codebooks do not."""
 
     def __post_init__(self) -> None:
         for name in ("dim", "codebook_size"):
@@ -53,6 +55,11 @@ class VectorQuantizerConfig:
         for name in ("decay", "dead_share"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be in [0, 1), but is {getattr(self, name)}")
+        needs = self.update == "ema" or self.dead_share > 0 or self.late_start
+        if needs and not self.count_use:
+            raise ConfigError(
+                'count_use may only be False with update "gradient", dead_share 0 and no late start'
+            )
 
 
 class VectorQuantizer(Quantizer):
@@ -79,8 +86,9 @@ class VectorQuantizer(Quantizer):
         else:
             self.register_buffer("embedding", start)
             self.register_buffer("running_sum", start.clone())
-        self.register_buffer("cluster_size", torch.ones(config.codebook_size))
-        self.register_buffer("initialized", torch.tensor(not config.late_start))
+        if config.count_use:
+            self.register_buffer("cluster_size", torch.ones(config.codebook_size))
+            self.register_buffer("initialized", torch.tensor(not config.late_start))
 
     @property
     def num_codebooks(self) -> int:
@@ -110,7 +118,7 @@ class VectorQuantizer(Quantizer):
                 codebook = mean_square(chosen, frames.detach(), mask)
                 loss = loss + self.config.codebook_weight * codebook
             quantized = straight_through(frames, chosen)
-            if self.training:
+            if self.training and self.config.count_use:
                 real_codes = codes if mask is None else codes[mask.flatten()]
                 self._update(real_frames(latents, mask), real_codes, generator)
         b = len(latents)
@@ -144,9 +152,10 @@ class VectorQuantizer(Quantizer):
         start = kmeans.fit(points, self.codebook_size, iterations=20, generator=generator)
         if self.config.cosine:
             start = start * frames.norm(dim=1).mean()
-        one_each = torch.ones_like(self.cluster_size)
+        one_each = torch.ones(len(start), device=start.device)
         self._restart(one_each.bool(), _same_everywhere(start), one_each)
-        self.initialized.fill_(True)
+        if self.config.count_use:
+            self.initialized.fill_(True)
 
     def _nearest(self, frames: Float[Tensor, "n d"]) -> Int[Tensor, " n"]:
         codes = self.embedding.detach().float()
@@ -190,7 +199,8 @@ class VectorQuantizer(Quantizer):
         column = which[:, None]
         codes = codes.to(self.embedding.dtype)
         self.embedding.copy_(torch.where(column, codes, self.embedding))
-        self.cluster_size.copy_(torch.where(which, sizes, self.cluster_size))
+        if self.config.count_use:
+            self.cluster_size.copy_(torch.where(which, sizes, self.cluster_size))
         if self.config.update == "ema":
             sums = codes * sizes[:, None]
             self.running_sum.copy_(torch.where(column, sums, self.running_sum))
