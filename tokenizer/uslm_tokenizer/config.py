@@ -71,7 +71,7 @@ def _restore(hint: Any, value: Any, *, where: str) -> Any:
         return value if isinstance(value, hint) else from_dict(hint, value, where=where)
     if origin is tuple:
         return _restore_tuple(arguments, value, where=where)
-    if origin is dict:
+    if origin in (dict, Mapping):
         if not isinstance(value, Mapping):
             raise ConfigError(f"{where} must be a mapping, but is {value!r}")
         return {k: _restore(arguments[1], v, where=f"{where}.{k}") for k, v in value.items()}

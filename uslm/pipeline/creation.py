@@ -2,28 +2,32 @@
 
 import os
 from collections.abc import Sequence
+from datetime import datetime, timezone
 from pathlib import Path
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from uslm import __version__
 from uslm.pipeline.alignment import align_ctc
 from uslm.pipeline.bundle import Bundle
 from uslm.pipeline.phonemes import PHONEMES, phoneme_error_rate
-from uslm.pipeline.prompt import VoicePrompt
+from uslm.pipeline.prompt import VoiceOrigin, VoicePrompt
 from uslm.pipeline.prompt_doctor import examine_prompt
 from uslm.pipeline.prompt_length import AlignedWord
 from uslm.pipeline.prompt_policy import Finding, PromptPolicy
+from uslm.pipeline.speaker import FrontEnd
 from uslm.pipeline.verification import find_recognizer, recognizer
-from uslm.text.frontend import FrontendResult, TextFrontend
+from uslm.text.frontend import FrontendResult
+from uslm_tokenizer.acoustic.unit_codec import UnitCodec
 from uslm_tokenizer.audio import Audio, AudioSource, read_audio
 from uslm_tokenizer.errors import TextError, UserError
 
 
 def create_voice(
     bundle: Bundle,
-    frontend: TextFrontend,
+    frontend: FrontEnd,
     audio: Audio | AudioSource,
     text: str | None = None,
     *,
@@ -55,6 +59,7 @@ def create_voice(
         read = frontend(prompt.text)
         findings += spoken.doubts(bundle.phoneme_ids(read))
         text_ids, phonemes, num_frames = spoken.known(read)
+    speaker, speaker_model = _speaker(bundle, codes)
     return VoicePrompt(
         name=name or _name(audio),
         codes=codes,
@@ -65,7 +70,15 @@ def create_voice(
         seconds=prompt.seconds,
         tokenizer_hash=bundle.tokenizer_hash,
         model=bundle.config.name,
+        model_hash=bundle.hash,
         findings=tuple(findings),
+        speaker=speaker,
+        speaker_model=speaker_model,
+        origin=VoiceOrigin(
+            recording=_recording(audio),
+            made_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            made_with=f"uslm {__version__}",
+        ),
     )
 
 
@@ -118,7 +131,7 @@ class _Spoken:
 class _Aligner:
     """Says where the words of a text lie in a waveform; the doctor's `Align`."""
 
-    def __init__(self, bundle: Bundle, frontend: TextFrontend) -> None:
+    def __init__(self, bundle: Bundle, frontend: FrontEnd) -> None:
         self._bundle, self._frontend = bundle, frontend
 
     def __call__(self, waveform: Float[Tensor, "1 n"], text: str) -> list[AlignedWord]:
@@ -168,7 +181,22 @@ def _policy(bundle: Bundle, max_seconds: float | None) -> PromptPolicy:
     )
 
 
+def _speaker(bundle: Bundle, codes: Int[Tensor, "k p"]) -> tuple[Float[Tensor, " e"] | None, str]:
+    """What the codec adds to the units, on the whole: a rough likeness of voice and room."""
+    tokenizer = bundle.tokenizer
+    if not isinstance(tokenizer, UnitCodec):
+        return None, ""
+    with torch.no_grad():
+        added = tokenizer.residual.decode(codes[None, 1:].to(tokenizer.device))
+    return added[0].float().mean(dim=1).cpu(), f"{tokenizer.model_type} {bundle.tokenizer_hash}"
+
+
 def _name(audio: Audio | AudioSource) -> str:
+    return Path(_recording(audio)).stem or "voice"
+
+
+def _recording(audio: Audio | AudioSource) -> str:
+    """The file's name, without its folder; empty where there is no file."""
     if isinstance(audio, Audio):
-        return Path(audio.source.name.strip("'\"")).stem if audio.source else "voice"
-    return Path(audio).stem if isinstance(audio, (str, os.PathLike)) else "voice"
+        return Path(audio.source.name.strip("'\"")).name if audio.source else ""
+    return Path(audio).name if isinstance(audio, (str, os.PathLike)) else ""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
+import uslm
 from uslm.pipeline.bundle import Bundle
 from uslm.pipeline.phonemes import PHONEMES
 from uslm.pipeline.prompt import PromptConfig, VoicePrompt
@@ -42,8 +45,90 @@ def test_a_saved_voice_comes_back_quickly(made: VoicePrompt, tmp_path: Path) -> 
     assert min(seconds) < 0.05
     assert torch.equal(loaded.codes, made.codes)
     assert torch.equal(loaded.text_ids, made.text_ids)
-    for name in ("name", "phonemes", "transcript", "seconds", "tokenizer_hash", "findings"):
-        assert getattr(loaded, name) == getattr(made, name)
+    assert torch.equal(loaded.speaker, made.speaker)
+    assert loaded.facts() == made.facts()
+
+
+def test_a_voice_says_where_it_came_from(tts: ZeroShotTTS, made: VoicePrompt) -> None:
+    assert (made.model, made.model_hash) == ("tiny", tts.bundle.hash)
+    assert made.origin.made_with == f"uslm {uslm.__version__}"
+    assert made.origin.made_at.endswith("+00:00")
+    assert made.speaker.shape == (24,) and "unit_codec" in made.speaker_model
+    one, other = (tts.create_voice(speech_like(4.0, seed=seed)).speaker for seed in (0, 1))
+    assert torch.equal(one, made.speaker), "the voice of a recording, not of its text"
+    assert not torch.equal(other, made.speaker)
+
+
+def test_licence_consent_and_extras_are_kept(made: VoicePrompt, tmp_path: Path) -> None:
+    mel, units = torch.randn(80, 7), torch.arange(70_000)
+    voice = replace(
+        made,
+        licence="CC BY 4.0",
+        consent="Ada agreed, in writing",
+        speaker=None,
+        extras={"mel": mel, "units": units},
+        codes=made.codes + 40_000,
+    )
+    loaded = VoicePrompt.load(voice.save(tmp_path / "ada.safetensors"))
+    assert loaded.facts() == voice.facts()
+    assert loaded.speaker is None
+    assert set(loaded.extras) == {"mel", "units"}
+    assert torch.equal(loaded.extras["mel"], mel) and torch.equal(loaded.extras["units"], units)
+    assert torch.equal(loaded.codes, voice.codes), "codes of a large codebook"
+
+
+def test_a_file_of_the_first_format_is_read(made: VoicePrompt, tmp_path: Path) -> None:
+    facts = made.facts()
+    for new in ("model_hash", "speaker_model", "licence", "consent", "origin"):
+        del facts[new]
+    path = write_voice(tmp_path / "old.safetensors", made, {"format": 1, **facts})
+    loaded = VoicePrompt.load(path)
+    assert (loaded.name, loaded.licence, loaded.speaker) == ("Ada", None, None)
+    assert torch.equal(loaded.codes, made.codes)
+
+
+def write_voice(path: Path, voice: VoicePrompt, facts: object, **tensors: torch.Tensor) -> Path:
+    """A voice file with any facts and tensors."""
+    usual = {"codes": voice.codes.to(torch.int16), "text_ids": voice.text_ids.to(torch.int32)}
+    save_file(usual | tensors, path, metadata={"voice": json.dumps(facts)})
+    return path
+
+
+@pytest.mark.parametrize(
+    ("facts", "tensors", "words"),
+    [
+        ({"format": 3}, {}, "format 3, this version reads up to 2"),
+        ({"format": None}, {}, "which format"),
+        ({"name": 5}, {}, "name must be str"),
+        ({"name": "An\nn"}, {}, "printable"),
+        ({"seconds": float("nan")}, {}, "seconds must be above 0"),
+        ({"num_spoken_frames": 201}, {}, "201 of 200 frames"),
+        ({"pickle": "x"}, {}, "no key"),
+        ({"codes": [1]}, {}, "must be tensors"),
+        ({}, {"codes": torch.zeros(3, dtype=torch.int16)}, "codes must be"),
+        ({}, {"codes": torch.zeros(4, 200)}, "codes must be"),
+        ({}, {"mel": torch.zeros(3)}, "no key"),
+        ({}, {"extras.mel": torch.full((3,), float("inf"))}, "finite"),
+    ],
+)
+def test_a_file_that_is_not_what_it_says_is_refused(
+    facts: dict[str, Any],
+    tensors: dict[str, torch.Tensor],
+    words: str,
+    made: VoicePrompt,
+    tmp_path: Path,
+) -> None:
+    path = write_voice(
+        tmp_path / "odd.safetensors", made, {"format": 2, **made.facts(), **facts}, **tensors
+    )
+    with pytest.raises(ConfigError, match=words):
+        VoicePrompt.load(path)
+
+
+def test_another_models_voice_is_refused_by_name(made: VoicePrompt) -> None:
+    other = ZeroShotTTS(tiny_bundle(replace(TINY, name="other"), seed=9))
+    with pytest.raises(ConfigError, match=r"'Ada' was made .* of model 'tiny'.*'other'"):
+        other.stream("Hello.", made)
 
 
 def test_a_loaded_voice_speaks_as_the_made_one(
