@@ -161,9 +161,7 @@ class UnitCodec(AudioTokenizer):
 
     def _synthesize(self, latents: Float[Tensor, "b d t"]) -> Float[Tensor, "b 1 n"]:
         hidden = self.decoder(latents.transpose(1, 2).to(self.head.weight.dtype))
-        log_magnitude, phase = self.head(hidden).float().transpose(1, 2).chunk(2, dim=1)
-        magnitude = log_magnitude.exp().clamp(max=1e2)  # an early, wild guess must not overflow
-        return cast(Tensor, self.inverse_stft(torch.polar(magnitude, phase)))
+        return self.inverse_stft.from_log_polar(self.head(hidden))
 
     @classmethod
     def tiny_config(cls) -> UnitCodecConfig:

@@ -1,5 +1,7 @@
 """Spectrograms: log-mel going in, inverse STFT coming out. Frame i is centred in hop i."""
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -72,6 +74,12 @@ class InverseSTFT(nn.Module):
         summed = self._overlap_add(frames, length)[:, start:end]
         weight = self._overlap_add(energy, length)[:, start:end]
         return (summed / weight.clamp(min=1e-8))[:, None]
+
+    def from_log_polar(self, spectrum: Float[Tensor, "b t f"]) -> Float[Tensor, "b 1 n"]:
+        """From log magnitudes, the first n_fft / 2 + 1 values of a frame, and phases, the rest."""
+        log_magnitude, phase = spectrum.float().transpose(1, 2).chunk(2, dim=1)
+        magnitude = log_magnitude.exp().clamp(max=1e2)  # an early, wild guess must not overflow
+        return cast(Tensor, self(torch.polar(magnitude, phase)))
 
     def _overlap_add(self, frames: Float[Tensor, "b f t"], length: int) -> Float[Tensor, "b n"]:
         summed = F.fold(frames, (1, length), (1, self.n_fft), stride=(1, self.hop_length))
