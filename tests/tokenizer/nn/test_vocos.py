@@ -10,7 +10,7 @@ import torch
 from uslm_tokenizer.errors import ConfigError
 from uslm_tokenizer.nn.vocos import Vocos, VocosConfig
 
-PLAIN = VocosConfig(in_dim=5, dim=32, hidden_dim=48, num_layers=2, n_fft=64, hop_length=16)
+PLAIN = VocosConfig(in_dim=5, dim=64, hidden_dim=48, num_layers=2, n_fft=64, hop_length=16)
 
 
 @pytest.mark.parametrize("frames", [1, 2, 30])
@@ -62,7 +62,8 @@ def _plain_copy(vocos: Vocos) -> Vocos:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"dim": 40, "position_net": True}, "dim must be a multiple of 32, but is 40"),
+        ({"dim": 40, "position_net": True}, "dim must be a multiple of 32 above 32, but is 40"),
+        ({"dim": 32, "position_net": True}, "but is 32"),
         ({"n_fft": 8}, "at least the hop of 16, but is 8"),
         ({"n_fft": 65}, "must be even"),
     ],

@@ -40,8 +40,11 @@ class VocosConfig:
     """Whether residual blocks and an attention over all frames come before the blocks."""
 
     def __post_init__(self) -> None:
-        if self.position_net and self.dim % GROUPS:
-            raise ConfigError(f"dim must be a multiple of {GROUPS}, but is {self.dim}")
+        if self.position_net and (self.dim % GROUPS or self.dim <= GROUPS):
+            # A group of one channel has no variance to divide a lone frame by.
+            raise ConfigError(
+                f"dim must be a multiple of {GROUPS} above {GROUPS}, but is {self.dim}"
+            )
         if self.n_fft % 2 or self.n_fft < self.hop_length:
             raise ConfigError(
                 f"n_fft must be even and at least the hop of {self.hop_length}, but is {self.n_fft}"
