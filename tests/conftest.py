@@ -15,6 +15,10 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 import pytest
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--golden", metavar="DIR", help="run tests/parity on the golden files of DIR")
+
+
 @pytest.fixture(autouse=True)
 def fixed_seed() -> None:
     """Random weights are the same in each run and in each order of the tests."""
