@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from uslm.pipeline.prompt import VoicePrompt
-from uslm.pipeline.voice_store import VoiceStore, default_folder
+from uslm.pipeline.voice_names import default_folder
+from uslm.pipeline.voice_store import VoiceStore
 from uslm_tokenizer.errors import ConfigError, MissingResource, UserError
 
 
