@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from uslm.pipeline.bundle import read_bundle_config, resolve_bundle
+from uslm.pipeline.loading import read_frontend, read_settings
 from uslm.pipeline.plan import plan_text
-from uslm.text.frontend import TextFrontend
+from uslm.pipeline.speaker import FrontEnd
 from uslm.text.lexicon import Lexicon
 from uslm_app.console import Console
 from uslm_app.voices import VoiceSource, tell_findings
@@ -22,21 +22,17 @@ def show_plan(
     console: Console,
 ) -> None:
     """Print the chunks and what is said for them; what is odd about the prompt is a remark."""
-    config = read_bundle_config(resolve_bundle(options.model))
-    frontend = TextFrontend(
-        language=options.language or config.language,
-        lexicon=lexicon,
-        normalize=config.frontend.normalize,
-    )
+    settings = read_settings(options.model)
+    frontend = read_frontend(options.model, language=options.language, lexicon=lexicon)
     chunks: list[dict[str, Any]] = [
         {"pause_seconds": piece.pause_seconds} if piece.is_pause else _chunk(piece.text, frontend)
-        for piece in plan_text(text, config.plan)
+        for piece in plan_text(text, settings.plan)
     ]
     tell_findings(source.findings, console)
     if options.json:
-        console.json({"model": config.name, "voice": source.name, "chunks": chunks})
+        console.json({"model": settings.name, "voice": source.name, "chunks": chunks})
         return
-    console.result(f"model   {config.name}")
+    console.result(f"model   {settings.name}")
     console.result(f"voice   {source.name}, {source.seconds:.1f} s")
     for chunk in chunks:
         if "pause_seconds" in chunk:
@@ -50,7 +46,7 @@ def show_plan(
             console.result(f"left    {', '.join(chunk['dropped'])}")
 
 
-def _chunk(text: str, frontend: TextFrontend) -> dict[str, Any]:
+def _chunk(text: str, frontend: FrontEnd) -> dict[str, Any]:
     try:
         result = frontend(text)
     except TextError as problem:  # the rest of the text may have something to say

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 def check_model(name: str) -> None:
     """Raise MissingResource or ConfigError unless there is such a model; reads no weights."""
-    from uslm.pipeline.bundle import read_bundle_config, resolve_bundle
+    from uslm.pipeline.loading import read_settings
 
-    read_bundle_config(resolve_bundle(name))
+    read_settings(name)
 
 
 def load_tts(options: argparse.Namespace, lexicon: Lexicon | None = None) -> ZeroShotTTS:

@@ -83,8 +83,8 @@ def _speak(
     total = time.perf_counter() - start
     _warn_of_chunks(reports, console)
     return {
-        "model": tts.bundle.config.name,
-        "model_hash": tts.bundle.hash,
+        "model": tts.speaker.settings.name,
+        "model_hash": tts.speaker.hash,
         "voice": voice.name,
         "text": text,
         "seed": seed,

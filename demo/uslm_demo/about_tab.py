@@ -12,5 +12,5 @@ from uslm_demo.engine import Engine
 def about_tab(engine: Engine) -> None:
     """Lay the tab out."""
     gr.Markdown(files("uslm_demo").joinpath("about.md").read_text("utf-8"))
-    with gr.Accordion(f"Model card of {engine.config().name}", open=True):
+    with gr.Accordion(f"Model card of {engine.settings().name}", open=True):
         gr.Markdown(engine.card() or "This model came without a card.")

@@ -6,8 +6,8 @@ import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from uslm.pipeline.bundle import BundleConfig
     from uslm.pipeline.conversion import VoiceConverter
+    from uslm.pipeline.speaker import SpeakerSettings
     from uslm.pipeline.tts import ZeroShotTTS
 
 
@@ -39,21 +39,22 @@ class Engine:
     def converter(self) -> VoiceConverter:
         """The same model, converting."""
         from uslm.pipeline.conversion import VoiceConverter
+        from uslm.pipeline.loading import as_converter
 
         tts = self.tts()
-        return VoiceConverter(tts.bundle, tts.frontend)
+        return VoiceConverter(as_converter(tts.speaker), tts.frontend)
 
-    def config(self) -> BundleConfig:
+    def settings(self) -> SpeakerSettings:
         """What the model says of itself; reads no weights. MissingResource where there is none."""
-        from uslm.pipeline.bundle import read_bundle_config, resolve_bundle
+        from uslm.pipeline.loading import read_settings
 
-        return read_bundle_config(resolve_bundle(self.model))
+        return read_settings(self.model)
 
     def card(self) -> str:
         """The model card, in Markdown, without its YAML header; empty where there is none."""
-        from uslm.pipeline.bundle import resolve_bundle
+        from uslm.pipeline.loading import resolve_speaker
 
-        path = resolve_bundle(self.model) / "README.md"
+        path = resolve_speaker(self.model) / "README.md"
         text = path.read_text("utf-8") if path.is_file() else ""
         if text.startswith("---\n"):
             _, _, text = text[4:].partition("\n---\n")

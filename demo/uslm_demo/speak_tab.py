@@ -21,7 +21,7 @@ def speak_tab(
     engine: Engine, limits: Limits, made: gr.State, examples: list[Path], concurrency_id: str
 ) -> Any:
     """Lay the tab out; returns the event after which `made` holds new speech."""
-    sampling = engine.config().sampling
+    sampling = engine.settings().sampling
     with gr.Row():
         with gr.Column():
             text = gr.Textbox(

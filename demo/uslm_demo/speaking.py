@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from uslm.pipeline.prompt import VoicePrompt
 from uslm.pipeline.prompt_policy import PromptPolicy
-from uslm.pipeline.seeds import settle_seed
-from uslm.pipeline.speech import AudioChunk, ChunkReport, Speech, Timings
+from uslm.pipeline.speech import AudioChunk, ChunkReport, Speech
 from uslm.pipeline.tts import ZeroShotTTS
 from uslm_demo.engine import Engine
 from uslm_tokenizer.audio import Audio, read_audio
@@ -87,8 +83,6 @@ def speak(
     tts = engine.tts()
     yield Progress(status="Listening to the voice …")
     voice = create_voice(tts, path, transcript)
-    start, seed = time.perf_counter(), settle_seed(options.seed)
-    first_audio = 0.0
     num_pieces = 0
 
     def count(report: ChunkReport, total: int) -> None:
@@ -99,7 +93,7 @@ def speak(
     for part in tts.stream(
         text,
         voice,
-        seed=seed,
+        seed=options.seed,
         temperature=options.temperature,
         top_k=options.top_k,
         top_p=options.top_p,
@@ -108,10 +102,8 @@ def speak(
     ):
         parts.append(part)
         if part.waveform.numel() or part.report:
-            first_audio = first_audio or time.perf_counter() - start
             yield _so_far(parts, num_pieces)
-    timings = Timings(total=time.perf_counter() - start, first_audio=first_audio)
-    made = Made(speech=_join(tts, text, seed, voice, options, parts, timings), voice=voice)
+    made = Made(speech=Speech.joined(parts), voice=voice)
     yield Progress(status=_summary(made), chunks=made.speech.chunks, made=made)
 
 
@@ -177,43 +169,6 @@ def _so_far(parts: list[AudioChunk], num_pieces: int) -> Progress:
     if num_pieces:
         status += f", {len(reports)} of {num_pieces} pieces done"
     return Progress(status=status + " …", chunks=reports)
-
-
-def _join(
-    tts: ZeroShotTTS,
-    text: str,
-    seed: int,
-    voice: VoicePrompt,
-    options: SpeakOptions,
-    parts: list[AudioChunk],
-    timings: Timings,
-) -> Speech:
-    codes = torch.cat([part.codes for part in parts if part.codes is not None], dim=1)
-    sampling = tts.bundle.config.sampling
-    return Speech(
-        waveform=torch.cat([part.waveform for part in parts], dim=1),
-        sample_rate=tts.sample_rate,
-        seed=seed,
-        text=text,
-        units=codes[0],
-        codes=codes,
-        timings=timings,
-        chunks=tuple(part.report for part in parts if part.report is not None),
-        model=tts.bundle.config.name,
-        model_hash=tts.bundle.hash,
-        voice=voice.name,
-        settings={
-            "temperature": _chosen(options.temperature, sampling.temperature),
-            "top_k": _chosen(options.top_k, sampling.top_k),
-            "top_p": _chosen(options.top_p, sampling.top_p),
-            "verify": options.verify,
-            "language": tts.frontend.language,
-        },
-    )
-
-
-def _chosen(given: float | None, usual: float) -> float:
-    return usual if given is None else given
 
 
 def _summary(made: Made) -> str:

@@ -41,7 +41,7 @@ def tokens_tab(engine: Engine, made: gr.State, spoken: list[gr.events.Dependency
             return
         with tempfile.TemporaryDirectory(prefix="uslm-") as folder:
             path = Path(folder) / f"uslm-{made.speech.seed}.png"
-            tokenizer = engine.tts().bundle.tokenizer
+            tokenizer = engine.tts().speaker.tokenizer
             yield str(draw_speech(made.speech, made.voice, path, tokenizer=tokenizer))
 
     for event in spoken:

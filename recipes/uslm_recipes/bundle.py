@@ -13,7 +13,8 @@ import torch
 
 from uslm.models.base import AcousticModel, SemanticModel
 from uslm.models.registry import load_model
-from uslm.pipeline.bundle import Bundle, BundleConfig, save_bundle
+from uslm.pipeline.bundle import Bundle, save_bundle
+from uslm.pipeline.bundle_config import BundleConfig
 from uslm_recipes.command import run_command
 from uslm_recipes.config import apply_override
 from uslm_tokenizer.config import from_dict

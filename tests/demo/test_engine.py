@@ -29,16 +29,16 @@ def test_many_threads_load_the_model_once(model: Path, monkeypatch: pytest.Monke
     assert len(loads) == 1
     assert engine.is_loaded
     assert all(tts is models[0] for tts in models)
-    assert engine.converter().bundle is models[0].bundle
+    assert engine.converter().converter is models[0].speaker
 
 
 def test_what_the_model_says_of_itself_needs_no_weights(model: Path) -> None:
     engine = Engine(str(model))
-    assert engine.config().name == "tiny"
+    assert engine.settings().name == "tiny"
     assert engine.card() == "# Tiny\n\nIt babbles."
     assert not engine.is_loaded
 
 
 def test_a_model_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(MissingResource, match="not a speaking model"):
-        Engine(str(tmp_path)).config()
+        Engine(str(tmp_path)).settings()

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -25,15 +25,16 @@ from uslm.generate.levels import fill_levels
 from uslm.generate.sampling import Sampling
 from uslm.models.base import AcousticModel, AcousticRow, SemanticModel
 from uslm.models.registry import load_model
-from uslm.pipeline.blocks import BlockSchedule
-from uslm.pipeline.long_text import JoinConfig
-from uslm.pipeline.plan import PlanConfig
-from uslm.pipeline.prompt import PromptConfig, VoicePrompt
-from uslm.pipeline.verification import VerifyConfig
+from uslm.pipeline.bundle_config import BundleConfig
+from uslm.pipeline.clock import Clock
+from uslm.pipeline.prompt import VoicePrompt
+from uslm.pipeline.speaker import Converted, FrontEnd, JobReader
+from uslm.pipeline.verification import Verdict, judge, recognizer
 from uslm.text.frontend import FrontendResult, TextFrontend
 from uslm.text.lexicon import Lexicon
 from uslm.text.vocab import PhonemeVocab, SentencePieceVocab, TextVocab
 from uslm_tokenizer.acoustic.unit_codec import UnitCodec
+from uslm_tokenizer.audio import Audio, AudioSource
 from uslm_tokenizer.base import AudioTokenizer
 from uslm_tokenizer.config import from_dict, to_dict
 from uslm_tokenizer.errors import ConfigError, EnvironmentProblem, MissingResource, UserError
@@ -48,80 +49,9 @@ DEFAULT = "default"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-@dataclass(frozen=True, kw_only=True)
-class FrontendConfig:
-    """From text to what stage 1 reads."""
-
-    vocab: Literal["phonemes", "sentencepiece"] = "phonemes"
-    """`phonemes`: espeak's symbols; `sentencepiece`: pieces of text, from `text.model`."""
-    normalize: bool = True
-    """Whether numbers, dates and the like become words first (English)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class LengthConfig:
-    """How long speech may be for its text; a symbol lasts about 3.4 frames."""
-
-    min_frames_per_symbol: float = 1.2
-    """Stage 1 may not end before."""
-    max_frames_per_symbol: float = 8.0
-    """Stage 1 is stopped there, and `margin_frames` later."""
-    margin_frames: int = 50
-    """Frames beyond, for the silence at both ends."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.min_frames_per_symbol <= self.max_frames_per_symbol:
-            raise ConfigError(f"0 <= min_frames_per_symbol <= max_frames_per_symbol: {self}")
-        if self.margin_frames < 1:
-            raise ConfigError(f"margin_frames must be 1 or more, but is {self.margin_frames}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class BundleConfig:
-    """What bundle.json holds beside its format."""
-
-    name: str
-    """What the model is called."""
-    language: str = "en-us"
-    """Language of its texts, as espeak calls it."""
-    frontend: FrontendConfig = field(default_factory=FrontendConfig)
-    """Text to symbols."""
-    sampling: Sampling = field(default_factory=Sampling)
-    """How stage 1 draws, unless the caller says otherwise."""
-    acoustic_temperature: float = 0.0
-    """How stage 2 draws; 0 takes the likeliest code."""
-    expected_input: bool = False
-    """Whether stage 2 takes the codes that come nearest to what it expects the decoder to hear,
-    rather than the likeliest ones; for a model that was trained so."""
-    use_prompt_units: bool = True
-    """Whether stage 1 goes on from the prompt's phonemes and units; stage 2 always hears it."""
-    batch_size: int = 4
-    """Pieces of a long text that stage 1 speaks side by side."""
-    length: LengthConfig = field(default_factory=LengthConfig)
-    """Limits of stage 1."""
-    prompt: PromptConfig = field(default_factory=PromptConfig)
-    """How much of a voice is used."""
-    blocks: BlockSchedule = field(default_factory=BlockSchedule)
-    """How stage 2 is cut for streaming."""
-    plan: PlanConfig = field(default_factory=PlanConfig)
-    """How a text is cut."""
-    join: JoinConfig = field(default_factory=JoinConfig)
-    """How its pieces are joined."""
-    verify: VerifyConfig = field(default_factory=VerifyConfig)
-    """When a piece counts as badly spoken."""
-
-    def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise ConfigError(f"batch_size must be 1 or more, but is {self.batch_size}")
-        if not self.acoustic_temperature >= 0:
-            raise ConfigError(
-                f"acoustic_temperature must be 0 or more, but is {self.acoustic_temperature}"
-            )
-
-
 @dataclass(frozen=True, eq=False)
 class Bundle:
-    """A loaded model: read only, and shared by all threads."""
+    """A loaded model of ours, a `Speaker` and a `Converter`: read only, shared by all threads."""
 
     config: BundleConfig
     tokenizer: AudioTokenizer
@@ -153,6 +83,16 @@ class Bundle:
         object.__setattr__(self, "hash", whole)
         object.__setattr__(self, "_vectors", self._level_vectors())
 
+    @property
+    def settings(self) -> BundleConfig:
+        """Its name, and how it is used."""
+        return self.config
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples a second of what it speaks, Hz."""
+        return self.tokenizer.sample_rate
+
     def fill(
         self, rows: Sequence[AcousticRow], generators: Sequence[torch.Generator]
     ) -> list[Int[Tensor, "k _"]]:
@@ -179,12 +119,45 @@ class Bundle:
         self, *, language: str | None = None, lexicon: Lexicon | None = None
     ) -> TextFrontend:
         """The front end for a language, the model's own unless given."""
-        return TextFrontend(
-            language=language or self.config.language,
-            vocab=self.vocab,
-            lexicon=lexicon,
-            normalize=self.config.frontend.normalize,
-        )
+        return _frontend(self.config, self.vocab, language, lexicon)
+
+    # These three work on a whole bundle: imported above, the files would need each other.
+
+    def create_voice(
+        self,
+        frontend: FrontEnd,
+        audio: Audio | AudioSource,
+        text: str | None = None,
+        *,
+        name: str | None = None,
+        max_seconds: float | None = None,
+    ) -> VoicePrompt:
+        """See `ZeroShotTTS.create_voice`."""
+        from uslm.pipeline.creation import create_voice
+
+        return create_voice(self, frontend, audio, text, name=name, max_seconds=max_seconds)
+
+    def reader(self, sampling: Sampling, clock: Clock) -> JobReader:
+        """Who speaks jobs, drawing so."""
+        from uslm.pipeline.reader import Reader
+
+        return Reader(self, sampling, clock)
+
+    def convert(self, source: Audio, voice: VoicePrompt, seed: int, clock: Clock) -> Converted:
+        """See `VoiceConverter.convert`."""
+        from uslm.pipeline.revoicing import revoice
+
+        return revoice(self, source, voice, seed, clock)
+
+    def check_hears(self) -> None:
+        """Raise UserError unless the tokenizer can recognise phonemes."""
+        recognizer(self.tokenizer)
+
+    def listen(
+        self, waveform: Float[Tensor, "1 n"], text: FrontendResult, stop_reason: str
+    ) -> Verdict:
+        """How well a piece was spoken, by the tokenizer's own recogniser."""
+        return judge(self.tokenizer, waveform, self.phoneme_ids(text), stop_reason)
 
     def check_voice(self, voice: VoicePrompt) -> None:
         """Raise ConfigError if the voice was made for other codes, UserError if it is damaged."""
@@ -231,9 +204,6 @@ def load_bundle(
     """A model by folder, by Hub repository, or the one that comes with the package (`default`)."""
     folder = resolve_bundle(name_or_path, revision=revision, local_files_only=local_files_only)
     config = read_bundle_config(folder)
-    vocab: TextVocab = PhonemeVocab()
-    if config.frontend.vocab == "sentencepiece":
-        vocab = SentencePieceVocab.load(folder / VOCAB_FILE)
     semantic, acoustic = load_model(folder / "semantic"), load_model(folder / "acoustic")
     if not isinstance(semantic, SemanticModel) or not isinstance(acoustic, AcousticModel):
         raise ConfigError(
@@ -245,7 +215,7 @@ def load_bundle(
         tokenizer=load_tokenizer(folder / "tokenizer"),
         semantic=semantic,
         acoustic=acoustic,
-        vocab=vocab,
+        vocab=_vocab(folder, config),
         folder=folder,
     )
 
@@ -287,6 +257,31 @@ def read_bundle_config(folder: Path) -> BundleConfig:
         return from_dict(BundleConfig, description)
     except UserError as problem:
         raise ConfigError(f"{path}: {problem}") from problem
+
+
+def read_bundle_frontend(
+    folder: Path, *, language: str | None = None, lexicon: Lexicon | None = None
+) -> TextFrontend:
+    """The front end of a model, without loading any weights."""
+    config = read_bundle_config(folder)
+    return _frontend(config, _vocab(folder, config), language, lexicon)
+
+
+def _vocab(folder: Path, config: BundleConfig) -> TextVocab:
+    if config.frontend.vocab == "sentencepiece":
+        return SentencePieceVocab.load(folder / VOCAB_FILE)
+    return PhonemeVocab()
+
+
+def _frontend(
+    config: BundleConfig, vocab: TextVocab, language: str | None, lexicon: Lexicon | None
+) -> TextFrontend:
+    return TextFrontend(
+        language=language or config.language,
+        vocab=vocab,
+        lexicon=lexicon,
+        normalize=config.frontend.normalize,
+    )
 
 
 def resolve_bundle(

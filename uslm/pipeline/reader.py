@@ -1,10 +1,9 @@
 """Pieces of text to samples: stage 1, stage 2 and the decoder, hand in hand."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
 from uslm.generate.autoregressive import StopRule, UnitRow, speak_units
@@ -12,51 +11,14 @@ from uslm.generate.sampling import Sampling
 from uslm.pipeline.blocks import CodeBlocks
 from uslm.pipeline.bundle import Bundle
 from uslm.pipeline.clock import Clock
-from uslm.pipeline.prompt import VoicePrompt
 from uslm.pipeline.seeds import generator
+from uslm.pipeline.speaker import Job, Sound, Take
 from uslm.pipeline.streaming import StreamingDecoder, decoder_lag
-from uslm.text.frontend import FrontendResult
 from uslm_tokenizer.errors import GenerationError
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Job:
-    """One piece of text to be spoken."""
-
-    index: int
-    """Place in the text, from 0."""
-    text: FrontendResult
-    """The piece and its symbols."""
-    voice: VoicePrompt
-    """Who speaks it."""
-    seed: int
-    """All that is drawn for it comes from here."""
-    hurry: bool
-    """Whether somebody waits for its first sound."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Take:
-    """A job that is done."""
-
-    job: Job
-    codes: Int[Tensor, "k t"]
-    stop_reason: str
-    attempts: int = 1
-    error_rate: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Sound:
-    """The next samples of a job; with the last of them comes the take."""
-
-    job: Job
-    waveform: Float[Tensor, "1 n"]
-    take: Take | None = None
-
-
 class Reader:
-    """Speaks jobs with one model."""
+    """Speaks jobs with one model of ours."""
 
     def __init__(self, bundle: Bundle, sampling: Sampling, clock: Clock) -> None:
         self._bundle, self._sampling, self._clock = bundle, sampling, clock

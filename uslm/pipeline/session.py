@@ -1,24 +1,22 @@
 """One text on its way to speech: cut, spoken piece by piece, checked, stretched, joined."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import chain
 
 import torch
 
 from uslm.generate.sampling import Sampling
-from uslm.pipeline.bundle import Bundle
 from uslm.pipeline.clock import Clock
 from uslm.pipeline.long_text import Joiner
 from uslm.pipeline.plan import plan_text
 from uslm.pipeline.prompt import VoicePrompt
-from uslm.pipeline.reader import Job, Reader, Sound, Take
 from uslm.pipeline.seeds import derive_seed
-from uslm.pipeline.speech import AudioChunk, ChunkReport
+from uslm.pipeline.speaker import FrontEnd, Job, Sound, Speaker, Take
+from uslm.pipeline.speech import AudioChunk, ChunkReport, SpeechFacts
 from uslm.pipeline.stretch import time_stretch
-from uslm.pipeline.verification import Verdict, VerifyConfig, judge
+from uslm.pipeline.verification import Verdict, VerifyConfig
 from uslm.text.chunking import Piece
-from uslm.text.frontend import TextFrontend
 from uslm_tokenizer.errors import GenerationError, TextError
 
 OnChunk = Callable[[ChunkReport, int], None]
@@ -55,12 +53,12 @@ class Session:
     """A request, prepared. Raises TextError where nothing of the text can be said."""
 
     def __init__(
-        self, bundle: Bundle, frontend: TextFrontend, request: Request, clock: Clock
+        self, speaker: Speaker, frontend: FrontEnd, request: Request, clock: Clock
     ) -> None:
-        self._bundle, self._frontend = bundle, frontend
+        self._speaker, self._frontend = speaker, frontend
         self._request, self._clock = request, clock
-        self._reader = Reader(bundle, request.sampling, clock)
-        self._plan = plan_text(request.text, bundle.config.plan)
+        self._reader = speaker.reader(request.sampling, clock)
+        self._plan = plan_text(request.text, speaker.settings.plan)
         self._num_pieces = sum(not piece.is_pause for piece in self._plan)
         items = self._prepare()
         # Read on to the first piece, so that a text with nothing to say fails here and now.
@@ -78,7 +76,7 @@ class Session:
         """The speech, as it is made."""
         return self._join(
             (group, self._speak([item for item in group if isinstance(item, Job)]))
-            for group in _groups(self._items, self._bundle.config.batch_size)
+            for group in _groups(self._items, self._speaker.settings.batch_size)
         )
 
     def jobs(self) -> list[Job]:
@@ -123,7 +121,7 @@ class Session:
         """Verify and stretch the whole sound of a job, as far as it was asked for."""
         if self._request.verify is not None:
             sound = self._verify(sound, self._request.verify)
-        rate = self._bundle.tokenizer.sample_rate
+        rate = self._speaker.sample_rate
         return replace(sound, waveform=time_stretch(sound.waveform, self._request.speed, rate))
 
     def _verify(self, sound: Sound, config: VerifyConfig) -> Sound:
@@ -142,15 +140,10 @@ class Session:
     def _listen(self, sound: Sound) -> Verdict:
         assert sound.take is not None
         with self._clock.stage("verify"):
-            return judge(
-                self._bundle.tokenizer,
-                sound.waveform,
-                self._bundle.phoneme_ids(sound.job.text),
-                sound.take.stop_reason,
-            )
+            return self._speaker.listen(sound.waveform, sound.job.text, sound.take.stop_reason)
 
     def _join(self, groups: Iterable[tuple[list[Item], Iterator[Sound]]]) -> Iterator[AudioChunk]:
-        joiner = Joiner(self._bundle.config.join, self._bundle.tokenizer.sample_rate)
+        joiner = Joiner(self._speaker.settings.join, self._speaker.sample_rate)
         index, heard = 0, 0
         for items, sounds in groups:
             for item in items:
@@ -171,7 +164,24 @@ class Session:
         if not heard:
             raise GenerationError("the model made nothing but silence; try another seed")
         ending = self._chunk(joiner.finish(), index)
-        yield replace(ending, is_final=True, timings=self._clock.timings())
+        yield replace(ending, is_final=True, timings=self._clock.timings(), facts=self._facts())
+
+    def _facts(self) -> SpeechFacts:
+        request, speaker = self._request, self._speaker
+        return SpeechFacts(
+            seed=request.seed,
+            text=request.text,
+            model=speaker.settings.name,
+            model_hash=speaker.hash,
+            voice=request.voice.name,
+            settings={
+                **asdict(request.sampling),
+                "speed": request.speed,
+                "verify": request.verify is not None,
+                "retries": request.verify.retries if request.verify else 0,
+                "language": self._frontend.language,
+            },
+        )
 
     def _chunk(
         self,
@@ -186,7 +196,7 @@ class Session:
             self._request.on_chunk(report, self._num_pieces)
         return AudioChunk(
             waveform=waveform,
-            sample_rate=self._bundle.tokenizer.sample_rate,
+            sample_rate=self._speaker.sample_rate,
             index=index,
             report=report,
             codes=None if take is None else take.codes,
@@ -195,7 +205,7 @@ class Session:
     def _report(
         self, item: Job | Unspeakable, take: Take | None, start: int, end: int
     ) -> ChunkReport:
-        rate = self._bundle.tokenizer.sample_rate
+        rate = self._speaker.sample_rate
         start_seconds, end_seconds = start / rate, end / rate
         if take is None or isinstance(item, Unspeakable):
             text = item.text if isinstance(item.text, str) else item.text.text

@@ -2,12 +2,13 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -59,6 +60,24 @@ class Timings:
     """From the call to the first samples."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class SpeechFacts:
+    """What it takes, beside the text's voice and the model, to make the same speech again."""
+
+    seed: int
+    """The seed it was made with, given or drawn."""
+    text: str
+    """What was asked for; empty for converted speech."""
+    model: str
+    """Name of the model that spoke."""
+    model_hash: str
+    """Tells this model's weights from others'."""
+    voice: str
+    """Name of the voice."""
+    settings: Mapping[str, Any]
+    """The arguments that shaped it: sampling, speed, verification."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AudioChunk:
     """The next samples of a stream."""
@@ -77,6 +96,8 @@ class AudioChunk:
     """Where a piece of the text is done: all its codes."""
     timings: Timings | None = None
     """With the final chunk: where the time went."""
+    facts: SpeechFacts | None = None
+    """With the final chunk: what was asked, and of whom."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -107,6 +128,29 @@ class Speech:
     """Name of the voice."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """The arguments that shaped it: sampling, speed, verification."""
+
+    @classmethod
+    def joined(cls, chunks: Iterable[AudioChunk]) -> "Speech":
+        """A stream that has come to its end, in one piece."""
+        waveforms, codes, reports = [], [], []
+        chunk = None
+        for chunk in chunks:
+            waveforms.append(chunk.waveform)
+            if chunk.codes is not None:
+                codes.append(chunk.codes)
+            if chunk.report is not None:
+                reports.append(chunk.report)
+        assert chunk is not None and chunk.facts is not None and chunk.timings is not None
+        all_codes = torch.cat(codes, dim=1)
+        return cls(
+            waveform=torch.cat(waveforms, dim=1),
+            sample_rate=chunk.sample_rate,
+            units=all_codes[0],
+            codes=all_codes,
+            timings=chunk.timings,
+            chunks=tuple(reports),
+            **vars(chunk.facts),
+        )
 
     @property
     def seconds(self) -> float:

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from uslm.models.ar import SemanticLM
 from uslm.models.nar import AcousticLM
-from uslm.pipeline.bundle import Bundle, BundleConfig, LengthConfig
+from uslm.pipeline.bundle import Bundle
+from uslm.pipeline.bundle_config import BundleConfig, LengthConfig
 from uslm.pipeline.prompt import VoicePrompt
 from uslm_tokenizer.acoustic.unit_codec import UnitCodec
 from uslm_tokenizer.audio import Audio

@@ -1,23 +1,21 @@
 """Zero-shot text to speech: a text and a voice in, speech out, at once or as it is made."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from os import PathLike
 from typing import Any
 
 import torch
 
-from uslm.pipeline.bundle import Bundle, load_bundle
+from uslm.pipeline.bundle import Bundle
 from uslm.pipeline.clock import Clock
-from uslm.pipeline.creation import create_voice
+from uslm.pipeline.loading import load_speaker
 from uslm.pipeline.prompt import VoicePrompt
-from uslm.pipeline.reader import Job, Reader, Sound
 from uslm.pipeline.seeds import settle_seed
 from uslm.pipeline.session import OnChunk, Request, Session
+from uslm.pipeline.speaker import FrontEnd, Job, JobReader, Sound, Speaker
 from uslm.pipeline.speech import AudioChunk, Speech
 from uslm.pipeline.stretch import check_speed
-from uslm.pipeline.verification import recognizer
-from uslm.text.frontend import TextFrontend
 from uslm.text.lexicon import Lexicon
 from uslm_tokenizer.audio import Audio, AudioSource
 from uslm_tokenizer.errors import UserError
@@ -29,9 +27,9 @@ class ZeroShotTTS:
     Nothing in it changes after loading: one object may serve several threads.
     """
 
-    def __init__(self, bundle: Bundle, frontend: TextFrontend | None = None) -> None:
-        self.bundle = bundle
-        self.frontend = bundle.frontend() if frontend is None else frontend
+    def __init__(self, speaker: Speaker, frontend: FrontEnd | None = None) -> None:
+        self.speaker = speaker
+        self.frontend = speaker.frontend() if frontend is None else frontend
 
     @classmethod
     def from_pretrained(
@@ -45,20 +43,34 @@ class ZeroShotTTS:
         revision: str | None = None,
         local_files_only: bool = False,
     ) -> "ZeroShotTTS":
-        """Load a model: `default`, a folder, or a repository of the Hub.
+        """Load a model: `default`, a published one by name, a folder, or a repository of the Hub.
 
         `dtype` (or its name) is the precision of both stages; float32 unless given. `language` is
         that of the texts, the model's own unless given.
         """
-        bundle = load_bundle(name_or_path, revision=revision, local_files_only=local_files_only).to(
-            device, dtype
+        speaker = load_speaker(
+            name_or_path,
+            device=device,
+            dtype=dtype,
+            revision=revision,
+            local_files_only=local_files_only,
         )
-        return cls(bundle, bundle.frontend(language=language, lexicon=lexicon))
+        return cls(speaker, speaker.frontend(language=language, lexicon=lexicon))
+
+    @property
+    def bundle(self) -> Bundle:
+        """The parts of a model of ours. Raises UserError if it is another system's."""
+        if not isinstance(self.speaker, Bundle):
+            raise UserError(
+                f"this works with models of ours only, but {self.speaker.settings.name!r} is a "
+                f"{type(self.speaker).__name__}"
+            )
+        return self.speaker
 
     @property
     def sample_rate(self) -> int:
         """Samples a second of what is spoken, Hz."""
-        return self.bundle.tokenizer.sample_rate
+        return self.speaker.sample_rate
 
     def create_voice(
         self,
@@ -73,8 +85,8 @@ class ZeroShotTTS:
         Without `text` the phonemes are recognised. What is odd about the recording is in the
         voice's `findings`; AudioError where it cannot be used at all.
         """
-        return create_voice(
-            self.bundle, self.frontend, audio, text, name=name, max_seconds=max_seconds
+        return self.speaker.create_voice(
+            self.frontend, audio, text, name=name, max_seconds=max_seconds
         )
 
     def generate(
@@ -97,13 +109,12 @@ class ZeroShotTTS:
         listens to each piece and draws bad ones again, `retries` times at most. `speed` keeps
         the pitch. `on_chunk(report, number_of_pieces)` is called as each piece is done.
         """
-        clock = Clock()
-        request = self._request(
-            text, voice, seed, _given(temperature=temperature, top_k=top_k, top_p=top_p),
-            verify=verify, retries=retries, speed=speed, on_chunk=on_chunk,
+        return Speech.joined(
+            self.stream(
+                text, voice, seed=seed, temperature=temperature, top_k=top_k, top_p=top_p,
+                verify=verify, retries=retries, speed=speed, on_chunk=on_chunk,
+            )
         )  # fmt: skip
-        chunks = Session(self.bundle, self.frontend, request, clock).stream()
-        return self._collect(chunks, request, clock)
 
     def stream(
         self,
@@ -124,11 +135,12 @@ class ZeroShotTTS:
         A mistake in the arguments is raised here, not at the first chunk. With `verify`, or at
         another speed than 1, whole pieces come. Closing the iterator stops the work.
         """
+        clock = Clock()
         request = self._request(
             text, voice, seed, _given(temperature=temperature, top_k=top_k, top_p=top_p),
             verify=verify, retries=retries, speed=speed, on_chunk=on_chunk,
         )  # fmt: skip
-        return Session(self.bundle, self.frontend, request, Clock()).stream()
+        return Session(self.speaker, self.frontend, request, clock).stream()
 
     def generate_batch(
         self,
@@ -165,13 +177,13 @@ class ZeroShotTTS:
         ]
         if not requests:
             return []
-        sessions = [Session(self.bundle, self.frontend, request, clock) for request in requests]
+        sessions = [Session(self.speaker, self.frontend, request, clock) for request in requests]
         jobs = [session.jobs() for session in sessions]
-        reader = Reader(self.bundle, requests[0].sampling, clock)
+        reader = self.speaker.reader(requests[0].sampling, clock)
         sounds = _read_in_buckets(reader, [job for row in jobs for job in row], batch_size)
         return [
-            self._collect(session.finish(sounds[job] for job in row), request, clock)
-            for session, row, request in zip(sessions, jobs, requests, strict=True)
+            Speech.joined(session.finish(sounds[job] for job in row))
+            for session, row in zip(sessions, jobs, strict=True)
         ]
 
     def _request(
@@ -186,48 +198,19 @@ class ZeroShotTTS:
         speed: float,
         on_chunk: OnChunk | None = None,
     ) -> Request:
-        self.bundle.check_voice(voice)
+        settings = self.speaker.settings
+        self.speaker.check_voice(voice)
         if verify:
-            recognizer(self.bundle.tokenizer)
-        verification = replace(self.bundle.config.verify, **_given(retries=retries))
+            self.speaker.check_hears()
+        verification = replace(settings.verify, **_given(retries=retries))
         return Request(
             text=text,
             voice=voice,
             seed=settle_seed(seed),
-            sampling=replace(self.bundle.config.sampling, **overrides),
+            sampling=replace(settings.sampling, **overrides),
             verify=verification if verify else None,
             speed=check_speed(speed),
             on_chunk=on_chunk,
-        )
-
-    def _collect(self, chunks: Iterator[AudioChunk], request: Request, clock: Clock) -> Speech:
-        waveforms, codes, reports = [], [], []
-        for chunk in chunks:
-            waveforms.append(chunk.waveform)
-            if chunk.codes is not None:
-                codes.append(chunk.codes)
-            if chunk.report is not None:
-                reports.append(chunk.report)
-        all_codes = torch.cat(codes, dim=1)
-        return Speech(
-            waveform=torch.cat(waveforms, dim=1),
-            sample_rate=self.sample_rate,
-            seed=request.seed,
-            text=request.text,
-            units=all_codes[0],
-            codes=all_codes,
-            timings=clock.timings(),
-            chunks=tuple(reports),
-            model=self.bundle.config.name,
-            model_hash=self.bundle.hash,
-            voice=request.voice.name,
-            settings={
-                **asdict(request.sampling),
-                "speed": request.speed,
-                "verify": request.verify is not None,
-                "retries": request.verify.retries if request.verify else 0,
-                "language": self.frontend.language,
-            },
         )
 
 
@@ -235,7 +218,7 @@ def _given(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _read_in_buckets(reader: Reader, jobs: Sequence[Job], batch_size: int) -> dict[Job, Sound]:
+def _read_in_buckets(reader: JobReader, jobs: Sequence[Job], batch_size: int) -> dict[Job, Sound]:
     """The sound of each job; jobs of about one length share a batch."""
     ordered = sorted(jobs, key=lambda job: len(job.text.text_ids))
     sounds: dict[Job, Sound] = {}

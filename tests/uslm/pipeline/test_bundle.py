@@ -15,13 +15,12 @@ from uslm.models.nar import AcousticLM
 from uslm.pipeline import bundle as bundle_module
 from uslm.pipeline.bundle import (
     Bundle,
-    BundleConfig,
-    FrontendConfig,
     load_bundle,
     read_bundle_config,
     resolve_bundle,
     save_bundle,
 )
+from uslm.pipeline.bundle_config import BundleConfig, FrontendConfig
 from uslm.pipeline.prompt import VoicePrompt
 from uslm.pipeline.testing import TINY, speech_like
 from uslm.pipeline.tts import ZeroShotTTS

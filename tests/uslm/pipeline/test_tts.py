@@ -15,7 +15,8 @@ import torch
 
 from uslm.models.base import SemanticModel
 from uslm.models.registry import MODELS, model_class
-from uslm.pipeline.bundle import Bundle, BundleConfig
+from uslm.pipeline.bundle import Bundle
+from uslm.pipeline.bundle_config import BundleConfig
 from uslm.pipeline.prompt import VoicePrompt
 from uslm.pipeline.speech import ChunkReport, Speech
 from uslm.pipeline.testing import TINY, tiny_bundle, tiny_voice

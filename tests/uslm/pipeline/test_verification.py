@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from uslm.pipeline import session
+from uslm.pipeline import bundle as bundle_module
 from uslm.pipeline.bundle import Bundle
 from uslm.pipeline.long_text import JoinConfig
 from uslm.pipeline.prompt import VoicePrompt
@@ -33,7 +33,7 @@ def script(monkeypatch: pytest.MonkeyPatch, verdicts: list[Verdict]) -> list[tor
         heard.append(waveform)
         return verdicts[len(heard) - 1]
 
-    monkeypatch.setattr(session, "judge", listen)
+    monkeypatch.setattr(bundle_module, "judge", listen)
     return heard
 
 
