@@ -61,12 +61,12 @@ def speak_units(
     end = model.codebook_size
     while True:
         for i, (row, stop) in enumerate(zip(rows, stops, strict=True)):
-            _forbid(logits[i], row.units, stop, end)
+            forbid(logits[i], row.units, stop, end)
         window = sampling.repetition_window
         recent = [row.units[-window:] if window else [] for row in rows]
         chosen = sample(logits, sampling, generators, recent)
         for row, stop, unit in zip(rows, stops, chosen.tolist(), strict=True):
-            _advance(row, unit, stop, end)
+            advance(row, unit, stop, end)
         yield rows
         if all(row.stop_reason for row in rows):
             return
@@ -74,7 +74,7 @@ def speak_units(
         logits = model.step(chosen.clamp(max=end - 1), cache)
 
 
-def _forbid(logits: Tensor, units: list[int], stop: StopRule, end: int) -> None:
+def forbid(logits: Tensor, units: list[int], stop: StopRule, end: int) -> None:
     """Close the ways that the rule does not allow next; changes `logits` of one row in place."""
     if len(units) < stop.min_frames:
         logits[end] = float("-inf")
@@ -83,7 +83,8 @@ def _forbid(logits: Tensor, units: list[int], stop: StopRule, end: int) -> None:
         logits[run[0]] = float("-inf")
 
 
-def _advance(row: UnitRow, unit: int, stop: StopRule, end: int) -> None:
+def advance(row: UnitRow, unit: int, stop: StopRule, end: int) -> None:
+    """Let a row say a unit, or stop."""
     if row.stop_reason:
         return
     if unit == end:

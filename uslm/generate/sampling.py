@@ -86,14 +86,21 @@ def draw(
     """One token a row from softmax(logits / temperature), by one uniform number a row."""
     if temperature == 0:
         return logits.argmax(dim=-1)
-    # float64 on the CPU: the sum must not fall short of the uniform number.
-    probabilities = (logits.double() / temperature).softmax(dim=-1)
-    uniform = torch.rand(
-        len(logits), 1, dtype=torch.float64, generator=generator,
-        device=generator.device if generator is not None else logits.device,
-    ).to(logits.device)  # fmt: skip
-    cumulative = probabilities.cumsum(dim=-1)
-    index = (cumulative <= uniform * cumulative[:, -1:]).sum(dim=-1)
+    uniform = _uniform(len(logits), logits.device if generator is None else generator)
+    return _token_at(uniform, logits.double() / temperature)
+
+
+def _uniform(count: int, source: torch.Generator | torch.device) -> Float[Tensor, "b 1"]:
+    generator = source if isinstance(source, torch.Generator) else None
+    device = source.device if isinstance(source, torch.Generator) else source
+    return torch.rand(count, 1, dtype=torch.float64, generator=generator, device=device)
+
+
+def _token_at(uniform: Float[Tensor, "b 1"], logits: Float[Tensor, "b v"]) -> Int[Tensor, " b"]:
+    """The token where the cumulative distribution passes a number; all in float64, as the sum
+    must not fall short of it."""
+    cumulative = logits.softmax(dim=-1).cumsum(dim=-1)
+    index = (cumulative <= uniform.to(logits.device) * cumulative[:, -1:]).sum(dim=-1)
     return index.clamp(max=logits.shape[-1] - 1)
 
 
@@ -106,11 +113,9 @@ def sample(
     """One token for each row, row i from generator i; `recent` are each row's latest tokens."""
     assert len(generators) == len(logits)
     logits = penalize_repetition(logits, recent, sampling.repetition_penalty)
-    if sampling.temperature > 0:
-        logits = filter_top_k(logits, sampling.top_k)
-        logits = filter_top_p(logits / sampling.temperature, sampling.top_p)
-    rows = [
-        draw(logits[i : i + 1], float(sampling.temperature > 0), generators[i])
-        for i in range(len(logits))
-    ]
-    return torch.cat(rows)
+    if sampling.temperature == 0:
+        return logits.argmax(dim=-1)
+    logits = filter_top_k(logits, sampling.top_k)
+    logits = filter_top_p(logits / sampling.temperature, sampling.top_p)
+    uniform = torch.cat([_uniform(1, generator) for generator in generators])
+    return _token_at(uniform, logits.double())

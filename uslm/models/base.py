@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from uslm_tokenizer.hub import PretrainedModel
-from uslm_tokenizer.nn.attention import KVCache
+from uslm_tokenizer.nn.attention import SLOT_STEP, KVCache
 
 
 class SemanticModel(PretrainedModel, ABC):
@@ -31,6 +31,12 @@ class SemanticModel(PretrainedModel, ABC):
     @abstractmethod
     def new_cache(self, batch_size: int, capacity: int) -> KVCache:
         """An empty cache for rows of up to `capacity` tokens (text, prompt and speech)."""
+
+    def new_slots(self, num_slots: int) -> KVCache:
+        """Free slots for rows that come and go: `prefill` one in a cache of its own, then `put`."""
+        cache = self.new_cache(num_slots, SLOT_STEP)
+        cache.open_slots()
+        return cache
 
     @abstractmethod
     def prefill(

@@ -4,8 +4,12 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Num
+from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor, nn
+
+SLOT_STEP = 64
+"""Slots are looked at, and grow, in whole steps of so many tokens. A kernel adds up numbers in
+blocks; so what a row sees in front of its end does not depend on how long others are."""
 
 
 @dataclass
@@ -14,6 +18,9 @@ class KVCache:
 
     Rows of unequal length are aligned at their right end, so that one `length` serves all of
     them; `valid` marks the positions of each row that hold a token rather than padding.
+
+    After `open_slots` each row is a slot that counts its own tokens, from the left end: rows come
+    (`put`) and go (`free`) between steps of one token. Slots grow as they need to.
     """
 
     keys: Float[Tensor, "layers b h capacity dh"]
@@ -24,21 +31,109 @@ class KVCache:
     """Whether any row has padding; without it no mask is needed."""
     positions: Float[Tensor, " b"] | None = None
     """Rotary position of each row's next token, where the model keeps count here."""
+    slots: list[int | None] | None = None
+    """Tokens in each slot, None where it is free; None where rows are no slots."""
+    places: Int[Tensor, " b"] | None = None
+    """Where the next token of each slot goes."""
 
     @property
     def capacity(self) -> int:
         """Tokens that fit in a row."""
         return self.keys.shape[3]
 
+    def begin(
+        self, num_tokens: int, valid: Bool[Tensor, "b t"] | None = None
+    ) -> Bool[Tensor, "b 1 #t all"] | None:
+        """Make room for the next tokens of each row; returns where each may look, None where a
+        plain causal order says it all. `valid` is False where a token is padding; slots have none.
+        """
+        if self.slots is not None:
+            assert num_tokens == 1, "slots go on by one token at a time"
+            return self._begin_slots(self.slots)
+        start, end = self.length, self.length + num_tokens
+        assert end <= self.capacity, f"cache of {self.capacity} tokens is full"
+        if valid is None:
+            self.valid[:, start:end] = True
+        else:
+            self.valid[:, start:end] = valid
+            self.padded = self.padded or not bool(valid.all())
+        if not self.padded and (num_tokens == 1 or start == 0):
+            return None
+        # Query i sits at position start + i: align the triangle to the right.
+        triangle = torch.ones(num_tokens, end, dtype=torch.bool, device=self.valid.device)
+        mask = self.valid[:, None, None, :end] & triangle.tril(diagonal=start)
+        # A padded query sees nothing; let it see itself, its output is never read.
+        itself = torch.zeros_like(triangle).diagonal_scatter(
+            triangle.new_ones(num_tokens), offset=start
+        )
+        return mask | itself
+
+    def end(self, num_tokens: int) -> None:
+        """The tokens have passed through all layers."""
+        if self.slots is not None:
+            self.slots = [None if length is None else length + 1 for length in self.slots]
+        else:
+            self.length += num_tokens
+
     def append(
         self, layer: int, keys: Float[Tensor, "b h t dh"], values: Float[Tensor, "b h t dh"]
     ) -> tuple[Float[Tensor, "b h all dh"], Float[Tensor, "b h all dh"]]:
         """Store the new tokens of one layer; returns all keys and values so far."""
-        end = self.length + keys.shape[2]
-        assert end <= self.capacity, f"cache of {self.capacity} tokens is full"
-        self.keys[layer, :, :, self.length : end] = keys
-        self.values[layer, :, :, self.length : end] = values
+        if self.places is not None:
+            end, rows = self.length, torch.arange(len(self.places), device=keys.device)
+            self.keys[layer, rows, :, self.places] = keys[:, :, 0]
+            self.values[layer, rows, :, self.places] = values[:, :, 0]
+        else:
+            end = self.length + keys.shape[2]
+            self.keys[layer, :, :, self.length : end] = keys
+            self.values[layer, :, :, self.length : end] = values
         return self.keys[layer, :, :, :end], self.values[layer, :, :, :end]
+
+    def open_slots(self) -> None:
+        """Turn the rows of an empty cache into free slots."""
+        assert self.length == 0 and self.slots is None and self.capacity % SLOT_STEP == 0
+        self.slots = [None] * self.keys.shape[1]
+        self.positions = torch.zeros(len(self.slots), device=self.keys.device)
+
+    def put(self, slot: int, other: "KVCache") -> None:
+        """Take over the only row of another cache into a free slot."""
+        assert self.slots is not None and self.slots[slot] is None and other.slots is None
+        length = other.length
+        self._reserve(length)
+        self.keys[:, slot, :, :length] = other.keys[:, 0, :, :length]
+        self.values[:, slot, :, :length] = other.values[:, 0, :, :length]
+        self.valid[slot] = False
+        self.valid[slot, :length] = other.valid[0, :length]
+        if self.positions is not None and other.positions is not None:
+            self.positions[slot] = other.positions[0]
+        self.slots[slot] = length
+
+    def free(self, slot: int) -> None:
+        """The slot's row is over; what it goes on to compute is never read."""
+        assert self.slots is not None and self.slots[slot] is not None
+        self.slots[slot] = None
+        self.valid[slot] = False
+
+    def _begin_slots(self, slots: list[int | None]) -> Bool[Tensor, "b 1 1 all"]:
+        # A free slot writes to its first place over and over, and sees nothing else.
+        lengths = [length or 0 for length in slots]
+        self._reserve(max(lengths) + 1)
+        self.places = torch.tensor(lengths, device=self.keys.device)
+        self.valid[torch.arange(len(slots), device=self.keys.device), self.places] = True
+        self.length = _rounded(max(lengths) + 1)
+        return self.valid[:, None, None, : self.length]
+
+    def _reserve(self, length: int) -> None:
+        """Grow, by half at least, if a row of this many tokens does not fit."""
+        if length > self.capacity:
+            more = _rounded(max(length, self.capacity * 3 // 2)) - self.capacity
+            self.keys = F.pad(self.keys, (0, 0, 0, more))
+            self.values = F.pad(self.values, (0, 0, 0, more))
+            self.valid = F.pad(self.valid, (0, more))
+
+
+def _rounded(length: int) -> int:
+    return -(-length // SLOT_STEP) * SLOT_STEP
 
 
 @dataclass(frozen=True)

@@ -131,26 +131,10 @@ class Transformer(nn.Module):
 
         `valid` is False where a new token is padding (left of a shorter row).
         """
-        start, end = cache.length, cache.length + x.shape[1]
-        if valid is None:
-            cache.valid[:, start:end] = True
-        else:
-            cache.valid[:, start:end] = valid
-            cache.padded = cache.padded or not bool(valid.all())
-        mask = None
-        causal = x.shape[1] > 1 and start == 0
-        if cache.padded or (x.shape[1] > 1 and start > 0):
-            # Query i sits at position start + i: align the triangle to the right.
-            causal = False
-            triangle = torch.ones(x.shape[1], end, dtype=torch.bool, device=x.device)
-            mask = cache.valid[:, None, None, :end] & triangle.tril(diagonal=start)
-            # A padded query sees nothing; let it see itself, its output is never read.
-            itself = torch.zeros_like(triangle).diagonal_scatter(
-                triangle.new_ones(x.shape[1]), offset=start
-            )
-            mask = mask | itself
+        mask = cache.begin(x.shape[1], valid)
+        causal = mask is None and x.shape[1] > 1
         rotary = Rotary.at(positions, self.head_dim)
         for layer, block in enumerate(self.blocks):
             x = block(x, rotary, mask=mask, causal=causal, cache=cache, layer=layer)
-        cache.length = end
+        cache.end(x.shape[1])
         return cast(Tensor, self.norm(x))

@@ -1,0 +1,130 @@
+"""Stage 1 for rows that come and go: one step moves all of them (continuous batching).
+
+    step   0  1  2  3  4  5  6
+    slot 0 a  a  a  a  c  c  c     c waited for a's slot
+    slot 1    b  b  b  b  b  b     b came a step later
+
+Every step computes all slots, the free ones too. A matrix product may add up numbers in another
+order when it has another number of rows; so with always the same number, what a row says is the
+same to the last bit whoever is beside it.
+"""
+
+from collections import Counter
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from uslm.generate.autoregressive import StopRule, UnitRow, advance, forbid
+from uslm.generate.sampling import Sampling, sample
+from uslm.models.base import SemanticModel
+
+
+@dataclass(kw_only=True, eq=False)
+class PoolRow(UnitRow):
+    """A row of a pool, and what it needs to speak."""
+
+    text_ids: Int[Tensor, " _"] = field(repr=False)
+    prompt_units: Int[Tensor, " _"] = field(repr=False)
+    stop: StopRule
+    sampling: Sampling
+    generator: torch.Generator
+    owner: Hashable
+    """Slots are shared out evenly among owners."""
+
+
+class UnitPool:
+    """The slots of one model. It belongs to one thread."""
+
+    def __init__(self, model: SemanticModel, num_slots: int) -> None:
+        assert num_slots >= 1
+        self.steps = 0
+        """Steps made since the beginning."""
+        self.row_steps = 0
+        """Units drawn in them, by all rows."""
+        self._model = model
+        self._cache = model.new_slots(num_slots)
+        self._slots: list[PoolRow | None] = [None] * num_slots
+        self._waiting: list[PoolRow] = []
+        self._logits: Tensor | None = None  # of each slot's next unit
+
+    @property
+    def num_rows(self) -> int:
+        """Rows that speak or wait for a slot."""
+        return len(self._waiting) + sum(row is not None for row in self._slots)
+
+    def join(self, row: PoolRow) -> None:
+        """Let a row speak from the next step on, or as soon as a slot is free."""
+        self._waiting.append(row)
+
+    def leave(self, row: PoolRow) -> None:
+        """Forget a row, wherever it is; nothing happens if it has ended."""
+        if row in self._waiting:
+            self._waiting.remove(row)
+        elif row in self._slots:
+            self._free(self._slots.index(row))
+
+    @torch.inference_mode()
+    def step(self) -> None:
+        """Let every row that has a slot say one unit."""
+        self._seat()
+        seated = [(slot, row) for slot, row in enumerate(self._slots) if row is not None]
+        if not seated:
+            return
+        assert self._logits is not None
+        for slot, row in seated:
+            forbid(self._logits[slot], row.units, row.stop, self._model.codebook_size)
+        chosen = self._draw(self._logits, seated)
+        self.steps += 1
+        self.row_steps += len(seated)
+        units = chosen.tolist()
+        for slot, row in seated:
+            advance(row, units[slot], row.stop, self._model.codebook_size)
+            if row.stop_reason:
+                self._free(slot)
+        if any(row is not None for row in self._slots):
+            # A slot without a row is fed any unit; nobody reads what comes of it.
+            fed = chosen.clamp(max=self._model.codebook_size - 1).to(self._logits.device)
+            self._logits = self._model.step(fed, self._cache)
+
+    def _draw(
+        self, logits: Float[Tensor, "b v"], seated: list[tuple[int, PoolRow]]
+    ) -> Int[Tensor, " b"]:
+        """A unit for each slot that has a row; rows that draw alike are drawn together."""
+        chosen = torch.zeros(len(logits), dtype=torch.long)
+        by_sampling: dict[Sampling, list[tuple[int, PoolRow]]] = {}
+        for slot, row in seated:
+            by_sampling.setdefault(row.sampling, []).append((slot, row))
+        for sampling, group in by_sampling.items():
+            slots = torch.tensor([slot for slot, _ in group])
+            window = sampling.repetition_window
+            chosen[slots] = sample(
+                logits[slots.to(logits.device)],
+                sampling,
+                [row.generator for _, row in group],
+                [row.units[-window:] if window else [] for _, row in group],
+            ).cpu()
+        return chosen
+
+    def _seat(self) -> None:
+        """Give free slots to waiting rows: first to owners who have the fewest."""
+        while self._waiting and None in self._slots:
+            taken = Counter(row.owner for row in self._slots if row is not None)
+            row = min(self._waiting, key=lambda waiting: taken[waiting.owner])
+            # Alone, so that nothing depends on who comes at the same time.
+            cache = self._model.new_cache(1, len(row.text_ids) + len(row.prompt_units) + 2)
+            logits = self._model.prefill([row.text_ids], [row.prompt_units], cache)
+            slot = self._slots.index(None)
+            self._cache.put(slot, cache)
+            if self._logits is None:
+                self._logits = logits.new_zeros(len(self._slots), logits.shape[1])
+            self._logits[slot] = logits[0]
+            self._waiting.remove(row)
+            self._slots[slot] = row
+
+    def _free(self, slot: int) -> None:
+        self._slots[slot] = None
+        with torch.inference_mode():
+            self._cache.free(slot)
