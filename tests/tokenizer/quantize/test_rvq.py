@@ -59,6 +59,39 @@ def test_the_first_levels_alone(kind: str, depth: int) -> None:
 
 
 @every_kind
+def test_later_levels_alone(kind: str) -> None:
+    """Nothing is subtracted for the levels left out, as `st` of SpeechTokenizer has it."""
+    rvq = build(kind).eval()
+    codes = rvq.encode(speech(), start=2)
+    first = rvq.levels[2].encode(speech())
+    second = rvq.levels[3].encode(speech() - rvq.levels[2].decode(first))
+    assert torch.equal(codes, torch.cat([first, second], dim=1))
+    total = rvq.levels[2].decode(first) + rvq.levels[3].decode(second)
+    torch.testing.assert_close(rvq.decode(codes, start=2), total)
+    assert torch.equal(rvq.encode(speech(), num_quantizers=3, start=2), first)
+    torch.testing.assert_close(rvq.decode(codes, 3, start=2), rvq.levels[2].decode(first))
+    with pytest.raises(ValueError, match="start must be from 0 to 3"):
+        rvq.encode(speech(), start=4)
+    with pytest.raises(ValueError, match="num_quantizers must be from 3 to 4"):
+        rvq.encode(speech(), num_quantizers=2, start=2)
+
+
+@every_kind
+def test_forward_says_what_each_level_adds(kind: str) -> None:
+    rvq = build(kind, dropout=0.0)
+    latents = speech().requires_grad_()
+    before = [level.decode(codes) for level, codes in zip(
+        rvq.levels, rvq.encode(latents).split(1, dim=1), strict=True
+    )]  # fmt: skip
+    out = rvq(latents)
+    assert len(out.levels) == 4
+    for added, decoded in zip(out.levels, before, strict=True):
+        torch.testing.assert_close(added, decoded)
+        (gradient,) = torch.autograd.grad(added.sum(), latents, retain_graph=True)
+        assert gradient.abs().sum() > 0
+
+
+@every_kind
 @pytest.mark.parametrize("index", range(4))
 def test_commitment_of_every_level_reaches_the_encoder(kind: str, index: int) -> None:
     rvq = build(kind, dropout=0.0)

@@ -70,6 +70,27 @@ def test_moving_averages_equal_those_by_hand() -> None:
         torch.testing.assert_close(vq.embedding, total / size[:, None])
 
 
+def test_smoothed_moving_averages_equal_those_by_hand() -> None:
+    """EnCodec's: every size grows by the same, and all shrink so that their sum stays."""
+    vq = build(decay=0.9, dead_share=0.0, smoothing=0.5)
+    vq(speech())
+    total = vq.cluster_size.sum()
+    sizes = (vq.cluster_size + 0.5) * total / (total + 16 * 0.5)
+    torch.testing.assert_close(vq.embedding, vq.running_sum / sizes[:, None])
+    torch.testing.assert_close(sizes.sum(), total)
+
+
+def test_a_code_can_die_by_its_count_alone() -> None:
+    vq = build(dead_share=0.0, dead_count=2.0)
+    vq.cluster_size.fill_(10.0), vq.running_sum.copy_(10 * vq.embedding)
+    vq.embedding[3], vq.running_sum[3], vq.cluster_size[3] = 1e3, 1.9e3, 1.9
+    vq(speech(), generator=seeded())
+    frames = speech().transpose(1, 2).reshape(-1, 6)
+    revived = [code for code in range(16) if (frames == vq.embedding[code]).all(1).any()]
+    assert revived == [3]
+    assert vq.cluster_size[3] > 2
+
+
 @pytest.mark.parametrize("update", ["ema", "gradient"])
 def test_revival_resets_every_statistic_and_lasts(update: str) -> None:
     vq = build(update=update)
@@ -202,7 +223,16 @@ def test_loaded_equals_saved(update: str) -> None:
     assert torch.equal(vq.cluster_size, other.cluster_size)
 
 
-@pytest.mark.parametrize("wrong", [{"decay": 1.0}, {"dead_share": -0.1}, {"codebook_size": 0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"decay": 1.0},
+        {"dead_share": -0.1},
+        {"codebook_size": 0},
+        {"dead_count": -1.0},
+        {"smoothing": -1.0},
+    ],
+)
 def test_wrong_config(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         build(**wrong)

@@ -20,6 +20,8 @@ class Quantized:
     """Mean squared distance that pulls the encoder towards the codebook."""
     codebook: Float[Tensor, ""]
     """Mean squared distance that pulls the codebook towards the encoder; zero without gradients."""
+    levels: tuple[Float[Tensor, "b d t"], ...] = ()
+    """Of a residual quantizer: what each level adds; its gradient is that level's alone."""
 
 
 class Quantizer(nn.Module, ABC):

@@ -10,12 +10,15 @@ from torch import Tensor, nn
 from uslm_tokenizer.errors import ConfigError
 from uslm_tokenizer.quantize.base import Quantized, Quantizer, straight_through
 from uslm_tokenizer.quantize.factorized import FactorizedQuantizer, FactorizedQuantizerConfig
+from uslm_tokenizer.quantize.grvq import GroupedQuantizer, GroupedQuantizerConfig
 from uslm_tokenizer.quantize.vq import VectorQuantizer, VectorQuantizerConfig
+
+LevelConfig = VectorQuantizerConfig | FactorizedQuantizerConfig | GroupedQuantizerConfig
 
 
 @dataclass(frozen=True, kw_only=True)
 class ResidualQuantizerConfig:
-    levels: tuple[VectorQuantizerConfig | FactorizedQuantizerConfig, ...]
+    levels: tuple[LevelConfig, ...]
     """The quantizer of each level, from coarse to fine; all of one `dim` and `codebook_size`."""
     dropout: float = 0.5
     """Share of the rows of a training batch that use only their first few levels."""
@@ -23,10 +26,11 @@ class ResidualQuantizerConfig:
     """The fewest levels that such a row uses; the number is drawn evenly from here to all."""
 
     def __post_init__(self) -> None:
-        if len({(level.dim, level.codebook_size) for level in self.levels}) != 1:
+        sizes = [(level.dim, level.codebook_size, level.num_codebooks) for level in self.levels]
+        if len(set(sizes)) != 1:
             raise ConfigError(
-                "levels must be one or more quantizers of equal dim and codebook_size, but are "
-                f"{[(level.dim, level.codebook_size) for level in self.levels]}"
+                "levels must be one or more quantizers of equal dim, codebook_size and "
+                f"num_codebooks, but are {sizes}"
             )
         if not 1 <= self.min_levels <= len(self.levels):
             raise ConfigError(
@@ -37,7 +41,7 @@ class ResidualQuantizerConfig:
 
 
 class ResidualQuantizer(Quantizer):
-    """A stack of quantizers.
+    """A stack of quantizers; the codes of a level follow those of the level before it.
 
     The residual is taken from the *detached* output of each level. Subtracting the straight-through
     output instead, as EnCodec and its descendants do, cancels the gradient: no commitment loss but
@@ -48,11 +52,11 @@ class ResidualQuantizer(Quantizer):
         super().__init__()
         self.config = config
         self.levels = nn.ModuleList(_build_level(level) for level in config.levels)
-        self.identity_gradient = all(level.identity_gradient for level in self._first())
+        self.identity_gradient = all(level.identity_gradient for level in self._span())
 
     @property
     def num_codebooks(self) -> int:
-        return len(self.levels)
+        return len(self.levels) * self._width
 
     @property
     def codebook_size(self) -> int:
@@ -79,13 +83,15 @@ class ResidualQuantizer(Quantizer):
         codes: list[Tensor] = []
         losses: list[Tensor] = []
         frames_used: list[Tensor] = []
-        for index, level in enumerate(self._first(num_quantizers)):
+        added: list[Tensor] = []
+        for index, level in enumerate(self._span(0, num_quantizers)):
             row_used = index < depth
             frame_used = mask & row_used[:, None]
             quantized: Quantized = level(residual, frame_used, generator=generator)
             total = total + quantized.latents * row_used[:, None, None]
             residual = residual - quantized.latents.detach()
             codes.append(quantized.codes)
+            added.append(quantized.latents)
             losses.append(torch.stack([quantized.loss, quantized.commitment, quantized.codebook]))
             frames_used.append(frame_used.sum())
         if self.identity_gradient:
@@ -94,31 +100,45 @@ class ResidualQuantizer(Quantizer):
         share = torch.stack(frames_used) / torch.stack(frames_used).sum().clamp(min=1)
         loss, commitment, codebook = (share[:, None] * torch.stack(losses)).sum(0)
         latents = total.to(latents.dtype)
-        return Quantized(latents, torch.cat(codes, 1), loss, commitment.detach(), codebook.detach())
+        return Quantized(
+            latents,
+            torch.cat(codes, 1),
+            loss,
+            commitment.detach(),
+            codebook.detach(),
+            tuple(level.to(latents.dtype) for level in added),
+        )
 
     def encode(
-        self, latents: Float[Tensor, "b d t"], num_quantizers: int | None = None
+        self, latents: Float[Tensor, "b d t"], num_quantizers: int | None = None, start: int = 0
     ) -> Int[Tensor, "b k t"]:
-        """The codes of the first `num_quantizers` levels, or of all."""
+        """The codes of the first `num_quantizers` levels, or of all.
+
+        With a `start` the levels before it are left out: nothing is subtracted for them.
+        """
         residual, codes = latents.detach().float(), []
-        for level in self._first(num_quantizers):
+        for level in self._span(start, num_quantizers):
             codes.append(level.encode(residual))
             residual = residual - level.decode(codes[-1]).detach()
         return torch.cat(codes, 1)
 
     def decode(
-        self, codes: Int[Tensor, "b k t"], num_quantizers: int | None = None
+        self, codes: Int[Tensor, "b k t"], num_quantizers: int | None = None, start: int = 0
     ) -> Float[Tensor, "b d t"]:
-        """The sum of the levels in `codes`, which may be the first few, or of `num_quantizers`."""
-        count = codes.shape[1] if num_quantizers is None else num_quantizers
-        if count > codes.shape[1]:
+        """The sum of the levels in `codes`, or of those below `num_quantizers`.
+
+        The codes begin with level `start`, and may end before the last.
+        """
+        given = start + codes.shape[1] // self._width
+        if num_quantizers is not None and num_quantizers > given:
             raise ValueError(
-                f"num_quantizers must be at most {codes.shape[1]}, the levels given, but is {count}"
+                f"num_quantizers must be at most {given}, the levels given, but is {num_quantizers}"
             )
-        levels = self._first(count)
-        total = levels[0].decode(codes[:, :1])
-        for index, level in enumerate(levels[1:], start=1):
-            total = total + level.decode(codes[:, index : index + 1])
+        levels = self._span(start, given if num_quantizers is None else num_quantizers)
+        parts = codes.split(self._width, dim=1)
+        total = levels[0].decode(parts[0])
+        for level, part in zip(levels[1:], parts[1:], strict=False):
+            total = total + level.decode(part)
         return total
 
     @torch.no_grad()
@@ -130,18 +150,26 @@ class ResidualQuantizer(Quantizer):
         generator: torch.Generator | None = None,
     ) -> None:
         residual = latents.float()
-        for level in self._first():
+        for level in self._span():
             level.initialize(residual, mask, generator=generator)
             residual = residual - level.decode(level.encode(residual))
 
-    def _first(self, num_quantizers: int | None = None) -> list[Quantizer]:
-        if num_quantizers is None:
-            num_quantizers = len(self.levels)
-        if not 1 <= num_quantizers <= len(self.levels):
+    @property
+    def _width(self) -> int:
+        """Codebooks of a level."""
+        return self.config.levels[0].num_codebooks
+
+    def _span(self, start: int = 0, stop: int | None = None) -> list[Quantizer]:
+        """Levels `start` to `stop` - 1; the caller's `num_quantizers` is `stop`."""
+        if stop is None:
+            stop = len(self.levels)
+        if not 0 <= start < len(self.levels):
+            raise ValueError(f"start must be from 0 to {len(self.levels) - 1}, but is {start}")
+        if not start < stop <= len(self.levels):
             raise ValueError(
-                f"num_quantizers must be from 1 to {len(self.levels)}, but is {num_quantizers}"
+                f"num_quantizers must be from {start + 1} to {len(self.levels)}, but is {stop}"
             )
-        return [cast(Quantizer, level) for level in self.levels[:num_quantizers]]
+        return [cast(Quantizer, level) for level in self.levels[start:stop]]
 
     def _draw_depth(
         self,
@@ -162,7 +190,9 @@ class ResidualQuantizer(Quantizer):
         return depth.to(latents.device)
 
 
-def _build_level(config: VectorQuantizerConfig) -> Quantizer:
+def _build_level(config: LevelConfig) -> Quantizer:
+    if isinstance(config, GroupedQuantizerConfig):
+        return GroupedQuantizer(config)
     if isinstance(config, FactorizedQuantizerConfig):
         return FactorizedQuantizer(config)
     return VectorQuantizer(config)

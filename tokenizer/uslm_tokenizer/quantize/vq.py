@@ -43,6 +43,10 @@ class VectorQuantizerConfig:
     """How much of the moving averages is kept at each step."""
     dead_share: float = 0.03
     """A code used less than this share of the average use is dead and starts anew; 0: never."""
+    dead_count: float = 0.0
+    """A code that fewer frames of a step than this choose, on average, is dead too; 0: never."""
+    smoothing: float = 0.0
+    """Added to each code's size before the division by it (Laplace), with the total kept."""
     late_start: bool = False
     """In training pass latents through unquantized until `initialize` is called."""
     count_use: bool = True
@@ -55,11 +59,20 @@ class VectorQuantizerConfig:
         for name in ("decay", "dead_share"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be in [0, 1), but is {getattr(self, name)}")
-        needs = self.update == "ema" or self.dead_share > 0 or self.late_start
-        if needs and not self.count_use:
+        for name in ("dead_count", "smoothing"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} must not be negative, but is {getattr(self, name)}")
+        revives = self.dead_share > 0 or self.dead_count > 0
+        if not self.count_use and (self.update == "ema" or revives or self.late_start):
             raise ConfigError(
-                'count_use may only be False with update "gradient", dead_share 0 and no late start'
+                'count_use may only be False with update "gradient", dead_share and dead_count 0 '
+                "and no late start"
             )
+
+    @property
+    def num_codebooks(self) -> int:
+        """Codes of one frame."""
+        return 1
 
 
 class VectorQuantizer(Quantizer):
@@ -176,13 +189,21 @@ class VectorQuantizer(Quantizer):
         if self.config.update == "ema":
             sums = _add_up(kmeans.cluster_sums(frames, codes, self.codebook_size))
             self.running_sum.lerp_(sums.to(self.running_sum.dtype), 1 - self.config.decay)
-            self.embedding.copy_(self.running_sum / self.cluster_size.clamp(min=1e-5)[:, None])
-        if self.config.dead_share > 0:
+            self.embedding.copy_(self.running_sum / self._smoothed_sizes()[:, None])
+        if self.config.dead_share > 0 or self.config.dead_count > 0:
             self._revive(frames, generator)
+
+    def _smoothed_sizes(self) -> Float[Tensor, " v"]:
+        sizes, extra = self.cluster_size, self.config.smoothing
+        if extra > 0:
+            total = sizes.sum()
+            sizes = (sizes + extra) / (total + len(sizes) * extra) * total
+        return sizes.clamp(min=1e-5)
 
     def _revive(self, frames: Float[Tensor, "n d"], generator: torch.Generator | None) -> None:
         average = self.cluster_size.mean()
-        dead = self.cluster_size < self.config.dead_share * average
+        limit = (self.config.dead_share * average).clamp(min=self.config.dead_count)
+        dead = self.cluster_size < limit
         fresh = self.embedding.detach()
         if len(frames):
             device = None if generator is None else generator.device
@@ -190,7 +211,8 @@ class VectorQuantizer(Quantizer):
             picks = torch.randint(len(frames), size, generator=generator, device=device)
             fresh = frames[picks.to(frames.device)]
         # Revived codes count as average ones: they have time to win frames before they die again.
-        self._restart(dead, _same_everywhere(fresh), average.expand_as(self.cluster_size))
+        size = average.clamp(min=self.config.dead_count)
+        self._restart(dead, _same_everywhere(fresh), size.expand_as(self.cluster_size))
 
     def _restart(
         self, which: Bool[Tensor, " v"], codes: Float[Tensor, "v d"], sizes: Float[Tensor, " v"]
