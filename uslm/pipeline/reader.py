@@ -1,6 +1,7 @@
 """Pieces of text to samples: stage 1, stage 2 and the decoder, hand in hand."""
 
 from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
 import torch
 from jaxtyping import Int
@@ -20,6 +21,9 @@ from uslm_tokenizer.errors import GenerationError
 class Reader:
     """Speaks jobs with one model of ours."""
 
+    pauses: ClassVar[bool] = False
+    """Whether `read` gives an empty sound after a step of stage 1 that brought none."""
+
     def __init__(self, bundle: Bundle, sampling: Sampling, clock: Clock) -> None:
         self._bundle, self._sampling, self._clock = bundle, sampling, clock
 
@@ -30,6 +34,7 @@ class Reader:
         """
         readings = [_Reading(self._bundle, job) for job in jobs]
         current = 0
+        nothing = torch.zeros(1, 0)
         for rows in self._clock.each("semantic", self._speak_units(jobs)):
             while current < len(jobs):
                 reading, row = readings[current], rows[current]
@@ -38,6 +43,8 @@ class Reader:
                     pass
                 if row.stop_reason or reading.blocks.num_frames > before:
                     yield self._sound(reading, row)
+                elif self.pauses:
+                    yield Sound(job=reading.job, waveform=nothing)
                 if not row.stop_reason:
                     break
                 current += 1

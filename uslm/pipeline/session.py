@@ -87,7 +87,7 @@ class Session:
 
     def finish(self, sounds: Iterable[Sound]) -> Iterator[AudioChunk]:
         """The speech, from the whole sounds of `jobs`, in order."""
-        return self._join([(list(self._items), map(self._settle, sounds))])
+        return self._join([(list(self._items), self._settle(iter(sounds)))])
 
     def _prepare(self) -> Iterator[Item]:
         texts, hurry = 0, True
@@ -115,27 +115,34 @@ class Session:
         sounds = self._reader.read(jobs)
         if self._request.verify is None and self._request.speed == 1:
             return sounds
-        return map(self._settle, _whole(sounds))
+        return self._settle(sounds)
 
-    def _settle(self, sound: Sound) -> Sound:
-        """Verify and stretch the whole sound of a job, as far as it was asked for."""
-        if self._request.verify is not None:
-            sound = self._verify(sound, self._request.verify)
+    def _settle(self, sounds: Iterator[Sound]) -> Iterator[Sound]:
+        """Whole sounds, verified and stretched as far as it was asked for."""
         rate = self._speaker.sample_rate
-        return replace(sound, waveform=time_stretch(sound.waveform, self._request.speed, rate))
+        for sound in _whole(sounds):
+            for settled in self._verify(sound):
+                stretched = time_stretch(settled.waveform, self._request.speed, rate)
+                yield replace(settled, waveform=stretched)
 
-    def _verify(self, sound: Sound, config: VerifyConfig) -> Sound:
-        """The sound itself if it is good, else the best of the retries."""
+    def _verify(self, sound: Sound) -> Iterator[Sound]:
+        """The sound itself if it is good or nobody asked, else the best of the retries."""
+        config = self._request.verify
+        if config is None or sound.take is None:
+            yield sound
+            return
         best, verdict, attempts = sound, self._listen(sound), 1
         while not verdict.passes(config) and attempts <= config.retries:
             again = replace(sound.job, seed=derive_seed(sound.job.seed, "retry", attempts))
-            other = next(_whole(self._reader.read([again])))
-            if (other_verdict := self._listen(other)).badness < verdict.badness:
-                best, verdict = other, other_verdict
+            for other in _whole(self._reader.read([again])):
+                if other.take is None:
+                    yield other
+                elif (other_verdict := self._listen(other)).badness < verdict.badness:
+                    best, verdict = other, other_verdict
             attempts += 1
         assert best.take is not None
         take = replace(best.take, attempts=attempts, error_rate=verdict.error_rate)
-        return replace(best, take=take)
+        yield replace(best, take=take)
 
     def _listen(self, sound: Sound) -> Verdict:
         assert sound.take is not None
@@ -240,10 +247,12 @@ def _groups(items: Iterable[Item], batch_size: int) -> Iterator[list[Item]]:
 
 
 def _whole(sounds: Iterator[Sound]) -> Iterator[Sound]:
-    """One sound for each job, when it is done."""
+    """One sound for each job, when it is done; empty ones pass, see `JobReader`."""
     waveforms: list[torch.Tensor] = []
     for sound in sounds:
         waveforms.append(sound.waveform)
         if sound.take is not None:
             yield replace(sound, waveform=torch.cat(waveforms, dim=1))
             waveforms = []
+        elif not sound.waveform.numel():
+            yield sound

@@ -114,7 +114,11 @@ class JobReader(Protocol):
     """Speaks jobs. What it makes of one depends on nothing but the job itself."""
 
     def read(self, jobs: Sequence[Job]) -> Iterator[Sound]:
-        """Sounds of the jobs in order, each as early as it can be had."""
+        """Sounds of the jobs in order, each as early as it can be had.
+
+        One that is empty and brings no take says that there is more to do first: whoever asks may
+        see to others before it asks again.
+        """
         ...
 
     def read_batch(self, jobs: Sequence[Job]) -> list[Sound]:
