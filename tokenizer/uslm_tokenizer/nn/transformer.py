@@ -1,5 +1,6 @@
 """A stack of pre-norm transformer blocks: causal with a cache, or seeing both sides."""
 
+from collections.abc import Iterable
 from typing import cast
 
 import torch
@@ -13,9 +14,9 @@ from uslm_tokenizer.nn.attention import Attention, KVCache, Rotary
 class SwiGLU(nn.Module):
     """Gated feed-forward layer (Shazeer 2020); as many weights as a plain one of width 4 d."""
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, hidden_dim: int | None = None) -> None:
         super().__init__()
-        hidden = max(64, int(dim * 8 / 3) // 64 * 64)
+        hidden = hidden_dim or max(64, int(dim * 8 / 3) // 64 * 64)
         self.up = nn.Linear(dim, 2 * hidden, bias=False)
         self.down = nn.Linear(hidden, dim, bias=False)
 
@@ -71,24 +72,21 @@ def _scaled(x: Tensor, scale: Tensor | None) -> Tensor:
     return x if scale is None else x * scale
 
 
-class Transformer(nn.Module):
-    """The stack and its final norm."""
+class Stack(nn.Module):
+    """Blocks in a row and a final norm; a subclass says what they are made of."""
 
     def __init__(
-        self,
-        dim: int,
-        num_heads: int,
-        num_layers: int,
-        *,
-        dropout: float = 0.0,
-        condition_dim: int = 0,
+        self, dim: int, num_heads: int, blocks: Iterable[nn.Module], norm: nn.Module
     ) -> None:
         super().__init__()
-        self.dim, self.num_heads, self.num_layers = dim, num_heads, num_layers
-        self.blocks = nn.ModuleList(
-            Block(dim, num_heads, dropout, condition_dim) for _ in range(num_layers)
-        )
-        self.norm = nn.LayerNorm(dim, bias=False)
+        self.dim, self.num_heads = dim, num_heads
+        self.blocks = nn.ModuleList(blocks)
+        self.norm = norm
+
+    @property
+    def num_layers(self) -> int:
+        """How many blocks there are."""
+        return len(self.blocks)
 
     @property
     def head_dim(self) -> int:
@@ -97,7 +95,7 @@ class Transformer(nn.Module):
 
     def new_cache(self, batch_size: int, capacity: int) -> KVCache:
         """An empty cache for `batch_size` rows of up to `capacity` tokens."""
-        weight = self.norm.weight
+        weight = next(self.parameters())
         shape = (self.num_layers, batch_size, self.num_heads, capacity, self.head_dim)
         return KVCache(
             keys=weight.new_zeros(shape),
@@ -118,7 +116,7 @@ class Transformer(nn.Module):
         rotary = Rotary.at(positions, self.head_dim)
         for block in self.blocks:
             x = block(x, rotary, mask=mask, causal=causal, condition=condition)
-        return cast(Tensor, self.norm(x))
+        return self._finish(x, condition)
 
     def extend(
         self,
@@ -137,4 +135,26 @@ class Transformer(nn.Module):
         for layer, block in enumerate(self.blocks):
             x = block(x, rotary, mask=mask, causal=causal, cache=cache, layer=layer)
         cache.end(x.shape[1])
+        return self._finish(x, None)
+
+    def _finish(
+        self, x: Float[Tensor, "b t d"], condition: Float[Tensor, "b c"] | None
+    ) -> Float[Tensor, "b t d"]:
+        """The final norm."""
         return cast(Tensor, self.norm(x))
+
+
+class Transformer(Stack):
+    """The house's own: layer norms without bias, and scales that follow a condition."""
+
+    def __init__(
+        self,
+        dim: int,
+        num_heads: int,
+        num_layers: int,
+        *,
+        dropout: float = 0.0,
+        condition_dim: int = 0,
+    ) -> None:
+        blocks = [Block(dim, num_heads, dropout, condition_dim) for _ in range(num_layers)]
+        super().__init__(dim, num_heads, blocks, nn.LayerNorm(dim, bias=False))
