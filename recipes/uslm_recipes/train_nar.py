@@ -11,6 +11,7 @@ when speech is made block by block.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -18,11 +19,14 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from uslm.models.base import AcousticBatch, AcousticRow
-from uslm.models.nar import AcousticLM, AcousticLMConfig
+from uslm.models.base import AcousticBatch, AcousticModel
+from uslm.models.nar import AcousticLM
+from uslm.models.registry import model_class
+from uslm.models.regressor import AcousticRegressor
 from uslm_recipes.checkpoint import TrainingState
 from uslm_recipes.command import run_command
 from uslm_recipes.config import parse_recipe_args
+from uslm_recipes.data.acoustic_rows import AcousticRows, RowShape
 from uslm_recipes.data.batches import SecondsBatches
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.tokens import TokenCorpus
@@ -40,16 +44,22 @@ from uslm_recipes.loop import (
 )
 from uslm_recipes.loop_config import LoopConfig
 from uslm_tokenizer.acoustic.unit_codec import UnitCodec
+from uslm_tokenizer.config import from_dict
 from uslm_tokenizer.errors import ConfigError
 from uslm_tokenizer.registry import load_tokenizer
+
+NUM_MEASURED = 100
+"""Utterances from which a regressor learns where the decoder's input lies."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NARRecipe:
     """Everything that decides a run of this recipe."""
 
-    model: AcousticLMConfig = field(default_factory=AcousticLMConfig)
-    """The transformer to train."""
+    kind: Literal["acoustic_lm", "acoustic_regressor"] = "acoustic_regressor"
+    """Which model: see uslm/models/registry.py."""
+    model: dict[str, Any] = field(default_factory=dict)
+    """Its config, by key."""
     loop: LoopConfig = field(default_factory=LoopConfig)
     """Length, learning rate and the like."""
     corpus: tuple[str, ...] = ("data/corpus",)
@@ -60,68 +70,17 @@ class NARRecipe:
     """Collections to learn from; empty means all."""
     seconds_per_batch: float = 200.0
     """Seconds of target speech in a batch."""
-    min_prompt_frames: int = 50
-    """Shortest prompt."""
-    max_prompt_frames: int = 225
-    """Longest prompt."""
-    max_target_frames: int = 400
-    """Longest piece of an utterance in a row."""
-    known_share: float = 0.4
-    """Share of rows whose first frames are known."""
-    text_dropout: float = 0.4
-    """Share of rows with text that are shown without it."""
+    rows: RowShape = field(default_factory=RowShape)
+    """What a row shows."""
     tokenizer: str = ""
-    """The codec whose codes are learnt; with it, its decoder's expected input is learnt too."""
+    """The codec whose codes are learnt: a regressor needs it; an acoustic_lm learns its decoder's
+    expected input, too, where it is given."""
     input_weight: float = 10.0
-    """Weight of that input's error."""
+    """acoustic_lm: weight of that input's error."""
     ahead_weight: float = 0.3
-    """Weight of the levels behind the next one."""
+    """acoustic_lm: weight of the levels behind the next one."""
     label_smoothing: float = 0.05
-    """Probability mass that the target code gives to the others."""
-
-
-class AcousticRows:
-    """Rows with prompts; what a row shows is drawn."""
-
-    def __init__(self, corpus: Corpus, tokens: TokenCorpus, indices: NDArray[np.int64]) -> None:
-        self.corpus, self.tokens = corpus, tokens
-        self.by_speaker: dict[str, list[int]] = {}
-        for index in map(int, indices):
-            self.by_speaker.setdefault(corpus.speakers[index], []).append(index)
-
-    def row(self, index: int, recipe: NARRecipe, random: np.random.Generator) -> AcousticRow:
-        """Prompt, target, text and known frames of one utterance."""
-        mates = self.by_speaker[self.corpus.speakers[index]]
-        mate = mates[int(random.integers(len(mates)))]
-        codes = self.tokens.codes(index)
-        num_prompt = int(random.integers(recipe.min_prompt_frames, recipe.max_prompt_frames + 1))
-        start = 0
-        if mate == index:  # the same utterance: its beginning is the prompt
-            start = min(num_prompt, codes.shape[1] // 2)
-            prompt = codes[:, :start]
-        else:
-            prompt = _piece(self.tokens.codes(mate), num_prompt, random)[1]
-        offset, target = _piece(codes[:, start:], recipe.max_target_frames, random)
-        known = 0
-        if random.random() < recipe.known_share:
-            known = int(random.integers(0, max(1, min(100, target.shape[1] - 10))))
-        text = torch.from_numpy(self.corpus.text_ids[index])
-        hidden = len(text) == 0 or random.random() < recipe.text_dropout
-        return AcousticRow(
-            prompt=prompt,
-            codes=target,
-            num_context=known,
-            start=start + offset,
-            text_ids=None if hidden else text,
-        )
-
-
-def _piece(
-    codes: Int[Tensor, "k t"], length: int, random: np.random.Generator
-) -> tuple[int, Int[Tensor, "k p"]]:
-    """A random stretch of at most `length` frames, and where it begins."""
-    start = int(random.integers(0, max(1, codes.shape[1] - length + 1)))
-    return start, codes[:, start : start + length]
+    """acoustic_lm: probability mass that the target code gives to the others."""
 
 
 def draw_levels(rows: int, groups: Sequence[int], random: np.random.Generator) -> Int[Tensor, " b"]:
@@ -134,7 +93,21 @@ def draw_levels(rows: int, groups: Sequence[int], random: np.random.Generator) -
     return torch.from_numpy(drawn)
 
 
-class Objective(nn.Module):
+class RegressorObjective(nn.Module):
+    """The training loss as a module's `forward`, as wrappers for several devices need it."""
+
+    def __init__(self, model: AcousticRegressor) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self, batch: AcousticBatch, num_known: Int[Tensor, " b"]
+    ) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
+        """The error of the predicted input."""
+        return self.model.loss(batch), {}
+
+
+class LMObjective(nn.Module):
     """The training loss as a module's `forward`, as wrappers for several devices need it."""
 
     vectors: Tensor | None
@@ -165,43 +138,65 @@ class Objective(nn.Module):
 
 @torch.no_grad()
 def validate(
-    model: AcousticLM,
+    objective: RegressorObjective | LMObjective,
     rows: AcousticRows,
     indices: list[int],
-    recipe: NARRecipe,
-    vectors: Float[Tensor, "levels v e"] | None,
+    shape: RowShape,
 ) -> dict[str, float]:
-    """On held-out speakers: cross-entropy of the first level of each pass, nats a code, and the
-    error of the decoder's expected input, as a share of its variance."""
-    random = np.random.default_rng(0)
+    """On held-out speakers: the error of the decoder's input, as a share of its variance, and of an
+    acoustic_lm the cross-entropy of the first level of each pass, nats a code."""
+    random, model = np.random.default_rng(0), objective.model
     found: dict[str, list[float]] = {}
+
+    def note(name: str, value: Tensor | None) -> None:
+        if value is not None:
+            found.setdefault(name, []).append(float(value))
+
     for start in range(0, len(indices), 8):
         chosen = indices[start : start + 8]
-        batch = model.batch([rows.row(index, recipe, random) for index in chosen])
-        for level in np.cumsum([1, *model.level_groups[:-1]]).tolist():
-            num_known = torch.full((len(chosen),), level, device=model.device)
-            with torch.autocast(model.device.type, torch.bfloat16):
-                losses = model.loss(batch, num_known, vectors=vectors)
-            found.setdefault(f"level_{level}", []).append(float(losses.following[level]))
-            if losses.input_error is not None:
-                found.setdefault(f"input_{level}", []).append(float(losses.input_error))
+        batch = model.batch([rows.row(index, shape, random) for index in chosen])
+        with torch.autocast(model.device.type, torch.bfloat16):
+            if isinstance(objective, RegressorObjective):
+                note("input", objective.model.loss(batch))
+                continue
+            for level in np.cumsum([1, *objective.model.level_groups[:-1]]).tolist():
+                num_known = torch.full((len(chosen),), level, device=model.device)
+                losses = objective.model.loss(batch, num_known, vectors=objective.vectors)
+                note(f"level_{level}", losses.following[level])
+                note(f"input_{level}", losses.input_error)
     means = {name: float(np.mean(values)) for name, values in found.items()}
     return {"loss": float(np.mean(list(means.values()))), **means}
 
 
-def train(recipe: NARRecipe, out: Path, *, resume: bool = False) -> AcousticLM:
+def build(
+    recipe: NARRecipe, tokens: TokenCorpus, indices: NDArray[np.int64]
+) -> RegressorObjective | LMObjective:
+    """The model, in its objective."""
+    found = model_class(recipe.kind)
+    model = found(from_dict(found.config_class, recipe.model, where="model"))
+    codec = load_tokenizer(recipe.tokenizer) if recipe.tokenizer else None
+    if codec is not None and not isinstance(codec, UnitCodec):
+        raise ConfigError(f"tokenizer must be a unit codec, but is {recipe.tokenizer}")
+    if isinstance(model, AcousticLM):
+        return LMObjective(model, recipe, None if codec is None else codec.level_vectors())
+    assert isinstance(model, AcousticRegressor)
+    if codec is None:
+        raise ConfigError("tokenizer must name the codec whose codes an acoustic_regressor learns")
+    some = indices[:: max(1, len(indices) // NUM_MEASURED)].tolist()
+    model.learn_vectors(codec.level_vectors(), [tokens.codes(index) for index in some])
+    return RegressorObjective(model)
+
+
+def train(recipe: NARRecipe, out: Path, *, resume: bool = False) -> AcousticModel:
     """Run the recipe in `out`; the finished model is saved there as `model`."""
     seed_everything(recipe.loop.seed)
     accelerator = make_accelerator(recipe.loop, out)
     corpus = Corpus.open(recipe.corpus)
     tokens = TokenCorpus.open(corpus, recipe.tokens)
-    model = AcousticLM(recipe.model)
-    codec = load_tokenizer(recipe.tokenizer) if recipe.tokenizer else None
-    if codec is not None and not isinstance(codec, UnitCodec):
-        raise ConfigError(f"tokenizer must be a unit codec, but is {recipe.tokenizer}")
-    vectors = None if codec is None else codec.level_vectors()
-    objective = Objective(model, recipe, vectors)
     indices = corpus.select(split="train", min_seconds=1.0, sources=recipe.sources or None)
+    objective = build(recipe, tokens, indices)
+    model = objective.model
+    groups = model.level_groups if isinstance(model, AcousticLM) else (1,)
     rows = AcousticRows(corpus, tokens, indices)
     batches = SecondsBatches(
         corpus.seconds,
@@ -221,14 +216,14 @@ def train(recipe: NARRecipe, out: Path, *, resume: bool = False) -> AcousticLM:
         prepared = state.models["model"]
 
         def check() -> dict[str, float]:
-            return validate(model, held_out_rows, held_out.tolist(), recipe, vectors)
+            return validate(objective, held_out_rows, held_out.tolist(), recipe.rows)
 
         while keep_going(run):
             # Drawn anew from the place in the stream, so that a resumed run draws the same.
             random = np.random.default_rng((recipe.loop.seed, batches.epoch, batches.position))
             chosen = next(batches).tolist()
-            batch = model.batch([rows.row(index, recipe, random) for index in chosen])
-            num_known = draw_levels(len(chosen), model.level_groups, random)
+            batch = model.batch([rows.row(index, recipe.rows, random) for index in chosen])
+            num_known = draw_levels(len(chosen), groups, random)
             with accelerator.accumulate(prepared):
                 loss, parts = prepared(batch, num_known.to(accelerator.device))
                 update(run, loss)

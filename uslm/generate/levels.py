@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from uslm.generate.sampling import draw
-from uslm.models.base import AcousticModel, AcousticRow
+from uslm.models.base import AcousticBatch, AcousticModel, AcousticRow, CodeModel, VectorModel
 
 
 @torch.no_grad()
@@ -24,10 +24,14 @@ def fill_levels(
     Temperature 0 takes the likeliest code; otherwise row i draws from generator i. With `vectors`,
     what the codes of levels 1 and up add to the decoder's input, the codes of a pass are those
     that come nearest to the *expected* input: the least squared error there is (minimum Bayes
-    risk), where the likeliest codes of several levels need not fit together.
+    risk), where the likeliest codes of several levels need not fit together. A model that predicts
+    vectors always does the latter, and draws nothing.
     """
     assert temperature == 0 or (generators is not None and len(generators) == len(rows))
     batch = model.batch(rows)
+    if isinstance(model, VectorModel):
+        return _fill_from_vectors(model, batch)
+    assert isinstance(model, CodeModel)
     level = 1
     for group in model.level_groups:
         num_known = torch.full((len(rows),), level, device=batch.codes.device)
@@ -48,7 +52,7 @@ def fill_levels(
 
 
 def _nearest_to_expected(
-    model: AcousticModel,
+    model: CodeModel,
     hidden: Float[Tensor, "t d"],
     levels: range,
     vectors: Float[Tensor, "levels v e"],
@@ -56,9 +60,26 @@ def _nearest_to_expected(
     """Codes of `levels` whose vectors add up to nearly the expected ones, chosen level by level."""
     tables = [vectors[level - 1] for level in levels]
     probabilities = [model.logits(hidden, level).softmax(dim=-1) for level in levels]
-    remainder = sum(p @ table for p, table in zip(probabilities, tables, strict=True))
-    assert isinstance(remainder, Tensor)
-    codes = []
+    expected = sum(p @ table for p, table in zip(probabilities, tables, strict=True))
+    assert isinstance(expected, Tensor)
+    return nearest_codes(expected, tables)
+
+
+def _fill_from_vectors(model: VectorModel, batch: AcousticBatch) -> list[Int[Tensor, "k _"]]:
+    """One pass: the codes nearest to the prediction."""
+    predicted = model(batch, torch.ones_like(batch.codes[:, 0, 0]))
+    filled = []
+    for codes, vectors, target in zip(batch.codes, predicted, batch.is_target, strict=True):
+        levels = nearest_codes(vectors[target], list(model.vectors.float()))
+        filled.append(torch.cat([codes[:1, target], levels]))
+    return filled
+
+
+def nearest_codes(
+    wanted: Float[Tensor, "t e"], tables: Sequence[Float[Tensor, "v e"]]
+) -> Int[Tensor, "g t"]:
+    """Codes whose vectors add up to nearly the wanted ones, chosen level by level."""
+    remainder, codes = wanted, []
     for table in tables:
         code = (remainder @ table.T - 0.5 * table.square().sum(dim=1)).argmax(dim=-1)
         remainder = remainder - table[code]

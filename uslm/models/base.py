@@ -5,11 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from uslm_tokenizer.hub import PretrainedModel
 from uslm_tokenizer.nn.attention import SLOT_STEP, KVCache
+
+PROMPT_GAP = 20.0
+"""Positions left empty between the prompt's last frame and the utterance's first."""
 
 
 class SemanticModel(PretrainedModel, ABC):
@@ -107,17 +111,16 @@ class AcousticRow:
 
 
 class AcousticModel(PretrainedModel, ABC):
-    """Stage 2: units and a voice's codes -> codes of all levels."""
+    """Stage 2: units and a voice's codes -> codes of all levels.
+
+    Either a `CodeModel`, which scores the codes, or a `VectorModel`, which predicts the vector
+    that they should add up to.
+    """
 
     @property
     @abstractmethod
     def num_codebooks(self) -> int:
         """Codes in one frame, the unit among them."""
-
-    @property
-    @abstractmethod
-    def level_groups(self) -> tuple[int, ...]:
-        """Levels that each pass of generation fills, lowest first; they cover levels 1 and up."""
 
     @abstractmethod
     def batch(self, rows: Sequence[AcousticRow]) -> AcousticBatch:
@@ -127,11 +130,53 @@ class AcousticModel(PretrainedModel, ABC):
     def forward(self, batch: AcousticBatch, num_known: Int[Tensor, " b"]) -> Float[Tensor, "b t d"]:
         """Hidden state of each frame when target frames show their first `num_known` levels."""
 
-    @abstractmethod
-    def logits(self, hidden: Float[Tensor, "*any d"], level: int) -> Float[Tensor, "*any v"]:
-        """Scores of the codes of one level (1 or more), from hidden states."""
-
     @classmethod
     @abstractmethod
     def tiny_config(cls) -> Any:
         """A config that builds in milliseconds, for tests and examples."""
+
+
+class CodeModel(AcousticModel):
+    """Scores the codes of each level."""
+
+    @property
+    @abstractmethod
+    def level_groups(self) -> tuple[int, ...]:
+        """Levels that each pass of generation fills, lowest first; they cover levels 1 and up."""
+
+    @abstractmethod
+    def logits(self, hidden: Float[Tensor, "*any d"], level: int) -> Float[Tensor, "*any v"]:
+        """Scores of the codes of one level (1 or more), from hidden states."""
+
+
+class VectorModel(AcousticModel):
+    """Predicts the decoder's input: its hidden states are what levels 1 and up should add up to."""
+
+    vectors: Tensor
+    """What each code of levels 1 and up adds to the decoder's input, [levels, v, e]."""
+
+
+def batch_rows(rows: Sequence[AcousticRow], device: torch.device) -> AcousticBatch:
+    """Rows padded to one length."""
+    empty = torch.zeros(0, dtype=torch.long)
+    texts = [empty if row.text_ids is None else row.text_ids.cpu() for row in rows]
+    frames = [torch.cat([row.prompt.cpu(), row.codes.cpu()], dim=1) for row in rows]
+    lengths = torch.tensor([frame.shape[1] for frame in frames])
+    positions, targets = [], []
+    for row in rows:
+        num_prompt, num_frames = row.prompt.shape[1], row.codes.shape[1]
+        before = torch.arange(num_prompt) - num_prompt - PROMPT_GAP
+        positions.append(torch.cat([before, torch.arange(num_frames) + float(row.start)]))
+        known = num_prompt + row.num_context
+        targets.append(torch.arange(num_prompt + num_frames) >= known)
+    pad = nn.utils.rnn.pad_sequence
+    text_lengths = torch.tensor([len(text) for text in texts])
+    text_ids = pad(texts, batch_first=True)
+    return AcousticBatch(
+        text_ids=text_ids.to(device),
+        text_mask=(torch.arange(text_ids.shape[1]) < text_lengths[:, None]).to(device),
+        codes=pad([f.T for f in frames], batch_first=True).transpose(1, 2).to(device),
+        frame_mask=(torch.arange(int(lengths.max())) < lengths[:, None]).to(device),
+        is_target=pad(targets, batch_first=True).to(device),
+        positions=pad(positions, batch_first=True).to(device),
+    )

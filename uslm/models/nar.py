@@ -19,11 +19,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from uslm.models.base import AcousticBatch, AcousticModel, AcousticRow
+from uslm.models.base import AcousticBatch, AcousticRow, CodeModel, batch_rows
 from uslm_tokenizer.nn.transformer import Transformer
-
-PROMPT_GAP = 20.0
-"""Positions left empty between the prompt's last frame and the utterance's first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +61,7 @@ class LevelLosses:
     """Squared error of the decoder's expected input, as a share of the input's variance."""
 
 
-class AcousticLM(AcousticModel):
+class AcousticLM(CodeModel):
     """Units and a voice -> codes of all levels."""
 
     model_type: ClassVar[str] = "acoustic_lm"
@@ -115,29 +112,7 @@ class AcousticLM(AcousticModel):
         )
 
     def batch(self, rows: Sequence[AcousticRow]) -> AcousticBatch:
-        """Rows padded to one length, on the model's device."""
-        empty = torch.zeros(0, dtype=torch.long)
-        texts = [empty if row.text_ids is None else row.text_ids.cpu() for row in rows]
-        frames = [torch.cat([row.prompt.cpu(), row.codes.cpu()], dim=1) for row in rows]
-        lengths = torch.tensor([frame.shape[1] for frame in frames])
-        positions, targets = [], []
-        for row in rows:
-            num_prompt, num_frames = row.prompt.shape[1], row.codes.shape[1]
-            before = torch.arange(num_prompt) - num_prompt - PROMPT_GAP
-            positions.append(torch.cat([before, torch.arange(num_frames) + float(row.start)]))
-            known = num_prompt + row.num_context
-            targets.append(torch.arange(num_prompt + num_frames) >= known)
-        pad = nn.utils.rnn.pad_sequence
-        text_lengths = torch.tensor([len(text) for text in texts])
-        text_ids = pad(texts, batch_first=True)
-        return AcousticBatch(
-            text_ids=text_ids.to(self.device),
-            text_mask=(torch.arange(text_ids.shape[1]) < text_lengths[:, None]).to(self.device),
-            codes=pad([f.T for f in frames], batch_first=True).transpose(1, 2).to(self.device),
-            frame_mask=(torch.arange(int(lengths.max())) < lengths[:, None]).to(self.device),
-            is_target=pad(targets, batch_first=True).to(self.device),
-            positions=pad(positions, batch_first=True).to(self.device),
-        )
+        return batch_rows(rows, self.device)
 
     def forward(self, batch: AcousticBatch, num_known: Int[Tensor, " b"]) -> Float[Tensor, "b t d"]:
         """Hidden state of each frame when target frames show their first `num_known` levels."""

@@ -11,6 +11,7 @@ MODELS = {
     "semantic_lm": "uslm.models.ar:SemanticLM",
     "monotonic_lm": "uslm.models.monotonic:MonotonicLM",
     "acoustic_lm": "uslm.models.nar:AcousticLM",
+    "acoustic_regressor": "uslm.models.regressor:AcousticRegressor",
 }
 
 

@@ -11,12 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from uslm.models.base import AcousticModel, AcousticRow, SemanticModel
+from uslm.models.base import AcousticModel, AcousticRow, CodeModel, SemanticModel, VectorModel
 from uslm.models.registry import MODELS, load_model, model_class
 from uslm_tokenizer.errors import ConfigError, UserError
 
 SEMANTIC = [name for name in MODELS if issubclass(model_class(name), SemanticModel)]
 ACOUSTIC = [name for name in MODELS if issubclass(model_class(name), AcousticModel)]
+CODES = [name for name in ACOUSTIC if issubclass(model_class(name), CodeModel)]
 CLOSE = {"atol": 1e-4, "rtol": 1e-4}
 
 
@@ -205,7 +206,7 @@ def test_what_is_known_is_heard(
     assert not torch.allclose(target_hidden(model, [row], 1)[0], before, **CLOSE)
 
 
-@pytest.mark.parametrize("name", ACOUSTIC)
+@pytest.mark.parametrize("name", CODES)
 def test_level_groups_cover_the_levels_above_the_units(name: str) -> None:
     model = build(name)
     assert sum(model.level_groups) == model.num_codebooks - 1
@@ -242,6 +243,9 @@ def test_four_utterances_are_learnt_by_heart_by_the_second_stage(name: str) -> N
     def loss() -> Tensor:
         hidden = model(batch, torch.ones(4, dtype=torch.long))[batch.is_target]
         targets = batch.codes.transpose(1, 2)[batch.is_target]
+        if isinstance(model, VectorModel):
+            vectors = [table[targets[:, k]] for k, table in enumerate(model.vectors, start=1)]
+            return F.mse_loss(hidden, torch.stack(vectors).sum(dim=0))
         levels = range(1, model.num_codebooks)
         each = [F.cross_entropy(model.logits(hidden, k), targets[:, k]) for k in levels]
         return torch.stack(each).mean()
