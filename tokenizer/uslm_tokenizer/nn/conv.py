@@ -83,7 +83,7 @@ class Conv1d(nn.Module):
         x = torch.cat([state.memory, x], dim=-1)
         if not state.started:
             if is_final and x.shape[-1]:
-                return self(x)
+                return cast(Tensor, self(x))
             state.started = x.shape[-1] > (self.overlap if self.padding == "reflect" else 0)
             x = pad(x, self.overlap, 0, self.padding) if state.started else x
         elif is_final:
@@ -138,9 +138,10 @@ class ConvTranspose1d(nn.Module):
             return x.new_zeros(len(x), self.conv.out_channels, 0)
         y = self.conv(x)
         y = torch.cat([y[..., : self.overlap] + state.memory, y[..., self.overlap :]], dim=-1)
+        assert self.conv.bias is not None
         # What later frames add to comes with its bias once more.
         state.memory = y[..., num_samples:] - self.conv.bias[:, None]
-        return cast(Tensor, y[..., :num_samples])
+        return y[..., :num_samples]
 
 
 def pad(

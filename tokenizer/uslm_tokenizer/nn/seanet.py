@@ -147,7 +147,7 @@ class ResidualLSTM(nn.Module):
         if state is not None:
             state.hidden = hidden
         skipped = torch.cat([frames, frames], dim=-1) if self.lstm.bidirectional else frames
-        return (y + skipped).transpose(1, 2)
+        return cast(Tensor, (y + skipped).transpose(1, 2))
 
     def init_state(self, batch_size: int) -> LSTMState:
         """The beginning of a stream."""

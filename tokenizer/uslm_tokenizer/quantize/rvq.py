@@ -135,7 +135,7 @@ class ResidualQuantizer(Quantizer):
                 f"num_quantizers must be at most {given}, the levels given, but is {num_quantizers}"
             )
         levels = self._span(start, given if num_quantizers is None else num_quantizers)
-        parts = codes.split(self._width, dim=1)
+        parts = codes.chunk(given - start, dim=1)
         total = levels[0].decode(parts[0])
         for level, part in zip(levels[1:], parts[1:], strict=False):
             total = total + level.decode(part)

@@ -211,8 +211,8 @@ class VectorQuantizer(Quantizer):
             picks = torch.randint(len(frames), size, generator=generator, device=device)
             fresh = frames[picks.to(frames.device)]
         # Revived codes count as average ones: they have time to win frames before they die again.
-        size = average.clamp(min=self.config.dead_count)
-        self._restart(dead, _same_everywhere(fresh), size.expand_as(self.cluster_size))
+        sizes = average.clamp(min=self.config.dead_count).expand_as(self.cluster_size)
+        self._restart(dead, _same_everywhere(fresh), sizes)
 
     def _restart(
         self, which: Bool[Tensor, " v"], codes: Float[Tensor, "v d"], sizes: Float[Tensor, " v"]
