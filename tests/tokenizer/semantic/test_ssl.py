@@ -56,9 +56,10 @@ def audio(n: int = 4000) -> Tensor:
     return torch.randn(2, n, generator=torch.Generator().manual_seed(1)) * 0.1
 
 
-def build(name: str, layers: tuple[int, ...] = (1, 3)) -> SSLEncoder:
+def build(name: str, layers: tuple[int, ...] = (1, 3), **options: Any) -> SSLEncoder:
+    normalise = "hubert" in name
     return SSLEncoder(
-        SSLConfig(backbone=BACKBONES[name], layers=layers, normalise_waveform="hubert" in name)
+        SSLConfig(backbone=BACKBONES[name], layers=layers, normalise_waveform=normalise, **options)
     )
 
 
@@ -118,6 +119,36 @@ def test_layers_are_those_of_transformers(name: str) -> None:
         kept = one.backbone.state_dict().keys()
         one.backbone.load_state_dict({k: v for k, v in model.state_dict().items() if k in kept})
         torch.testing.assert_close(one.features(audio()[:, :3840]), hidden, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("n", [720, 4000, 4160])
+def test_without_padding_w2v_bert_is_that_of_transformers(n: int) -> None:
+    encoder = build("wav2vec2-bert", layers=(2,), padding="none")
+    extractor = transformers.SeamlessM4TFeatureExtractor()
+    inputs = extractor(audio(n)[0].numpy(), sampling_rate=16_000, return_tensors="pt")
+    options = {k: v for k, v in BACKBONES["wav2vec2-bert"].items() if k != "model_type"}
+    model = transformers.Wav2Vec2BertModel(transformers.Wav2Vec2BertConfig(**options)).eval()
+    missing = model.load_state_dict(encoder.backbone.state_dict(), strict=False).missing_keys
+    assert all(key.startswith("encoder.layers.2.") for key in missing)
+    with torch.no_grad():
+        hidden = model(**inputs, output_hidden_states=True).hidden_states[2]
+    features, mask = encoder(audio(n)[:1, None])
+    assert bool(mask.all())
+    torch.testing.assert_close(features, hidden, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["hubert", "wav2vec2-bert"])
+def test_without_padding_there_is_a_frame_less(name: str) -> None:
+    kept, counts = build(name).backbone.state_dict(), {}
+    waveform, lengths = audio(4160), torch.tensor([4160, 3000])
+    for padding in ("both", "end", "none"):
+        encoder = build(name, padding=padding)
+        encoder.backbone.load_state_dict(kept)
+        features, mask = encoder(waveform[:, None], lengths)
+        counts[padding] = mask.sum(1).tolist()
+        alone = encoder.features(waveform[1:, :3000])
+        torch.testing.assert_close(features[1:, : alone.shape[1]], alone, atol=1e-4, rtol=1e-4)
+    assert counts == {"both": [13, 9], "end": [13, 9], "none": [12, 9]}
 
 
 def test_whisper_by_hand_is_the_whisper_of_transformers() -> None:

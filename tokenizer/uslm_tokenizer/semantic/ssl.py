@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +18,8 @@ from uslm_tokenizer.semantic.front_ends import (
 )
 
 HOP_LENGTH = 320
+WINDOW = 400
+"""Samples that one output of the convolutions, or one frame of the filter bank, sees."""
 NOT_SHAPE = ("_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version")
 FAMILIES = ("hubert", "wav2vec2", "wav2vec2-bert", "wavlm", "whisper")
 
@@ -30,6 +32,10 @@ class SSLConfig:
     """Blocks whose outputs are averaged, counted from 1; the very last after the final norm."""
     normalise_waveform: bool = False
     """Whether HuBERT, WavLM or wav2vec2 was trained on waveforms of zero mean and unit variance."""
+    padding: Literal["both", "end", "none"] = "both"
+    """Silence for the windows, longer than a hop, that reach beyond the waveform: at both ends, so
+    that frame i is centred in hop i; at the end only, so that it begins with hop i; or none, as
+    feature extractors elsewhere have it, which makes a frame less. Whisper has its own."""
 
     def __post_init__(self) -> None:
         family = self.backbone.get("model_type")
@@ -37,6 +43,8 @@ class SSLConfig:
             raise ConfigError(f"backbone.model_type must be one of {FAMILIES}, but is {family!r}")
         if not self.layers or min(self.layers) < 1 or len(set(self.layers)) < len(self.layers):
             raise ConfigError(f"layers must be different numbers from 1, but is {self.layers}")
+        if self.padding == "none" and family == "whisper":
+            raise ConfigError('padding must be "both" or "end" for Whisper, but is "none"')
 
 
 class SSLEncoder(nn.Module):
@@ -78,6 +86,7 @@ class SSLEncoder(nn.Module):
         name_or_path: str,
         *,
         layers: tuple[int, ...],
+        padding: Literal["both", "end", "none"] = "both",
         revision: str | None = None,
         local_files_only: bool = False,
     ) -> "SSLEncoder":
@@ -94,6 +103,7 @@ class SSLEncoder(nn.Module):
             backbone={"model_type": family}
             | {key: v for key, v in model.config.to_diff_dict().items() if key not in NOT_SHAPE},
             layers=layers,
+            padding=padding,
             normalise_waveform=_wants_normalised_waveform(name_or_path, model.config, where),
         )
         return cls(config, model.encoder if family == "whisper" else model).float()
@@ -106,10 +116,13 @@ class SSLEncoder(nn.Module):
     def forward(
         self, waveform: Float[Tensor, "b 1 n"], lengths: Int[Tensor, " b"] | None = None
     ) -> tuple[Float[Tensor, "b t d"], Bool[Tensor, "b t"]]:
-        """16 kHz audio to features and the mask of frames that are not padding; t = n // 320."""
-        waveform, lengths = _clean(waveform[:, 0], lengths)
+        """16 kHz audio to features and the mask of frames that are not padding.
+
+        t = n // 320, or a frame less without padding.
+        """
+        waveform, lengths = self._clean(waveform[:, 0], lengths)
         outputs = torch.stack(self._hidden(waveform, lengths)).float()
-        mask = length_mask(lengths // HOP_LENGTH, outputs.shape[2])
+        mask = length_mask(self.num_frames(lengths), outputs.shape[2])
         standardised = (outputs - self.mean[:, None, None]) / self.std[:, None, None]
         return standardised.mean(0).masked_fill(~mask[..., None], 0.0), mask
 
@@ -128,9 +141,9 @@ class SSLEncoder(nn.Module):
         count, mean = 0, torch.zeros_like(self.mean)
         square = torch.zeros_like(self.std)  # the summed squared distance from the mean
         for batch, batch_lengths in batches:
-            waveform, lengths = _clean(batch, batch_lengths)
+            waveform, lengths = self._clean(batch, batch_lengths)
             outputs = torch.stack(self._hidden(waveform, lengths)).float()
-            frames = outputs[:, length_mask(lengths // HOP_LENGTH, outputs.shape[2])]
+            frames = outputs[:, length_mask(self.num_frames(lengths), outputs.shape[2])]
             here = frames.shape[1]
             if here == 0:
                 continue
@@ -145,6 +158,14 @@ class SSLEncoder(nn.Module):
             raise ValueError(f"statistics need at least 2 frames, but the batches hold {count}")
         self.mean.copy_(mean)
         self.std.copy_((square / count).sqrt() + 1e-3)  # a constant dimension must not explode
+
+    def num_frames(self, lengths: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
+        """Frames of so many samples each."""
+        if self.config.padding != "none":
+            return lengths // HOP_LENGTH
+        if self.family == "wav2vec2-bert":
+            return (self._num_windows(lengths) + 1) // 2
+        return ((lengths - WINDOW) // HOP_LENGTH + 1).clamp(min=0)
 
     @property
     def _block_config(self) -> Any:
@@ -168,26 +189,39 @@ class SSLEncoder(nn.Module):
         if self.config.normalise_waveform:
             waveform = normalise_waveform(waveform, length_mask(lengths, waveform.shape[1]))
         size = waveform.shape[1]
-        # The convolutions see 400 samples every 320: 40 more on each side give n // 320 frames.
-        waveform = F.pad(waveform, (40, 40)).to(self._dtype)
+        # The convolutions see 400 samples every 320: 80 more give n // 320 frames.
+        waveform = self._pad(waveform, WINDOW - HOP_LENGTH).to(self._dtype)
         extract: Any = self.backbone.feature_extractor
         if self._block_config.feat_extract_norm == "group" and bool((lengths < size).any()):
             # This norm takes its mean over time and would see the padding: one row at a time.
-            ends = (lengths.clamp(min=HOP_LENGTH) + 80).tolist()
+            ends = (lengths + waveform.shape[1] - size).clamp(min=WINDOW).tolist()
             rows = [extract(row[None, :end])[0].T for row, end in zip(waveform, ends, strict=True)]
             extracted = nn.utils.rnn.pad_sequence(rows, batch_first=True)
-            extracted = F.pad(extracted, (0, 0, 0, size // HOP_LENGTH - extracted.shape[1]))
+            missing = (waveform.shape[1] - WINDOW) // HOP_LENGTH + 1 - extracted.shape[1]
+            extracted = F.pad(extracted, (0, 0, 0, missing))
         else:
             extracted = extract(waveform).transpose(1, 2)
-        return self._transform(extracted, lengths // HOP_LENGTH)
+        return self._transform(extracted, self.num_frames(lengths))
 
     def _wav2vec2_bert(self, waveform: Tensor, lengths: Tensor) -> list[Tensor]:
         """w2v-BERT: pairs of filter bank frames, then a conformer."""
-        frames = lengths // HOP_LENGTH
-        # Windows of 400 samples every 160: 120 more on each side give 2 x (n // 320) of them.
-        bank = self.front_end(F.pad(waveform, (120, 120)), 2 * frames)
-        pairs = bank[:, : 2 * (bank.shape[1] // 2)].unflatten(1, (-1, 2)).flatten(2)
-        return self._transform(pairs.to(self._dtype), frames)
+        windows = self._num_windows(lengths)
+        # Windows of 400 samples every 160: 240 more give 2 x (n // 320) of them.
+        bank = self.front_end(self._pad(waveform, WINDOW - HOP_LENGTH // 2), windows)
+        pairs = F.pad(bank, (0, 0, 0, bank.shape[1] % 2)).unflatten(1, (-1, 2)).flatten(2)
+        # Half a pair gives a frame, but no other frame attends to it.
+        return self._transform(pairs.to(self._dtype), windows // 2)
+
+    def _num_windows(self, lengths: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
+        """Windows of w2v-BERT's filter bank, two to a frame."""
+        if self.config.padding != "none":
+            return 2 * (lengths // HOP_LENGTH)
+        return ((lengths - WINDOW) // (HOP_LENGTH // 2) + 1).clamp(min=0)
+
+    def _pad(self, waveform: Float[Tensor, "b n"], missing: int) -> Float[Tensor, "b padded"]:
+        before = {"both": missing // 2, "end": 0, "none": 0}[self.config.padding]
+        behind = 0 if self.config.padding == "none" else missing - before
+        return F.pad(waveform, (before, behind))
 
     def _transform(self, extracted: Tensor, frames: Tensor) -> list[Tensor]:
         projected = self.backbone.feature_projection(extracted)  # type: ignore[operator]
@@ -240,6 +274,25 @@ class SSLEncoder(nn.Module):
         ]
         return [torch.cat(layer, dim=1) for layer in zip(*parts, strict=True)]
 
+    def _clean(
+        self, waveform: Float[Tensor, "b n"], lengths: Int[Tensor, " b"] | None
+    ) -> tuple[Float[Tensor, "b whole"], Int[Tensor, " b"]]:
+        """Rows in float32, with silence for padding, and their lengths; cut to whole hops unless
+        nothing is padded."""
+        size = waveform.shape[1]
+        least = WINDOW if self.config.padding == "none" else HOP_LENGTH
+        if size < least:
+            raise ValueError(f"waveform must have at least {least} samples, but has {size}")
+        if lengths is None:
+            lengths = torch.full((len(waveform),), size, device=waveform.device)
+        lengths = lengths.to(waveform.device)
+        if lengths.min() < 0 or lengths.max() > size:
+            raise ValueError(f"lengths must be from 0 to {size}, but are {lengths.tolist()}")
+        if self.config.padding != "none":
+            size -= size % HOP_LENGTH
+            lengths = lengths - lengths % HOP_LENGTH
+        return waveform[:, :size].float().masked_fill(~length_mask(lengths, size), 0.0), lengths
+
     @property
     def _dtype(self) -> torch.dtype:
         return next(self.backbone.parameters()).dtype
@@ -261,23 +314,6 @@ class _Recorder:
     def __exit__(self, *exception: object) -> None:
         for handle in self._handles:
             handle.remove()
-
-
-def _clean(
-    waveform: Float[Tensor, "b n"], lengths: Int[Tensor, " b"] | None
-) -> tuple[Float[Tensor, "b whole"], Int[Tensor, " b"]]:
-    """Rows in float32, each cut to whole frames, with silence for padding; and their lengths."""
-    size = waveform.shape[1]
-    if size < HOP_LENGTH:
-        raise ValueError(f"waveform must have at least {HOP_LENGTH} samples, but has {size}")
-    if lengths is None:
-        lengths = torch.full((len(waveform),), size, device=waveform.device)
-    lengths = lengths.to(waveform.device)
-    if lengths.min() < 0 or lengths.max() > size:
-        raise ValueError(f"lengths must be from 0 to {size}, but are {lengths.tolist()}")
-    size -= size % HOP_LENGTH
-    lengths = lengths - lengths % HOP_LENGTH
-    return waveform[:, :size].float().masked_fill(~length_mask(lengths, size), 0.0), lengths
 
 
 def _transformers() -> Any:
