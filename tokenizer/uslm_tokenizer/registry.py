@@ -10,6 +10,7 @@ from uslm_tokenizer.hub import read_description, resolve
 TOKENIZERS = {
     "unit_tokenizer": "uslm_tokenizer.semantic.unit_tokenizer:UnitTokenizer",
     "kmeans_units": "uslm_tokenizer.semantic.kmeans_units:KMeansUnits",
+    "ssl_units": "uslm_tokenizer.semantic.ssl_units:SSLUnits",
     "unit_codec": "uslm_tokenizer.acoustic.unit_codec:UnitCodec",
 }
 
