@@ -7,7 +7,9 @@ from importlib import import_module
 from uslm_tokenizer.errors import CheckpointError, UserError
 from uslm_tokenizer.published.layout import Layout
 
-LAYOUTS: dict[str, str] = {}
+LAYOUTS: dict[str, str] = {
+    "repcodec": "uslm_tokenizer.published.repcodec:REPCODEC",
+}
 """Name to "module:NAME" of a Layout."""
 
 
