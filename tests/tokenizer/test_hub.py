@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +45,20 @@ def test_loaded_equals_saved(saved: Path) -> None:
     assert not toy.training and toy.config == ToyConfig()
     stored = load_file(saved / "model.safetensors")
     assert all(torch.equal(stored[name], tensor) for name, tensor in toy.state_dict().items())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_loaded_weights_are_the_file_itself(saved: Path) -> None:
+    """Mapped, not copied: so a big model is not held twice while it loads."""
+    toy = Toy.from_pretrained(saved)
+    lines = Path("/proc/self/maps").read_text("utf-8").splitlines()
+    ranges = [line.split("-", 1) for line in lines if line.endswith("toy/model.safetensors")]
+    mapped = [(int(start, 16), int(rest.split()[0], 16)) for start, rest in ranges]
+    address = toy.layer.weight.data_ptr()
+    assert any(start <= address < end for start, end in mapped)
+    with torch.no_grad():
+        toy.layer.weight.zero_()  # writing to the model leaves the file alone
+    assert Toy.from_pretrained(saved).layer.weight.abs().sum() > 0
 
 
 def test_half_precision_is_for_storage_only(tmp_path: Path) -> None:

@@ -95,7 +95,9 @@ class PretrainedModel(nn.Module):
                 f"{folder} holds a model of type {description['model_type']!r}, "
                 f"not {cls.model_type!r}"
             )
-        model = cls(from_dict(cls.config_class, description["config"]))
+        config = from_dict(cls.config_class, description["config"])
+        with empty_parameters():
+            model = cls(config)
         load_weights(model, folder / WEIGHTS_FILE)
         return model.eval()
 
@@ -191,7 +193,11 @@ def read_description(folder: Path) -> dict[str, Any]:
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
-    """Fill `model` from a safetensors file; every name and shape must fit."""
+    """Fill `model` from a safetensors file; every name and shape must fit.
+
+    The file is mapped: weights of the model's own precision are read from it on use, and kept
+    once. So a file in use may be replaced (write_atomically does), but not written into.
+    """
     if not path.is_file():
         raise MissingResource(f"no weights at {path}")
     wanted = model.state_dict()
@@ -210,7 +216,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
                 loaded[name] = file.get_tensor(name).to(target.dtype)
     except SafetensorError as problem:
         raise ConfigError(f"{path} is not a readable safetensors file: {problem}") from problem
-    model.load_state_dict(loaded, assign=False)
+    model.load_state_dict(loaded, assign=True)
 
 
 def _check_names(path: Path, wanted: set[str], found: set[str]) -> None:
