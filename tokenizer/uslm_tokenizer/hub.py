@@ -95,7 +95,7 @@ class PretrainedModel(nn.Module):
                 f"{folder} holds a model of type {description['model_type']!r}, "
                 f"not {cls.model_type!r}"
             )
-        config = from_dict(cls.config_class, description["config"])
+        config: Any = from_dict(cls.config_class, description["config"])
         with empty_parameters():
             model = cls(config)
         load_weights(model, folder / WEIGHTS_FILE)
@@ -125,7 +125,7 @@ def empty_parameters() -> Iterator[None]:
             return None
         return nn.Parameter(parameter.detach().to("meta"), requires_grad=parameter.requires_grad)
 
-    handle = register_module_parameter_registration_hook(to_meta)
+    handle = register_module_parameter_registration_hook(to_meta)  # type: ignore[arg-type]
     try:
         yield
     finally:

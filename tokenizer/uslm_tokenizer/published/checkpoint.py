@@ -25,7 +25,7 @@ State = dict[str, Tensor]
 WRAPPERS = ("state_dict", "model_state_dict", "model", "module", "net", "params", "weights")
 
 # Training programs leave these beside the weights; they can do nothing but hold values.
-HARMLESS = [
+HARMLESS: list[Any] = [
     Namespace,
     (PurePosixPath, "pathlib.PosixPath"),
     (PurePosixPath, "pathlib._local.PosixPath"),
