@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import BinaryIO
 
+from uslm.pipeline.voice_names import default_folder, existing_voice, is_voice_name, voice_path
 from uslm.text.chunking import parse_script
 from uslm.text.clean import clean
 from uslm_app.exit_codes import UsageError
@@ -55,18 +56,33 @@ def check_file(path: str, what: str) -> None:
 
 
 def check_voice_options(options: argparse.Namespace) -> None:
-    """Raise unless the voice is given exactly once, and its files are there."""
+    """Raise unless the voice is given exactly once, and its files are there.
+
+    In the options the name of a kept voice becomes its file.
+    """
     if (options.prompt is None) == (options.voice is None):
         both = "not both" if options.prompt is not None else "neither is given"
-        raise UsageError(f"the voice must be given by --prompt AUDIO or --voice FILE; {both}")
+        raise UsageError(f"the voice must be given by --prompt AUDIO or --voice VOICE; {both}")
     if options.voice is not None:
         if options.prompt_text is not None:
             raise UsageError("--prompt-text goes with --prompt; a voice file has its own text")
-        check_file(options.voice, "the voice file")
+        options.voice = find_voice(options.voice)
     else:
         check_file(options.prompt, "the prompt")
     if options.prompt_text is not None and not options.prompt_text.strip():
         raise UsageError("--prompt-text must not be empty; leave it out to have it recognised")
+
+
+def find_voice(name_or_file: str) -> str:
+    """The file of a voice; a kept voice goes before a file of the same name."""
+    folder = default_folder()
+    if is_voice_name(name_or_file):
+        if (path := voice_path(folder, name_or_file)).is_file():
+            return str(path)
+        if not os.path.exists(name_or_file):
+            existing_voice(folder, name_or_file)  # says which names there are
+    check_file(name_or_file, "the voice file")
+    return name_or_file
 
 
 def _find_text(options: argparse.Namespace) -> tuple[str, str]:

@@ -42,8 +42,8 @@ def add_say(parser: ArgumentParser) -> None:
         metavar="N",
         help="refuse longer texts (default 200000, some 3.5 hours of speech); 0: no limit",
     )
-    _add_voice_options(parser)
-    _add_output(parser, "speech")
+    add_voice(parser)
+    add_output(parser, "speech")
     parser.add_argument(
         "--sidecar",
         action="store_true",
@@ -58,7 +58,7 @@ def add_say(parser: ArgumentParser) -> None:
         metavar="X",
         help="0.5 to 2: slower or faster at the same pitch (default 1)",
     )
-    _add_sampling(parser)
+    add_sampling(parser)
     verify = parser.add_argument_group("verified speech")
     verify.add_argument(
         "--verify",
@@ -66,21 +66,21 @@ def add_say(parser: ArgumentParser) -> None:
         help="listen to each chunk, draw bad ones again, keep the best",
     )
     verify.add_argument("--retries", type=whole(0, 20), metavar="N", help="draws beyond the first")
-    _add_model(parser)
-    _add_common(parser)
+    add_model(parser)
+    add_common(parser)
 
 
 def add_convert(parser: ArgumentParser) -> None:
     """Options of `uslm convert`."""
     parser.add_argument("--source", required=True, metavar="AUDIO", help="what is said, and how")
-    _add_voice_options(parser)
-    _add_output(parser, "speech")
+    add_voice(parser)
+    add_output(parser, "speech")
     parser.add_argument(
         "--sidecar", action="store_true", help="also write OUT.json: seed, timings, settings"
     )
     parser.add_argument("--seed", **SEED)
-    _add_model(parser)
-    _add_common(parser)
+    add_model(parser)
+    add_common(parser)
 
 
 def add_encode(parser: ArgumentParser) -> None:
@@ -88,8 +88,8 @@ def add_encode(parser: ArgumentParser) -> None:
     parser.add_argument("--audio", required=True, metavar="AUDIO", help="recording to encode")
     parser.add_argument("--out", required=True, metavar="CODES", help="codes file: X.safetensors")
     parser.add_argument("--force", action="store_true", help="replace the output if it exists")
-    _add_tokenizer(parser)
-    _add_common(parser)
+    add_tokenizer(parser)
+    add_common(parser)
 
 
 def add_decode(parser: ArgumentParser) -> None:
@@ -97,26 +97,9 @@ def add_decode(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--codes", required=True, metavar="CODES", help="codes file of uslm encode: X.safetensors"
     )
-    _add_output(parser, "audio")
-    _add_tokenizer(parser)
-    _add_common(parser)
-
-
-def add_voice_create(parser: ArgumentParser) -> None:
-    """Options of `uslm voice create`."""
-    parser.add_argument("--prompt", required=True, metavar="AUDIO", help=PROMPT_HELP)
-    parser.add_argument("--prompt-text", "--text", metavar="TEXT", help=PROMPT_TEXT_HELP)
-    parser.add_argument("--name", metavar="NAME", help="what to call it (default: the file's name)")
-    parser.add_argument("--out", required=True, metavar="VOICE", help="voice file: X.safetensors")
-    parser.add_argument("--force", action="store_true", help="replace the output if it exists")
-    _add_model(parser)
-    _add_common(parser)
-
-
-def add_voice_show(parser: ArgumentParser) -> None:
-    """Options of `uslm voice show`."""
-    parser.add_argument("voice", metavar="VOICE", help="voice file: X.safetensors")
-    _add_common(parser)
+    add_output(parser, "audio")
+    add_tokenizer(parser)
+    add_common(parser)
 
 
 def add_bench(parser: ArgumentParser) -> None:
@@ -142,18 +125,20 @@ def add_bench(parser: ArgumentParser) -> None:
         help="rows to compare with a single one (default 8)",
     )
     parser.add_argument("--seed", **SEED)
-    _add_model(parser)
-    _add_common(parser)
+    add_model(parser)
+    add_common(parser)
 
 
-def _add_voice_options(parser: ArgumentParser) -> None:
+def add_voice(parser: ArgumentParser) -> None:
+    """Whose voice."""
     voice = parser.add_argument_group("voice (one of the two)")
     voice.add_argument("--prompt", metavar="AUDIO", help=PROMPT_HELP)
-    voice.add_argument("--voice", metavar="VOICE", help="voice file of uslm voice create")
+    voice.add_argument("--voice", metavar="VOICE", help="name of a kept voice, or a voice file")
     voice.add_argument("--prompt-text", metavar="TEXT", help=PROMPT_TEXT_HELP)
 
 
-def _add_output(parser: ArgumentParser, what: str) -> None:
+def add_output(parser: ArgumentParser, what: str) -> None:
+    """Where the sound goes."""
     output = parser.add_argument_group("output")
     output.add_argument(
         "--out",
@@ -170,7 +155,8 @@ def _add_output(parser: ArgumentParser, what: str) -> None:
     output.add_argument("--force", action="store_true", help="replace the output if it exists")
 
 
-def _add_sampling(parser: ArgumentParser) -> None:
+def add_sampling(parser: ArgumentParser) -> None:
+    """How stage 1 draws."""
     sampling = parser.add_argument_group("sampling")
     sampling.add_argument("--seed", **SEED)
     sampling.add_argument(
@@ -193,7 +179,8 @@ def _add_sampling(parser: ArgumentParser) -> None:
     )
 
 
-def _add_model(parser: ArgumentParser) -> None:
+def add_model(parser: ArgumentParser) -> None:
+    """Which model, and where it runs."""
     model = parser.add_argument_group("model")
     model.add_argument(
         "--model",
@@ -201,7 +188,7 @@ def _add_model(parser: ArgumentParser) -> None:
         metavar="NAME",
         help="folder or Hub repository (default: the embedded model)",
     )
-    _add_device(model)
+    add_device(model)
     model.add_argument(
         "--dtype",
         type=one_of(DTYPES),
@@ -210,17 +197,19 @@ def _add_model(parser: ArgumentParser) -> None:
     )
 
 
-def _add_tokenizer(parser: ArgumentParser) -> None:
+def add_tokenizer(parser: ArgumentParser) -> None:
+    """Which tokenizer, and where it runs."""
     model = parser.add_argument_group("model")
     model.add_argument(
         "--tokenizer",
         metavar="NAME",
         help="tokenizer folder or Hub repository (default: the embedded model's)",
     )
-    _add_device(model)
+    add_device(model)
 
 
-def _add_device(group: Any) -> None:
+def add_device(group: Any) -> None:
+    """Where a model runs."""
     group.add_argument(
         "--device", default="cpu", metavar="NAME", help="cpu, cuda, cuda:1, mps (default cpu)"
     )
@@ -232,7 +221,8 @@ def _add_device(group: Any) -> None:
     )
 
 
-def _add_common(parser: ArgumentParser) -> None:
+def add_common(parser: ArgumentParser) -> None:
+    """What every command has."""
     parser.add_argument("--json", action="store_true", help="report as one line of JSON")
     parser.add_argument("--quiet", action="store_true", help="no remarks, warnings or progress")
     parser.add_argument("--debug", action="store_true", help="show tracebacks and libraries' noise")

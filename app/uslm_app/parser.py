@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from uslm import __version__
-from uslm_app import options
+from uslm_app import options, voice_options
 from uslm_app.console import Console
 from uslm_app.exit_codes import UsageError
 from uslm_app.option_types import did_you_mean
@@ -56,17 +56,43 @@ COMMANDS = {
         "  uslm decode --codes speech.safetensors --out again.wav\n",
     ),
     "voice create": Command(
-        "make a voice file out of a recording",
-        options.add_voice_create,
+        "make a voice out of a recording, and keep it by name",
+        voice_options.add_voice_create,
         """\
+  uslm voice create --prompt anna.wav --licence "CC BY 4.0" --consent "Anna agreed, by letter"
+  uslm-tts --text "Hello." --voice anna --out hello.wav
   uslm voice create --prompt anna.wav --name Anna --out anna.safetensors
-  uslm-tts --text "Hello." --voice anna.safetensors --out hello.wav
 """,
     ),
+    "voice list": Command(
+        "list the voices that are kept",
+        voice_options.add_voice_list,
+        "  uslm voice list\n  USLM_VOICES=/srv/voices uslm voice list --json\n",
+    ),
     "voice show": Command(
-        "say what is in a voice file",
-        options.add_voice_show,
-        "  uslm voice show anna.safetensors\n",
+        "say what is in a voice",
+        voice_options.add_voice_show,
+        "  uslm voice show anna\n  uslm voice show anna.safetensors\n",
+    ),
+    "voice play": Command(
+        "hear what a voice was made of",
+        voice_options.add_voice_play,
+        "  uslm voice play anna\n",
+    ),
+    "voice export": Command(
+        "write a kept voice as a file, or as sound",
+        voice_options.add_voice_export,
+        "  uslm voice export anna --out anna.safetensors anna.wav\n",
+    ),
+    "voice import": Command(
+        "keep a voice file by name",
+        voice_options.add_voice_import,
+        "  uslm voice import Anna.safetensors --name anna\n",
+    ),
+    "voice remove": Command(
+        "delete kept voices",
+        voice_options.add_voice_remove,
+        "  uslm voice remove anna\n",
     ),
     "bench": Command(
         "measure speed and memory on this machine",

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from uslm.pipeline.prompt import VoicePrompt
 from uslm.pipeline.prompt_doctor import Finding, PromptPolicy, examine_prompt
+from uslm_app import engine
 from uslm_app.console import Console
 from uslm_tokenizer.audio import Audio, AudioSource, read_audio
+
+EMBEDDED_RATE = 16_000
+"""Samples a second that speaker models listen at, Hz."""
 
 
 class VoiceMaker(Protocol):
@@ -65,6 +69,22 @@ def open_voice(options: argparse.Namespace) -> VoiceSource:
     )
 
 
+def make_voice(source: VoiceSource, options: argparse.Namespace, console: Console) -> VoicePrompt:
+    """The voice of a recording, with what the options say about it."""
+    embed = None
+    if options.speaker_model is not None:
+        from uslm.evaluation.judges import load_speaker_model
+
+        embed = load_speaker_model(options.speaker_model)  # before the model: it may be missing
+    voice = source.voice(engine.load_tts(options), console)
+    voice = replace(voice, licence=options.licence, consent=options.consent)
+    if embed is None:
+        return voice
+    assert source.recording is not None
+    vector = embed(source.recording.resampled(EMBEDDED_RATE).waveform[0]).detach().float().cpu()
+    return replace(voice, speaker=vector, speaker_model=options.speaker_model)
+
+
 def tell_findings(findings: Iterable[Finding], console: Console) -> None:
     """Say what was noticed about a prompt, each in its own line."""
     for finding in findings:
@@ -82,7 +102,15 @@ def describe(voice: VoicePrompt) -> dict[str, Any]:
         "phonemes": voice.phonemes,
         "num_codebooks": num_codebooks,
         "num_frames": num_frames,
+        "extras": sorted(voice.extras),
+        "speaker": voice.speaker_model or None,
+        "licence": voice.licence,
+        "consent": voice.consent,
+        "recording": voice.origin.recording or None,
+        "made_at": voice.origin.made_at or None,
+        "made_with": voice.origin.made_with or None,
         "model": voice.model,
+        "model_hash": voice.model_hash or None,
         "tokenizer_hash": voice.tokenizer_hash,
         "findings": [finding.message for finding in voice.findings],
     }

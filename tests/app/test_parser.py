@@ -49,7 +49,7 @@ def test_help_leaves_sampling_to_the_model() -> None:
     [
         ([], "no command is given"),
         (["sya"], "did you mean say?"),
-        (["voice"], "voice create, voice show"),
+        (["voice"], "voice create, voice list, voice show"),
         (["--text", "hi"], "uslm say --text"),
         (["say", "--promt", "x"], "did you mean --prompt?"),
         (["say", "--prompt", "x"], "--out"),

@@ -82,6 +82,15 @@ def create_voice(
     )
 
 
+def render_voice(bundle: Bundle, voice: VoicePrompt) -> Float[Tensor, "1 n"]:
+    """What a voice was made of, as far as its codes hold it."""
+    bundle.check_voice(voice)
+    tokenizer = bundle.tokenizer
+    with torch.no_grad():
+        waveform = tokenizer.decode(voice.codes[None].to(tokenizer.device))[0].cpu()
+    return waveform[:, : round(voice.seconds * tokenizer.sample_rate)].clamp(-1, 1)
+
+
 class _Spoken:
     """What is said in a prompt, for the frames that stage 1 goes on from."""
 

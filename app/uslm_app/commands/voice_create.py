@@ -1,8 +1,9 @@
-"""`uslm voice create`: a recording in, a voice file out."""
+"""`uslm voice create`: a recording in, a voice out; kept by name, or in a file."""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from uslm_app.console import Console
 from uslm_app.inputs import check_file
@@ -12,17 +13,26 @@ from uslm_app.outputs import check_output, check_suffix
 def run(options: argparse.Namespace, console: Console) -> None:
     """Check the files; then load the model and make the voice."""
     check_file(options.prompt, "the prompt")
-    check_suffix(options.out, ".safetensors", "the voice file")
-    check_output(options.out, force=options.force, inputs=(options.prompt,))
+    if options.out is not None:
+        check_suffix(options.out, ".safetensors", "the voice file")
+        check_output(options.out, force=options.force, inputs=(options.prompt,))
 
+    from uslm.pipeline.voice_store import VoiceStore
     from uslm_app import engine
-    from uslm_app.voices import describe, open_voice
+    from uslm_app.voices import describe, make_voice, open_voice
 
+    store = VoiceStore()
+    if options.out is None:
+        options.name = options.name or Path(options.prompt).stem
+        store.check_free(options.name, options.force)
     source = open_voice(options)
     engine.check_model(options.model)
-    voice = source.voice(engine.load_tts(options), console)
-    voice.save(options.out, force=options.force)
+    voice = make_voice(source, options, console)
+    if options.out is None:
+        where = str(store.save(voice, force=options.force))
+    else:
+        where = str(voice.save(options.out, force=options.force))
     if options.json:
-        console.json({"out": options.out, **describe(voice)})
+        console.json({"out": where, **describe(voice)})
         return
-    console.note(f"{options.out}: the voice {voice.name!r}, {voice.seconds:.1f} s")
+    console.note(f"{where}: the voice {voice.name!r}, {voice.seconds:.1f} s")

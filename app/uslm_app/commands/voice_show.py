@@ -1,21 +1,21 @@
-"""`uslm voice show`: what is in a voice file."""
+"""`uslm voice show`: what is in a voice."""
 
 from __future__ import annotations
 
 import argparse
 
 from uslm_app.console import Console
-from uslm_app.inputs import check_file
+from uslm_app.inputs import find_voice
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """Print each fact in a line."""
-    check_file(options.voice, "the voice file")
+    path = find_voice(options.voice)
 
     from uslm.pipeline.prompt import VoicePrompt
     from uslm_app.voices import describe
 
-    record = describe(VoicePrompt.load(options.voice))
+    record = describe(VoicePrompt.load(path))
     if options.json:
         console.json(record)
         return

@@ -1,0 +1,40 @@
+"""`uslm voice export`: a kept voice as a file, and as sound."""
+
+from __future__ import annotations
+
+import argparse
+
+from uslm_app.console import Console
+from uslm_app.inputs import find_voice
+from uslm_app.outputs import check_output
+
+
+def run(options: argparse.Namespace, console: Console) -> None:
+    """Check the places; the model is loaded only for sound."""
+    path = find_voice(options.voice)
+    for out in options.out:
+        check_output(out, force=options.force, inputs=(path,))
+    files = [out for out in options.out if out.lower().endswith(".safetensors")]
+    sounds = [out for out in options.out if out not in files]
+
+    from uslm.pipeline.prompt import VoicePrompt
+    from uslm_app import engine
+    from uslm_tokenizer.audio_write import output_format, write_audio
+
+    for out in sounds:
+        output_format(out, None)  # an unknown suffix is refused before any work
+    voice = VoicePrompt.load(path)
+    if sounds:
+        from uslm.pipeline.creation import render_voice
+
+        engine.check_model(options.model)
+        bundle = engine.load_tts(options).bundle
+        waveform = render_voice(bundle, voice)
+        for out in sounds:
+            write_audio(out, waveform, bundle.tokenizer.sample_rate, force=options.force)
+    for out in files:
+        voice.save(out, force=options.force)
+    if options.json:
+        console.json({"voice": voice.name, "out": options.out})
+        return
+    console.note(f"{', '.join(options.out)}: the voice {voice.name!r}")
