@@ -13,6 +13,7 @@ from torch.nn.utils.parametrizations import weight_norm
 from uslm_tokenizer.errors import CheckpointError
 from uslm_tokenizer.hub import PretrainedModel
 from uslm_tokenizer.published.layout import (
+    Fill,
     Ignore,
     Join,
     Layout,
@@ -164,3 +165,15 @@ def test_a_checkpoint_is_recognised_by_its_marks() -> None:
         expect(other, published(), table)
     with pytest.raises(CheckpointError, match="look like nothing known"):
         expect(other, ["conv.bias"], table)
+
+
+def test_what_the_checkpoint_does_without_is_made_up_for_a_reason() -> None:
+    filling = dataclasses.replace(TOY, fills=(Fill(r"count", 3.0, "nobody counted"),))
+    state = without(published(), "count")
+    with pytest.raises(CheckpointError, match=r"lacks 1 tensor \(count\)"):
+        convert(TOY, state, ToyConfig())
+    assert convert(filling, state, ToyConfig()).filled == {"count": "nobody counted"}
+    model = load_published(filling, state, ToyConfig())
+    assert isinstance(model, Toy) and model.count.tolist() == [3.0]
+    # What the checkpoint does hold is kept.
+    assert convert(filling, published(), ToyConfig()).filled == {}

@@ -64,6 +64,17 @@ class Ignore:
 Rule = Rename | Join | Tie | Ignore
 
 
+@dataclass(frozen=True)
+class Fill:
+    """A tensor of ours that the published checkpoint does without."""
+
+    pattern: str
+    """Regular expression over our whole name."""
+    value: float
+    """What it is filled with."""
+    reason: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Layout:
     """One published checkpoint format."""
@@ -86,6 +97,8 @@ class Layout:
     """Licence of the reference code."""
     weights_licence: str
     """Licence of the published weights; "not stated" where none is."""
+    fills: tuple[Fill, ...] = ()
+    """What our model holds and the checkpoint does not."""
 
     def model_class(self) -> type[PretrainedModel]:
         """The class that `model` names."""
@@ -106,6 +119,8 @@ class Converted:
     """Published name to the published name that it repeats."""
     ignored: dict[str, str] = field(default_factory=dict)
     """Published name to the reason."""
+    filled: dict[str, str] = field(default_factory=dict)
+    """Our name to the reason."""
 
 
 def convert(layout: Layout, state: Mapping[str, Tensor], config: Any) -> Converted:
@@ -141,6 +156,7 @@ def load_published(
 def _fit(layout: Layout, state: Mapping[str, Tensor], model: PretrainedModel) -> Converted:
     """Apply the rules and check the outcome against the model's own tensors."""
     converted = _apply(layout, state)
+    _fill(layout, converted, model)
     wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     sources: dict[str, list[str]] = {}
     for published, ours in converted.used.items():
@@ -165,6 +181,15 @@ def _fit(layout: Layout, state: Mapping[str, Tensor], model: PretrainedModel) ->
                 f"the config asks for {list(shape)}"
             )
     return converted
+
+
+def _fill(layout: Layout, converted: Converted, model: PretrainedModel) -> None:
+    """Add the tensors that the layout makes up."""
+    for name, tensor in model.state_dict().items():
+        fill = next((fill for fill in layout.fills if re.fullmatch(fill.pattern, name)), None)
+        if fill is not None and name not in converted.state:
+            converted.state[name] = torch.full_like(tensor, fill.value, device="cpu")
+            converted.filled[name] = fill.reason
 
 
 def _apply(layout: Layout, state: Mapping[str, Tensor]) -> Converted:
