@@ -1,8 +1,10 @@
 """What a language model or a pipeline may ask of any tokenizer."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -58,6 +60,40 @@ class AudioTokenizer(PretrainedModel, ABC):
     @abstractmethod
     def tiny_config(cls) -> Any:
         """A config that builds in milliseconds, for tests and examples."""
+
+    def use_codebooks(self, count: int) -> None:
+        """Encode into, and decode from, the first `count` codebooks only; UserError if it cannot.
+
+        Residual codecs can: fewer codebooks are a lower bit rate.
+        """
+        if count != self.num_codebooks:
+            raise UserError(
+                f"the number of codebooks of {self.model_type} must be {self.num_codebooks}, "
+                f"but is {count}"
+            )
+
+    def encode_by_length(
+        self,
+        waveform: Float[Tensor, "b 1 n"],
+        lengths: Int[Tensor, " b"] | None,
+        encode: Callable[[Tensor], Tensor],
+    ) -> Int[Tensor, "b k t"]:
+        """What `encode`, from waveforms [b 1 m] to codes [b k m / hop], makes of each row alone.
+
+        For networks that would hear the padding: only rows of one length go through together.
+        """
+        if lengths is None:
+            return encode(waveform)
+        n = waveform.shape[-1]
+        if int(lengths.min()) < 0 or int(lengths.max()) > n:
+            raise AudioError(f"lengths must be from 0 to {n}, but are {lengths.tolist()}")
+        shape = (len(waveform), self.num_codebooks, -(-n // self.hop_length))
+        codes = torch.zeros(shape, dtype=torch.long, device=waveform.device)
+        for length in lengths[lengths > 0].unique().tolist():
+            rows = (lengths == length).to(waveform.device)
+            alone = encode(waveform[rows, :, :length])
+            codes[rows, :, : alone.shape[-1]] = alone
+        return codes
 
     def check_waveform(self, waveform: Tensor) -> None:
         """Raise AudioError unless this is a non-empty, finite batch of mono waveforms."""

@@ -3,6 +3,7 @@
 from importlib import import_module
 from pathlib import Path
 
+from uslm_tokenizer.acoustic.transformers_codec import transformers_family
 from uslm_tokenizer.base import AudioTokenizer
 from uslm_tokenizer.errors import UserError
 from uslm_tokenizer.hub import read_description, resolve
@@ -12,6 +13,10 @@ TOKENIZERS = {
     "kmeans_units": "uslm_tokenizer.semantic.kmeans_units:KMeansUnits",
     "ssl_units": "uslm_tokenizer.semantic.ssl_units:SSLUnits",
     "unit_codec": "uslm_tokenizer.acoustic.unit_codec:UnitCodec",
+    "encodec": "uslm_tokenizer.acoustic.adapters:Encodec",
+    "dac": "uslm_tokenizer.acoustic.adapters:Dac",
+    "mimi": "uslm_tokenizer.acoustic.adapters:Mimi",
+    "xcodec": "uslm_tokenizer.acoustic.adapters:XCodec",
 }
 
 
@@ -27,6 +32,7 @@ def tokenizer_class(name: str) -> type[AudioTokenizer]:
 def load_tokenizer(
     name_or_path: str | Path, *, revision: str | None = None, local_files_only: bool = False
 ) -> AudioTokenizer:
-    """Any saved tokenizer, whichever class its config.json names."""
+    """Any saved tokenizer, whichever class its config.json names, ours or that of transformers."""
     folder = resolve(name_or_path, revision=revision, local_files_only=local_files_only)
-    return tokenizer_class(read_description(folder)["model_type"]).from_pretrained(folder)
+    name = transformers_family(folder) or read_description(folder)["model_type"]
+    return tokenizer_class(name).from_pretrained(folder)
