@@ -9,6 +9,7 @@ from uslm_tokenizer.published.layout import Layout
 
 LAYOUTS: dict[str, str] = {
     "repcodec": "uslm_tokenizer.published.repcodec:REPCODEC",
+    "vevo_content": "uslm_tokenizer.published.vevo_content:VEVO_CONTENT",
 }
 """Name to "module:NAME" of a Layout."""
 
