@@ -38,12 +38,8 @@ from uslm_recipes.loop import (
     world_of,
 )
 from uslm_recipes.loop_config import LoopConfig
-from uslm_recipes.losses import (
-    MultiScaleMelLoss,
-    adversarial_loss,
-    discriminator_loss,
-    feature_matching_loss,
-)
+from uslm_recipes.losses import MultiScaleMelLoss, discriminator_loss
+from uslm_recipes.waveform_losses import WaveformWeights, waveform_losses
 from uslm_tokenizer.acoustic.encodec_bridge import ms_stft_discriminator
 from uslm_tokenizer.acoustic.unit_codec import UnitCodec, UnitCodecConfig
 from uslm_tokenizer.semantic.unit_tokenizer import UnitTokenizer
@@ -65,14 +61,10 @@ class CodecRecipe:
     """Crops in a batch."""
     crop_frames: int = 40
     """Length of a crop, frames of the codec."""
-    mel_weight: float = 15.0
-    """Weight of the spectral distance."""
+    weights: WaveformWeights = field(default_factory=WaveformWeights)
+    """What counts how much in the waveform."""
     quantizer_weight: float = 7.0
     """Weight of the residual levels' losses, a mean over the levels."""
-    adversarial_weight: float = 1.0
-    """Weight of the discriminator's opinion."""
-    feature_weight: float = 2.0
-    """Weight of the distance of the discriminator's features."""
     adversarial_from: float = 0.3
     """Share of the run that goes by before the discriminator joins."""
     discriminate_every: int = 2
@@ -110,19 +102,11 @@ def generator_losses(
 ) -> tuple[Losses, Float[Tensor, "b 1 n"]]:
     """The codec's side; without a discriminator the spectral distance alone."""
     made = codec(batch.waveforms, batch.units, generator)
-    mel = mel_loss(made.waveform, batch.waveforms)
-    total = recipe.mel_weight * mel + recipe.quantizer_weight * made.quantized.loss
-    parts = {"mel": mel, "commitment": made.quantized.commitment}
-    if discriminator is not None:
-        discriminator.requires_grad_(False)
-        scores, features = discriminator(made.waveform)
-        with torch.no_grad():
-            _, real = discriminator(batch.waveforms)
-        discriminator.requires_grad_(True)
-        adversarial = adversarial_loss(scores)
-        matching = feature_matching_loss(real, features)
-        total = total + recipe.adversarial_weight * adversarial + recipe.feature_weight * matching
-        parts |= {"adversarial": adversarial, "features": matching}
+    total, parts = waveform_losses(
+        made.waveform, batch.waveforms, mel_loss, discriminator, recipe.weights
+    )
+    total = total + recipe.quantizer_weight * made.quantized.loss
+    parts["commitment"] = made.quantized.commitment
     return Losses(total=total, parts=parts), made.waveform.detach()
 
 

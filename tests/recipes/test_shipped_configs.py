@@ -15,6 +15,7 @@ from uslm_recipes.train_ar import ARRecipe
 from uslm_recipes.train_codec import CodecRecipe
 from uslm_recipes.train_nar import NARRecipe
 from uslm_recipes.train_units import UnitsRecipe
+from uslm_recipes.tune import TuneRecipe
 from uslm_tokenizer.acoustic.unit_codec import UnitCodec
 from uslm_tokenizer.config import from_dict
 
@@ -23,6 +24,7 @@ RECIPES = {
     "train_codec": CodecRecipe,
     "train_ar": ARRecipe,
     "train_nar": NARRecipe,
+    "tune": TuneRecipe,
 }
 EVERY = [(recipe, name) for recipe in RECIPES for name in config_names(recipe)]
 

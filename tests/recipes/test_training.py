@@ -12,7 +12,16 @@ import torch
 
 from uslm.pipeline.testing import speech_like
 from uslm.pipeline.tts import ZeroShotTTS
-from uslm_recipes import bundle, encode, prepare, train_ar, train_codec, train_nar, train_units
+from uslm_recipes import (
+    bundle,
+    encode,
+    prepare,
+    train_ar,
+    train_codec,
+    train_nar,
+    train_units,
+    tune,
+)
 from uslm_tokenizer.hub import read_description
 from uslm_tokenizer.registry import load_tokenizer
 
@@ -82,14 +91,19 @@ def trained(workshop: Path) -> Path:
     assert encode.main([*given, "--out", str(workshop / "tokens")]) == 0
     ear = f"recognizer={codec}"
     assert train_ar.main([*tiny, str(workshop / "ar"), *settings(corpus, tokens, ear)]) == 0
-    assert train_nar.main([*tiny, str(workshop / "nar"), *settings(corpus, tokens)]) == 0
+    codes = f"tokenizer={codec}"
+    assert train_nar.main([*tiny, str(workshop / "nar"), *settings(corpus, tokens, codes)]) == 0
+    nar = f"acoustic={workshop / 'nar' / 'model'}"
+    assert tune.main([*tiny, str(workshop / "tune"), *settings(corpus, tokens, codes, nar)]) == 0
     parts = [
+        "--tokenizer",
+        str(workshop / "tune" / "codec"),
         "--semantic",
         str(workshop / "ar" / "model"),
         "--acoustic",
-        str(workshop / "nar" / "model"),
+        str(workshop / "tune" / "model"),
     ]
-    assert bundle.main(["--tokenizer", codec, *parts, "--out", str(workshop / "bundle")]) == 0
+    assert bundle.main([*parts, "--out", str(workshop / "bundle")]) == 0
     return workshop
 
 
@@ -109,7 +123,29 @@ def test_the_codebook_is_placed_in_the_middle_of_the_run(trained: Path) -> None:
     assert torch.equal(codec.encode(waveform)[:, :1], tokenizer.encode(waveform))
 
 
-@pytest.mark.parametrize("recipe", ["train_codec", "train_ar", "train_nar", "train_units"])
+def test_stage_2_can_also_learn_classes(trained: Path, tmp_path: Path) -> None:
+    given = settings(
+        f"corpus=[{trained / 'corpus'}]",
+        f"tokens=[{trained / 'tokens' / '0'}]",
+        f"tokenizer={trained / 'codec' / 'model'}",
+        "kind=acoustic_lm",
+        "model={num_codebooks: 4, codebook_size: 32, dim: 32, num_heads: 2, num_layers: 2, "
+        "level_groups: [1, 2]}",
+    )
+    assert train_nar.main(["--config", "tiny", "--out", str(tmp_path), *given]) == 0
+    assert read_description(tmp_path / "model")["model_type"] == "acoustic_lm"
+
+
+def test_tuning_moves_the_decoder_and_leaves_the_tokens(trained: Path) -> None:
+    before = load_tokenizer(trained / "codec" / "model")
+    after = load_tokenizer(trained / "tune" / "codec")
+    waveform = speech_like(1.0, seed=3).waveform[None]
+    codes = before.encode(waveform)
+    assert torch.equal(after.encode(waveform), codes)
+    assert not torch.equal(after.decode(codes), before.decode(codes))
+
+
+@pytest.mark.parametrize("recipe", ["train_codec", "train_ar", "train_nar", "train_units", "tune"])
 def test_a_resumed_run_ends_with_the_same_weights(
     trained: Path, recipe: str, tmp_path: Path
 ) -> None:
@@ -120,6 +156,7 @@ def test_a_resumed_run_ends_with_the_same_weights(
         "train_ar": train_ar,
         "train_nar": train_nar,
         "train_units": train_units,
+        "tune": tune,
     }[recipe]
     overrides = {
         "codec": [f"units={trained / 'units' / 'model'}"],
@@ -128,7 +165,15 @@ def test_a_resumed_run_ends_with_the_same_weights(
             f"tokens=[{trained / 'tokens' / '0'}]",
             f"recognizer={trained / 'codec' / 'model'}",
         ],
-        "nar": [f"tokens=[{trained / 'tokens' / '0'}]"],
+        "nar": [
+            f"tokens=[{trained / 'tokens' / '0'}]",
+            f"tokenizer={trained / 'codec' / 'model'}",
+        ],
+        "tune": [
+            f"tokens=[{trained / 'tokens' / '0'}]",
+            f"tokenizer={trained / 'codec' / 'model'}",
+            f"acoustic={trained / 'nar' / 'model'}",
+        ],
     }[name]
     given = ["--config", "tiny", "--out", str(tmp_path / name)]
     given += settings(f"corpus=[{trained / 'corpus'}]", "loop.save_every_minutes=1e-9", *overrides)

@@ -14,7 +14,7 @@ al. 2023). The codes are those whose vectors add up to nearly the prediction.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -119,7 +119,7 @@ class AcousticRegressor(VectorModel):
             mask=torch.cat([batch.text_mask, batch.frame_mask], dim=1)[:, None, None],
         )[:, num_text:]
         predicted = self.to_vector(hidden) + self.copying(hidden, heard, known)
-        return predicted.float() * self.scale + self.mean
+        return cast(Tensor, predicted.float() * self.scale + self.mean)
 
     def loss(
         self, batch: AcousticBatch, predicted: Float[Tensor, "b t e"] | None = None
@@ -170,4 +170,4 @@ class Copying(nn.Module):
         scores = (query @ key.transpose(-1, -2)) * query.shape[-1] ** -0.5
         weights = scores.float().masked_fill(~mask, float("-inf")).softmax(dim=-1)
         mixed = weights.to(key.dtype) @ value  # b h t e
-        return (mixed * self.share.to(key.dtype)[:, None]).sum(dim=1)
+        return cast(Tensor, (mixed * self.share.to(key.dtype)[:, None]).sum(dim=1))

@@ -116,14 +116,14 @@ class UnitCodec(AudioTokenizer):
         self.check_waveform(waveform)
         units = self.units.encode(waveform, lengths)[:, 0]
         waveform, mask = self.units.frame(waveform, lengths)
-        latents = self._latents(waveform, mask) - self._embed_units(units)
+        latents = self._latents(waveform, mask) - self.embed_units(units)
         return torch.cat([units[:, None], self.residual.encode(latents)], dim=1)
 
     @torch.no_grad()
     def decode(self, codes: Int[Tensor, "b k t"]) -> Float[Tensor, "b 1 n"]:
         self.check_codes(codes)
-        latents = self._embed_units(codes[:, 0]) + self.residual.decode(codes[:, 1:])
-        return self._synthesize(latents)
+        latents = self.embed_units(codes[:, 0]) + self.residual.decode(codes[:, 1:])
+        return self.synthesize(latents)
 
     def forward(
         self,
@@ -136,11 +136,11 @@ class UnitCodec(AudioTokenizer):
         `generator` draws how many residual levels each row keeps (quantizer dropout).
         """
         mask = torch.ones_like(units, dtype=torch.bool)
-        embedded = self._embed_units(units)
+        embedded = self.embed_units(units)
         quantized = self.residual(
             self._latents(waveform, mask) - embedded, mask, generator=generator
         )
-        return Reconstruction(self._synthesize(quantized.latents + embedded), quantized)
+        return Reconstruction(self.synthesize(quantized.latents + embedded), quantized)
 
     @torch.no_grad()
     def level_vectors(self) -> Float[Tensor, "levels v d"]:
@@ -156,10 +156,11 @@ class UnitCodec(AudioTokenizer):
         encoded = self.encoder(mel.to(self.head.weight.dtype), mask)
         return cast(Tensor, encoded.float().transpose(1, 2))
 
-    def _embed_units(self, units: Int[Tensor, "b t"]) -> Float[Tensor, "b d t"]:
+    def embed_units(self, units: Int[Tensor, "b t"]) -> Float[Tensor, "b d t"]:
         return cast(Tensor, self.unit_embedding(units).float().transpose(1, 2))
 
-    def _synthesize(self, latents: Float[Tensor, "b d t"]) -> Float[Tensor, "b 1 n"]:
+    def synthesize(self, latents: Float[Tensor, "b d t"]) -> Float[Tensor, "b 1 n"]:
+        """The decoder: from the sum of all levels to samples."""
         hidden = self.decoder(latents.transpose(1, 2).to(self.head.weight.dtype))
         return self.inverse_stft.from_log_polar(self.head(hidden))
 
