@@ -45,7 +45,7 @@ def test_codes_and_sound_are_those_of_transformers(codec: TransformersCodec, fol
         expected = theirs(waveform, **most)
     codes = ours.encode(waveform)
     assert torch.equal(codes, expected.audio_codes.view_as(codes))
-    assert codes.unique().numel() > 4
+    assert len(set(codes.flatten().tolist())) > 4
     decoded, wanted = ours.decode(codes), expected.audio_values.view(2, 1, -1)
     torch.testing.assert_close(decoded[..., : wanted.shape[-1]], wanted)
 

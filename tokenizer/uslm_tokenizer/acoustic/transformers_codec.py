@@ -213,8 +213,9 @@ def _transformers_class(name: str) -> Any:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without transformers' progress bars and reports: what matters of them becomes an error."""
-    from transformers.utils import logging
+    import transformers
 
+    logging: Any = transformers.utils.logging
     bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
     logging.set_verbosity_error()

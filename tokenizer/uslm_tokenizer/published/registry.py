@@ -8,7 +8,12 @@ from uslm_tokenizer.errors import CheckpointError, UserError
 from uslm_tokenizer.published.layout import Layout
 
 LAYOUTS: dict[str, str] = {
+    "encodec_24khz": "uslm_tokenizer.published.encodec:ENCODEC_24KHZ",
+    "encodec_48khz": "uslm_tokenizer.published.encodec:ENCODEC_48KHZ",
+    "speech_tokenizer": "uslm_tokenizer.published.speech_tokenizer:SPEECH_TOKENIZER",
     "repcodec": "uslm_tokenizer.published.repcodec:REPCODEC",
+    "maskgct_encoder": "uslm_tokenizer.published.maskgct_codec:ENCODER",
+    "maskgct_decoder": "uslm_tokenizer.published.maskgct_codec:DECODER",
     "vevo_content": "uslm_tokenizer.published.vevo_content:VEVO_CONTENT",
 }
 """Name to "module:NAME" of a Layout."""
