@@ -13,6 +13,7 @@ TOKENIZERS = {
     "kmeans_units": "uslm_tokenizer.semantic.kmeans_units:KMeansUnits",
     "ssl_units": "uslm_tokenizer.semantic.ssl_units:SSLUnits",
     "unit_codec": "uslm_tokenizer.acoustic.unit_codec:UnitCodec",
+    "maskgct_codec": "uslm_tokenizer.acoustic.maskgct_codec:MaskGCTCodec",
     "encodec": "uslm_tokenizer.acoustic.adapters:Encodec",
     "dac": "uslm_tokenizer.acoustic.adapters:Dac",
     "mimi": "uslm_tokenizer.acoustic.adapters:Mimi",
