@@ -127,7 +127,7 @@ class Voice(nn.Module):
     def _rounded(self, wanted: Float[Tensor, "c t e"]) -> Float[Tensor, "c t e"]:
         tables = list(self.acoustic.vectors.float())
         levels = nearest_codes(wanted.detach().float().flatten(0, 1), tables)
-        return self._vectors(levels.unflatten(1, wanted.shape[:2]).transpose(0, 1))
+        return self._vectors(levels.reshape(-1, *wanted.shape[:2]).transpose(0, 1))
 
     def _vectors(self, levels: Int[Tensor, "c k t"]) -> Float[Tensor, "c t e"]:
         each = [table[levels[:, k]] for k, table in enumerate(self.acoustic.vectors)]
@@ -144,7 +144,7 @@ def cut_crops(
 ) -> Crops | None:
     """A stretch of the frames to fill, of each row that is long enough; None if none is."""
     crops = Crops([], [], torch.zeros(0))
-    waveforms = []
+    waveforms: list[Tensor] = []
     for place, (index, row) in enumerate(zip(chosen, rows, strict=True)):
         last = row.codes.shape[1] - recipe.crop_frames
         if last < row.num_context or len(waveforms) == recipe.max_crops:
