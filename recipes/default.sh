@@ -4,13 +4,13 @@
 #   SPEECH=../shared/speech TEACHER=openai/whisper-base recipes/default.sh runs/default
 #
 # Each stage takes up where it was left: run the script again after it was stopped, or with some
-# stages named behind the folder (prepare units codec encode ar nar bundle evaluate card). The
-# minutes of a stage can be set as UNITS_MINUTES, CODEC_MINUTES, AR_MINUTES, NAR_MINUTES, the
-# machine that the card names as MACHINE.
+# stages named behind the folder (prepare units codec encode ar nar tune bundle evaluate card). The
+# minutes of a stage can be set as UNITS_MINUTES, CODEC_MINUTES, AR_MINUTES, NAR_MINUTES,
+# TUNE_MINUTES, the machine that the card names as MACHINE.
 set -euo pipefail
 out=${1:?usage: recipes/default.sh FOLDER [STAGE...]}
 shift
-stages=${*:-prepare units codec encode ar nar bundle evaluate card}
+stages=${*:-prepare units codec encode ar nar tune bundle evaluate card}
 speech=${SPEECH:-../shared/speech}
 teacher=${TEACHER:-openai/whisper-base}
 python=${PYTHON:-python3}
@@ -51,10 +51,14 @@ nar() {
     train train_nar "$out/nar" "${NAR_MINUTES:-30}" "corpus=[$out/corpus]" "tokens=[$out/tokens/0]" \
         "tokenizer=$out/codec/model"
 }
+tune() {
+    train tune "$out/tune" "${TUNE_MINUTES:-30}" "corpus=[$out/corpus]" "tokens=[$out/tokens/0]" \
+        "tokenizer=$out/codec/model" "acoustic=$out/nar/model"
+}
 bundle() {
-    "$python" -m uslm_recipes.bundle --tokenizer "$out/codec/model" --semantic "$out/ar/model" \
-        --acoustic "$out/nar/model" --out "$out/bundle" \
-        --set use_prompt_units=false --set expected_input=true --set sampling.temperature=0.3
+    "$python" -m uslm_recipes.bundle --tokenizer "$out/tune/codec" --semantic "$out/ar/model" \
+        --acoustic "$out/tune/model" --out "$out/bundle" \
+        --set use_prompt_units=false --set sampling.temperature=0.3
 }
 evaluate() {
     "$python" -m uslm_recipes.evaluate --model "$out/bundle" --recognizer "$teacher" \
@@ -64,7 +68,7 @@ evaluate() {
 card() {
     "$python" -m uslm_recipes.model_card --model "$out/bundle" \
         --report "$out/evaluation/report.json" --corpus "$out/corpus" \
-        --runs "$out/units" "$out/codec" "$out/ar" "$out/nar" --trained-on "${MACHINE:-$(uname -m)}"
+        --runs "$out/units" "$out/codec" "$out/ar" "$out/nar" "$out/tune" --trained-on "${MACHINE:-$(uname -m)}"
 }
 
 for stage in $stages; do
