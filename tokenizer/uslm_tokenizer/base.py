@@ -104,12 +104,11 @@ class AudioTokenizer(PretrainedModel, ABC):
         if not bool(waveform.isfinite().all()):
             raise AudioError("waveform must be finite, but holds NaN or infinite samples")
 
-    def check_codes(self, codes: Tensor) -> None:
-        """Raise UserError unless these are codes of this tokenizer."""
-        if codes.ndim != 3 or codes.shape[1] != self.num_codebooks:
-            raise UserError(
-                f"codes must be [b, {self.num_codebooks}, t], but are {list(codes.shape)}"
-            )
+    def check_codes(self, codes: Tensor, num_codebooks: int | None = None) -> None:
+        """Raise UserError unless these are codes of this tokenizer, of all codebooks or so many."""
+        wanted = self.num_codebooks if num_codebooks is None else num_codebooks
+        if codes.ndim != 3 or codes.shape[1] != wanted:
+            raise UserError(f"codes must be [b, {wanted}, t], but are {list(codes.shape)}")
         if codes.numel() and (int(codes.min()) < 0 or int(codes.max()) >= self.codebook_size):
             raise UserError(
                 f"codes must lie in [0, {self.codebook_size}), "

@@ -14,6 +14,7 @@ TOKENIZERS = {
     "ssl_units": "uslm_tokenizer.semantic.ssl_units:SSLUnits",
     "unit_codec": "uslm_tokenizer.acoustic.unit_codec:UnitCodec",
     "maskgct_codec": "uslm_tokenizer.acoustic.maskgct_codec:MaskGCTCodec",
+    "speech_tokenizer": "uslm_tokenizer.acoustic.speech_tokenizer:SpeechTokenizer",
     "encodec": "uslm_tokenizer.acoustic.adapters:Encodec",
     "dac": "uslm_tokenizer.acoustic.adapters:Dac",
     "mimi": "uslm_tokenizer.acoustic.adapters:Mimi",

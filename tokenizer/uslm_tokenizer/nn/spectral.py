@@ -9,19 +9,26 @@ from torch import Tensor, nn
 
 
 def mel_filters(
-    num_bins: int, num_mels: int, sample_rate: int
+    num_bins: int, num_mels: int, sample_rate: int, *, equal_area: bool = False
 ) -> Float[Tensor, "num_mels num_bins"]:
-    """Triangles evenly spaced on the HTK mel scale from 0 Hz to half the sample rate, peak 1."""
+    """Triangles evenly spaced on the HTK mel scale from 0 Hz to half the sample rate.
+
+    Their peak is 1; with `equal_area` their area is (Slaney 1998).
+    """
     top = 2595 * torch.log10(torch.tensor(1 + sample_rate / 2 / 700))
     points = 700 * (10 ** (torch.linspace(0, float(top), num_mels + 2) / 2595) - 1)
     bins = torch.linspace(0, sample_rate / 2, num_bins)
     rising = (bins - points[:-2, None]) / (points[1:-1] - points[:-2])[:, None]
     falling = (points[2:, None] - bins) / (points[2:] - points[1:-1])[:, None]
-    return torch.minimum(rising, falling).clamp(min=0)
+    filters = torch.minimum(rising, falling).clamp(min=0)
+    return filters * (2 / (points[2:] - points[:-2]))[:, None] if equal_area else filters
 
 
 class LogMel(nn.Module):
-    """Log-mel spectrogram with exactly one frame for each hop; silence outside the waveform."""
+    """Log-mel spectrogram with exactly one frame for each hop.
+
+    Outside the waveform is silence, or with `reflect` its mirror image.
+    """
 
     window: Tensor
     filters: Tensor
@@ -33,17 +40,22 @@ class LogMel(nn.Module):
         hop_length: int = 320,
         num_mels: int = 100,
         floor: float = 1e-5,
+        *,
+        equal_area: bool = False,
+        reflect: bool = False,
     ) -> None:
         super().__init__()
         self.n_fft, self.hop_length, self.num_mels, self.floor = n_fft, hop_length, num_mels, floor
+        self.outside = "reflect" if reflect else "constant"
         self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
-        filters = mel_filters(n_fft // 2 + 1, num_mels, sample_rate)
+        filters = mel_filters(n_fft // 2 + 1, num_mels, sample_rate, equal_area=equal_area)
         self.register_buffer("filters", filters, persistent=False)
 
     def forward(self, waveform: Float[Tensor, "b 1 n"]) -> Float[Tensor, "b t num_mels"]:
         """n must be a multiple of the hop; t = n / hop_length. Computed in float32."""
         padding = (self.n_fft - self.hop_length) // 2
-        padded = F.pad(waveform[:, 0].float(), (padding, self.n_fft - self.hop_length - padding))
+        sides = (padding, self.n_fft - self.hop_length - padding)
+        padded = F.pad(waveform[:, 0].float(), sides, self.outside)
         spectrum = torch.stft(
             padded, self.n_fft, self.hop_length, window=self.window.float(), center=False,
             return_complex=True,

@@ -28,6 +28,32 @@ def weight_norm_rules(theirs: str, ours: str) -> tuple[Rename, ...]:
     )
 
 
+def seanet_rules(theirs: str, ours: str) -> tuple[Rename, ...]:
+    """EnCodec's SEANet, encoder or decoder, as the `layers` of a `SEANet`, named `ours`."""
+    layer, ours_layer = rf"{theirs}\.(?P<layer>\d+)", rf"{ours}.\g<layer>"
+    inner, ours_inner = rf"{layer}\.block\.(?P<inner>\d+)", rf"{ours_layer}.layers.\g<inner>"
+    convolutions = (
+        (rf"{layer}\.(?:conv\.conv|convtr\.convtr)", f"{ours_layer}.conv"),
+        (rf"{inner}\.conv\.conv", f"{ours_inner}.conv"),
+        (rf"{layer}\.shortcut\.conv\.conv", f"{ours_layer}.shortcut.conv"),
+    )
+    return (
+        *(rule for one, other in convolutions for rule in weight_norm_rules(one, other)),
+        Rename(rf"{layer}\.lstm\.(?P<weight>\w+)", rf"{ours_layer}.lstm.\g<weight>"),
+        Rename(rf"{layer}\.alpha", f"{ours_layer}.alpha"),
+        Rename(rf"{inner}\.alpha", f"{ours_inner}.alpha"),
+    )
+
+
+def codebook_rules(theirs: str, ours: str) -> tuple[Rename, ...]:
+    """EnCodec's codebook, learnt by moving averages, as a `VectorQuantizer` named `ours`."""
+    parts = {"embed": "embedding", "embed_avg": "running_sum", "cluster_size": "cluster_size"}
+    return (
+        *(Rename(rf"{theirs}\.{a}", f"{ours}.{b}") for a, b in parts.items()),
+        Rename(rf"{theirs}\.inited", f"{ours}.initialized", _as_flag),
+    )
+
+
 def factorized_rules(theirs: str, ours: str) -> tuple[Rename, ...]:
     """A weight-normalised factorised quantizer: its convolutions over one frame are linear."""
     rules = [Rename(rf"{theirs}\.codebook\.weight", rf"{ours}.codebook.embedding")]
@@ -39,6 +65,10 @@ def factorized_rules(theirs: str, ours: str) -> tuple[Rename, ...]:
             Rename(rf"{theirs}\.{a}\.bias", rf"{ours}.{b}.bias"),
         ]
     return tuple(rules)
+
+
+def _as_flag(number: Tensor) -> Tensor:
+    return number.reshape(()) != 0
 
 
 def _without_time(weight: Tensor) -> Tensor:
