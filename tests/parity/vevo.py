@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
+from uslm.generate.flow import FlowRow, FlowSteps, flow_frames
+from uslm.models.flow_matching import FlowMatching
+from uslm.published.vevo import VEVO_FLOW
 from uslm_tokenizer.published.golden import GoldenFile
 from uslm_tokenizer.published.layout import load_published
 from uslm_tokenizer.published.vevo_content import VEVO_CONTENT
 from uslm_tokenizer.semantic.vevo_content import VevoContentTokenizer
 
-SYSTEMS = ("Vevo content tokenizer",)
-
-
-def check(golden: GoldenFile) -> None:
-    check_content_tokenizer(golden)
+SYSTEMS = ("Vevo content tokenizer", "Vevo flow-matching transformer")
 
 
 @torch.no_grad()
+def check(golden: GoldenFile) -> None:
+    if golden.system.startswith("Vevo content"):
+        check_content_tokenizer(golden)
+    else:
+        check_flow(golden)
+
+
 def check_content_tokenizer(golden: GoldenFile) -> None:
     config = VEVO_CONTENT.read_config(golden.config)
     tokenizer = load_published(VEVO_CONTENT, golden.weights, config)
@@ -53,6 +60,41 @@ def passed_through(golden: GoldenFile) -> str | None:
     calls = " ".join(golden.metadata["calls"])
     named = [name for name in fitting if f"forward({name}" in calls]
     return (named or fitting)[0]
+
+
+def check_flow(golden: GoldenFile) -> None:
+    model = load_published(VEVO_FLOW, golden.weights, VEVO_FLOW.read_config(golden.config))
+    assert isinstance(model, FlowMatching)
+    inputs = golden.inputs
+    mask = inputs["fwd_x_mask"].bool()
+    condition = model.condition(content(golden, "fwd"))
+    flow = {"fwd_flow": condition, "fwd_flow_no_cond": None}
+    for name, heard in flow.items():
+        if name in golden.outputs:
+            ours = model(inputs["fwd_x"], inputs["fwd_time"], heard, mask)
+            golden.compare(name, ours)
+    rows = [
+        FlowRow(content=units, prompt=prompt)
+        for units, prompt in zip(content(golden, "gen"), inputs["gen_prompt_mel"], strict=True)
+    ]
+    rescale = re.search(r"rescale_cfg=([\d.]+)", " ".join(golden.metadata["calls"]))
+    for name in golden.outputs.keys() - golden.compared:
+        how = re.fullmatch(r"gen_mel_(\d+)_steps?_cfg([\d.]+)", name)
+        assert how, f"{golden.path.name}: what is {name}?"
+        steps = FlowSteps(
+            steps=int(how[1]),
+            guidance=float(how[2]),
+            rescale=float(rescale[1]) if rescale else 0.75,
+            whole_batch=True,  # as the published code measures the growth under guidance
+        )
+        made = flow_frames(model, rows, steps, noise=list(inputs["gen_noise"]))
+        golden.compare(name, torch.stack(made))
+
+
+def content(golden: GoldenFile, call: str) -> Tensor:
+    """The units of a call, or the features in their place."""
+    names = [name for name in golden.inputs if name.startswith(f"{call}_cond_")]
+    return golden.inputs[names[0]]
 
 
 def compare(golden: GoldenFile, results: Mapping[str, Tensor]) -> None:

@@ -1,6 +1,6 @@
 """Names of LLaMA's tensors in published checkpoints: transformers' own, as ours."""
 
-from uslm_tokenizer.published.layout import Join, Rename
+from uslm_tokenizer.published.layout import Ignore, Join, Rename
 
 NORMS = {"input_layernorm": "attention_norm", "post_attention_layernorm": "feed_forward_norm"}
 MLPS = {
@@ -11,7 +11,9 @@ MLPS = {
 }
 
 
-def llama_rules(theirs: str, ours: str, *, adaptive: bool = False) -> tuple[Rename | Join, ...]:
+def llama_rules(
+    theirs: str, ours: str, *, adaptive: bool = False
+) -> tuple[Rename | Join | Ignore, ...]:
     """A stack of blocks, a regular expression `theirs`, as a `Llama` named `ours`.
 
     `adaptive` is for norms whose scales follow a condition.
@@ -35,10 +37,11 @@ def llama_rules(theirs: str, ours: str, *, adaptive: bool = False) -> tuple[Rena
         Rename(rf"{layer}\.mlp\.down_proj\.weight", rf"{block}.feed_forward.down.weight"),
         *(Rename(rf"{layer}\.{a}\.{scale}", rf"{block}.{b}.{last}") for a, b in NORMS.items()),
         Rename(rf"{theirs}\.norm\.{scale}", rf"{ours}.norm.{final}"),
+        Ignore(rf"{theirs}\..*rotary_emb\.inv_freq", "follows from the width of a head"),
     )
 
 
-def diffusion_llama_rules(theirs: str, ours: str) -> tuple[Rename | Join, ...]:
+def diffusion_llama_rules(theirs: str, ours: str) -> tuple[Rename | Join | Ignore, ...]:
     """Amphion's DiffLlama, a regular expression `theirs`, as a `DiffusionLlama` named `ours`."""
     return (
         *llama_rules(theirs, rf"{ours}.transformer", adaptive=True),

@@ -1,0 +1,48 @@
+"""Vevo's models beside its tokenizers: flow matching, and two language models of units."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from uslm.models.flow_matching import FlowMatchingConfig
+from uslm.published.llama_rules import diffusion_llama_rules
+from uslm_tokenizer.errors import ConfigError
+from uslm_tokenizer.published.layout import Layout, Rename
+
+SOURCE = "https://github.com/open-mmlab/Amphion"
+
+
+def read_flow_config(published: Mapping[str, Any]) -> FlowMatchingConfig:
+    """From the arguments of the reference's FlowMatchingTransformer."""
+    uses_codes = published["use_cond_code"]
+    if not uses_codes and published.get("cond_scale_factor", 1) != 1:
+        raise ConfigError(
+            "cond_scale_factor must be 1: features of another frame rate than the mel's are not "
+            f"supported, but it is {published['cond_scale_factor']}"
+        )
+    return FlowMatchingConfig(
+        frame_dim=published["mel_dim"],
+        codebook_size=published["cond_codebook_size"],
+        feature_dim=None if uses_codes else published["cond_dim"],
+        dim=published["hidden_size"],
+        num_heads=published["num_heads"],
+        num_layers=published["num_layers"],
+        sigma=published["sigma"],
+        cosine_time=published["time_scheduler"] == "cos",
+        drop_rate=published["cfg_scale"],
+    )
+
+
+VEVO_FLOW = Layout(
+    name="vevo_flow",
+    systems=("Vevo flow-matching transformer",),
+    model="uslm.models.flow_matching:FlowMatching",
+    read_config=read_flow_config,
+    rules=(
+        Rename(r"cond_emb\.(weight|bias)", r"to_condition.\1"),
+        *diffusion_llama_rules("diff_estimator", "estimator"),
+    ),
+    marks=(r"cond_emb\.weight", r"diff_estimator\.mel_mlp\.0\.weight"),
+    source=SOURCE,
+    code_licence="MIT",
+    weights_licence="not stated",
+)
