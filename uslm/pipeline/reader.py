@@ -41,11 +41,12 @@ class Reader:
                 before = reading.blocks.num_frames
                 while self._fill([reading], [row]):
                     pass
-                if row.stop_reason or reading.blocks.num_frames > before:
+                is_over = row.stop_reason is not None  # it may go on while we yield
+                if is_over or reading.blocks.num_frames > before:
                     yield self._sound(reading, row)
                 elif self.pauses:
                     yield Sound(job=reading.job, waveform=nothing)
-                if not row.stop_reason:
+                if not is_over:
                     break
                 current += 1
 
