@@ -122,7 +122,8 @@ class FlowMatching(PretrainedModel):
         shown = torch.where(is_prompt[..., None], frames, moving)
         condition = self.condition(content) * kept[:, None, None]
         error = self(shown, time, condition, mask) - (frames - rest * noise)
-        return error.abs()[mask & ~is_prompt].mean()
+        measured: Tensor = error.abs()[mask & ~is_prompt]
+        return measured.mean()
 
     def _prompt_lengths(
         self, lengths: Int[Tensor, " b"], drawn: Float[Tensor, " b"]

@@ -224,13 +224,8 @@ class ConvEncoder(nn.Module):
     def __init__(self, in_dim: int, config: ConvStackConfig) -> None:
         super().__init__()
         self.input = _conv(in_dim, config.dim, config.kernel_size, bias=False)
-        dims = (config.dim, *config.widths)
-        self.blocks = nn.Sequential(
-            *(
-                EncoderBlock(*dims[i : i + 2], stride, config)
-                for i, stride in enumerate(config.strides)
-            )
-        )
+        steps = zip((config.dim, *config.widths), config.widths, config.strides, strict=False)
+        self.blocks = nn.Sequential(*(EncoderBlock(*step, config) for step in steps))
 
     def forward(self, x: Float[Tensor, "b d t"]) -> Float[Tensor, "b e s"]:
         encoded: Tensor = self.blocks(self.input(x))
@@ -242,14 +237,9 @@ class ConvDecoder(nn.Module):
 
     def __init__(self, in_dim: int, out_dim: int, config: ConvStackConfig) -> None:
         super().__init__()
-        dims = (*config.widths, config.dim)
-        self.input = _conv(in_dim, dims[0], config.kernel_size, bias=False)
-        self.blocks = nn.Sequential(
-            *(
-                DecoderBlock(*dims[i : i + 2], stride, config)
-                for i, stride in enumerate(config.strides)
-            )
-        )
+        self.input = _conv(in_dim, config.widths[0], config.kernel_size, bias=False)
+        steps = zip(config.widths, (*config.widths[1:], config.dim), config.strides, strict=True)
+        self.blocks = nn.Sequential(*(DecoderBlock(*step, config) for step in steps))
         self.output = _conv(config.dim, out_dim, config.kernel_size, bias=False)
 
     def forward(self, x: Float[Tensor, "b d t"]) -> Float[Tensor, "b e s"]:
@@ -273,4 +263,5 @@ def _conv(
 
 def _perplexity(codes: Int[Tensor, "b k t"], codebook_size: int) -> Float[Tensor, " k"]:
     share = F.one_hot(codes, codebook_size).float().mean(dim=(0, 2))
-    return (-torch.special.xlogy(share, share).sum(dim=1)).exp()
+    entropy: Tensor = -torch.special.xlogy(share, share).sum(dim=1)
+    return entropy.exp()
