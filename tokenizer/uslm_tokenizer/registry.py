@@ -15,6 +15,8 @@ TOKENIZERS = {
     "unit_codec": "uslm_tokenizer.acoustic.unit_codec:UnitCodec",
     "maskgct_codec": "uslm_tokenizer.acoustic.maskgct_codec:MaskGCTCodec",
     "speech_tokenizer": "uslm_tokenizer.acoustic.speech_tokenizer:SpeechTokenizer",
+    "wav_tokenizer": "uslm_tokenizer.acoustic.wav_tokenizer:WavTokenizer",
+    "language_codec": "uslm_tokenizer.acoustic.language_codec:LanguageCodec",
     "encodec": "uslm_tokenizer.acoustic.adapters:Encodec",
     "dac": "uslm_tokenizer.acoustic.adapters:Dac",
     "mimi": "uslm_tokenizer.acoustic.adapters:Mimi",

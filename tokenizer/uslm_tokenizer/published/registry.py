@@ -10,6 +10,8 @@ from uslm_tokenizer.published.layout import Layout
 LAYOUTS: dict[str, str] = {
     "encodec_24khz": "uslm_tokenizer.published.encodec:ENCODEC_24KHZ",
     "encodec_48khz": "uslm_tokenizer.published.encodec:ENCODEC_48KHZ",
+    "wav_tokenizer": "uslm_tokenizer.published.wav_tokenizer:WAV_TOKENIZER",
+    "language_codec": "uslm_tokenizer.published.language_codec:LANGUAGE_CODEC",
     "speech_tokenizer": "uslm_tokenizer.published.speech_tokenizer:SPEECH_TOKENIZER",
     "repcodec": "uslm_tokenizer.published.repcodec:REPCODEC",
     "maskgct_encoder": "uslm_tokenizer.published.maskgct_codec:ENCODER",

@@ -87,7 +87,8 @@ class ResidualQuantizer(Quantizer):
         for index, level in enumerate(self._span(0, num_quantizers)):
             row_used = index < depth
             frame_used = mask & row_used[:, None]
-            quantized: Quantized = level(residual, frame_used, generator=generator)
+            seen = self._seen(index, latents.float(), residual)
+            quantized: Quantized = level(seen, frame_used, generator=generator)
             total = total + quantized.latents * row_used[:, None, None]
             residual = residual - quantized.latents.detach()
             codes.append(quantized.codes)
@@ -116,9 +117,10 @@ class ResidualQuantizer(Quantizer):
 
         With a `start` the levels before it are left out: nothing is subtracted for them.
         """
-        residual, codes = latents.detach().float(), []
-        for level in self._span(start, num_quantizers):
-            codes.append(level.encode(residual))
+        latents = latents.detach().float()
+        residual, codes = latents, []
+        for index, level in enumerate(self._span(start, num_quantizers), start):
+            codes.append(level.encode(self._seen(index, latents, residual)))
             residual = residual - level.decode(codes[-1]).detach()
         return torch.cat(codes, 1)
 
@@ -149,10 +151,18 @@ class ResidualQuantizer(Quantizer):
         *,
         generator: torch.Generator | None = None,
     ) -> None:
-        residual = latents.float()
-        for level in self._span():
-            level.initialize(residual, mask, generator=generator)
-            residual = residual - level.decode(level.encode(residual))
+        latents = latents.float()
+        residual = latents
+        for index, level in enumerate(self._span()):
+            seen = self._seen(index, latents, residual)
+            level.initialize(seen, mask, generator=generator)
+            residual = residual - level.decode(level.encode(seen))
+
+    def _seen(
+        self, index: int, latents: Float[Tensor, "b d t"], residual: Float[Tensor, "b d t"]
+    ) -> Float[Tensor, "b d t"]:
+        """What level `index` quantizes."""
+        return residual
 
     @property
     def _width(self) -> int:
