@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 
+from uslm.pipeline.watermark import MarkedStream
 from uslm_app import engine
 from uslm_app.console import Console
 from uslm_app.outputs import AudioTarget, write_json
@@ -21,10 +23,15 @@ def convert(
     for warning in source.source.warnings if source.source else ():
         console.warn(warning)
     opened = open_voice(options)
+    watermark = engine.load_watermark(options)
     engine.check_model(options.model)
     converter = engine.load_converter(options)
     voice = opened.voice(converter, console)
     speech = converter.convert(source, voice, seed=options.seed)
+    if watermark is not None:
+        marked = MarkedStream(watermark, speech.sample_rate).push(speech.waveform, is_final=True)
+        settings = {**speech.settings, "watermark": watermark.name}
+        speech = replace(speech, waveform=marked, settings=settings)
     write_audio(target, speech.waveform, speech.sample_rate, format=format, force=options.force)
     record = {"out": options.out, "source": options.source, **speech.to_dict()}
     if sidecar is not None:

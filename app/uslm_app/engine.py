@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from uslm.pipeline.conversion import VoiceConverter
     from uslm.pipeline.tts import ZeroShotTTS
+    from uslm.pipeline.watermark import Watermark
     from uslm.text.lexicon import Lexicon
     from uslm_tokenizer.base import AudioTokenizer
 
@@ -53,6 +54,15 @@ def load_tokenizer(options: argparse.Namespace) -> AudioTokenizer:
     device = find_device(options)
     name = options.tokenizer or resolve_bundle("default") / "tokenizer"
     return load_tokenizer(name).to(device)
+
+
+def load_watermark(options: argparse.Namespace) -> Watermark | None:
+    """The watermark, if one is asked for."""
+    if not options.watermark:
+        return None
+    from uslm.pipeline.watermark import Perth
+
+    return Perth.from_package()
 
 
 def find_device(options: argparse.Namespace) -> torch.device:

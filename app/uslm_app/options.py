@@ -58,6 +58,7 @@ def add_say(parser: ArgumentParser) -> None:
         metavar="X",
         help="0.5 to 2: slower or faster at the same pitch (default 1)",
     )
+    add_watermark(parser)
     add_sampling(parser)
     verify = parser.add_argument_group("verified speech")
     verify.add_argument(
@@ -78,8 +79,15 @@ def add_convert(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--sidecar", action="store_true", help="also write OUT.json: seed, timings, settings"
     )
+    add_watermark(parser)
     parser.add_argument("--seed", **SEED)
     add_model(parser)
+    add_common(parser)
+
+
+def add_watermark_detect(parser: ArgumentParser) -> None:
+    """Options of `uslm watermark detect`."""
+    parser.add_argument("file", metavar="AUDIO", help="recording to search")
     add_common(parser)
 
 
@@ -153,6 +161,16 @@ def add_output(parser: ArgumentParser, what: str) -> None:
         help=f"one of {', '.join(FORMATS)} (default: by the suffix; wav for -)",
     )
     output.add_argument("--force", action="store_true", help="replace the output if it exists")
+
+
+def add_watermark(parser: ArgumentParser) -> None:
+    """Whether the sound is marked."""
+    parser.add_argument(
+        "--watermark",
+        action="store_true",
+        help="mark the sound inaudibly as synthetic (needs uslm[watermark]; see uslm watermark "
+        "detect --help for what it is worth)",
+    )
 
 
 def add_sampling(parser: ArgumentParser) -> None:

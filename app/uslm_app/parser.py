@@ -94,6 +94,20 @@ COMMANDS = {
         voice_options.add_voice_remove,
         "  uslm voice remove anna\n",
     ),
+    "watermark detect": Command(
+        "find out whether a recording carries our watermark",
+        options.add_watermark_detect,
+        """\
+  uslm-tts --text "Hello." --voice anna --watermark --out hello.wav
+  uslm watermark detect hello.wav
+
+what it is worth:
+  The mark survives MP3, Opus, trimming and changes of speed. It does not survive a neural codec,
+  a small change of pitch or, always, noise; and whoever wants to can remove it, for the method is
+  public. So a mark that is found says that the sound is very probably synthetic; one that is not
+  found says nothing. It does not name a speaker, and it makes the sound a little worse.
+""",
+    ),
     "bench": Command(
         "measure speed and memory on this machine",
         options.add_bench,

@@ -11,6 +11,7 @@ from uslm.pipeline.prompt import VoicePrompt
 from uslm.pipeline.seeds import settle_seed
 from uslm.pipeline.speech import ChunkReport
 from uslm.pipeline.tts import ZeroShotTTS
+from uslm.pipeline.watermark import Watermark, watermarked
 from uslm.text.lexicon import Lexicon
 from uslm_app import engine
 from uslm_app.console import Console
@@ -35,6 +36,7 @@ def say(
     options.format = output_format(target, options.format)
     lexicon = None if options.lexicon is None else Lexicon.load(options.lexicon)
     source = open_voice(options)
+    watermark = engine.load_watermark(options)
     engine.check_model(options.model)
     if options.dry_run:
         show_plan(text, source, lexicon, options, console)
@@ -45,7 +47,7 @@ def say(
     voice = source.voice(tts, console)
     record = {
         "out": options.out,
-        **_speak(tts, voice, text, target, options, console),
+        **_speak(tts, voice, text, target, options, console, watermark),
         "load_seconds": round(load_seconds, 3),
     }
     if sidecar is not None:
@@ -60,6 +62,7 @@ def _speak(
     target: AudioTarget,
     options: argparse.Namespace,
     console: Console,
+    watermark: Watermark | None,
 ) -> dict[str, Any]:
     """Write the stream as it comes; returns what a sidecar holds."""
     settings = _settings(options)
@@ -68,6 +71,8 @@ def _speak(
     first_audio: float | None = None
     reports: list[ChunkReport] = []
     stream = tts.stream(text, voice, seed=seed, **settings)
+    if watermark is not None:
+        stream = watermarked(stream, watermark)
     with (
         TextProgress(len(text), console) as progress,
         StreamWriter(target, tts.sample_rate, format=options.format, force=options.force) as writer,
@@ -88,7 +93,7 @@ def _speak(
         "voice": voice.name,
         "text": text,
         "seed": seed,
-        "settings": settings,
+        "settings": {**settings, "watermark": watermark.name if watermark else None},
         "sample_rate": tts.sample_rate,
         "seconds": round(writer.seconds, 4),
         "timings": {"total": round(total, 4), "first_audio": round(first_audio or total, 4)},
