@@ -3,28 +3,30 @@
 from importlib import import_module
 from pathlib import Path
 
-from uslm.models.base import AcousticModel, SemanticModel
 from uslm_tokenizer.errors import UserError
-from uslm_tokenizer.hub import read_description, resolve
+from uslm_tokenizer.hub import PretrainedModel, read_description, resolve
 
 MODELS = {
     "semantic_lm": "uslm.models.ar:SemanticLM",
     "monotonic_lm": "uslm.models.monotonic:MonotonicLM",
     "acoustic_lm": "uslm.models.nar:AcousticLM",
+    "valle_ar": "uslm.models.valle_ar:ValleAR",
+    "valle_nar": "uslm.models.valle_nar:ValleNAR",
+    "valle": "uslm.models.valle:Valle",
     "acoustic_regressor": "uslm.models.regressor:AcousticRegressor",
 }
 
 
-def model_class(name: str) -> type[SemanticModel] | type[AcousticModel]:
+def model_class(name: str) -> type[PretrainedModel]:
     """The class that the table names so."""
     if name not in MODELS:
         raise UserError(f"no model named {name!r}; there are {sorted(MODELS)}")
     module, _, attribute = MODELS[name].partition(":")
-    loaded: type[SemanticModel] | type[AcousticModel] = getattr(import_module(module), attribute)
+    loaded: type[PretrainedModel] = getattr(import_module(module), attribute)
     return loaded
 
 
-def load_model(name_or_path: str | Path) -> SemanticModel | AcousticModel:
+def load_model(name_or_path: str | Path) -> PretrainedModel:
     """Any saved model, whichever class its config.json names."""
     folder = resolve(name_or_path)
     return model_class(read_description(folder)["model_type"]).from_pretrained(folder)

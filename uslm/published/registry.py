@@ -4,6 +4,7 @@ from uslm_tokenizer.published.registry import LAYOUTS as TOKENIZER_LAYOUTS
 
 LAYOUTS: dict[str, str] = {
     **TOKENIZER_LAYOUTS,
+    "valle": "uslm.published.valle:VALLE",
     "vevo_flow": "uslm.published.vevo:VEVO_FLOW",
 }
 """Name to "module:NAME" of a Layout."""

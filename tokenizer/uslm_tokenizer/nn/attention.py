@@ -1,4 +1,4 @@
-"""Self-attention with rotary positions, and the cache that makes a next step cheap."""
+"""Self-attention, rotary positions, and the cache that makes a next step cheap."""
 
 from dataclasses import dataclass
 
@@ -42,10 +42,14 @@ class KVCache:
         return self.keys.shape[3]
 
     def begin(
-        self, num_tokens: int, valid: Bool[Tensor, "b t"] | None = None
+        self,
+        num_tokens: int,
+        valid: Bool[Tensor, "b t"] | None = None,
+        prefix: Bool[Tensor, "b t"] | None = None,
     ) -> Bool[Tensor, "b 1 #t all"] | None:
         """Make room for the next tokens of each row; returns where each may look, None where a
         plain causal order says it all. `valid` is False where a token is padding; slots have none.
+        `prefix` is True for new tokens that all new tokens may see: they see both sides.
         """
         if self.slots is not None:
             assert num_tokens == 1, "slots go on by one token at a time"
@@ -57,11 +61,14 @@ class KVCache:
         else:
             self.valid[:, start:end] = valid
             self.padded = self.padded or not bool(valid.all())
-        if not self.padded and (num_tokens == 1 or start == 0):
+        if not self.padded and (num_tokens == 1 or (start == 0 and prefix is None)):
             return None
         # Query i sits at position start + i: align the triangle to the right.
         triangle = torch.ones(num_tokens, end, dtype=torch.bool, device=self.valid.device)
-        mask = self.valid[:, None, None, :end] & triangle.tril(diagonal=start)
+        mask = triangle.tril(diagonal=start)[None, None]
+        if prefix is not None:
+            mask = mask | F.pad(prefix, (start, 0))[:, None, None]
+        mask = mask & self.valid[:, None, None, :end]
         # A padded query sees nothing; let it see itself, its output is never read.
         itself = torch.zeros_like(triangle).diagonal_scatter(
             triangle.new_ones(num_tokens), offset=start
@@ -147,6 +154,7 @@ class Rotary:
     @staticmethod
     def at(positions: Num[Tensor, "b t"], head_dim: int, base: float = 10_000.0) -> "Rotary":
         """Angles of Su et al. 2021 (RoFormer, eq. 34); positions may be fractions."""
+        assert head_dim % 2 == 0, "rotary positions turn pairs"
         steps = torch.arange(0, head_dim, 2, device=positions.device, dtype=torch.float32)
         angles = positions[..., None].float() * base ** (-steps / head_dim)
         cos, sin = angles.cos(), angles.sin()
@@ -165,30 +173,36 @@ class Rotary:
 class Attention(nn.Module):
     """Multi-head self-attention on PyTorch's fused kernel."""
 
-    def __init__(self, dim: int, num_heads: int) -> None:
+    def __init__(
+        self, dim: int, num_heads: int, *, bias: bool = False, dropout: float = 0.0
+    ) -> None:
+        """`dropout` is the share of attention weights dropped in training."""
         super().__init__()
-        assert dim % num_heads == 0 and (dim // num_heads) % 2 == 0
-        self.num_heads = num_heads
-        self.qkv = nn.Linear(dim, 3 * dim, bias=False)
-        self.out = nn.Linear(dim, dim, bias=False)
+        assert dim % num_heads == 0
+        self.num_heads, self.dropout = num_heads, dropout
+        self.qkv = nn.Linear(dim, 3 * dim, bias=bias)
+        self.out = nn.Linear(dim, dim, bias=bias)
 
     def forward(
         self,
         x: Float[Tensor, "b t d"],
-        rotary: Rotary,
+        rotary: Rotary | None = None,
         *,
         mask: Bool[Tensor, "b 1 #t all"] | None = None,
         causal: bool = False,
         cache: KVCache | None = None,
         layer: int = 0,
     ) -> Float[Tensor, "b t d"]:
-        """`mask` is True where a query may look; `causal` needs no mask."""
+        """`mask` is True where a query may look; `causal` needs no mask. Without `rotary`, what
+        goes in already knows its place."""
         # Plain views: in a step of one token, einops would cost as much as the arithmetic.
         qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, -1))  # b t s h dh
-        q, k = rotary.rotate(qkv[:, :, :2]).permute(2, 0, 3, 1, 4)
+        qk = qkv[:, :, :2] if rotary is None else rotary.rotate(qkv[:, :, :2])
+        q, k = qk.permute(2, 0, 3, 1, 4)
         v = qkv[:, :, 2].transpose(1, 2)
         if cache is not None:
             k, v = cache.append(layer, k, v)
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
+        dropout = self.dropout if self.training else 0.0
+        y = F.scaled_dot_product_attention(q, k, v, mask, dropout, causal)
         mixed: Tensor = self.out(y.transpose(1, 2).flatten(2))
         return mixed

@@ -113,7 +113,7 @@ class Stack(nn.Module):
         condition: Float[Tensor, "b c"] | None = None,
     ) -> Float[Tensor, "b t d"]:
         """All positions at once. `mask` is True where a query may look."""
-        rotary = Rotary.at(positions, self.head_dim)
+        rotary = self._rotary(positions)
         for block in self.blocks:
             x = block(x, rotary, mask=mask, causal=causal, condition=condition)
         return self._finish(x, condition)
@@ -124,18 +124,24 @@ class Stack(nn.Module):
         positions: Num[Tensor, "b t"],
         cache: KVCache,
         valid: Bool[Tensor, "b t"] | None = None,
+        prefix: Bool[Tensor, "b t"] | None = None,
     ) -> Float[Tensor, "b t d"]:
         """Causal attention over the cache and the new tokens, which are added to the cache.
 
-        `valid` is False where a new token is padding (left of a shorter row).
+        `valid` is False where a new token is padding (left of a shorter row); `prefix` is True for
+        new tokens that see each other both ways, as a text may.
         """
-        mask = cache.begin(x.shape[1], valid)
+        mask = cache.begin(x.shape[1], valid, prefix)
         causal = mask is None and x.shape[1] > 1
-        rotary = Rotary.at(positions, self.head_dim)
+        rotary = self._rotary(positions)
         for layer, block in enumerate(self.blocks):
             x = block(x, rotary, mask=mask, causal=causal, cache=cache, layer=layer)
         cache.end(x.shape[1])
         return self._finish(x, None)
+
+    def _rotary(self, positions: Num[Tensor, "b t"]) -> Rotary | None:
+        """How attention knows of positions."""
+        return Rotary.at(positions, self.head_dim)
 
     def _finish(
         self, x: Float[Tensor, "b t d"], condition: Float[Tensor, "b c"] | None

@@ -87,8 +87,9 @@ class Layout:
     """The PretrainedModel that it becomes, as "module:Class"; imported on use."""
     read_config: Callable[[Mapping[str, Any]], Any]
     """From the published config (the reference's constructor arguments) to our dataclass."""
-    rules: tuple[Rule, ...]
-    """What becomes of each published tensor; the first match decides."""
+    rules: tuple[Rule, ...] | Callable[[Any], tuple[Rule, ...]]
+    """What becomes of each published tensor; the first match decides. A function of our config
+    where it depends on that."""
     marks: tuple[str, ...]
     """Regular expressions over published names; a state dict of this layout matches them all."""
     source: str
@@ -155,7 +156,7 @@ def load_published(
 
 def _fit(layout: Layout, state: Mapping[str, Tensor], model: PretrainedModel) -> Converted:
     """Apply the rules and check the outcome against the model's own tensors."""
-    converted = _apply(layout, state)
+    converted = _apply(layout, state, model.config)
     _fill(layout, converted, model)
     wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     sources: dict[str, list[str]] = {}
@@ -192,8 +193,9 @@ def _fill(layout: Layout, converted: Converted, model: PretrainedModel) -> None:
             converted.filled[name] = fill.reason
 
 
-def _apply(layout: Layout, state: Mapping[str, Tensor]) -> Converted:
-    rules = [(re.compile(rule.pattern), rule) for rule in layout.rules]
+def _apply(layout: Layout, state: Mapping[str, Tensor], config: Any) -> Converted:
+    chosen = layout.rules(config) if callable(layout.rules) else layout.rules
+    rules = [(re.compile(rule.pattern), rule) for rule in chosen]
     result = Converted(state={}, used={})
     joins: dict[str, dict[str, Tensor]] = {}
     orders: dict[str, tuple[str, ...]] = {}
