@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -31,7 +32,7 @@ def output(golden: GoldenFile, codec: VocosCodec, name: str) -> Tensor:
     difference shows where it arises.
     """
     if match := re.fullmatch(r"encoder_out_(\w+)", name):
-        return codec.encoder(waveform(golden, match[1]))
+        return cast(Tensor, codec.encoder(waveform(golden, match[1])))
     if match := re.fullmatch(r"codes_to_features_(\w+)", name):
         return codec.quantizer.decode(codes(golden, match[1]))
     if match := re.fullmatch(r"codes_(\w+)", name):

@@ -6,14 +6,14 @@ from typing import Any
 from uslm_tokenizer.errors import ConfigError
 from uslm_tokenizer.nn.seanet import SEANetConfig
 from uslm_tokenizer.nn.vocos import VocosConfig
-from uslm_tokenizer.published.layout import Ignore, Rename
+from uslm_tokenizer.published.layout import Ignore, Rename, Rule
 from uslm_tokenizer.published.shared_rules import codebook_rules, convnext_rules, seanet_rules
 
 ENCODEC = r"feature_extractor\.encodec"
 CODEBOOK = rf"{ENCODEC}\.quantizer\.vq\.layers\.(\d+)\._codebook"
 ATTENTION = {"norm": "norm", "q": "query", "k": "key", "v": "value", "proj_out": "out"}
 
-RULES = (
+RULES: tuple[Rule, ...] = (
     *seanet_rules(rf"{ENCODEC}\.encoder\.model", "encoder.layers"),
     *codebook_rules(CODEBOOK, r"quantizer.levels.\g<1>"),
     *convnext_rules("backbone", "decoder.backbone"),
