@@ -73,6 +73,7 @@ def _speak(
     stream = tts.stream(text, voice, seed=seed, **settings)
     if watermark is not None:
         stream = watermarked(stream, watermark)
+        settings["watermark"] = watermark.name
     with (
         TextProgress(len(text), console) as progress,
         StreamWriter(target, tts.sample_rate, format=options.format, force=options.force) as writer,
@@ -93,7 +94,7 @@ def _speak(
         "voice": voice.name,
         "text": text,
         "seed": seed,
-        "settings": {**settings, "watermark": watermark.name if watermark else None},
+        "settings": settings,
         "sample_rate": tts.sample_rate,
         "seconds": round(writer.seconds, 4),
         "timings": {"total": round(total, 4), "first_audio": round(first_audio or total, 4)},
