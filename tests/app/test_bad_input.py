@@ -143,7 +143,7 @@ def test_a_prompt_that_is_no_voice(kind: str, words: list[str], say: Say, tmp_pa
         (["--prompt", "gone.wav"], 2, ["'gone.wav' is not there"]),
         (["--prompt", "no/folder/x.wav"], 2, ["no folder 'no/folder'"]),
         (["--prompt", "."], 1, ["folder"]),
-        (["--prompt", "x.wav", "--voice", "y"], 1, ["--prompt AUDIO or --voice FILE; not both"]),
+        (["--prompt", "x.wav", "--voice", "y"], 1, ["--prompt AUDIO or --voice VOICE; not both"]),
         (["--voice", "gone.safetensors"], 2, ["gone.safetensors"]),
         (["--voice", "TEXT"], 1, ["not a voice file"]),
         (["--voice", "SHELF/babble.safetensors", "--prompt-text", "Hi"], 1, ["--prompt-text"]),

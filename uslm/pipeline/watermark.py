@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol, cast, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -158,7 +158,7 @@ def _levels(spectrum: Tensor) -> Float[Tensor, "b f t"]:
 
 
 def _magnitudes(levels: Float[Tensor, "b f t"]) -> Float[Tensor, "b f t"]:
-    return cast(Tensor, 10 ** ((levels * (HIGH_DB - LOW_DB) + LOW_DB) / 20))
+    return 10 ** ((levels * (HIGH_DB - LOW_DB) + LOW_DB) / 20)
 
 
 def _is_sound(levels: Float[Tensor, "b f t"]) -> Float[Tensor, "b 1 t"]:
