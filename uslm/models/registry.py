@@ -14,6 +14,8 @@ MODELS = {
     "valle_nar": "uslm.models.valle_nar:ValleNAR",
     "valle": "uslm.models.valle:Valle",
     "acoustic_regressor": "uslm.models.regressor:AcousticRegressor",
+    "vevo_lm": "uslm.models.vevo_lm:VevoLM",
+    "flow_matching": "uslm.models.flow_matching:FlowMatching",
 }
 
 

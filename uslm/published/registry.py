@@ -6,5 +6,6 @@ LAYOUTS: dict[str, str] = {
     **TOKENIZER_LAYOUTS,
     "valle": "uslm.published.valle:VALLE",
     "vevo_flow": "uslm.published.vevo:VEVO_FLOW",
+    "vevo_lm": "uslm.published.vevo:VEVO_LM",
 }
 """Name to "module:NAME" of a Layout."""

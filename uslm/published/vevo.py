@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from uslm.models.flow_matching import FlowMatchingConfig
-from uslm.published.llama_rules import diffusion_llama_rules
+from uslm.models.vevo_lm import VevoLMConfig
+from uslm.published.llama_rules import diffusion_llama_rules, llama_rules
 from uslm_tokenizer.errors import ConfigError
 from uslm_tokenizer.published.layout import Layout, Rename
 
@@ -42,6 +43,37 @@ VEVO_FLOW = Layout(
         *diffusion_llama_rules("diff_estimator", "estimator"),
     ),
     marks=(r"cond_emb\.weight", r"diff_estimator\.mel_mlp\.0\.weight"),
+    source=SOURCE,
+    code_licence="MIT",
+    weights_licence="not stated",
+)
+
+
+def read_lm_config(published: Mapping[str, Any]) -> VevoLMConfig:
+    """From the arguments of the reference's AutoregressiveTransformer."""
+    if published.get("use_global_style_encoder", False):
+        raise ConfigError("use_global_style_encoder must be False: no such model was published")
+    return VevoLMConfig(
+        text_vocab_size=published["input_vocab_size"],
+        codebook_size=published["output_vocab_size"],
+        dim=published["hidden_size"],
+        hidden_dim=published["intermediate_size"],
+        num_heads=published["num_attention_heads"],
+        num_layers=published["num_hidden_layers"],
+    )
+
+
+VEVO_LM = Layout(
+    name="vevo_lm",
+    systems=("Vevo autoregressive transformer",),
+    model="uslm.models.vevo_lm:VevoLM",
+    read_config=read_lm_config,
+    rules=(
+        Rename(r"model\.model\.embed_tokens\.weight", "embedding.weight"),
+        *llama_rules(r"model\.model", "transformer"),
+        Rename(r"model\.lm_head\.weight", "to_logits.weight"),
+    ),
+    marks=(r"model\.model\.embed_tokens\.weight", r"model\.lm_head\.weight"),
     source=SOURCE,
     code_licence="MIT",
     weights_licence="not stated",
