@@ -23,6 +23,8 @@ class StopRule:
     """A unit is not repeated more often than this in a row (silence that does not end)."""
     loop_length: int = 40
     """The row is cut when its last so many units repeat the so many before them."""
+    end_if_likeliest: bool = False
+    """Whether the end mark need not be drawn: it is enough that nothing is likelier."""
 
 
 @dataclass
@@ -81,6 +83,8 @@ def forbid(logits: Tensor, units: list[int], stop: StopRule, end: int) -> None:
     run = units[-stop.max_run :]
     if len(run) == stop.max_run and len(set(run)) == 1:
         logits[run[0]] = float("-inf")
+    if stop.end_if_likeliest and int(logits.argmax()) == end:
+        logits[:end] = float("-inf")
 
 
 def advance(row: UnitRow, unit: int, stop: StopRule, end: int) -> None:

@@ -199,7 +199,7 @@ def test_what_is_known_is_heard(
     model = build(name)
     # Fresh weights may begin at zero; any others will do.
     for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.1)
+        torch.nn.init.normal_(parameter, std=0.3)
     before = target_hidden(model, [rows_of(model)[place]], 1)[0]
     row = rows_of(model)[place]
     change(row)
