@@ -15,6 +15,7 @@ TOKENIZERS = {
     "unit_codec": "uslm_tokenizer.acoustic.unit_codec:UnitCodec",
     "maskgct_codec": "uslm_tokenizer.acoustic.maskgct_codec:MaskGCTCodec",
     "speech_tokenizer": "uslm_tokenizer.acoustic.speech_tokenizer:SpeechTokenizer",
+    "hifi_codec": "uslm_tokenizer.acoustic.hifi_codec:HiFiCodec",
     "wav_tokenizer": "uslm_tokenizer.acoustic.wav_tokenizer:WavTokenizer",
     "language_codec": "uslm_tokenizer.acoustic.language_codec:LanguageCodec",
     "encodec": "uslm_tokenizer.acoustic.adapters:Encodec",

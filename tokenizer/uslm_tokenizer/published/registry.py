@@ -13,6 +13,7 @@ LAYOUTS: dict[str, str] = {
     "wav_tokenizer": "uslm_tokenizer.published.wav_tokenizer:WAV_TOKENIZER",
     "language_codec": "uslm_tokenizer.published.language_codec:LANGUAGE_CODEC",
     "speech_tokenizer": "uslm_tokenizer.published.speech_tokenizer:SPEECH_TOKENIZER",
+    "hifi_codec": "uslm_tokenizer.published.hifi_codec:HIFI_CODEC",
     "repcodec": "uslm_tokenizer.published.repcodec:REPCODEC",
     "maskgct_encoder": "uslm_tokenizer.published.maskgct_codec:ENCODER",
     "maskgct_decoder": "uslm_tokenizer.published.maskgct_codec:DECODER",

@@ -5,12 +5,13 @@ from typing import Any
 
 from uslm_tokenizer.acoustic.speech_tokenizer import SpeechTokenizerConfig
 from uslm_tokenizer.errors import ConfigError
+from uslm_tokenizer.nn.activations import Activation
 from uslm_tokenizer.nn.seanet import SEANetConfig
 from uslm_tokenizer.published.layout import Layout, Rename
 from uslm_tokenizer.published.shared_rules import codebook_rules, seanet_rules
 from uslm_tokenizer.quantize.vq import VectorQuantizerConfig
 
-ACTIVATIONS = {"ELU": "elu", "Snake": "snake"}
+ACTIVATIONS: dict[str, Activation] = {"ELU": "elu", "Snake": "snake"}
 
 
 def read_config(published: Mapping[str, Any]) -> SpeechTokenizerConfig:
