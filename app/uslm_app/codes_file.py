@@ -15,7 +15,7 @@ from torch import Tensor
 
 from uslm_app.outputs import write_file
 from uslm_tokenizer.base import AudioTokenizer
-from uslm_tokenizer.errors import ConfigError
+from uslm_tokenizer.errors import ConfigError, UserError
 
 FORMAT = 1
 
@@ -70,14 +70,24 @@ class CodesFile:
                 f"{path!r} is not a codes file (written by `uslm encode`): {problem}"
             ) from problem
 
-    def check_fits(self, tokenizer: AudioTokenizer) -> None:
-        """Raise ConfigError unless this tokenizer made the codes."""
+    def fit(self, tokenizer: AudioTokenizer) -> None:
+        """Set the tokenizer to as many codebooks as there are here.
+
+        Raises ConfigError if it is not the one that made the codes, UserError if it cannot decode
+        them.
+        """
         wanted, found = self.info.tokenizer_hash, fingerprint(tokenizer)
         if wanted != found:
             raise ConfigError(
                 f"the codes were made by another tokenizer ({self.info.tokenizer}, {wanted}) "
                 f"than the one loaded ({tokenizer.model_type}, {found}); name it: --tokenizer"
             )
+        if not tokenizer.can_decode:
+            raise UserError(
+                f"codes of a {tokenizer.model_type} say what is spoken, not how it sounds: "
+                "it cannot decode them"
+            )
+        tokenizer.use_codebooks(self.codes.shape[0])
         tokenizer.check_codes(self.codes[None])
 
 

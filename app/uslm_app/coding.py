@@ -30,6 +30,8 @@ def encode(options: argparse.Namespace, console: Console) -> CodesFile:
     for warning in recording.source.warnings if recording.source else ():
         console.warn(warning)
     tokenizer = engine.load_tokenizer(options)
+    if options.codebooks is not None:
+        tokenizer.use_codebooks(options.codebooks)
     waveform = recording.resampled(tokenizer.sample_rate).waveform
     info = CodesInfo(
         tokenizer=tokenizer.model_type,
@@ -48,7 +50,7 @@ def decode(target: AudioTarget, options: argparse.Namespace) -> tuple[float, int
     format = output_format(target, options.format)
     file = CodesFile.load(options.codes)
     tokenizer = engine.load_tokenizer(options)
-    file.check_fits(tokenizer)
+    file.fit(tokenizer)
     decoder = StreamingDecoder(tokenizer)
     left, num_frames = file.info.num_samples, file.codes.shape[1]
     step = max(1, round(WINDOW_SECONDS * tokenizer.frame_rate))

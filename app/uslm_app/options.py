@@ -95,6 +95,12 @@ def add_encode(parser: ArgumentParser) -> None:
     """Options of `uslm encode`."""
     parser.add_argument("--audio", required=True, metavar="AUDIO", help="recording to encode")
     parser.add_argument("--out", required=True, metavar="CODES", help="codes file: X.safetensors")
+    parser.add_argument(
+        "--codebooks",
+        type=whole(1, 1024),
+        metavar="N",
+        help="use the first N codebooks only, for a lower bit rate (default: all)",
+    )
     parser.add_argument("--force", action="store_true", help="replace the output if it exists")
     add_tokenizer(parser)
     add_common(parser)

@@ -181,4 +181,4 @@ def test_a_step_reads_all_weights_but_the_tables() -> None:
 def test_codes_survive_the_disk(codes: Path) -> None:
     file = CodesFile.load(str(codes))
     assert file.codes.shape == (4, 200) and file.info.num_samples == 64_000
-    file.check_fits(tiny_bundle().tokenizer)
+    file.fit(tiny_bundle().tokenizer)
