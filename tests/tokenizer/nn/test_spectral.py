@@ -37,6 +37,21 @@ def test_a_tone_lands_in_its_band() -> None:
     assert abs(float(centre) - 1000) < 40
 
 
+def test_filters_of_equal_area_have_it() -> None:
+    filters = mel_filters(8001, 20, 16_000, equal_area=True)  # a bin a hertz
+    torch.testing.assert_close(filters.sum(1), torch.ones(20), atol=1e-3, rtol=0)
+
+
+def test_outside_is_silence_or_the_mirror_image() -> None:
+    waveform = torch.randn(1, 1, 640)
+    around = (480, 480)
+    for reflect, mode in ((False, "constant"), (True, "reflect")):
+        longer = F.pad(waveform, around, mode)
+        ours = LogMel(reflect=reflect)(waveform)
+        middle = LogMel()(F.pad(longer, (160, 160)))[:, 2:4]
+        torch.testing.assert_close(ours, middle)
+
+
 def test_silence_is_the_floor() -> None:
     assert bool((LogMel(floor=1e-5)(torch.zeros(1, 1, 640)) == torch.tensor(1e-5).log()).all())
 
