@@ -1,0 +1,134 @@
+"""What a published system is made of: its parts, their files, and what becomes of them."""
+
+import functools
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from uslm_tokenizer.errors import UserError
+from uslm_tokenizer.published.source import HubFile, Source
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """A published checkpoint, and the layout by which it becomes a model of ours."""
+
+    layout: str
+    """Name in the table of layouts."""
+    file: Source
+    config: str | Source
+    """The reference's constructor arguments: an entry of configs.json, or the published file."""
+    usual_config: str = ""
+    """Where `config` is a file: the entry of configs.json that it is known to equal."""
+    entry: str = ""
+    """Where in the file the weights are, see `read_checkpoint`."""
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """All its files."""
+        return (self.file,) if isinstance(self.config, str) else (self.file, self.config)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeechEncoder:
+    """A pretrained encoder of transformers, cut behind the layer that is listened to."""
+
+    repo: str
+    revision: str
+    backbone: Mapping[str, Any]
+    """Its transformers configuration, as far as it is not the default of its `model_type`."""
+    layer: int
+    """Counted from 1."""
+    padding: Literal["both", "end", "none"]
+    """See `SSLConfig`."""
+    statistics: Source
+    """Mean and deviation, or variance, of each dimension: .pt or .npz."""
+
+    @property
+    def files(self) -> tuple[HubFile, ...]:
+        """What transformers reads, in one folder."""
+        names = ("config.json", "preprocessor_config.json", "model.safetensors")
+        return tuple(HubFile(repo=self.repo, path=name, revision=self.revision) for name in names)
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """All its files."""
+        return (*self.files, self.statistics)
+
+
+Piece = Weights | SpeechEncoder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A model of ours, of one piece or of several."""
+
+    name: str
+    """Folder it is written to, where there are several parts."""
+    pieces: tuple[Piece, ...]
+    model: str = ""
+    """ "module:Class" whose `from_parts` joins the pieces; empty where there is one piece."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class System:
+    """An entry of the catalogue."""
+
+    title: str
+    """In a few words, for people."""
+    kind: Literal["tokenizer", "speech"]
+    """A tokenizer is one model; speech is several, which a pipeline of ours plays together."""
+    parts: tuple[Part, ...] = ()
+    """The models that conversion writes."""
+    files: Mapping[str, Source] = field(default_factory=dict)
+    """Files that are copied as they are, by the names they get."""
+    ready: tuple[HubFile, ...] = ()
+    """The files of a folder that can be used as it is, in the layout of transformers."""
+    model: str = ""
+    """Of a `ready` folder: "module:Class" of the tokenizer of ours that reads it."""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """Of a `ready` folder: its transformers configuration, as far as it is not the default."""
+    source: str = ""
+    """Of a `ready` folder: where the code was published."""
+    code_licence: str = ""
+    """Of a `ready` folder."""
+    weights_licence: str = "not stated"
+    """Of a `ready` folder."""
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """Every file, each once."""
+        pieces = [piece for part in self.parts for piece in part.pieces]
+        found = [source for piece in pieces for source in piece.sources]
+        return tuple(dict.fromkeys([*found, *self.files.values(), *self.ready]))
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells this entry from any other: another pin is another conversion."""
+        return hashlib.sha256(repr(self).encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Catalogue:
+    """Systems by name, and the layouts that their parts speak of."""
+
+    systems: Mapping[str, System]
+    layouts: Mapping[str, str]
+
+    def get(self, name: str) -> System:
+        """Raises UserError if there is none."""
+        if name not in self.systems:
+            raise UserError(f"no published model named {name!r}; there are {sorted(self.systems)}")
+        return self.systems[name]
+
+
+@functools.cache
+def published_config(name: str) -> Mapping[str, Any]:
+    """The constructor arguments with which a reference was published."""
+    found: dict[str, dict[str, Any]] = json.loads(
+        Path(__file__).with_name("configs.json").read_text("utf-8")
+    )
+    return found[name]
