@@ -59,6 +59,14 @@ def test_a_converted_folder_equals_the_one_of_transformers(
     assert torch.equal(ours.encode(audio(3000)), theirs.encode(audio(3000)))
 
 
+def test_it_may_move_between_two_uses(codec: TransformersCodec) -> None:
+    codes = codec.encode(audio(1000))
+    before = codec.decode(codes)
+    after = codec.double().decode(codes)
+    assert after.dtype == torch.float64
+    torch.testing.assert_close(after.float(), before, atol=1e-4, rtol=1e-3)
+
+
 def test_fewer_codebooks_are_the_first_of_all(codec: TransformersCodec, tmp_path: Path) -> None:
     every = codec.encode(audio(2000))
     codec.use_codebooks(2)

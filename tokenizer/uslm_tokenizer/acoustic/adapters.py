@@ -5,6 +5,7 @@ codec.use_codebooks(8)
 codes = codec.encode(waveform)
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
 from typing import Any, ClassVar
@@ -174,6 +175,14 @@ class Mimi(TransformersCodec):
     @property
     def max_codebooks(self) -> int:
         return int(self.backbone.config.num_quantizers)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Mimi":
+        # transformers keeps the codebooks, once computed, where no move to a device finds them.
+        for module in self.backbone.quantizer.modules():
+            if hasattr(module, "embed_sum"):
+                module._embed = None
+        super()._apply(fn, recurse)
+        return self
 
     def _encode(self, waveform: Float[Tensor, "b 1 n"]) -> Int[Tensor, "b k t"]:
         codes: Tensor = self.backbone.encode(
