@@ -42,6 +42,17 @@ def test_filters_of_equal_area_have_it() -> None:
     torch.testing.assert_close(filters.sum(1), torch.ones(20), atol=1e-3, rtol=0)
 
 
+@pytest.mark.parametrize("sample_rate", [1_000, 24_000])
+def test_slaneys_filters_are_those_of_transformers(sample_rate: int) -> None:
+    from transformers.audio_utils import mel_filter_bank
+
+    theirs = mel_filter_bank(
+        513, 20, 0.0, sample_rate / 2, sample_rate, norm="slaney", mel_scale="slaney"
+    )
+    ours = mel_filters(513, 20, sample_rate, equal_area=True, slaney=True)
+    torch.testing.assert_close(ours, torch.tensor(theirs.T, dtype=torch.float32))
+
+
 def test_outside_is_silence_or_the_mirror_image() -> None:
     waveform = torch.randn(1, 1, 640)
     around = (480, 480)

@@ -1,5 +1,6 @@
 """Spectrograms: log-mel going in, inverse STFT coming out. Frame i is centred in hop i."""
 
+import math
 from typing import cast
 
 import torch
@@ -9,19 +10,37 @@ from torch import Tensor, nn
 
 
 def mel_filters(
-    num_bins: int, num_mels: int, sample_rate: int, *, equal_area: bool = False
+    num_bins: int,
+    num_mels: int,
+    sample_rate: int,
+    *,
+    equal_area: bool = False,
+    slaney: bool = False,
 ) -> Float[Tensor, "num_mels num_bins"]:
-    """Triangles evenly spaced on the HTK mel scale from 0 Hz to half the sample rate.
+    """Triangles evenly spaced on a mel scale from 0 Hz to half the sample rate.
 
-    Their peak is 1; with `equal_area` their area is (Slaney 1998).
+    The scale is HTK's, or Slaney's (1998); their peak is 1, or with `equal_area` their area.
     """
-    top = 2595 * torch.log10(torch.tensor(1 + sample_rate / 2 / 700))
-    points = 700 * (10 ** (torch.linspace(0, float(top), num_mels + 2) / 2595) - 1)
+    points = (_slaney_points if slaney else _htk_points)(num_mels + 2, sample_rate / 2)
     bins = torch.linspace(0, sample_rate / 2, num_bins)
     rising = (bins - points[:-2, None]) / (points[1:-1] - points[:-2])[:, None]
     falling = (points[2:, None] - bins) / (points[2:] - points[1:-1])[:, None]
     filters = torch.minimum(rising, falling).clamp(min=0)
     return filters * (2 / (points[2:] - points[:-2]))[:, None] if equal_area else filters
+
+
+def _htk_points(count: int, top: float) -> Float[Tensor, " count"]:
+    top_mel = 2595 * torch.log10(torch.tensor(1 + top / 700))
+    return 700 * (10 ** (torch.linspace(0, float(top_mel), count) / 2595) - 1)
+
+
+def _slaney_points(count: int, top: float) -> Float[Tensor, " count"]:
+    """Even up to 1000 Hz, 15 mels of them; above, each mel is a step of 6.4 ** (1 / 27)."""
+    step = math.log(6.4) / 27
+    top_mel = top * 15 / 1000 if top < 1000 else 15 + math.log(top / 1000) / step
+    mels = torch.linspace(0, top_mel, count, dtype=torch.float64)
+    above = 1000 * ((mels - 15) * step).exp()
+    return torch.where(mels < 15, mels * 1000 / 15, above).float()
 
 
 class LogMel(nn.Module):
@@ -42,13 +61,19 @@ class LogMel(nn.Module):
         floor: float = 1e-5,
         *,
         equal_area: bool = False,
+        slaney: bool = False,
         reflect: bool = False,
+        epsilon: float = 0.0,
     ) -> None:
+        """`epsilon` is added to the power of each bin; for the other choices see `mel_filters`."""
         super().__init__()
         self.n_fft, self.hop_length, self.num_mels, self.floor = n_fft, hop_length, num_mels, floor
         self.outside = "reflect" if reflect else "constant"
+        self.epsilon = epsilon
         self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
-        filters = mel_filters(n_fft // 2 + 1, num_mels, sample_rate, equal_area=equal_area)
+        filters = mel_filters(
+            n_fft // 2 + 1, num_mels, sample_rate, equal_area=equal_area, slaney=slaney
+        )
         self.register_buffer("filters", filters, persistent=False)
 
     def forward(self, waveform: Float[Tensor, "b 1 n"]) -> Float[Tensor, "b t num_mels"]:
@@ -60,7 +85,10 @@ class LogMel(nn.Module):
             padded, self.n_fft, self.hop_length, window=self.window.float(), center=False,
             return_complex=True,
         )  # fmt: skip
-        mel = self.filters.float() @ spectrum.abs()
+        magnitude = spectrum.abs()
+        if self.epsilon:
+            magnitude = (magnitude.square() + self.epsilon).sqrt()
+        mel = self.filters.float() @ magnitude
         return mel.clamp(min=self.floor).log().transpose(1, 2)
 
 

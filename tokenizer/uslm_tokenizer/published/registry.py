@@ -18,6 +18,7 @@ LAYOUTS: dict[str, str] = {
     "maskgct_encoder": "uslm_tokenizer.published.maskgct_codec:ENCODER",
     "maskgct_decoder": "uslm_tokenizer.published.maskgct_codec:DECODER",
     "vevo_content": "uslm_tokenizer.published.vevo_content:VEVO_CONTENT",
+    "vevo_vocoder": "uslm_tokenizer.published.vevo_vocoder:VEVO_VOCODER",
 }
 """Name to "module:NAME" of a Layout."""
 
