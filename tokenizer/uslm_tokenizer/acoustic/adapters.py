@@ -181,7 +181,7 @@ class Mimi(TransformersCodec):
         for module in self.backbone.quantizer.modules():
             if hasattr(module, "embed_sum"):
                 module._embed = None
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
 
     def _encode(self, waveform: Float[Tensor, "b 1 n"]) -> Int[Tensor, "b k t"]:
