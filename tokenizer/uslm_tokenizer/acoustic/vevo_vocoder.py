@@ -75,7 +75,7 @@ class VevoVocoder(PretrainedModel):
         least = self.config.vocos.n_fft
         padded = F.pad(padded, (0, max(0, least - padded.shape[-1])))
         num_frames = -(-waveform.shape[-1] // self.hop_length)
-        frames = self.log_mel(padded)[:, :num_frames]
+        frames: Tensor = self.log_mel(padded)[:, :num_frames]
         return (frames - self.config.mel_mean) / math.sqrt(self.config.mel_variance)
 
     def forward(self, frames: Float[Tensor, "b t c"]) -> Float[Tensor, "b 1 n"]:
