@@ -64,8 +64,9 @@ def codec_output(golden: GoldenFile, model: SpeechTokenizer, name: str) -> Tenso
         return decode(model, source(golden, name)[:1])
     if match := re.fullmatch(r"recon_(\w+)", name):
         rest = match[1]
-        random = golden.inputs.get(rest)
-        return decode(model, golden.outputs[f"codes_{rest}"] if random is None else random)
+        codes = golden.inputs[rest] if rest in golden.inputs else golden.outputs[f"codes_{rest}"]
+        start = re.match(r"(?:nq\d+_)?st(\d+)_", rest)
+        return decode(model, codes, int(start[1]) if start else 0)
     if match := re.fullmatch(r"forward_feature_(\d+)", name):
         quantized = model.quantize(source(golden, "forward_feature_"))
         return quantized.levels[int(match[1])]

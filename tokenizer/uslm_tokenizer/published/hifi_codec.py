@@ -25,7 +25,7 @@ def read_config(published: Mapping[str, Any]) -> HiFiCodecConfig:
         decoder_dim=published["upsample_initial_channel"],
         stacks=tuple(
             ResidualStackConfig(
-                kernel_size=kernel, dilations=tuple(each), double=published["resblock"] == "1"
+                kernel_size=kernel, dilations=tuple(each), double=str(published["resblock"]) == "1"
             )
             for kernel, each in zip(kernels, dilations, strict=True)
         ),
