@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
+from uslm.generate.masked import Unmasking, unmask
+from uslm.models.masked import MaskedModel, MaskedRow
+from uslm.published.maskgct import S2A, T2S
 from uslm_tokenizer.published.golden import GoldenFile
 from uslm_tokenizer.published.layout import load_published
 from uslm_tokenizer.published.maskgct_codec import DECODER, ENCODER
@@ -15,7 +21,12 @@ SYSTEMS = ("MaskGCT",)
 
 def check(golden: GoldenFile) -> None:
     system = golden.system.removeprefix("MaskGCT ")
-    checks = {"semantic codec": check_semantic_codec, "acoustic codec": check_acoustic_codec}
+    checks = {
+        "semantic codec": check_semantic_codec,
+        "acoustic codec": check_acoustic_codec,
+        "text-to-semantic": check_t2s,
+        "semantic-to-acoustic": check_s2a,
+    }
     with torch.no_grad():
         next(each for name, each in checks.items() if system.startswith(name))(golden)
 
@@ -75,6 +86,115 @@ def check_acoustic_codec(golden: GoldenFile) -> None:
         for count in range(1, codes.shape[1] + 1):
             results[f"vq2emb_nq{count}"] = quantizer.decode(codes, count)
         compare(golden, results)
+
+
+def check_t2s(golden: GoldenFile) -> None:
+    model = load_published(T2S, golden.weights, T2S.read_config(golden.config))
+    given = matching(golden.inputs, "fwd_")
+    if given:
+        phones = {
+            "prefix": model.phone_embedding(given["phone_ids"]),
+            "prefix_mask": given["phone_mask"].bool(),
+        }
+        for name, options in {"fwd_hidden": phones, "fwd_no_phone_hidden": {}}.items():
+            hidden = model.estimator(
+                given["x"], given["time"], mask=given["x_mask"].bool(), **options
+            )
+            compare(golden, {name: hidden, name.replace("hidden", "logits"): model.logits(hidden)})
+    for case in cases(golden):
+        given = matching(golden.inputs, f"{case}_")
+        length = int(given["target_len"])
+        rows = [
+            MaskedRow(condition=phones, prompt=prompt[None], target=torch.zeros(1, length).long())
+            for phones, prompt in zip(given["phone_ids"], given["prompt_codes"], strict=True)
+        ]
+        codes = check_diffusion(golden, case, model, rows, (int(given["steps"]),))
+        golden.compare(f"{case}_codes", codes[:, 0])
+
+
+def check_s2a(golden: GoldenFile) -> None:
+    model = load_published(S2A, golden.weights, S2A.read_config(golden.config))
+    given = matching(golden.inputs, "fwd_")
+    if given:
+        level = int(given["layer"])
+        heard = model.unit_embedding(given["cond_codes"]) + model.level_embedding.weight[level]
+        mask = given["x_mask"].bool()
+        hidden = model.estimator(given["x"], given["time"], condition=heard, mask=mask)
+        compare(golden, {"fwd_hidden": hidden, "fwd_logits": model.logits(hidden, level)})
+    for case in cases(golden):
+        given = matching(golden.inputs, f"{case}_")
+        prompts = given["prompt_codes"].transpose(1, 2)[:, : model.num_codebooks]
+        targets = prompts.new_zeros(
+            *prompts.shape[:2], given["cond_codes"].shape[1] - prompts.shape[2]
+        )
+        first = 0
+        if "gt_codes" in given:
+            known = given["gt_codes"].transpose(1, 2)
+            first = known.shape[1]
+            targets[:, :first] = known
+        rows = [
+            MaskedRow(condition=units, prompt=prompt, target=target)
+            for units, prompt, target in zip(given["cond_codes"], prompts, targets, strict=True)
+        ]
+        steps = tuple(given["steps"].tolist())[first : model.num_codebooks]
+        codes = check_diffusion(golden, case, model, rows, steps, first)
+        golden.compare(f"{case}_codes", codes.transpose(1, 2))
+
+
+def cases(golden: GoldenFile) -> list[str]:
+    """What the names of each reverse diffusion begin with."""
+    return [name.removesuffix("_steps") for name in golden.inputs if name.endswith("_steps")]
+
+
+def check_diffusion(
+    golden: GoldenFile,
+    case: str,
+    model: MaskedModel,
+    rows: list[MaskedRow],
+    steps: tuple[int, ...],
+    first_level: int = 0,
+) -> Tensor:
+    """Run the reverse diffusion and compare what is known of its steps; the codes [b, k, t]."""
+    numbers, used = golden.inputs[f"{case}_uniform"], 0
+
+    def uniform(row: int, shape: tuple[int, ...]) -> Tensor:
+        nonlocal used
+        begin, used = used, used + torch.Size(shape).numel()
+        return numbers[begin:used].reshape(shape)
+
+    batch = model.batch(rows)
+    settings = unmasking_of(golden, steps)
+    diffusion = unmask(model, batch, settings, uniform, first_level=first_level)
+    for index, done in enumerate(diffusion):
+        free = [row.hidden.unconditional for row in done if row.hidden.unconditional is not None]
+        results = {
+            "mask_before": torch.stack([row.is_masked for row in done]).byte(),
+            "cond_hidden": torch.stack([row.hidden.conditional for row in done]),
+            "uncond_hidden": torch.stack(free) if free else torch.zeros(0),
+            "guided_hidden": torch.stack([row.hidden.guided for row in done]),
+            "logits_top_k": torch.stack([row.drawn.logits for row in done]),
+            "sampled": torch.stack([row.drawn.codes for row in done]),
+            "codes_after": torch.stack([row.codes for row in done]),
+            "confidence": torch.stack([row.drawn.confidence for row in done]),
+        }
+        compare(golden, {f"{case}_step{index}_{name}": value for name, value in results.items()})
+    compare(golden, {f"{case}_uniform_used": torch.tensor(used)})
+    return torch.stack([c[:, t] for c, t in zip(batch.codes, batch.is_target, strict=True)])
+
+
+def unmasking_of(golden: GoldenFile, steps: tuple[int, ...]) -> Unmasking:
+    """The settings of the reference's call, as its line in the metadata states them."""
+    call = next(line for line in golden.metadata["calls"] if line.startswith("reverse_diffusion("))
+    stated = dict(re.findall(r"(temp|cfg|rescale_cfg|filter_thres)=([0-9.]*[0-9])", call))
+    names = {
+        "temp": "temperature",
+        "cfg": "guidance",
+        "rescale_cfg": "rescale",
+        "filter_thres": "filter_threshold",
+    }
+    settings = {names[name]: float(value) for name, value in stated.items()}
+    # The reference measures the growth over all rows together.
+    return replace(Unmasking(steps=steps, whole_batch=True), **settings)
 
 
 def compare(golden: GoldenFile, results: dict[str, Tensor]) -> None:

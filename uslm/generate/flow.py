@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from uslm.generate.guidance import guide
 from uslm.models.flow_matching import FlowMatching
 from uslm_tokenizer.errors import UserError
 
@@ -93,21 +94,12 @@ def flow_frames(
         if how.guidance > 0:
             alone, alone_mask = _padded(x)
             free = model(alone, time, None, alone_mask)
-            flows = _guided(flows, [free[i, : len(row)] for i, row in enumerate(x)], how)
+            flows = guide(
+                flows, [free[i, : len(row)] for i, row in enumerate(x)],
+                guidance=how.guidance, rescale=how.rescale, whole_batch=how.whole_batch,
+            )  # fmt: skip
         x = [row + flow / how.steps for row, flow in zip(x, flows, strict=True)]
     return x
-
-
-def _guided(flows: list[Tensor], free: list[Tensor], how: FlowSteps) -> list[Tensor]:
-    """The directions, driven away from the free ones, and brought back in size."""
-    driven = [f + how.guidance * (f - u) for f, u in zip(flows, free, strict=True)]
-    growth = [f.std() / g.std() for f, g in zip(flows, driven, strict=True)]
-    if how.whole_batch:
-        growth = [torch.cat(flows).std() / torch.cat(driven).std()] * len(flows)
-    return [
-        how.rescale * g * size + (1 - how.rescale) * g
-        for g, size in zip(driven, growth, strict=True)
-    ]
 
 
 def _padded(rows: Sequence[Tensor]) -> tuple[Tensor, Bool[Tensor, "b t"] | None]:

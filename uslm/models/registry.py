@@ -14,6 +14,8 @@ MODELS = {
     "valle_nar": "uslm.models.valle_nar:ValleNAR",
     "valle": "uslm.models.valle:Valle",
     "acoustic_regressor": "uslm.models.regressor:AcousticRegressor",
+    "maskgct_t2s": "uslm.models.maskgct:MaskGCTTextToSemantic",
+    "maskgct_s2a": "uslm.models.maskgct:MaskGCTSemanticToAcoustic",
     "vevo_lm": "uslm.models.vevo_lm:VevoLM",
     "flow_matching": "uslm.models.flow_matching:FlowMatching",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from uslm.models.base import AcousticModel, AcousticRow, CodeModel, SemanticModel, VectorModel
+from uslm.models.masked import MaskedModel, MaskedRow
 from uslm.models.registry import MODELS, load_model, model_class
 from uslm_tokenizer.errors import ConfigError, UserError
 
 SEMANTIC = [name for name in MODELS if issubclass(model_class(name), SemanticModel)]
 ACOUSTIC = [name for name in MODELS if issubclass(model_class(name), AcousticModel)]
 CODES = [name for name in ACOUSTIC if issubclass(model_class(name), CodeModel)]
+MASKED = [name for name in MODELS if issubclass(model_class(name), MaskedModel)]
 CLOSE = {"atol": 1e-4, "rtol": 1e-4}
 
 
@@ -251,3 +254,115 @@ def test_four_utterances_are_learnt_by_heart_by_the_second_stage(name: str) -> N
         return torch.stack(each).mean()
 
     falls(model, loss)
+
+
+def masked_rows(model: MaskedModel) -> list[MaskedRow]:
+    """Rows of unequal length, one without prompt."""
+    rows = []
+    for seed, (num_heard, num_prompt, num_frames) in enumerate([(5, 4, 9), (9, 0, 12), (3, 7, 2)]):
+        k, total = model.num_codebooks, num_prompt + num_frames
+        codes = ids(k * total, seed=seed).reshape(k, total)
+        heard = ids(total if model.condition_per_frame else num_heard, seed=10 + seed)
+        prompt, target = codes[:, :num_prompt], codes[:, num_prompt:]
+        rows.append(MaskedRow(condition=heard, prompt=prompt, target=target))
+    return rows
+
+
+def masked_hidden(
+    model: MaskedModel, rows: list[MaskedRow], *, level: int, informed: bool = True
+) -> list[Tensor]:
+    """Hidden states of each row's target frames, every other of them masked."""
+    batch = model.batch(rows)
+    is_masked = batch.is_target & (batch.is_target.cumsum(1) % 2 == 1)
+    time, told = torch.full((len(rows),), 0.4), torch.full((len(rows),), informed)
+    with torch.no_grad():
+        hidden = model(batch, is_masked, time, level=level, informed=told)
+    return [hidden[row][batch.is_target[row]] for row in range(len(rows))]
+
+
+@pytest.mark.parametrize("name", MASKED)
+@pytest.mark.parametrize("informed", [True, False])
+def test_a_masked_row_of_a_batch_equals_the_row_alone(name: str, informed: bool) -> None:
+    model = build(name)
+    rows = masked_rows(model)
+    for level in range(model.num_codebooks):
+        together = masked_hidden(model, rows, level=level, informed=informed)
+        for row, hidden in zip(rows, together, strict=True):
+            alone = masked_hidden(model, [row], level=level, informed=informed)[0]
+            torch.testing.assert_close(alone, hidden, **CLOSE)
+            assert model.logits(hidden, level).shape == (len(hidden), model.codebook_size)
+
+
+@pytest.mark.parametrize("name", MASKED)
+def test_without_prompt_the_target_is_alone(name: str) -> None:
+    model = build(name)
+    row = masked_rows(model)[0]
+    p = row.prompt.shape[1]
+    cut = row.condition[p:] if model.condition_per_frame else row.condition[:0]
+    bare = replace(row, condition=cut, prompt=row.prompt[:, :0])
+    uninformed = masked_hidden(model, [row], level=0, informed=False)[0]
+    torch.testing.assert_close(uninformed, masked_hidden(model, [bare], level=0)[0], **CLOSE)
+
+
+@pytest.mark.parametrize("name", MASKED)
+def test_masked_codes_and_higher_levels_are_not_looked_at(name: str) -> None:
+    model = build(name)
+    for level in range(model.num_codebooks):
+        rows = masked_rows(model)
+        before = masked_hidden(model, rows, level=level)
+        for row in rows:
+            row.target[level, ::2] = 0  # those that masked_hidden masks
+            row.target[level + 1 :] = 0
+        assert all(map(torch.equal, before, masked_hidden(model, rows, level=level)))
+
+
+@pytest.mark.parametrize("name", MASKED)
+@pytest.mark.parametrize("part", ["condition", "prompt", "target"])
+def test_what_a_masked_model_is_given_is_heard(name: str, part: str) -> None:
+    model = build(name)
+    # Fresh weights may hardly listen; any others will do.
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    for level in range(model.num_codebooks):
+        row = masked_rows(model)[0]
+        before = masked_hidden(model, [row], level=level)[0]
+        place = getattr(row, part)
+        place[..., 1] = (place[..., 1] + 1) % 32
+        after = masked_hidden(model, [row], level=level)[0]
+        assert not torch.allclose(before, after, **CLOSE)
+
+
+@pytest.mark.parametrize("name", MASKED)
+def test_four_utterances_are_learnt_by_heart_by_a_masked_model(name: str) -> None:
+    model = build(name)
+    batch = model.batch([*masked_rows(model), masked_rows(model)[0]])
+    level = model.first_level
+    falls(
+        model,
+        lambda: model.loss(batch, level=level, generator=torch.Generator().manual_seed(0)),
+    )
+
+
+@pytest.mark.parametrize("name", MASKED)
+def test_a_masked_model_asks_for_levels_it_fills(name: str) -> None:
+    model = build(name)
+    weights = model.level_weights
+    assert bool((weights[: model.first_level] == 0).all())
+    assert bool((weights[model.first_level :] > 0).all())
+    batch = model.batch(masked_rows(model))
+    generator = torch.Generator().manual_seed(3)
+    assert all(bool(model.loss(batch, generator=generator).isfinite()) for _ in range(5))
+
+
+@pytest.mark.parametrize("name", MASKED)
+def test_rows_that_do_not_fit_a_masked_model_are_refused(name: str) -> None:
+    model = build(name)
+    row = masked_rows(model)[0]
+    with pytest.raises(UserError, match="levels, but have"):
+        doubled = {part: getattr(row, part).repeat(2, 1) for part in ("prompt", "target")}
+        model.batch([replace(row, **doubled)])
+    with pytest.raises(UserError, match="at least one frame"):
+        model.batch([replace(row, target=row.target[:, :0])])
+    if model.condition_per_frame:
+        with pytest.raises(UserError, match="a unit for each of 13 frames"):
+            model.batch([replace(row, condition=row.condition[1:])])

@@ -9,7 +9,7 @@ from typing import cast
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from uslm_tokenizer.nn.attention import Attention, KVCache, Rotary
@@ -122,8 +122,12 @@ class DiffusionLlama(nn.Module):
         prefix: Float[Tensor, "b s d"] | None = None,
         mask: Bool[Tensor, "b t"] | None = None,
         prefix_mask: Bool[Tensor, "b s"] | None = None,
+        offsets: Int[Tensor, " b"] | None = None,
     ) -> Float[Tensor, "b t c"]:
-        """`time` is in [0, 1]; the masks are False in padding, which nothing looks at."""
+        """`time` is in [0, 1]; the masks are False in padding, which nothing looks at.
+
+        `offsets` is the position of each row's first frame: the length of the prefix unless given.
+        """
         x = self.input_mlp(frames)
         if condition is not None:
             x = x + self.condition_mlp(condition)
@@ -132,6 +136,9 @@ class DiffusionLlama(nn.Module):
             x = torch.cat([self.condition_mlp(prefix), x], dim=1)
             mask = _joined(prefix_mask, mask, prefix, frames)
         positions = torch.arange(x.shape[1], device=x.device).expand(len(x), -1)
+        if offsets is not None:
+            behind = positions[:, num_before:] - num_before + offsets[:, None]
+            positions = torch.cat([positions[:, :num_before], behind], dim=1)
         seen = None if mask is None else mask[:, None, None]
         told = self.time_mlp(sinusoids(time, self.dim).to(x.dtype))
         hidden = self.transformer(x, positions, mask=seen, condition=told)

@@ -1,0 +1,188 @@
+"""What generation may ask of a masked model: a code of every frame at once, the masked ones too.
+
+    conditional     condition | prompt   target: known, known, masked, known, masked
+    unconditional                        target: known, known, masked, known, masked
+
+Training hides a share of the target and asks for it; generation begins with all of it hidden and
+keeps, step by step, what the model is surest of (MaskGIT, Chang et al. 2022).
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from uslm_tokenizer.errors import UserError
+from uslm_tokenizer.hub import PretrainedModel
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MaskedRow:
+    """One utterance to be filled in."""
+
+    condition: Int[Tensor, " c"]
+    """What is to be said, the prompt's part first: phonemes, or a unit for each frame."""
+    prompt: Int[Tensor, "k p"]
+    """Codes of the voice that speaks."""
+    target: Int[Tensor, "k t"]
+    """Frames to fill; of levels that are known already their codes, of others anything."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MaskedBatch:
+    """Rows of prompt and target frames, padded at the right."""
+
+    condition: Int[Tensor, "b c"]
+    condition_mask: Bool[Tensor, "b c"]
+    codes: Int[Tensor, "b k t"]
+    frame_mask: Bool[Tensor, "b t"]
+    is_target: Bool[Tensor, "b t"]
+
+    @property
+    def prompt_lengths(self) -> Int[Tensor, " b"]:
+        """Frames in front of each row's target."""
+        return (self.frame_mask & ~self.is_target).sum(1)
+
+    def twice(self) -> "MaskedBatch":
+        """The rows, and all of them once more behind."""
+        return MaskedBatch(**{name: torch.cat([part, part]) for name, part in vars(self).items()})
+
+
+class MaskedModel(PretrainedModel, ABC):
+    """Condition and prompt -> codes of all frames."""
+
+    condition_per_frame: ClassVar[bool]
+    """Whether the condition has an entry for each frame of prompt and target."""
+    prompt_limit: ClassVar[float]
+    """The longest prompt in training, as a share of the row."""
+    least_masked: ClassVar[float]
+    """The least share of the target that is masked in training."""
+
+    @property
+    @abstractmethod
+    def num_codebooks(self) -> int:
+        """Codes in one frame."""
+
+    @property
+    @abstractmethod
+    def codebook_size(self) -> int:
+        """Entries of each codebook."""
+
+    @property
+    @abstractmethod
+    def first_level(self) -> int:
+        """The lowest level that is filled; those below it are given."""
+
+    @abstractmethod
+    def forward(
+        self,
+        batch: MaskedBatch,
+        is_masked: Bool[Tensor, "b t"],
+        time: Float[Tensor, " b"],
+        *,
+        level: int = 0,
+        informed: Bool[Tensor, " b"] | None = None,
+    ) -> Float[Tensor, "b t d"]:
+        """Hidden state of each frame while `level` is filled.
+
+        Levels below are known, those above are not looked at in the target, and of the level itself
+        only what is not masked. Rows that are not `informed` do without the prompt. `time` goes
+        from 1, all masked, to 0.
+        """
+
+    @abstractmethod
+    def logits(self, hidden: Float[Tensor, "*any d"], level: int) -> Float[Tensor, "*any v"]:
+        """Scores of the codes of one level, from hidden states."""
+
+    @classmethod
+    @abstractmethod
+    def tiny_config(cls) -> Any:
+        """A config that builds in milliseconds, for tests and examples."""
+
+    @property
+    @abstractmethod
+    def drop_rate(self) -> float:
+        """Share of training rows that are not informed, for guidance."""
+
+    @property
+    def level_weights(self) -> Float[Tensor, " k"]:
+        """How often training asks for each level: less the higher it is, for fewer hear it."""
+        count = self.num_codebooks
+        weights = torch.arange(count, 0, -1, dtype=torch.float32)
+        weights[: self.first_level] = 0
+        return weights
+
+    def batch(self, rows: Sequence[MaskedRow]) -> MaskedBatch:
+        """Rows padded to one length, on the model's device."""
+        for row in rows:
+            self._check(row)
+        frames = [torch.cat([row.prompt.cpu(), row.target.cpu()], dim=1) for row in rows]
+        prompts = torch.tensor([row.prompt.shape[1] for row in rows])
+        conditions = [row.condition.cpu() for row in rows]
+        frame_mask = _mask([frame.shape[1] for frame in frames])
+        places = torch.arange(frame_mask.shape[1])
+        pad = nn.utils.rnn.pad_sequence
+        return MaskedBatch(
+            condition=pad(conditions, batch_first=True).to(self.device),
+            condition_mask=_mask([len(condition) for condition in conditions]).to(self.device),
+            codes=pad([f.T for f in frames], batch_first=True).transpose(1, 2).to(self.device),
+            frame_mask=frame_mask.to(self.device),
+            is_target=(frame_mask & (places >= prompts[:, None])).to(self.device),
+        )
+
+    def _check(self, row: MaskedRow) -> None:
+        """Raise UserError unless the parts of the row fit together and the model."""
+        levels, num_frames = len(row.prompt), row.prompt.shape[1] + row.target.shape[1]
+        if (levels, len(row.target)) != (self.num_codebooks, self.num_codebooks):
+            raise UserError(
+                f"prompt and target must have {self.num_codebooks} levels, "
+                f"but have {levels} and {len(row.target)}"
+            )
+        if row.target.shape[1] < 1:
+            raise UserError("the target must have at least one frame, but has none")
+        if self.condition_per_frame and len(row.condition) != num_frames:
+            raise UserError(
+                f"there must be a unit for each of {num_frames} frames of prompt and target, "
+                f"but there are {len(row.condition)}"
+            )
+
+    def loss(
+        self, batch: MaskedBatch, *, level: int | None = None, generator: torch.Generator
+    ) -> Float[Tensor, ""]:
+        """Mean cross-entropy of masked codes, nats a code.
+
+        `generator` draws the level, unless it is given, and of each row how much of it is prompt,
+        what is masked, and whether it goes without prompt. Where a row's prompt is said to end in
+        `batch` does not matter.
+        """
+        if level is None:
+            level = int(torch.multinomial(self.level_weights, 1, generator=generator))
+        b, t = batch.frame_mask.shape
+        draws = torch.rand(3, b, generator=generator, device=generator.device).to(self.device)
+        lengths = batch.frame_mask.sum(1)
+        least = (lengths // 4).clamp(max=5)
+        most = torch.maximum((lengths * self.prompt_limit).long(), least + 1)
+        informed = draws[0] >= self.drop_rate
+        prompts = ((least + draws[1] * (most - least)).long() * informed).minimum(lengths - 1)
+        places = torch.arange(t, device=self.device)
+        batch = replace(batch, is_target=batch.frame_mask & (places >= prompts[:, None]))
+        time = draws[2].clamp(min=1e-5)
+        share = (time * math.pi / 2).sin().clamp(min=self.least_masked)
+        chance = torch.rand(b, t, generator=generator, device=generator.device).to(self.device)
+        chance = chance.masked_fill(~batch.is_target, math.inf)
+        # The frame with the least chance is masked in any case: there is something to learn.
+        is_masked = chance <= torch.maximum(share, chance.amin(dim=1))[:, None]
+        is_masked = is_masked & batch.is_target
+        hidden = self(batch, is_masked, time, level=level, informed=informed)
+        wanted = batch.codes[:, level][is_masked]
+        return F.cross_entropy(self.logits(hidden[is_masked], level), wanted)
+
+
+def _mask(lengths: list[int]) -> Bool[Tensor, "b t"]:
+    return torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
