@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from uslm_tokenizer.errors import CheckpointError
+from uslm_tokenizer.errors import CheckpointError, ConfigError
 from uslm_tokenizer.hub import PretrainedModel
 from uslm_tokenizer.published.layout import (
     Fill,
@@ -177,3 +177,11 @@ def test_what_the_checkpoint_does_without_is_made_up_for_a_reason() -> None:
     assert isinstance(model, Toy) and model.count.tolist() == [3.0]
     # What the checkpoint does hold is kept.
     assert convert(filling, published(), ToyConfig()).filled == {}
+
+
+def test_a_config_that_lacks_a_key_says_which() -> None:
+    assert TOY.config({"width": 4, "learning_rate": 1}) == ToyConfig(dim=4)
+    with pytest.raises(
+        ConfigError, match=r"must have 'width', but has \['depth'\]"
+    ):
+        TOY.config({"depth": 4})

@@ -70,7 +70,7 @@ def _load(catalogue: Catalogue, piece: Piece, locate: Locate) -> Any:
     path = locate(piece.file)
     state = read_checkpoint(path, piece.entry)
     expect(layout, state, catalogue.layouts, where=str(path))
-    return load_published(layout, state, layout.read_config(_config(piece, locate)))
+    return load_published(layout, state, layout.config(_config(piece, locate)))
 
 
 def _outline(catalogue: Catalogue, piece: Piece) -> Any:

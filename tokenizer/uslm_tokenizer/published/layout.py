@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from uslm_tokenizer.errors import CheckpointError
+from uslm_tokenizer.errors import CheckpointError, ConfigError
 from uslm_tokenizer.hub import PretrainedModel, empty_parameters
 
 Change = Callable[[Tensor], Tensor]
@@ -100,6 +100,15 @@ class Layout:
     """Licence of the published weights; "not stated" where none is."""
     fills: tuple[Fill, ...] = ()
     """What our model holds and the checkpoint does not."""
+
+    def config(self, published: Mapping[str, Any]) -> Any:
+        """Our config of a published one; ConfigError if that lacks a key."""
+        try:
+            return self.read_config(published)
+        except KeyError as missing:
+            raise ConfigError(
+                f"a config of {self.name} must have {missing}, but has {sorted(published)}"
+            ) from missing
 
     def model_class(self) -> type[PretrainedModel]:
         """The class that `model` names."""
