@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
@@ -208,7 +209,8 @@ class SSLEncoder(nn.Module):
         windows = self._num_windows(lengths)
         # Windows of 400 samples every 160: 240 more give 2 x (n // 320) of them.
         bank = self.front_end(self._pad(waveform, WINDOW - HOP_LENGTH // 2), windows)
-        pairs = F.pad(bank, (0, 0, 0, bank.shape[1] % 2)).unflatten(1, (-1, 2)).flatten(2)
+        bank = F.pad(bank, (0, 0, 0, bank.shape[1] % 2))
+        pairs = rearrange(bank, "b (t two) m -> b t (two m)", two=2)
         # Half a pair gives a frame, but no other frame attends to it.
         return self._transform(pairs.to(self._dtype), windows // 2)
 
