@@ -181,7 +181,5 @@ def test_what_the_checkpoint_does_without_is_made_up_for_a_reason() -> None:
 
 def test_a_config_that_lacks_a_key_says_which() -> None:
     assert TOY.config({"width": 4, "learning_rate": 1}) == ToyConfig(dim=4)
-    with pytest.raises(
-        ConfigError, match=r"must have 'width', but has \['depth'\]"
-    ):
+    with pytest.raises(ConfigError, match=r"must have 'width', but has \['depth'\]"):
         TOY.config({"depth": 4})
