@@ -1,12 +1,15 @@
 """The table of tokenizers: one line each, imported only when asked for."""
 
+import difflib
 from importlib import import_module
 from pathlib import Path
 
 from uslm_tokenizer.acoustic.transformers_codec import transformers_family
 from uslm_tokenizer.base import AudioTokenizer
-from uslm_tokenizer.errors import UserError
+from uslm_tokenizer.errors import MissingResource, UserError
 from uslm_tokenizer.hub import read_description, resolve
+from uslm_tokenizer.published.store import Store
+from uslm_tokenizer.published.tokenizers import TOKENIZERS as PUBLISHED
 
 TOKENIZERS = {
     "unit_tokenizer": "uslm_tokenizer.semantic.unit_tokenizer:UnitTokenizer",
@@ -37,7 +40,24 @@ def tokenizer_class(name: str) -> type[AudioTokenizer]:
 def load_tokenizer(
     name_or_path: str | Path, *, revision: str | None = None, local_files_only: bool = False
 ) -> AudioTokenizer:
-    """Any saved tokenizer, whichever class its config.json names, ours or that of transformers."""
-    folder = resolve(name_or_path, revision=revision, local_files_only=local_files_only)
+    """A saved tokenizer, or a published one, whichever class its config.json names.
+
+    A folder or a repository of the Hub, in our layout or that of transformers; or a name of the
+    catalogue, which is downloaded and converted first where that is still to do.
+    """
+    folder = _find(name_or_path, revision=revision, local_files_only=local_files_only)
     name = transformers_family(folder) or read_description(folder)["model_type"]
     return tokenizer_class(name).from_pretrained(folder)
+
+
+def _find(name_or_path: str | Path, *, revision: str | None, local_files_only: bool) -> Path:
+    name = str(name_or_path)
+    if "/" in name or Path(name).exists():
+        return resolve(name_or_path, revision=revision, local_files_only=local_files_only)
+    if name not in PUBLISHED.systems:
+        near = difflib.get_close_matches(name, PUBLISHED.systems, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"they are {sorted(PUBLISHED.systems)}"
+        raise MissingResource(f"no model folder at {name!r}, and no published tokenizer; {hint}")
+    if revision is not None:
+        raise UserError(f"revision must not be given for {name!r}, whose revision is pinned")
+    return Store(catalogue=PUBLISHED).folder(name, offline=local_files_only)

@@ -97,6 +97,8 @@ class Store:
         folder = folder or self.converted_folder(name)
         if folder.exists() and not force:
             raise UserError(f"{folder} is there already; --force replaces it")
+        if folder.exists() and not (folder / RECORD).is_file():
+            raise UserError(f"{folder} holds something else than a conversion; it is not replaced")
 
         def locate(source: Source) -> Path:
             return given[source] if source in given else self._require(name, source)
