@@ -42,6 +42,11 @@ class AudioTokenizer(PretrainedModel, ABC):
     def codebook_size(self) -> int:
         """Entries of each codebook; codes lie in [0, codebook_size)."""
 
+    @property
+    def causal(self) -> bool:
+        """Whether the codes of a frame depend on no sample behind it, so that they can stream."""
+        return False
+
     @abstractmethod
     def encode(
         self, waveform: Float[Tensor, "b 1 n"], lengths: Int[Tensor, " b"] | None = None
@@ -89,7 +94,7 @@ class AudioTokenizer(PretrainedModel, ABC):
             raise AudioError(f"lengths must be from 0 to {n}, but are {lengths.tolist()}")
         shape = (len(waveform), self.num_codebooks, -(-n // self.hop_length))
         codes = torch.zeros(shape, dtype=torch.long, device=waveform.device)
-        for length in lengths[lengths > 0].unique().tolist():
+        for length in sorted({*lengths.tolist()} - {0}):
             rows = (lengths == length).to(waveform.device)
             alone = encode(waveform[rows, :, :length])
             codes[rows, :, : alone.shape[-1]] = alone
