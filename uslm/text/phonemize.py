@@ -61,11 +61,30 @@ class EspeakPhonemizer:
 
     def __init__(self) -> None:
         self._backends: dict[str, Any] = {}
+        self._voices: dict[str, Any] = {}
 
     def phonemize(self, texts: Sequence[str], language: str = "en-us") -> list[str]:
         with self._lock:
             backend = self._backend(language)
             return [self._line(backend, text, is_english(language)) for text in texts]
+
+    @property
+    def version(self) -> str:
+        """Of espeak-ng: "1.52"."""
+        with self._lock:
+            major, minor, *_ = type(self._backend("en-us")).version()
+        return f"{major}.{minor}"
+
+    def separated(self, words: str, language: str = "en-us") -> str:
+        """What espeak says of words without punctuation: "_" between phones, spaces between words,
+        stress as it marks it, in brackets where it switches to another language."""
+        with self._lock:
+            language = LANGUAGE_NAMES.get(language.lower(), language.lower())
+            if language not in self._voices:
+                self._backend(language)
+                self._voices[language] = _load_voice(language)
+            spoken: str = self._voices[language].text_to_phonemes(words, False)
+        return spoken
 
     def _line(self, backend: Any, text: str, english: bool) -> str:
         text = _SPACES.sub(" ", text).strip()
@@ -165,6 +184,14 @@ def _load_backend(language: str) -> Any:
         language_switch="remove-flags",
         logger=_quiet_logger(),
     )
+
+
+def _load_voice(language: str) -> Any:
+    from phonemizer.backend.espeak.wrapper import EspeakWrapper
+
+    voice = EspeakWrapper()
+    voice.set_voice(language)
+    return voice
 
 
 def _quiet_logger() -> logging.Logger:
