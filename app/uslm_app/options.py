@@ -227,7 +227,8 @@ def add_tokenizer(parser: ArgumentParser) -> None:
     model.add_argument(
         "--tokenizer",
         metavar="NAME",
-        help="tokenizer folder or Hub repository (default: the embedded model's)",
+        help="tokenizer: a folder, a Hub repository or a published name such as mimi "
+        "(default: the embedded model's)",
     )
     add_device(model)
 
