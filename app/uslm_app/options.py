@@ -49,6 +49,13 @@ def add_say(parser: ArgumentParser) -> None:
         action="store_true",
         help="also write OUT.json: seed, chunks, timings, settings",
     )
+    parser.add_argument("--srt", metavar="FILE", help="also write subtitles, as SubRip")
+    parser.add_argument("--vtt", metavar="FILE", help="also write subtitles, as WebVTT")
+    parser.add_argument(
+        "--timestamps",
+        action="store_true",
+        help="say in --sidecar and --json when each word is said",
+    )
     parser.add_argument(
         "--dry-run", action="store_true", help="check everything, show the chunks, load no model"
     )

@@ -29,6 +29,17 @@ def check_output(path: str, *, force: bool, inputs: Iterable[str | None]) -> Non
     open_output(path, force=force).abort()
 
 
+def check_distinct(paths: Iterable[str | None]) -> None:
+    """Raise if two outputs of one command would be one file."""
+    seen: set[str] = set()
+    for path in paths:
+        if path is None:
+            continue
+        if (real := os.path.realpath(path)) in seen:
+            raise UsageError(f"{path!r} is named for two outputs; give each its own file")
+        seen.add(real)
+
+
 def audio_target(
     out: str, format: str | None, console: Console, *, force: bool, inputs: Iterable[str | None]
 ) -> AudioTarget:

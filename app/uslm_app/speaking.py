@@ -9,14 +9,15 @@ from typing import Any
 
 from uslm.pipeline.prompt import VoicePrompt
 from uslm.pipeline.seeds import settle_seed
-from uslm.pipeline.speech import ChunkReport
+from uslm.pipeline.speech import ChunkReport, rounded
+from uslm.pipeline.subtitles import to_srt, to_vtt
 from uslm.pipeline.tts import ZeroShotTTS
 from uslm.pipeline.watermark import Watermark, watermarked
 from uslm.text.lexicon import Lexicon
 from uslm_app import engine
 from uslm_app.console import Console
 from uslm_app.dry_run import show_plan
-from uslm_app.outputs import AudioTarget, write_json
+from uslm_app.outputs import AudioTarget, write_file, write_json
 from uslm_app.progress import TextProgress
 from uslm_app.voices import open_voice
 from uslm_tokenizer.audio_write import StreamWriter, output_format
@@ -70,7 +71,8 @@ def _speak(
     start = time.perf_counter()
     first_audio: float | None = None
     reports: list[ChunkReport] = []
-    stream = tts.stream(text, voice, seed=seed, **settings)
+    words = bool(options.timestamps or options.srt or options.vtt)
+    stream = tts.stream(text, voice, seed=seed, words=words, **settings)
     if watermark is not None:
         stream = watermarked(stream, watermark)
         settings["watermark"] = watermark.name
@@ -88,6 +90,7 @@ def _speak(
                 progress.advance(len(chunk.report.text))
     total = time.perf_counter() - start
     _warn_of_chunks(reports, console)
+    _write_subtitles(reports, options)
     return {
         "model": tts.speaker.settings.name,
         "model_hash": tts.speaker.hash,
@@ -98,8 +101,14 @@ def _speak(
         "sample_rate": tts.sample_rate,
         "seconds": round(writer.seconds, 4),
         "timings": {"total": round(total, 4), "first_audio": round(first_audio or total, 4)},
-        "chunks": [_rounded(dataclasses.asdict(report)) for report in reports],
+        "chunks": [rounded(dataclasses.asdict(report)) for report in reports],
     }
+
+
+def _write_subtitles(reports: list[ChunkReport], options: argparse.Namespace) -> None:
+    for path, written in ((options.srt, to_srt), (options.vtt, to_vtt)):
+        if path is not None:
+            write_file(path, written(reports).encode(), force=options.force)
 
 
 def _settings(options: argparse.Namespace) -> dict[str, Any]:
@@ -131,6 +140,8 @@ def _remark(report: ChunkReport) -> str:
         return f"{where} was drawn {report.attempts} times; in the best {wrong}"
     if report.stop_reason != "end":
         return f"{where} had to be stopped ({report.stop_reason}); listen to it"
+    if report.words == ():
+        return f"{where}: its words could not be placed; as a subtitle it stands whole"
     return ""
 
 
@@ -144,7 +155,3 @@ def _report(record: dict[str, Any], options: argparse.Namespace, console: Consol
         f"{out}: {seconds:.2f} s of speech in {total:.2f} s "
         f"({total / max(seconds, 1e-9):.2f} s a second), seed {record['seed']}"
     )
-
-
-def _rounded(values: dict[str, Any]) -> dict[str, Any]:
-    return {k: round(v, 4) if isinstance(v, float) else v for k, v in values.items()}

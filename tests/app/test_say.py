@@ -201,3 +201,29 @@ def test_a_reader_that_leaves_is_no_error(shelf: Path) -> None:
     assert process.stderr.read() == b""
     process.stderr.close()
     assert process.wait() == 141
+
+
+def test_subtitles_and_timestamps_are_written(say: Say, tmp_path: Path) -> None:
+    subtitles = ("--srt", "a.srt", "--vtt", "a.vtt")
+    slowly = ("--speed", "0.5")  # the babbler speaks too fast for any ear
+    assert say("--text", TEXT, "--out", "a.wav", "--sidecar", *subtitles, *slowly).code == 0
+    chunks = json.loads((tmp_path / "a.wav.json").read_text())["chunks"]
+    words = [word for chunk in chunks for word in chunk["words"]]
+    assert [word["text"] for word in words] == TEXT.split()
+    srt, vtt = ((tmp_path / name).read_text("utf-8") for name in ("a.srt", "a.vtt"))
+    assert srt.startswith("1\n00:00:00,") and "the second sentence" in srt.lower()
+    assert vtt.startswith("WEBVTT\n\n00:00:00.")
+    again = say("--text", TEXT, "--out", "b.wav", *subtitles)
+    again.assert_refused(1, "a.srt", "exists")
+    same = say("--text", TEXT, "--out", "b.wav", "--srt", "b.wav")
+    same.assert_refused(1, "'b.wav' is named for two outputs")
+
+
+def test_timestamps_alone(say: Say) -> None:
+    result = say(
+        "--text", "Hello there.", "--out", "a.wav", "--json", "--timestamps", "--speed", "0.5"
+    )
+    [chunk] = json.loads(result.out)["chunks"]
+    assert [word["text"] for word in chunk["words"]] == ["Hello", "there."]
+    plain = say("--text", "Hello there.", "--out", "b.wav", "--json", "--quiet")
+    assert json.loads(plain.out)["chunks"][0]["words"] is None

@@ -15,14 +15,14 @@ from uslm.pipeline.bundle import Bundle
 from uslm.pipeline.phonemes import PHONEMES, phoneme_error_rate
 from uslm.pipeline.prompt import VoiceOrigin, VoicePrompt
 from uslm.pipeline.prompt_doctor import examine_prompt
-from uslm.pipeline.prompt_length import AlignedWord
 from uslm.pipeline.prompt_policy import Finding, PromptPolicy
 from uslm.pipeline.speaker import FrontEnd
 from uslm.pipeline.verification import find_recognizer, recognizer
+from uslm.pipeline.word_times import WordAligner
 from uslm.text.frontend import FrontendResult
 from uslm_tokenizer.acoustic.unit_codec import UnitCodec
 from uslm_tokenizer.audio import Audio, AudioSource, read_audio
-from uslm_tokenizer.errors import TextError, UserError
+from uslm_tokenizer.errors import UserError
 
 
 def create_voice(
@@ -46,7 +46,7 @@ def create_voice(
         recording,
         sample_rate=tokenizer.sample_rate,
         text=text,
-        align=_Aligner(bundle, frontend),
+        align=WordAligner(tokenizer, lambda word: bundle.phoneme_ids(frontend(word))),
         policy=policy,
     )
     codes = tokenizer.encode(prompt.waveform[None].to(tokenizer.device))[0].cpu()
@@ -135,40 +135,6 @@ class _Spoken:
     def _hear(self, units: Int[Tensor, " p"]) -> list[int]:
         tokenizer = self._bundle.tokenizer
         return recognizer(tokenizer).recognize(units.to(tokenizer.device))
-
-
-class _Aligner:
-    """Says where the words of a text lie in a waveform; the doctor's `Align`."""
-
-    def __init__(self, bundle: Bundle, frontend: FrontEnd) -> None:
-        self._bundle, self._frontend = bundle, frontend
-
-    def __call__(self, waveform: Float[Tensor, "1 n"], text: str) -> list[AlignedWord]:
-        tokenizer = self._bundle.tokenizer
-        listener = find_recognizer(tokenizer)
-        if listener is None:
-            return []
-        words = [(word, self._ids(word)) for word in text.split()]
-        units = listener.encode(waveform[None].to(tokenizer.device))[0, 0]
-        ids = [phoneme for _, word_ids in words for phoneme in word_ids]
-        starts = align_ctc(_logits(self._bundle, units), ids)
-        if not starts:
-            return []
-        aligned: list[AlignedWord] = []
-        place = 0
-        for word, word_ids in words:
-            first, place = place, place + len(word_ids)
-            last = max(first, place - 1)
-            # A phoneme's end is not known; the beginning of a word's last one is near enough.
-            begin, end = (starts[min(i, len(starts) - 1)] for i in (first, last))
-            aligned.append((word, begin / tokenizer.frame_rate, (end + 1) / tokenizer.frame_rate))
-        return aligned
-
-    def _ids(self, word: str) -> list[int]:
-        try:
-            return self._bundle.phoneme_ids(self._frontend(word))
-        except TextError:  # a lone sign
-            return []
 
 
 def _logits(bundle: Bundle, units: Int[Tensor, " t"]) -> Float[Tensor, "t v"]:

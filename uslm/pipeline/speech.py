@@ -16,6 +16,18 @@ SIDECAR_FORMAT = 1
 
 
 @dataclass(frozen=True, kw_only=True)
+class Word:
+    """A word of the text, and when it is said."""
+
+    text: str
+    """As it was written, with the punctuation beside it."""
+    start_seconds: float
+    """Where it begins in the whole waveform."""
+    end_seconds: float
+    """Where it ends."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ChunkReport:
     """How one piece of the text was spoken."""
 
@@ -38,6 +50,8 @@ class ChunkReport:
     stop_reason: str = "end"
     """`end`; `length` and `loop` where the model had to be stopped; `silent` where the piece holds
     nothing that can be spoken."""
+    words: tuple[Word, ...] | None = None
+    """When its words are said; empty where they could not be found, None where nobody asked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +167,11 @@ class Speech:
         )
 
     @property
+    def words(self) -> tuple[Word, ...]:
+        """When each word is said, if it was asked for."""
+        return tuple(word for chunk in self.chunks for word in chunk.words or ())
+
+    @property
     def seconds(self) -> float:
         """Length of the waveform."""
         return self.waveform.shape[-1] / self.sample_rate
@@ -181,8 +200,8 @@ class Speech:
             "settings": dict(self.settings),
             "sample_rate": self.sample_rate,
             "seconds": round(self.seconds, 4),
-            "timings": _rounded(dataclasses.asdict(self.timings)),
-            "chunks": [_rounded(dataclasses.asdict(chunk)) for chunk in self.chunks],
+            "timings": rounded(dataclasses.asdict(self.timings)),
+            "chunks": [rounded(dataclasses.asdict(chunk)) for chunk in self.chunks],
             "units": " ".join(map(str, self.units.tolist())),
         }
 
@@ -191,5 +210,10 @@ class Speech:
         return json.dumps(self.to_dict(), ensure_ascii=False, indent=2) + "\n"
 
 
-def _rounded(values: dict[str, Any]) -> dict[str, Any]:
-    return {k: round(v, 4) if isinstance(v, float) else v for k, v in values.items()}
+def rounded(value: Any) -> Any:
+    """JSON values with at most four digits behind the point: a tenth of a millisecond."""
+    if isinstance(value, float):
+        return round(value, 4)
+    if isinstance(value, Mapping):
+        return {key: rounded(item) for key, item in value.items()}
+    return [rounded(item) for item in value] if isinstance(value, (tuple, list)) else value

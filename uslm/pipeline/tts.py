@@ -16,6 +16,7 @@ from uslm.pipeline.session import OnChunk, Request, Session
 from uslm.pipeline.speaker import FrontEnd, Job, JobReader, Sound, Speaker
 from uslm.pipeline.speech import AudioChunk, Speech
 from uslm.pipeline.stretch import check_speed
+from uslm.pipeline.timestamps import timed, word_aligner
 from uslm.text.lexicon import Lexicon
 from uslm_tokenizer.audio import Audio, AudioSource
 from uslm_tokenizer.errors import UserError
@@ -101,18 +102,20 @@ class ZeroShotTTS:
         verify: bool = False,
         retries: int | None = None,
         speed: float = 1.0,
+        words: bool = False,
         on_chunk: OnChunk | None = None,
     ) -> Speech:
         """Speak the text; the samples are those of `stream`, joined.
 
         What is not given is the model's own choice; the seed is drawn and reported. `verify`
         listens to each piece and draws bad ones again, `retries` times at most. `speed` keeps
-        the pitch. `on_chunk(report, number_of_pieces)` is called as each piece is done.
+        the pitch. `words` asks when each word is said. `on_chunk(report, number_of_pieces)` is
+        called as each piece is done, before its words are looked for.
         """
         return Speech.joined(
             self.stream(
                 text, voice, seed=seed, temperature=temperature, top_k=top_k, top_p=top_p,
-                verify=verify, retries=retries, speed=speed, on_chunk=on_chunk,
+                verify=verify, retries=retries, speed=speed, words=words, on_chunk=on_chunk,
             )
         )  # fmt: skip
 
@@ -128,6 +131,7 @@ class ZeroShotTTS:
         verify: bool = False,
         retries: int | None = None,
         speed: float = 1.0,
+        words: bool = False,
         on_chunk: OnChunk | None = None,
     ) -> Iterator[AudioChunk]:
         """Speak the text as `generate` does, and yield samples as they are made.
@@ -140,7 +144,8 @@ class ZeroShotTTS:
             text, voice, seed, _given(temperature=temperature, top_k=top_k, top_p=top_p),
             verify=verify, retries=retries, speed=speed, on_chunk=on_chunk,
         )  # fmt: skip
-        return Session(self.speaker, self.frontend, request, clock).stream()
+        chunks = Session(self.speaker, self.frontend, request, clock).stream()
+        return timed(chunks, word_aligner(self.speaker, self.frontend)) if words else chunks
 
     def generate_batch(
         self,
