@@ -62,6 +62,20 @@ def test_a_row_of_a_batch_equals_the_row_alone(tokenizer: AudioTokenizer) -> Non
         assert torch.equal(tokenizer.encode(waveform[row : row + 1])[0], together[row])
 
 
+def test_codes_of_a_causal_tokenizer_do_not_depend_on_what_follows(
+    tokenizer: AudioTokenizer,
+) -> None:
+    if not tokenizer.causal:
+        pytest.skip("it hears the future")
+    hop, kept = tokenizer.hop_length, 5
+    waveform = 1000 * audio(1, 12 * hop)  # random weights give one code to all that is softer
+    changed = waveform.clone()
+    changed[:, :, kept * hop :] = 1000 * audio(1, 12 * hop - kept * hop, seed=1)
+    one, other = tokenizer.encode(waveform), tokenizer.encode(changed)
+    assert torch.equal(one[:, :, :kept], other[:, :, :kept])
+    assert not torch.equal(one, other)
+
+
 @pytest.mark.parametrize("length", [320, 1500, 3999])
 def test_padding_does_not_change_the_codes_of_a_row(tokenizer: AudioTokenizer, length: int) -> None:
     waveform = audio(2, 4000)

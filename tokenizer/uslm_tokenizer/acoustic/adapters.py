@@ -52,6 +52,10 @@ class Encodec(TransformersCodec):
         return len(self.backbone.quantizer.layers)
 
     @property
+    def causal(self) -> bool:
+        return bool(self.backbone.config.use_causal_conv) and not self.needs_segments
+
+    @property
     def needs_segments(self) -> bool:
         """Whether codes alone, without the loudness of each segment, say too little."""
         config = self.backbone.config
@@ -183,6 +187,10 @@ class Mimi(TransformersCodec):
                 module._embed = None
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
+
+    @property
+    def causal(self) -> bool:
+        return bool(self.backbone.config.use_causal_conv)
 
     def _encode(self, waveform: Float[Tensor, "b 1 n"]) -> Int[Tensor, "b k t"]:
         codes: Tensor = self.backbone.encode(

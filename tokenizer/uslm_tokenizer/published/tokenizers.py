@@ -139,6 +139,7 @@ def of_transformers(
     model: str,
     source: str,
     licence: str = "MIT",
+    weights_licence: str = "not stated",
     *,
     revision: str = MAIN,
     **config: Any,
@@ -153,6 +154,7 @@ def of_transformers(
         config=config,
         source=source,
         code_licence=licence,
+        weights_licence=weights_licence,
     )
 
 
@@ -163,6 +165,8 @@ def dac(title: str, repo: str, sample_rate: int, num_codebooks: int, strides: li
         repo,
         "Dac",
         "https://github.com/descriptinc/descript-audio-codec",
+        "MIT",
+        "MIT",
         sampling_rate=sample_rate,
         n_codebooks=num_codebooks,
         downsampling_ratios=strides,
@@ -310,6 +314,7 @@ SYSTEMS: dict[str, System] = {
         "Mimi",
         "https://github.com/kyutai-labs/moshi",
         "MIT and Apache-2.0",
+        "CC BY 4.0",
         revision="89091b3e466eb6a9d11e537bf26b144f194978f7",
     ),
     "xcodec": of_transformers(
