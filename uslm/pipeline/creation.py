@@ -1,28 +1,24 @@
 """From a recording to a voice: examine it, encode it, read or recognise what is said in it."""
 
-import os
 from collections.abc import Sequence
-from datetime import datetime, timezone
-from pathlib import Path
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from uslm import __version__
 from uslm.pipeline.alignment import align_ctc
 from uslm.pipeline.bundle import Bundle
 from uslm.pipeline.phonemes import PHONEMES, phoneme_error_rate
-from uslm.pipeline.prompt import VoiceOrigin, VoicePrompt
+from uslm.pipeline.prompt import VoicePrompt
 from uslm.pipeline.prompt_doctor import examine_prompt
-from uslm.pipeline.prompt_policy import Finding, PromptPolicy
+from uslm.pipeline.prompt_policy import Finding
+from uslm.pipeline.recording import mismatch, name_of, open_recording, origin_of, prompt_policy
 from uslm.pipeline.speaker import FrontEnd
 from uslm.pipeline.verification import find_recognizer, recognizer
 from uslm.pipeline.word_times import WordAligner
 from uslm.text.frontend import FrontendResult
 from uslm_tokenizer.acoustic.unit_codec import UnitCodec
-from uslm_tokenizer.audio import Audio, AudioSource, read_audio
-from uslm_tokenizer.errors import UserError
+from uslm_tokenizer.audio import Audio, AudioSource
 
 
 def create_voice(
@@ -35,15 +31,12 @@ def create_voice(
     max_seconds: float | None = None,
 ) -> VoicePrompt:
     """See `ZeroShotTTS.create_voice`."""
-    policy = _policy(bundle, max_seconds)
     tokenizer = bundle.tokenizer
+    policy = prompt_policy(bundle.config.prompt.max_frames / tokenizer.frame_rate, max_seconds)
     if text is not None:
         frontend(text)  # a text that cannot be read is refused before any work
-    recording = (
-        audio if isinstance(audio, Audio) else read_audio(audio, max_seconds=policy.read_seconds)
-    )
     prompt = examine_prompt(
-        recording,
+        open_recording(audio, policy),
         sample_rate=tokenizer.sample_rate,
         text=text,
         align=WordAligner(tokenizer, lambda word: bundle.phoneme_ids(frontend(word))),
@@ -61,7 +54,7 @@ def create_voice(
         text_ids, phonemes, num_frames = spoken.known(read)
     speaker, speaker_model = _speaker(bundle, codes)
     return VoicePrompt(
-        name=name or _name(audio),
+        name=name or name_of(audio),
         codes=codes,
         text_ids=torch.tensor(text_ids, dtype=torch.long),
         num_spoken_frames=num_frames,
@@ -74,11 +67,7 @@ def create_voice(
         findings=tuple(findings),
         speaker=speaker,
         speaker_model=speaker_model,
-        origin=VoiceOrigin(
-            recording=_recording(audio),
-            made_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            made_with=f"uslm {__version__}",
-        ),
+        origin=origin_of(audio),
     )
 
 
@@ -119,18 +108,7 @@ class _Spoken:
         if find_recognizer(self._bundle.tokenizer) is None:
             return []
         error_rate = phoneme_error_rate(phoneme_ids, self._hear(self._units))
-        if error_rate <= self._bundle.config.prompt.max_mismatch:
-            return []
-        return [
-            Finding(
-                code="transcript_mismatch",
-                severity="warning",
-                message=(
-                    f"the transcript does not match the audio: {100 * error_rate:.0f} % of its "
-                    "sounds are heard otherwise; correct it, or leave it out"
-                ),
-            )
-        ]
+        return mismatch(error_rate, self._bundle.config.prompt.max_mismatch)
 
     def _hear(self, units: Int[Tensor, " p"]) -> list[int]:
         tokenizer = self._bundle.tokenizer
@@ -142,20 +120,6 @@ def _logits(bundle: Bundle, units: Int[Tensor, " t"]) -> Float[Tensor, "t v"]:
     return recognizer(tokenizer).phoneme_logits(units[None].to(tokenizer.device))[0]
 
 
-def _policy(bundle: Bundle, max_seconds: float | None) -> PromptPolicy:
-    most = bundle.config.prompt.max_frames / bundle.tokenizer.frame_rate
-    if max_seconds is not None:
-        if not max_seconds > 0:
-            raise UserError(f"max_seconds must be above 0, but is {max_seconds}")
-        most = min(most, max_seconds)
-    usual = PromptPolicy()
-    return PromptPolicy(
-        max_seconds=most,
-        good_seconds=min(usual.good_seconds, most),
-        min_seconds=min(usual.min_seconds, most),
-    )
-
-
 def _speaker(bundle: Bundle, codes: Int[Tensor, "k p"]) -> tuple[Float[Tensor, " e"] | None, str]:
     """What the codec adds to the units, on the whole: a rough likeness of voice and room."""
     tokenizer = bundle.tokenizer
@@ -164,14 +128,3 @@ def _speaker(bundle: Bundle, codes: Int[Tensor, "k p"]) -> tuple[Float[Tensor, "
     with torch.no_grad():
         added = tokenizer.residual.decode(codes[None, 1:].to(tokenizer.device))
     return added[0].float().mean(dim=1).cpu(), f"{tokenizer.model_type} {bundle.tokenizer_hash}"
-
-
-def _name(audio: Audio | AudioSource) -> str:
-    return Path(_recording(audio)).stem or "voice"
-
-
-def _recording(audio: Audio | AudioSource) -> str:
-    """The file's name, without its folder; empty where there is no file."""
-    if isinstance(audio, Audio):
-        return Path(audio.source.name.strip("'\"")).name if audio.source else ""
-    return Path(audio).name if isinstance(audio, (str, os.PathLike)) else ""
