@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from uslm import __version__
-from uslm_app import options, voice_options
+from uslm_app import options, serve_options, voice_options
 from uslm_app.console import Console
 from uslm_app.exit_codes import UsageError
 from uslm_app.option_types import did_you_mean
@@ -106,6 +106,16 @@ what it is worth:
   a small change of pitch or, always, noise; and whoever wants to can remove it, for the method is
   public. So a mark that is found says that the sound is very probably synthetic; one that is not
   found says nothing. It does not name a speaker, and it makes the sound a little worse.
+""",
+    ),
+    "serve": Command(
+        "answer requests over HTTP, as OpenAI's API has them",
+        serve_options.add_serve,
+        """\
+  uslm serve
+  USLM_API_KEY=$(openssl rand -hex 24) uslm serve --host 0.0.0.0 --voices /srv/voices
+  curl 127.0.0.1:8000/v1/audio/speech -H "Content-Type: application/json" \\
+       -d '{"model": "default", "voice": "anna", "input": "Hello."}' --output hello.mp3
 """,
     ),
     "bench": Command(

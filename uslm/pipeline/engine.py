@@ -151,11 +151,14 @@ class Engine:
             stats.steps, stats.row_steps = self._pool.steps, self._pool.row_steps
         return stats
 
+    def refuse(self) -> None:
+        """Take no more requests; those that are there go on. May be called by a signal handler."""
+        self._closing = True
+
     def close(self, *, finish_seconds: float = 0.0) -> None:
         """Refuse what is new; finish what is there, for so long; end the rest with EngineClosed."""
-        with self._changed:
-            self._closing = True
-            self._changed.notify_all()
+        self.refuse()
+        self._wake()
         self._thread.join(finish_seconds)
         with self._changed:
             self._stopping = True

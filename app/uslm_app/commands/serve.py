@@ -1,0 +1,46 @@
+"""`uslm serve`: speech over HTTP. Here, what costs no time."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from importlib.util import find_spec
+from pathlib import Path
+
+from uslm_app.console import Console
+from uslm_app.exit_codes import UsageError
+from uslm_app.inputs import check_file
+from uslm_app.serve.settings import ServeSettings
+from uslm_tokenizer.errors import EnvironmentProblem
+
+
+def run(options: argparse.Namespace, console: Console) -> None:
+    """Check the options and take the port; then load the model and serve."""
+    settings = ServeSettings(
+        host=options.host,
+        port=options.port,
+        token=_token(options),
+        max_chars=options.max_chars,
+        max_upload_bytes=int(options.max_upload_mb * 2**20),
+        change_voices=not options.fixed_voices,
+        finish_seconds=options.finish_seconds,
+    )
+    if options.voices is not None and not Path(options.voices).is_dir():
+        raise UsageError(f"--voices must be a folder, but {options.voices!r} is none")
+
+    if find_spec("fastapi") is None or find_spec("uvicorn") is None:
+        raise EnvironmentProblem("uslm serve needs more packages: pip install 'uslm[serve]'")
+    from uslm_app.serving import serve
+
+    serve(settings, options, console)
+
+
+def _token(options: argparse.Namespace) -> str | None:
+    """From a file or the environment: what is on a command line, the whole machine can read."""
+    if options.token_file is None:
+        return os.environ.get("USLM_API_KEY") or None
+    check_file(options.token_file, "the token file")
+    try:
+        return Path(options.token_file).read_text("ascii").strip()
+    except UnicodeDecodeError:
+        raise UsageError("the token must be of printable ASCII characters") from None
