@@ -121,11 +121,21 @@ class SSLEncoder(nn.Module):
 
         t = n // 320, or a frame less without padding.
         """
+        outputs, mask = self.layer_outputs(waveform, lengths)
+        return self.standardised(outputs).masked_fill(~mask[..., None], 0.0), mask
+
+    @torch.no_grad()
+    def layer_outputs(
+        self, waveform: Float[Tensor, "b 1 n"], lengths: Int[Tensor, " b"] | None = None
+    ) -> tuple[Float[Tensor, "layers b t d"], Bool[Tensor, "b t"]]:
+        """What the chosen layers give, as it is; those of padding mean nothing."""
         waveform, lengths = self._clean(waveform[:, 0], lengths)
         outputs = torch.stack(self._hidden(waveform, lengths)).float()
-        mask = length_mask(self.num_frames(lengths), outputs.shape[2])
-        standardised = (outputs - self.mean[:, None, None]) / self.std[:, None, None]
-        return standardised.mean(0).masked_fill(~mask[..., None], 0.0), mask
+        return outputs, length_mask(self.num_frames(lengths), outputs.shape[2])
+
+    def standardised(self, outputs: Float[Tensor, "layers b t d"]) -> Float[Tensor, "b t d"]:
+        """The mean over the layers, each standardised per dimension."""
+        return ((outputs - self.mean[:, None, None]) / self.std[:, None, None]).mean(0)
 
     def features(
         self, waveform: Float[Tensor, "b n"], lengths: Int[Tensor, " b"] | None = None
