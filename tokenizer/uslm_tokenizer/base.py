@@ -44,7 +44,10 @@ class AudioTokenizer(PretrainedModel, ABC):
 
     @property
     def causal(self) -> bool:
-        """Whether the codes of a frame depend on no sample behind it, so that they can stream."""
+        """Whether the codes of a frame depend on no sample behind it, so that they can stream.
+
+        At the very start EnCodec and its kin still do: they mirror the first frames.
+        """
         return False
 
     @abstractmethod
