@@ -19,7 +19,6 @@ from uslm_recipes.data.batches import pad_waveforms
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.tokens import TokenCorpus, TokenWriter
 from uslm_tokenizer.base import AudioTokenizer
-from uslm_tokenizer.config import to_dict
 from uslm_tokenizer.registry import load_tokenizer
 
 
@@ -44,8 +43,11 @@ def encode_corpus(
 
 
 def tokenizer_hash(tokenizer: AudioTokenizer) -> str:
-    """A name for exactly these weights and this config."""
-    digest = hashlib.sha256(json.dumps(to_dict(tokenizer.config)).encode())
+    """A name for exactly these weights in this class.
+
+    The config is not part of it: a field that a later version adds must not make tokens stale.
+    """
+    digest = hashlib.sha256(tokenizer.model_type.encode())
     for name, tensor in sorted(tokenizer.state_dict().items()):
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().float().numpy().tobytes())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +122,17 @@ def test_the_codebook_is_placed_in_the_middle_of_the_run(trained: Path) -> None:
     assert read_description(trained / "codec" / "model")["config"]["units"]["dim"] == 32
     waveform = torch.randn(1, 1, 6400) * 0.1
     assert torch.equal(codec.encode(waveform)[:, :1], tokenizer.encode(waveform))
+
+
+def test_tokens_are_named_by_the_weights_alone(trained: Path) -> None:
+    """A field that a later version adds to a config makes no token stale."""
+    tokenizer = load_tokenizer(trained / "units" / "model")
+    named = encode.tokenizer_hash(tokenizer)
+    tokenizer.config = replace(tokenizer.config, dropout=0.7)
+    assert encode.tokenizer_hash(tokenizer) == named
+    with torch.no_grad():
+        next(tokenizer.parameters())[0] += 1
+    assert encode.tokenizer_hash(tokenizer) != named
 
 
 def test_stage_2_can_also_learn_classes(trained: Path, tmp_path: Path) -> None:
