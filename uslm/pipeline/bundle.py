@@ -9,17 +9,16 @@
 Each part can also be loaded on its own.
 """
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from uslm.generate.levels import fill_levels
 from uslm.generate.sampling import Sampling
@@ -27,6 +26,7 @@ from uslm.models.base import AcousticModel, AcousticRow, SemanticModel
 from uslm.models.registry import load_model
 from uslm.pipeline.bundle_config import BundleConfig
 from uslm.pipeline.clock import Clock
+from uslm.pipeline.parts import fingerprint, move, read_dtype
 from uslm.pipeline.prompt import VoicePrompt
 from uslm.pipeline.speaker import Converted, FrontEnd, JobReader
 from uslm.pipeline.verification import Verdict, judge, recognizer
@@ -46,7 +46,6 @@ BUNDLE_FILE = "bundle.json"
 VOCAB_FILE = "text.model"
 PARTS = ("tokenizer", "semantic", "acoustic")
 DEFAULT = "default"
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,11 +75,9 @@ class Bundle:
         size, stage1 = self.tokenizer.codebook_size, self.semantic.codebook_size
         if size != stage1:
             raise ConfigError(f"the tokenizer has {size} units, but stage 1 was made for {stage1}")
-        # Before any change of precision, so that a voice fits whichever precision is used.
-        tokenizer_hash = _hash(tokenizer=self.tokenizer)
-        whole = _hash(tokenizer=self.tokenizer, semantic=self.semantic, acoustic=self.acoustic)
-        object.__setattr__(self, "tokenizer_hash", tokenizer_hash)
-        object.__setattr__(self, "hash", whole)
+        parts = {part: getattr(self, part) for part in PARTS}
+        object.__setattr__(self, "tokenizer_hash", fingerprint(tokenizer=self.tokenizer))
+        object.__setattr__(self, "hash", fingerprint(**parts))
         object.__setattr__(self, "_vectors", self._level_vectors())
 
     @property
@@ -180,18 +177,12 @@ class Bundle:
 
         The tokenizer stays in float32: it is small, and codes must not depend on the precision.
         """
-        try:
-            target = torch.device(device)
-            for part in (self.tokenizer, self.semantic, self.acoustic):
-                part.to(target)
-            if self._vectors is not None:
-                object.__setattr__(self, "_vectors", self._vectors.to(target))
-        except (RuntimeError, AssertionError) as problem:
-            reason = str(problem).strip().splitlines()[0]
-            raise EnvironmentProblem(f"cannot use device {str(device)!r}: {reason}") from problem
+        target = move((self.tokenizer, self.semantic, self.acoustic), device)
+        if self._vectors is not None:
+            object.__setattr__(self, "_vectors", self._vectors.to(target))
         if dtype is not None:
-            self.semantic.to(_dtype(dtype))
-            self.acoustic.to(_dtype(dtype))
+            self.semantic.to(read_dtype(dtype))
+            self.acoustic.to(read_dtype(dtype))
         return self
 
 
@@ -329,20 +320,3 @@ def _download(repo_id: str, *, revision: str | None, local_files_only: bool) -> 
         raise MissingResource(f"no model {repo_id!r}, here or on the Hub: {reason}") from problem
     except OSError as problem:
         raise EnvironmentProblem(f"cannot reach the Hub for {repo_id!r}: {problem}") from problem
-
-
-def _dtype(dtype: Any) -> torch.dtype:
-    found = dtype if isinstance(dtype, torch.dtype) else DTYPES.get(str(dtype))
-    if found not in DTYPES.values():
-        raise UserError(f"dtype must be one of {', '.join(DTYPES)}, but is {dtype!r}")
-    return cast(torch.dtype, found)
-
-
-def _hash(**parts: nn.Module) -> str:
-    """16 hex digits from the beginning of each tensor: other training moves every weight."""
-    digest = hashlib.sha256()
-    for part, model in parts.items():
-        for name, tensor in sorted(model.state_dict().items()):
-            digest.update(f"{part}.{name} {tuple(tensor.shape)}".encode())
-            digest.update(tensor.flatten()[:64].float().cpu().numpy().tobytes())
-    return digest.hexdigest()[:16]

@@ -1,0 +1,45 @@
+"""What is done with the parts of any speaking model: they are told apart, and moved."""
+
+import hashlib
+from collections.abc import Iterable
+from typing import cast
+
+import torch
+from torch import nn
+
+from uslm_tokenizer.errors import EnvironmentProblem, UserError
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def fingerprint(**parts: nn.Module) -> str:
+    """16 hex digits from the beginning of each tensor: other training moves every weight.
+
+    To be taken before any change of precision, so that a voice fits whichever precision is used.
+    """
+    digest = hashlib.sha256()
+    for part, model in parts.items():
+        for name, tensor in sorted(model.state_dict().items()):
+            digest.update(f"{part}.{name} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.flatten()[:64].float().cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def move(parts: Iterable[nn.Module], device: str | torch.device) -> torch.device:
+    """Move the parts; EnvironmentProblem where this machine has no such device."""
+    try:
+        target = torch.device(device)
+        for part in parts:
+            part.to(target)
+    except (RuntimeError, AssertionError) as problem:
+        reason = str(problem).strip().splitlines()[0]
+        raise EnvironmentProblem(f"cannot use device {str(device)!r}: {reason}") from problem
+    return target
+
+
+def read_dtype(dtype: object) -> torch.dtype:
+    """A precision by itself or by its name."""
+    found = dtype if isinstance(dtype, torch.dtype) else DTYPES.get(str(dtype))
+    if found not in DTYPES.values():
+        raise UserError(f"dtype must be one of {', '.join(DTYPES)}, but is {dtype!r}")
+    return cast(torch.dtype, found)
