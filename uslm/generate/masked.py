@@ -110,7 +110,7 @@ class _Moment:
     @property
     def time(self) -> float:
         """From 1, all masked, down to 0."""
-        return 1 - self.step / self.steps
+        return 1.0 - self.step / self.steps
 
     @property
     def is_last(self) -> bool:
@@ -211,8 +211,7 @@ def _hidden(
     if guided:
         seen, masked = batch.twice(), torch.cat([is_masked, is_masked])
         informed = torch.cat([informed, ~informed])
-    times = torch.full((len(masked),), now.time, device=masked.device)
-    hidden = model(seen, masked, times, level=now.level, informed=informed)
+    hidden = model(seen, masked, now.time, level=now.level, informed=informed)
     given = [hidden[i, batch.is_target[i]] for i in range(b)]
     if not guided:
         return [RowHidden(conditional=row, unconditional=None, guided=row) for row in given]

@@ -84,7 +84,7 @@ class MaskedModel(PretrainedModel, ABC):
         self,
         batch: MaskedBatch,
         is_masked: Bool[Tensor, "b t"],
-        time: Float[Tensor, " b"],
+        time: Float[Tensor, " b"] | float,
         *,
         level: int = 0,
         informed: Bool[Tensor, " b"] | None = None,
@@ -93,7 +93,7 @@ class MaskedModel(PretrainedModel, ABC):
 
         Levels below are known, those above are not looked at in the target, and of the level itself
         only what is not masked. Rows that are not `informed` do without the prompt. `time` goes
-        from 1, all masked, to 0.
+        from 1, all masked, to 0; one for all rows saves the work for padding.
         """
 
     @abstractmethod

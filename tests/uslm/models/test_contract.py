@@ -294,6 +294,19 @@ def test_a_masked_row_of_a_batch_equals_the_row_alone(name: str, informed: bool)
 
 
 @pytest.mark.parametrize("name", MASKED)
+def test_one_time_for_all_rows_saves_work_and_changes_nothing(name: str) -> None:
+    model = build(name)
+    batch = model.batch(masked_rows(model))
+    informed = torch.tensor([True, False, True])
+    with torch.no_grad():
+        each, shared = (
+            model(batch, batch.is_target, time, level=0, informed=informed)[batch.is_target]
+            for time in (torch.full((3,), 0.4), 0.4)
+        )
+    torch.testing.assert_close(each, shared, **CLOSE)
+
+
+@pytest.mark.parametrize("name", MASKED)
 def test_without_prompt_the_target_is_alone(name: str) -> None:
     model = build(name)
     row = masked_rows(model)[0]

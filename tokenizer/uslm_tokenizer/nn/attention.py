@@ -1,5 +1,6 @@
 """Self-attention, rotary positions, and the cache that makes a next step cheap."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -192,9 +193,11 @@ class Attention(nn.Module):
         causal: bool = False,
         cache: KVCache | None = None,
         layer: int = 0,
+        lengths: Sequence[int] | None = None,
     ) -> Float[Tensor, "b t d"]:
         """`mask` is True where a query may look; `causal` needs no mask. Without `rotary`, what
-        goes in already knows its place."""
+        goes in already knows its place. With `lengths`, the only row is several, one behind the
+        other, and each sees itself only."""
         # Plain views: in a step of one token, einops would cost as much as the arithmetic.
         qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, -1))  # b t s h dh
         qk = qkv[:, :, :2] if rotary is None else rotary.rotate(qkv[:, :, :2])
@@ -203,6 +206,12 @@ class Attention(nn.Module):
         if cache is not None:
             k, v = cache.append(layer, k, v)
         dropout = self.dropout if self.training else 0.0
-        y = F.scaled_dot_product_attention(q, k, v, mask, dropout, causal)
+        if lengths is None:
+            y = F.scaled_dot_product_attention(q, k, v, mask, dropout, causal)
+        else:
+            assert mask is None and cache is None
+            rows = zip(*(part.split(list(lengths), dim=2) for part in (q, k, v)), strict=True)
+            attend = F.scaled_dot_product_attention
+            y = torch.cat([attend(*row, None, dropout, causal) for row in rows], dim=2)
         mixed: Tensor = self.out(y.transpose(1, 2).flatten(2))
         return mixed

@@ -5,11 +5,12 @@ both sides and is told the time of a diffusion: that of MaskGCT and of Vevo's fl
 """
 
 import math
+from collections.abc import Sequence
 from typing import cast
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor, nn
 
 from uslm_tokenizer.nn.attention import Attention, KVCache, Rotary
@@ -61,9 +62,12 @@ class LlamaBlock(nn.Module):
         condition: Float[Tensor, "b c"] | None = None,
         cache: KVCache | None = None,
         layer: int = 0,
+        lengths: Sequence[int] | None = None,
     ) -> Float[Tensor, "b t d"]:
         y = self.attention_norm(x, condition)
-        x = x + self.attention(y, rotary, mask=mask, causal=causal, cache=cache, layer=layer)
+        x = x + self.attention(
+            y, rotary, mask=mask, causal=causal, cache=cache, layer=layer, lengths=lengths
+        )
         return cast(Tensor, x + self.feed_forward(self.feed_forward_norm(x, condition)))
 
 
@@ -87,6 +91,23 @@ class Llama(Stack):
             for _ in range(num_layers)
         ]
         super().__init__(dim, num_heads, blocks, RMSNorm(dim, condition_dim))
+
+    def packed(
+        self,
+        x: Float[Tensor, "1 n d"],
+        positions: Num[Tensor, "1 n"],
+        lengths: Sequence[int],
+        *,
+        condition: Float[Tensor, "1 c"] | None = None,
+    ) -> Float[Tensor, "1 n d"]:
+        """Rows of `lengths` one behind the other, each seeing both sides of itself.
+
+        Nothing is computed for padding, as there is none; all rows share the condition.
+        """
+        rotary = self._rotary(positions)
+        for block in self.blocks:
+            x = block(x, rotary, condition=condition, lengths=lengths)
+        return self._finish(x, condition)
 
     def _finish(
         self, x: Float[Tensor, "b t d"], condition: Float[Tensor, "b c"] | None
@@ -116,7 +137,7 @@ class DiffusionLlama(nn.Module):
     def forward(
         self,
         frames: Float[Tensor, "b t c"],
-        time: Float[Tensor, " b"],
+        time: Float[Tensor, " b"] | float,
         *,
         condition: Float[Tensor, "b t d"] | None = None,
         prefix: Float[Tensor, "b s d"] | None = None,
@@ -127,6 +148,7 @@ class DiffusionLlama(nn.Module):
         """`time` is in [0, 1]; the masks are False in padding, which nothing looks at.
 
         `offsets` is the position of each row's first frame: the length of the prefix unless given.
+        With one time for all rows, nothing is computed for padding, and zeros come out there.
         """
         x = self.input_mlp(frames)
         if condition is not None:
@@ -139,10 +161,27 @@ class DiffusionLlama(nn.Module):
         if offsets is not None:
             behind = positions[:, num_before:] - num_before + offsets[:, None]
             positions = torch.cat([positions[:, :num_before], behind], dim=1)
-        seen = None if mask is None else mask[:, None, None]
-        told = self.time_mlp(sinusoids(time, self.dim).to(x.dtype))
-        hidden = self.transformer(x, positions, mask=seen, condition=told)
+        hidden = self._hidden(x, positions, time, mask)
         return cast(Tensor, self.output_mlp(hidden[:, num_before:]))
+
+    def _hidden(
+        self,
+        x: Float[Tensor, "b t d"],
+        positions: Int[Tensor, "b t"],
+        time: Float[Tensor, " b"] | float,
+        mask: Bool[Tensor, "b t"] | None,
+    ) -> Float[Tensor, "b t d"]:
+        shared = isinstance(time, float)
+        times = x.new_full((1,), time) if isinstance(time, float) else time
+        told = self.time_mlp(sinusoids(times, self.dim).to(x.dtype))
+        if not shared or mask is None:
+            seen = None if mask is None else mask[:, None, None]
+            return cast(Tensor, self.transformer(x, positions, mask=seen, condition=told))
+        lengths = mask.sum(1).tolist()
+        real = self.transformer.packed(
+            x[mask][None], positions[mask][None], lengths, condition=told
+        )
+        return torch.zeros_like(x).masked_scatter(mask[..., None], real)
 
 
 def mlp(in_dim: int, out_dim: int, hidden_dim: int | None = None) -> nn.Sequential:
