@@ -59,7 +59,7 @@ def table(report: dict[str, Any], found: Sequence[Goal]) -> Iterator[str]:
     machine, batch, (alone, many) = report["machine"], report["batch"], report["steps"]
     yield (
         f"{machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads, "
-        f"torch {machine['torch_version']}, {report['bandwidth'] / 1e9:.1f} GB/s"
+        f"torch {machine['torch']}, {report['bandwidth'] / 1e9:.1f} GB/s"
     )
     yield "\n| | measured | goal | |\n|---|---|---|---|"
     for goal in found:

@@ -6,11 +6,12 @@ import argparse
 import time
 from collections.abc import Iterator
 
+from uslm.evaluation.machine import Machine
 from uslm.pipeline.seeds import settle_seed
 from uslm.pipeline.testing import tiny_voice
 from uslm_app import engine
 from uslm_app.console import Console
-from uslm_app.machine import Machine, peak_memory_bytes, read_bandwidth
+from uslm_app.machine import peak_memory_bytes, read_bandwidth
 from uslm_app.measure import BenchReport, StepCost, measure_batch, measure_speech, measure_steps
 from uslm_app.voices import open_voice
 
@@ -73,7 +74,7 @@ def show(report: BenchReport) -> Iterator[str]:
     machine, settings, speech = report.machine, report.settings, report.speech
     yield f"machine       {machine.cpu}, {machine.cores} cores, {machine.system}"
     yield f"device        {machine.device}, {machine.threads} threads"
-    yield f"torch         {machine.torch_version}, Python {machine.python_version}"
+    yield f"torch         {machine.torch}, Python {machine.python}"
     yield f"model         {report.model}, {settings['dtype']}"
     yield f"loaded in     {report.load_seconds:.2f} s"
     yield f"speech        {speech.speech_seconds:.2f} s, {speech.num_units} units"

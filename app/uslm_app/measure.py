@@ -16,10 +16,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from uslm.evaluation.machine import Machine
 from uslm.models.base import SemanticModel
 from uslm.pipeline.prompt import VoicePrompt
 from uslm.pipeline.tts import ZeroShotTTS
-from uslm_app.machine import Machine
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ def evaluate(tts: ZeroShotTTS, judges: Judges, given: argparse.Namespace) -> Rep
     """Speak (unless `given.judge_only`), judge, and return the report; files go to `given.out`."""
     import torch
 
+    from uslm.evaluation.machine import Machine
     from uslm.evaluation.report import Report
     from uslm_recipes.evaluating import held_out, sections, speaking
 
@@ -72,6 +74,7 @@ def evaluate(tts: ZeroShotTTS, judges: Judges, given: argparse.Namespace) -> Rep
         model=_model_facts(tts),
         sections=tables,
         utterances=utterances,
+        machine=asdict(Machine.here(given.device)),
     )
 
 

@@ -153,7 +153,7 @@ def test_bench_measures_every_stage(uslm: Uslm, model: tuple[str, Path]) -> None
         "front end", "stage 1", "stage 2", "decoder", "in all",
     ]  # fmt: skip
     assert all(stage["seconds"] > 0 for stage in record["speech"]["stages"])
-    assert record["machine"]["cpu"] and record["machine"]["torch_version"] == torch.__version__
+    assert record["machine"]["cpu"] and record["machine"]["torch"] == torch.__version__
     assert record["bandwidth"] > 1e6 and record["peak_memory_bytes"] > 1e7
     assert [step["rows"] for step in record["steps"]] == [1, 2]
     assert record["steps"][0]["uncached_seconds"] > record["steps"][0]["cached_seconds"]

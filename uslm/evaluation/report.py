@@ -1,7 +1,6 @@
 """What was measured, on what and with what: as JSON, and as Markdown to read."""
 
 import json
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
@@ -10,6 +9,7 @@ from typing import Any
 
 from uslm import __version__
 from uslm.evaluation.bootstrap import Estimate
+from uslm.evaluation.machine import Machine
 from uslm_tokenizer.errors import MissingResource, UserError
 
 FORMAT = 1
@@ -53,7 +53,7 @@ class Report:
     """Tables by a short name."""
     utterances: Sequence[Mapping[str, Any]] = ()
     """Every sample by itself: what was asked, heard and measured."""
-    machine: Mapping[str, Any] = field(default_factory=lambda: describe_machine())
+    machine: Mapping[str, Any] = field(default_factory=lambda: asdict(Machine.here()))
     """What it ran on."""
     created: str = field(
         default_factory=lambda: datetime.now(timezone.utc).isoformat("T", "seconds")
@@ -142,26 +142,3 @@ def sections_of(report: Mapping[str, Any]) -> dict[str, Section]:
         )
         for name, section in report["sections"].items()
     }
-
-
-def describe_machine() -> dict[str, Any]:
-    """Processor, threads and versions."""
-    import torch
-
-    return {
-        "cpu": _processor(),
-        "threads": torch.get_num_threads(),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "system": platform.platform(terse=True),
-    }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
