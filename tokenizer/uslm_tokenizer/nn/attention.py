@@ -211,7 +211,10 @@ class Attention(nn.Module):
         else:
             assert mask is None and cache is None
             rows = zip(*(part.split(list(lengths), dim=2) for part in (q, k, v)), strict=True)
-            attend = F.scaled_dot_product_attention
-            y = torch.cat([attend(*row, None, dropout, causal) for row in rows], dim=2)
+            seen = [
+                F.scaled_dot_product_attention(qs, ks, vs, None, dropout, causal)
+                for qs, ks, vs in rows
+            ]
+            y = torch.cat(seen, dim=2)
         mixed: Tensor = self.out(y.transpose(1, 2).flatten(2))
         return mixed
