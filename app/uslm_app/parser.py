@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from uslm import __version__
-from uslm_app import options, serve_options, voice_options
+from uslm_app import models_options, options, serve_options, voice_options
 from uslm_app.console import Console
 from uslm_app.exit_codes import UsageError
 from uslm_app.option_types import did_you_mean
@@ -117,6 +117,53 @@ what it is worth:
   curl 127.0.0.1:8000/v1/audio/speech -H "Content-Type: application/json" \\
        -d '{"model": "default", "voice": "anna", "input": "Hello."}' --output hello.mp3
 """,
+    ),
+    "models list": Command(
+        "list the published models that can be had",
+        models_options.add_models_list,
+        "  uslm models list\n  uslm models list --here --json\n",
+    ),
+    "models info": Command(
+        "say what a published model is made of, and its licences",
+        models_options.add_models_info,
+        "  uslm models info maskgct\n",
+    ),
+    "models download": Command(
+        "fetch published models into the Hub's cache; goes on where it was interrupted",
+        models_options.add_models_download,
+        """\
+  uslm models download speechtokenizer mimi
+  HF_ENDPOINT=https://hub.example.org uslm models download maskgct
+""",
+    ),
+    "models path": Command(
+        "say which folder a published model loads from",
+        models_options.add_models_path,
+        "  uslm models path speechtokenizer\n",
+    ),
+    "models verify": Command(
+        "read downloaded files again and compare them with their hashes",
+        models_options.add_models_verify,
+        "  uslm models verify speechtokenizer\n",
+    ),
+    "models convert": Command(
+        "write a published model, or a checkpoint of yours, in our format",
+        models_options.add_models_convert,
+        """\
+  uslm models convert speechtokenizer
+  uslm models convert dm-codec --checkpoint DMCodec.pt --out dm-codec
+  uslm models convert uslm --checkpoint lm=USLM.pt --out uslm-folder --offline
+""",
+    ),
+    "models remove": Command(
+        "delete published models from this machine",
+        models_options.add_models_remove,
+        "  uslm models remove speechtokenizer\n",
+    ),
+    "codecs": Command(
+        "the table of all codecs: rates, sizes, licences",
+        models_options.add_codecs,
+        "  uslm codecs\n  uslm codecs --json\n",
     ),
     "bench": Command(
         "measure speed and memory on this machine",

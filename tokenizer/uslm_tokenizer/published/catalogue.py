@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from uslm_tokenizer.errors import UserError
+from uslm_tokenizer.published.registry import get_layout
 from uslm_tokenizer.published.source import HubFile, Source
 
 
@@ -92,11 +93,11 @@ class System:
     config: Mapping[str, Any] = field(default_factory=dict)
     """Of a `ready` folder: its transformers configuration, as far as it is not the default."""
     source: str = ""
-    """Of a `ready` folder: where the code was published."""
+    """Where the code was published; empty: as the layouts of the parts say."""
     code_licence: str = ""
-    """Of a `ready` folder."""
+    """Likewise."""
     weights_licence: str = "not stated"
-    """Of a `ready` folder."""
+    """Of a `ready` folder; else the layouts say."""
 
     @property
     def sources(self) -> tuple[Source, ...]:
@@ -118,11 +119,29 @@ class Catalogue:
     systems: Mapping[str, System]
     layouts: Mapping[str, str]
 
+    def licences(self, name: str) -> dict[str, str]:
+        """Source, licence of the code and licence of the weights; of all parts, each once."""
+        system = self.get(name)
+        pieces = [piece for part in system.parts for piece in part.pieces]
+        layouts = [
+            get_layout(piece.layout, self.layouts) for piece in pieces if isinstance(piece, Weights)
+        ]
+        weights = [layout.weights_licence for layout in layouts] or [system.weights_licence]
+        return {
+            "source": system.source or _once([layout.source for layout in layouts]),
+            "code_licence": system.code_licence or _once([each.code_licence for each in layouts]),
+            "weights_licence": _once(weights),
+        }
+
     def get(self, name: str) -> System:
         """Raises UserError if there is none."""
         if name not in self.systems:
             raise UserError(f"no published model named {name!r}; there are {sorted(self.systems)}")
         return self.systems[name]
+
+
+def _once(found: list[str]) -> str:
+    return "; ".join(dict.fromkeys(found))
 
 
 @functools.cache

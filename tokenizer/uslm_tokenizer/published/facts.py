@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from uslm_tokenizer.base import AudioTokenizer
 from uslm_tokenizer.errors import UserError
 from uslm_tokenizer.published.build import empty_part, empty_ready
-from uslm_tokenizer.published.catalogue import Catalogue, Weights
-from uslm_tokenizer.published.registry import get_layout
+from uslm_tokenizer.published.catalogue import Catalogue
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,29 +66,6 @@ def published_facts(catalogue: Catalogue, name: str) -> CodecFacts:
     system = catalogue.get(name)
     if system.kind != "tokenizer":
         raise UserError(f"{name} is no tokenizer: it speaks, and is made of several models")
-    if system.ready:
-        model = empty_ready(system)
-        sources, code = [system.source], [system.code_licence]
-        weights = [system.weights_licence]
-    else:
-        (part,) = system.parts
-        model = empty_part(catalogue, part)
-        pieces = [piece for piece in part.pieces if isinstance(piece, Weights)]
-        layouts = [get_layout(piece.layout, catalogue.layouts) for piece in pieces]
-        sources = [layout.source for layout in layouts]
-        code = [layout.code_licence for layout in layouts]
-        weights = [layout.weights_licence for layout in layouts]
+    model = empty_ready(system) if system.ready else empty_part(catalogue, system.parts[0])
     assert isinstance(model, AudioTokenizer), f"{name} becomes a {type(model).__name__}"
-    return facts_of(
-        model,
-        name=name,
-        title=system.title,
-        source=_all_of(sources),
-        code_licence=_all_of(code),
-        weights_licence=_all_of(weights),
-    )
-
-
-def _all_of(found: list[str]) -> str:
-    """Each once."""
-    return "; ".join(dict.fromkeys(found))
+    return facts_of(model, name=name, title=system.title, **catalogue.licences(name))

@@ -55,12 +55,18 @@ class Store:
         return sources.assets_folder("models", f"{name}-{system.fingerprint}")
 
     def download(
-        self, name: str, *, offline: bool = False, report: Report | None = None
+        self,
+        name: str,
+        *,
+        offline: bool = False,
+        report: Report | None = None,
+        files: Mapping[Source, Path] | None = None,
     ) -> list[Path]:
-        """All its files, fetched as far as they are not there yet."""
+        """All its files, fetched as far as they are not there yet and `files` have no other."""
         return [
             fetch(source, offline=offline, report=_about(source, report))
             for source in self.catalogue.get(name).sources
+            if source not in (files or {})
         ]
 
     def folder(self, name: str, *, offline: bool = False, report: Report | None = None) -> Path:

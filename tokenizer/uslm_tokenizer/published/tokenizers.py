@@ -4,6 +4,7 @@ A revision is pinned where a commit is known from public records of its use; wha
 at the commit of its first download. Hashes come with the download, from the Hub.
 """
 
+from dataclasses import replace
 from typing import Any
 
 from uslm_tokenizer.published.catalogue import (
@@ -208,13 +209,17 @@ SYSTEMS: dict[str, System] = {
             usual_config="speechtokenizer_snake",
         ),
     ),
-    "dm-codec": tokenizer(
-        "DM-Codec, the network of SpeechTokenizer",
-        Weights(
-            layout="speech_tokenizer",
-            file=HandFile(address="https://github.com/mubtasimahasan/DM-Codec (Google Drive)"),
-            config="speechtokenizer_elu",
+    "dm-codec": replace(
+        tokenizer(
+            "DM-Codec, the network of SpeechTokenizer",
+            Weights(
+                layout="speech_tokenizer",
+                file=HandFile(address="https://github.com/mubtasimahasan/DM-Codec (Google Drive)"),
+                config="speechtokenizer_elu",
+            ),
         ),
+        source="https://github.com/mubtasimahasan/DM-Codec",
+        code_licence="Apache-2.0",
     ),
     "wavtokenizer-small-75": wav_tokenizer(
         "small, 75 Hz", huggingface(WAV, "WavTokenizer_small_320_24k_4096.ckpt")
@@ -322,7 +327,7 @@ SYSTEMS: dict[str, System] = {
         "hf-audio/xcodec-hubert-librispeech",
         "XCodec",
         "https://github.com/zhenye234/xcodec",
-        "none",
+        "no licence file",
     ),
 }
 

@@ -73,7 +73,6 @@ VEVO_CONTENT = Layout(
     fills=(Fill(r".*\.initialized", 1.0, "a published codebook is in use"),),
     marks=(r"encoder\.conv\.conv\.weight", r"projector\..*", rf"{LEVEL}\.embed_avg"),
     source="https://github.com/open-mmlab/Amphion",
-    code_licence="CC BY-NC 4.0, as the header of the reference's file has it; the repository's "
-    "is MIT",
+    code_licence="CC BY-NC 4.0 (header of the file; the repository: MIT)",
     weights_licence="not stated",
 )

@@ -1,0 +1,23 @@
+"""`uslm models download`: fetch the files of published models into the Hub's cache."""
+
+from __future__ import annotations
+
+import argparse
+
+from uslm_app.console import Console
+
+
+def run(options: argparse.Namespace, console: Console) -> None:
+    """One after the other; what is there already is not asked for again."""
+    from uslm_app.models import CATALOGUE, STORE, DownloadProgress
+
+    for name in options.names:
+        CATALOGUE.get(name)
+    found = {}
+    with DownloadProgress(console) as progress:
+        for name in options.names:
+            paths = STORE.download(name, offline=options.offline, report=progress)
+            found[name] = [str(path) for path in paths]
+            console.note(f"{name}: {len(paths)} files, {STORE.size(name) / 1e6:.0f} MB")
+    if options.json:
+        console.json({"files": found})

@@ -1,0 +1,27 @@
+"""`uslm models info`: what a published model is made of, and under which licences."""
+
+from __future__ import annotations
+
+import argparse
+
+from uslm_app.console import Console
+
+
+def run(options: argparse.Namespace, console: Console) -> None:
+    """Print each fact in a line, and each file in one."""
+    from uslm_app.models import describe
+
+    record = describe(options.name)
+    if options.json:
+        console.json(record)
+        return
+    files = record.pop("files")
+    for name, value in record.items():
+        shown = ", ".join(value) if isinstance(value, list) else value
+        label = name.replace("_", " ")
+        console.result(f"{label:<15} {'none' if shown in (None, '') else shown}")
+    for file in files:
+        size = "not here" if file["bytes"] is None else f"{file['bytes'] / 1e6:.1f} MB"
+        revision = file.get("revision") or file.get("pinned")
+        pin = "" if revision is None else f"  at {revision[:12]}"
+        console.result(f"{'file':<15} {file['address']}  {size}{pin}")

@@ -1,0 +1,26 @@
+"""`uslm models list`: the published models that we know, and what of them is here."""
+
+from __future__ import annotations
+
+import argparse
+
+from uslm_app.console import Console
+
+
+def run(options: argparse.Namespace, console: Console) -> None:
+    """A line for each model."""
+    from uslm_app.models import CATALOGUE, summary
+
+    rows = [summary(name) for name in CATALOGUE.systems]
+    if options.here:
+        rows = [row for row in rows if row["state"] != "absent"]
+    if options.json:
+        console.json({"models": rows})
+        return
+    if not rows:
+        console.note("no published model is here; uslm models download fetches one")
+    width = max((len(row["name"]) for row in rows), default=0)
+    for row in rows:
+        size = f"{row['bytes'] / 1e6:.0f} MB" if row["bytes"] else ""
+        facts = f"{row['kind']:<9}  {row['state']:<17}  {size:>8}  {row['title']}"
+        console.result(f"{row['name']:<{width}}  {facts}")

@@ -1,0 +1,21 @@
+"""`uslm models remove`: delete published models from this machine."""
+
+from __future__ import annotations
+
+import argparse
+
+from uslm_app.console import Console
+
+
+def run(options: argparse.Namespace, console: Console) -> None:
+    """Files that another model shares stay."""
+    from uslm_app.models import CATALOGUE, STORE
+
+    for name in options.names:
+        CATALOGUE.get(name)
+    freed = {name: STORE.remove(name) for name in dict.fromkeys(options.names)}
+    if options.json:
+        console.json({"freed": freed})
+        return
+    for name, size in freed.items():
+        console.note(f"{name}: {size / 1e6:.0f} MB freed" if size else f"{name} was not here")
