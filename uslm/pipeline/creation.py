@@ -8,11 +8,17 @@ from torch import Tensor
 
 from uslm.pipeline.alignment import align_ctc
 from uslm.pipeline.bundle import Bundle
-from uslm.pipeline.phonemes import PHONEMES, phoneme_error_rate
+from uslm.pipeline.phonemes import PHONEMES
 from uslm.pipeline.prompt import VoicePrompt
 from uslm.pipeline.prompt_doctor import examine_prompt
 from uslm.pipeline.prompt_policy import Finding
-from uslm.pipeline.recording import mismatch, name_of, open_recording, origin_of, prompt_policy
+from uslm.pipeline.recording import (
+    doubts,
+    open_recording,
+    prompt_policy,
+    voice_name,
+    voice_origin,
+)
 from uslm.pipeline.speaker import FrontEnd
 from uslm.pipeline.verification import find_recognizer, recognizer
 from uslm.pipeline.word_times import WordAligner
@@ -54,7 +60,7 @@ def create_voice(
         text_ids, phonemes, num_frames = spoken.known(read)
     speaker, speaker_model = _speaker(bundle, codes)
     return VoicePrompt(
-        name=name or name_of(audio),
+        name=name or voice_name(audio),
         codes=codes,
         text_ids=torch.tensor(text_ids, dtype=torch.long),
         num_spoken_frames=num_frames,
@@ -67,7 +73,7 @@ def create_voice(
         findings=tuple(findings),
         speaker=speaker,
         speaker_model=speaker_model,
-        origin=origin_of(audio),
+        origin=voice_origin(audio),
     )
 
 
@@ -107,8 +113,8 @@ class _Spoken:
         """A warning if the transcript is far from what is heard, where there is an ear."""
         if find_recognizer(self._bundle.tokenizer) is None:
             return []
-        error_rate = phoneme_error_rate(phoneme_ids, self._hear(self._units))
-        return mismatch(error_rate, self._bundle.config.prompt.max_mismatch)
+        heard = self._hear(self._units)
+        return doubts(phoneme_ids, heard, self._bundle.config.prompt.max_mismatch)
 
     def _hear(self, units: Int[Tensor, " p"]) -> list[int]:
         tokenizer = self._bundle.tokenizer

@@ -1,19 +1,20 @@
-"""What every system does with a recording before a voice is made of it."""
+"""What is asked of any recording that becomes a voice: how long, from where, and is it true."""
 
 import os
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
 from uslm import __version__
+from uslm.pipeline.phonemes import phoneme_error_rate
 from uslm.pipeline.prompt import VoiceOrigin
 from uslm.pipeline.prompt_policy import Finding, PromptPolicy
 from uslm_tokenizer.audio import Audio, AudioSource, read_audio
 from uslm_tokenizer.errors import UserError
 
 
-def prompt_policy(most_seconds: float, max_seconds: float | None) -> PromptPolicy:
-    """What a good prompt is for a model that uses `most_seconds` of it, and a caller who asks for
-    at most `max_seconds`."""
+def prompt_policy(most_seconds: float, max_seconds: float | None = None) -> PromptPolicy:
+    """The usual policy for a model that uses `most_seconds`, and a caller who wants fewer."""
     if max_seconds is not None:
         if not max_seconds > 0:
             raise UserError(f"max_seconds must be above 0, but is {max_seconds}")
@@ -27,26 +28,13 @@ def prompt_policy(most_seconds: float, max_seconds: float | None) -> PromptPolic
 
 
 def open_recording(audio: Audio | AudioSource, policy: PromptPolicy) -> Audio:
-    """As much of it as is worth reading."""
+    """As much of a recording as is worth reading."""
     return audio if isinstance(audio, Audio) else read_audio(audio, max_seconds=policy.read_seconds)
 
 
-def name_of(audio: Audio | AudioSource) -> str:
-    """What a voice is called after its recording."""
-    return Path(_file_name(audio)).stem or "voice"
-
-
-def origin_of(audio: Audio | AudioSource) -> VoiceOrigin:
-    """Where a voice that is made now comes from."""
-    return VoiceOrigin(
-        recording=_file_name(audio),
-        made_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        made_with=f"uslm {__version__}",
-    )
-
-
-def mismatch(error_rate: float, max_mismatch: float) -> list[Finding]:
-    """A warning if the transcript is far from what is heard."""
+def doubts(wanted: Sequence[int], heard: Sequence[int], max_mismatch: float) -> list[Finding]:
+    """A warning if the phonemes of a transcript are far from those that are heard."""
+    error_rate = phoneme_error_rate(wanted, heard)
     if error_rate <= max_mismatch:
         return []
     return [
@@ -61,8 +49,22 @@ def mismatch(error_rate: float, max_mismatch: float) -> list[Finding]:
     ]
 
 
-def _file_name(audio: Audio | AudioSource) -> str:
-    """Without its folder; empty where there is no file."""
+def voice_name(audio: Audio | AudioSource) -> str:
+    """The file's name without folder and ending."""
+    return Path(_file(audio)).stem or "voice"
+
+
+def voice_origin(audio: Audio | AudioSource) -> VoiceOrigin:
+    """Where a voice comes from that is made now."""
+    return VoiceOrigin(
+        recording=_file(audio),
+        made_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        made_with=f"uslm {__version__}",
+    )
+
+
+def _file(audio: Audio | AudioSource) -> str:
+    """The file's name, without its folder; empty where there is no file."""
     if isinstance(audio, Audio):
         return Path(audio.source.name.strip("'\"")).name if audio.source else ""
     return Path(audio).name if isinstance(audio, (str, os.PathLike)) else ""

@@ -9,9 +9,15 @@ from uslm.pipeline.prompt import VoiceOrigin
 from uslm.pipeline.prompt_doctor import examine_prompt
 from uslm.pipeline.prompt_policy import Finding
 from uslm.pipeline.published.ear import Ear
-from uslm.pipeline.recording import doubts, prompt_policy, voice_name, voice_origin
+from uslm.pipeline.recording import (
+    doubts,
+    open_recording,
+    prompt_policy,
+    voice_name,
+    voice_origin,
+)
 from uslm.pipeline.speaker import FrontEnd
-from uslm_tokenizer.audio import Audio, AudioSource, read_audio
+from uslm_tokenizer.audio import Audio, AudioSource
 
 MAX_MISMATCH = 0.6
 """Phoneme error rate of a transcript, against what is heard, beyond which it is doubted."""
@@ -62,11 +68,8 @@ def record(
     policy = prompt_policy(most_seconds, max_seconds)
     if text is not None:
         frontend(text)  # a text that cannot be read is refused before any work
-    recording = (
-        audio if isinstance(audio, Audio) else read_audio(audio, max_seconds=policy.read_seconds)
-    )
     prompt = examine_prompt(
-        recording,
+        open_recording(audio, policy),
         sample_rate=sample_rate,
         text=text,
         align=ear.aligner(sample_rate),
