@@ -28,7 +28,7 @@ from uslm.pipeline.bundle_config import BundleConfig
 from uslm.pipeline.clock import Clock
 from uslm.pipeline.parts import fingerprint, move, read_dtype
 from uslm.pipeline.prompt import VoicePrompt
-from uslm.pipeline.speaker import Converted, FrontEnd, JobReader
+from uslm.pipeline.speaker import Converted, FrontEnd, Imitate, JobReader
 from uslm.pipeline.verification import Verdict, judge, recognizer
 from uslm.text.frontend import FrontendResult, TextFrontend
 from uslm.text.lexicon import Lexicon
@@ -90,6 +90,11 @@ class Bundle:
         """Samples a second of what it speaks, Hz."""
         return self.tokenizer.sample_rate
 
+    @property
+    def imitates(self) -> tuple[Imitate, ...]:
+        """What it can take from a voice: the units of the source hold its manner."""
+        return ("timbre",)
+
     def fill(
         self, rows: Sequence[AcousticRow], generators: Sequence[torch.Generator]
     ) -> list[Int[Tensor, "k _"]]:
@@ -140,8 +145,16 @@ class Bundle:
 
         return Reader(self, sampling, clock)
 
-    def convert(self, source: Audio, voice: VoicePrompt, seed: int, clock: Clock) -> Converted:
+    def convert(
+        self,
+        source: Audio,
+        voice: VoicePrompt,
+        seed: int,
+        clock: Clock,
+        imitate: Imitate = "timbre",
+    ) -> Converted:
         """See `VoiceConverter.convert`."""
+        assert imitate in self.imitates
         from uslm.pipeline.revoicing import revoice
 
         return revoice(self, source, voice, seed, clock)

@@ -8,9 +8,10 @@ from uslm.pipeline.clock import Clock
 from uslm.pipeline.loading import load_converter
 from uslm.pipeline.prompt import VoicePrompt
 from uslm.pipeline.seeds import settle_seed
-from uslm.pipeline.speaker import Converter, FrontEnd
+from uslm.pipeline.speaker import Converter, FrontEnd, Imitate
 from uslm.pipeline.speech import Speech
 from uslm_tokenizer.audio import Audio, AudioSource, read_audio
+from uslm_tokenizer.errors import UserError
 
 
 class VoiceConverter:
@@ -55,13 +56,27 @@ class VoiceConverter:
         )
 
     def convert(
-        self, audio: Audio | AudioSource, voice: VoicePrompt, *, seed: int | None = None
+        self,
+        audio: Audio | AudioSource,
+        voice: VoicePrompt,
+        *,
+        imitate: Imitate = "timbre",
+        seed: int | None = None,
     ) -> Speech:
-        """What `audio` says, in the voice."""
+        """What `audio` says, in the voice.
+
+        `imitate` is what is taken from the voice. With "timbre" the pace stays that of the
+        recording; a model may be able to take the manner of speaking, "style", or "both".
+        """
         self.converter.check_voice(voice)
+        if imitate not in self.converter.imitates:
+            raise UserError(
+                f"imitate must be one of {list(self.converter.imitates)} for model "
+                f"{self.converter.settings.name!r}, but is {imitate!r}"
+            )
         seed, clock = settle_seed(seed), Clock()
         source = audio if isinstance(audio, Audio) else read_audio(audio)
-        converted = self.converter.convert(source, voice, seed, clock)
+        converted = self.converter.convert(source, voice, seed, clock, imitate)
         return Speech(
             waveform=converted.waveform,
             sample_rate=self.converter.sample_rate,
@@ -73,4 +88,5 @@ class VoiceConverter:
             model=self.converter.settings.name,
             model_hash=self.converter.hash,
             voice=voice.name,
+            settings={"imitate": imitate},
         )

@@ -5,7 +5,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -21,6 +21,10 @@ from uslm.text.lexicon import Lexicon
 from uslm_tokenizer.audio import Audio, AudioSource
 from uslm_tokenizer.base import AudioTokenizer
 from uslm_tokenizer.errors import ConfigError
+
+Imitate = Literal["timbre", "style", "both"]
+"""What a conversion takes from the voice: how it sounds, its manner (accent, pace, mood), or both;
+the rest stays as it was in the recording."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +97,7 @@ class Converted:
     """A recording in another voice."""
 
     waveform: Float[Tensor, "1 n"]
-    """As long as the recording, in [-1, 1], on the CPU."""
+    """In [-1, 1], on the CPU; as long as the recording, unless a manner is imitated."""
     codes: Int[Tensor, "k t"]
     """What was said; level 0 are the units."""
 
@@ -194,6 +198,18 @@ class Speaker(VoiceMaker, Protocol):
 class Converter(VoiceMaker, Protocol):
     """A model that says what a recording says in another voice."""
 
-    def convert(self, source: Audio, voice: VoicePrompt, seed: int, clock: Clock) -> Converted:
+    @property
+    def imitates(self) -> tuple[Imitate, ...]:
+        """What it can take from a voice."""
+        ...
+
+    def convert(
+        self,
+        source: Audio,
+        voice: VoicePrompt,
+        seed: int,
+        clock: Clock,
+        imitate: Imitate = "timbre",
+    ) -> Converted:
         """All that is drawn comes from `seed`. Raises AudioError where nothing is to be heard."""
         ...
