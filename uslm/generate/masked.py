@@ -38,6 +38,8 @@ class Unmasking:
     """How freely codes are drawn at the first step; it falls with the share that is masked."""
     filter_threshold: float = 0.98
     """This share of the codes, the unlikeliest of a frame, is never drawn for it."""
+    top_k: int | None = None
+    """Instead of that: only so many of the likeliest codes may be drawn; 0 means all."""
     order_temperature: float = 1.0
     """How freely the order is drawn in which codes are kept; it falls in the same way."""
     guidance: float = 2.5
@@ -59,8 +61,16 @@ class Unmasking:
             raise UserError(
                 f"filter_threshold must be from 0 to below 1, but is {self.filter_threshold}"
             )
+        if self.top_k is not None and self.top_k < 0:
+            raise UserError(f"top_k must be 0 (all) or more, but is {self.top_k}")
         if not 0 <= self.rescale <= 1:
             raise UserError(f"rescale must be in [0, 1], but is {self.rescale}")
+
+    def num_kept(self, codebook_size: int) -> int:
+        """How many codes may be drawn, of so many."""
+        if self.top_k is None:
+            return math.ceil((1 - self.filter_threshold) * codebook_size)
+        return min(self.top_k or codebook_size, codebook_size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,8 +240,7 @@ def _draw(
     logits: Float[Tensor, "t v"], now: _Moment, unmasking: Unmasking, uniform: Uniform, row: int
 ) -> RowDrawn:
     """A code for each frame of one row, from its likeliest ones."""
-    count = math.ceil((1 - unmasking.filter_threshold) * logits.shape[-1])
-    values, codes = logits.topk(count, dim=-1)
+    values, codes = logits.topk(unmasking.num_kept(logits.shape[-1]), dim=-1)
     kept = torch.full_like(logits, float("-inf")).scatter(-1, codes, values)
     if now.is_last and now.steps > 1:
         drawn = kept.argmax(dim=-1)

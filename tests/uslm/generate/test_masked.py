@@ -106,6 +106,12 @@ def test_only_the_likeliest_codes_are_drawn() -> None:
         torch.testing.assert_close(step.drawn.confidence, probability)
 
 
+@pytest.mark.parametrize(("top_k", "kept"), [(3, 3), (0, 32), (99, 32)])
+def test_top_k_stands_in_for_the_share(top_k: int, kept: int) -> None:
+    for step in steps_of_a_row(replace(SETTINGS, top_k=top_k)):
+        assert bool((step.drawn.logits.isfinite().sum(1) == kept).all())
+
+
 def test_the_last_of_several_steps_takes_the_likeliest() -> None:
     last = steps_of_a_row(SETTINGS)[-1]
     assert torch.equal(last.drawn.codes, last.drawn.logits.argmax(1))
@@ -140,6 +146,7 @@ def test_guidance_of_rows_is_their_own_unless_asked_for() -> None:
         ({"temperature": -1.0}, "temperature must be 0 or more"),
         ({"filter_threshold": 1.0}, "filter_threshold must be"),
         ({"rescale": 2.0}, "rescale must be"),
+        ({"top_k": -1}, "top_k must be 0"),
     ],
 )
 def test_wrong_settings(wrong: dict[str, Any], message: str) -> None:
