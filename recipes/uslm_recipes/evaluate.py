@@ -31,9 +31,12 @@ def evaluate(tts: ZeroShotTTS, judges: Judges, given: argparse.Namespace) -> Rep
     """Speak (unless `given.judge_only`), judge, and return the report; files go to `given.out`."""
     import torch
 
+    from uslm.evaluation import speaking
     from uslm.evaluation.machine import Machine
+    from uslm.evaluation.model_facts import describe_model
     from uslm.evaluation.report import Report
-    from uslm_recipes.evaluating import held_out, sections, speaking
+    from uslm.evaluation.sections import Listener, speech_section, speed_section
+    from uslm_recipes.evaluating import held_out, sections
 
     def draw(offset: int) -> torch.Generator:
         return torch.Generator().manual_seed(given.seed + offset)
@@ -49,11 +52,10 @@ def evaluate(tts: ZeroShotTTS, judges: Judges, given: argparse.Namespace) -> Rep
     if given.judge_only:
         spoken = speaking.read_spoken(given.out)
     else:
-        spoken = speaking.speak_all(
-            tts, voices, sentences, given.out, seed=given.seed, verify=given.verify
-        )
-    listener = sections.Listener(judges, draw(2))
-    speech, utterances = sections.speech_section(spoken, given.out, listener)
+        lines = held_out.lines(voices, sentences)
+        spoken = speaking.speak_all(tts, lines, given.out, seed=given.seed, verify=given.verify)
+    listener = Listener(judges, draw(2))
+    speech, utterances = speech_section(spoken, given.out, listener)
     tables = {"speech": speech}
     if judges.speaker_model is not None:
         pairs = held_out.pairs_of_one_speaker(
@@ -67,11 +69,11 @@ def evaluate(tts: ZeroShotTTS, judges: Judges, given: argparse.Namespace) -> Rep
         if empty := sorted(source for source, found in clips.items() if not found):
             raise UserError(f"there are no held-out recordings with text of {', '.join(empty)}")
         tables |= sections.parts_sections(tts, clips, voices, listener, given.seed)
-    tables["speed"] = sections.speed_section(spoken, draw(6))
+    tables["speed"] = speed_section(spoken, draw(6))
     return Report(
         title=f"Evaluation of {tts.bundle.config.name}",
         config=_plain(given),
-        model=_model_facts(tts),
+        model=describe_model(tts.speaker),
         sections=tables,
         utterances=utterances,
         machine=asdict(Machine.here(given.device)),
@@ -80,22 +82,6 @@ def evaluate(tts: ZeroShotTTS, judges: Judges, given: argparse.Namespace) -> Rep
 
 def _plain(given: argparse.Namespace) -> dict[str, Any]:
     return {k: str(v) if isinstance(v, Path) else v for k, v in vars(given).items()}
-
-
-def _model_facts(tts: ZeroShotTTS) -> dict[str, Any]:
-    bundle = tts.bundle
-    parts = {
-        "tokenizer": bundle.tokenizer,
-        "semantic": bundle.semantic,
-        "acoustic": bundle.acoustic,
-    }
-    counts = {f"{name}_parameters": part.num_parameters() for name, part in parts.items()}
-    facts = {"name": bundle.config.name, "hash": bundle.hash, **counts}
-    facts["parameters"] = sum(counts.values())
-    if bundle.folder is not None:
-        files = bundle.folder.rglob("*.safetensors")
-        facts["megabytes"] = round(sum(file.stat().st_size for file in files) / 1e6, 1)
-    return facts
 
 
 def parser() -> argparse.ArgumentParser:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from uslm.evaluation import speaking
 from uslm.evaluation.report import load_report, sections_of
 from uslm.evaluation.scores import Judges
 from uslm.pipeline.bundle import save_bundle
@@ -18,7 +19,7 @@ from uslm.pipeline.tts import ZeroShotTTS
 from uslm_recipes import model_card
 from uslm_recipes.data.sources import Recording
 from uslm_recipes.evaluate import evaluate, main, parser
-from uslm_recipes.evaluating import held_out, speaking
+from uslm_recipes.evaluating import held_out
 from uslm_recipes.training_facts import read_corpora, read_run
 from uslm_tokenizer.audio_write import write_audio
 from uslm_tokenizer.errors import GenerationError, MissingResource, UserError

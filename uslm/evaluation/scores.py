@@ -38,8 +38,8 @@ class Sample:
     """At 16 kHz."""
     text: str
     """What it should say."""
-    voice: Float[Tensor, " d"] | None = None
-    """The speaker model's vector of the recording it should sound like."""
+    voices: Mapping[str, Float[Tensor, " _"]] = field(default_factory=dict)
+    """For each measure of likeness: the speaker model's vector of what it should sound like."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +58,9 @@ def judge(samples: Sequence[Sample], judges: Judges) -> list[Scores]:
     scores = []
     for sample, hypothesis in zip(samples, heard, strict=True):
         values: dict[str, float] = {}
-        if judges.speaker_model is not None and sample.voice is not None:
-            values["cosine"] = cosine(judges.speaker_model(sample.waveform), sample.voice)
+        if judges.speaker_model is not None and sample.voices:
+            vector = judges.speaker_model(sample.waveform)
+            values |= {name: cosine(vector, voice) for name, voice in sample.voices.items()}
         if judges.quality_model is not None:
             values |= judges.quality_model(sample.waveform)
         words = count_errors(sample.text, hypothesis, judges.normalize)

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import torch
 
+from uslm.evaluation.speaking import Line
 from uslm_recipes.data.sources import Recording, Rejected, read_manifest
 from uslm_recipes.prepare import split_of
 from uslm_tokenizer.audio import Audio, read_audio
@@ -100,6 +101,23 @@ def pairs_of_one_speaker(
             first, second, *_ = shuffled(long, generator)
             pairs.append((first, second))
     return pairs[:count]
+
+
+def lines(voices: Sequence[VoiceChoice], sentences: Sequence[str]) -> list[Line]:
+    """Each sentence in each voice."""
+    return [
+        Line(
+            name=f"{name}-{number:03d}",
+            text=text,
+            prompt=choice.prompt.audio,
+            prompt_text=choice.prompt.text or None,
+            voice=name,
+            speaker=choice.speaker,
+        )
+        for choice in voices
+        for name in [choice.speaker.replace("/", "-")]
+        for number, text in enumerate(sentences)
+    ]
 
 
 def choose_clips(

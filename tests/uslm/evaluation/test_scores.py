@@ -53,7 +53,8 @@ def test_impostors() -> None:
 
 
 def sample(name: str, text: str, voice: torch.Tensor | None = None) -> Sample:
-    return Sample(name=name, waveform=torch.ones(4), text=text, voice=voice)
+    voices = {} if voice is None else {"cosine": voice}
+    return Sample(name=name, waveform=torch.ones(4), text=text, voices=voices)
 
 
 def test_all_judges_are_asked_and_summed() -> None:

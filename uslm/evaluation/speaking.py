@@ -1,6 +1,4 @@
-"""Speaks every sentence in every voice, and keeps a record from which all can be judged."""
-
-from __future__ import annotations
+"""Speaks what is to be judged, and keeps a record from which all can be judged again."""
 
 import json
 from collections.abc import Sequence
@@ -8,16 +6,35 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from uslm.pipeline.prompt import VoicePrompt
 from uslm.pipeline.tts import ZeroShotTTS
-from uslm_recipes.evaluating.held_out import VoiceChoice, listen
 from uslm_tokenizer.audio import read_audio
 from uslm_tokenizer.audio_write import write_audio
+from uslm_tokenizer.config import from_dict
 from uslm_tokenizer.errors import GenerationError, MissingResource
 
 MANIFEST = "manifest.jsonl"
 STAGES = ("frontend", "semantic", "acoustic", "decode", "verify")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """Something to be spoken."""
+
+    name: str
+    """What its sound file is called, without a suffix."""
+    text: str
+    prompt: Path
+    """A recording of the voice."""
+    prompt_text: str | None
+    """What is said in the recording, where that is known."""
+    voice: str
+    """What the voice is called; lines of one voice have one prompt."""
+    speaker: str
+    """Whose voice it is, for the report."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,37 +58,31 @@ class Spoken:
 
 
 def speak_all(
-    tts: ZeroShotTTS,
-    voices: Sequence[VoiceChoice],
-    sentences: Sequence[str],
-    folder: Path,
-    *,
-    seed: int,
-    verify: bool = False,
+    tts: ZeroShotTTS, lines: Sequence[Line], folder: Path, *, seed: int, verify: bool = False
 ) -> list[Spoken]:
-    """Each sentence in each voice, as WAV files; utterance i of the run has the seed `seed + i`."""
+    """Each line as a WAV file; line i has the seed `seed + i`."""
     for name in ("wavs", "prompts"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     spoken: list[Spoken] = []
+    voices: dict[str, VoicePrompt] = {}
     with (folder / MANIFEST).open("w", encoding="utf-8") as manifest:
-        for choice in voices:
-            name = choice.speaker.replace("/", "-")
-            prompt = listen(choice.prompt, tts.sample_rate)
-            prompt_path = f"prompts/{name}.wav"
-            write_audio(folder / prompt_path, prompt.waveform, tts.sample_rate, force=True)
-            voice = tts.create_voice(prompt, choice.prompt.text or None, name=name)
-            for number, text in enumerate(sentences):
-                line = Spoken(
-                    audio=f"wavs/{name}-{number:03d}.wav",
-                    text=text,
-                    prompt=prompt_path,
-                    speaker=choice.speaker,
-                    seed=seed + len(spoken),
-                )
-                line = _speak(tts, line, voice, folder, verify=verify)
-                manifest.write(json.dumps(asdict(line), ensure_ascii=False) + "\n")
-                manifest.flush()
-                spoken.append(line)
+        for line in lines:
+            prompt_path = f"prompts/{line.voice}.wav"
+            if line.voice not in voices:
+                prompt = read_audio(line.prompt).resampled(tts.sample_rate)
+                write_audio(folder / prompt_path, prompt.waveform, tts.sample_rate, force=True)
+                voices[line.voice] = tts.create_voice(prompt, line.prompt_text, name=line.voice)
+            one = Spoken(
+                audio=f"wavs/{line.name}.wav",
+                text=line.text,
+                prompt=prompt_path,
+                speaker=line.speaker,
+                seed=seed + len(spoken),
+            )
+            one = _speak(tts, one, voices[line.voice], folder, verify=verify)
+            manifest.write(json.dumps(asdict(one), ensure_ascii=False) + "\n")
+            manifest.flush()
+            spoken.append(one)
     return spoken
 
 
@@ -103,7 +114,7 @@ def read_spoken(folder: Path) -> list[Spoken]:
     if not path.is_file():
         raise MissingResource(f"there is no {path}; run without --judge-only first")
     lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-    spoken = [Spoken(**line) for line in lines]
+    spoken = [from_dict(Spoken, line) for line in lines]
     for each in spoken:
         for name in (each.audio, each.prompt):
             if not (folder / name).is_file():
@@ -111,6 +122,6 @@ def read_spoken(folder: Path) -> list[Spoken]:
     return spoken
 
 
-def waveform_at(path: Path, sample_rate: int) -> torch.Tensor:
-    """Samples of a file, [n]."""
+def waveform_at(path: Path, sample_rate: int) -> Float[Tensor, " n"]:
+    """Samples of a file."""
     return read_audio(path).resampled(sample_rate).waveform[0]
