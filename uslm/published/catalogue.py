@@ -4,8 +4,9 @@ from dataclasses import replace
 
 from uslm.published.registry import LAYOUTS
 from uslm_tokenizer.published.catalogue import Catalogue, Part, System, Weights
-from uslm_tokenizer.published.source import HubFile
+from uslm_tokenizer.published.source import HubFile, WebFile
 from uslm_tokenizer.published.tokenizers import (
+    AMPHION,
     MASKGCT,
     MASKGCT_ACOUSTIC,
     MASKGCT_SEMANTIC,
@@ -15,6 +16,13 @@ from uslm_tokenizer.published.tokenizers import (
     VEVO_STYLE,
 )
 from uslm_tokenizer.published.tokenizers import SYSTEMS as TOKENIZERS
+
+PHONES = WebFile(
+    url=f"https://raw.githubusercontent.com/open-mmlab/Amphion/{AMPHION}/models/tts/maskgct/g2p/"
+    "g2p/vocab.json",
+    sha256="0f5c44e05f79df8ae4fd77d7772950436a8bacc83d134fdf0ae3c72412b5676a",
+)
+"""The phonemes that MaskGCT and Vevo read, and their ids."""
 
 
 def part(name: str, layout: str, file: HubFile, config: str, entry: str = "") -> Part:
@@ -74,6 +82,7 @@ SYSTEMS: dict[str, System] = {
                 "maskgct_s2a_full",
             ),
         ),
+        files={"vocab.json": PHONES},
     ),
     "vevo": System(
         title="Vevo: text or speech in another voice and style, by flow matching",
@@ -96,6 +105,7 @@ SYSTEMS: dict[str, System] = {
             vevo("flow", "vevo_flow", "acoustic_modeling/Vq8192ToMels", "vevo_flow_matching"),
             vevo("vocoder", "vevo_vocoder", "acoustic_modeling/Vocoder", "vevo_vocoder"),
         ),
+        files={"vocab.json": PHONES},
     ),
 }
 
