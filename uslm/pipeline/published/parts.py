@@ -1,0 +1,78 @@
+"""The models that a published system is made of: given, or in a folder and loaded when needed."""
+
+import hashlib
+import threading
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from uslm.pipeline.parts import move
+from uslm_tokenizer.errors import MissingResource
+from uslm_tokenizer.hub import WEIGHTS_FILE, PretrainedModel
+
+Model = TypeVar("Model", bound=PretrainedModel)
+
+
+class Parts:
+    """Models by name. One that is never asked for is never loaded."""
+
+    def __init__(
+        self,
+        models: Mapping[str, PretrainedModel] | None = None,
+        *,
+        folder: Path | None = None,
+        device: str | torch.device = "cpu",
+        dtypes: Mapping[str, torch.dtype] | None = None,
+    ) -> None:
+        """`dtypes` is the precision of those parts that are not to work in float32."""
+        self._models, self._folder = dict(models or {}), folder
+        self._device, self._dtypes = device, dict(dtypes or {})
+        self._lock = threading.RLock()
+
+    def __contains__(self, name: str) -> bool:
+        """Whether it can be had."""
+        return name in self._models or (
+            self._folder is not None and (self._folder / name / WEIGHTS_FILE).is_file()
+        )
+
+    def get(self, name: str, kind: type[Model]) -> Model:
+        """The part, in eval mode. Raises MissingResource if there is none."""
+        with self._lock:
+            if name not in self._models:
+                if name not in self:
+                    raise MissingResource(f"{self._folder or 'this model'} has no part {name!r}")
+                assert self._folder is not None
+                loaded = kind.from_pretrained(self._folder / name)
+                move((loaded,), self._device)
+                self._models[name] = loaded.to(self._dtypes.get(name, torch.float32))
+            model = self._models[name]
+        assert isinstance(model, kind), f"part {name!r} must be a {kind.__name__}"
+        return model
+
+    def hash(self, *names: str) -> str:
+        """16 hex digits that tell these parts from any others: names, shapes and first rows.
+
+        Reads little of a part that is not loaded; those that are not there count as absent.
+        """
+        digest = hashlib.sha256()
+        for name in names:
+            for tensor_name, shape, row in self._first_rows(name):
+                digest.update(f"{name}.{tensor_name} {shape}".encode())
+                digest.update(row.flatten()[:64].float().cpu().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    def _first_rows(self, name: str) -> Iterable[tuple[str, list[int], Tensor]]:
+        if name in self._models:
+            for tensor_name, tensor in sorted(self._models[name].state_dict().items()):
+                yield tensor_name, list(tensor.shape), tensor[:1] if tensor.ndim else tensor
+        elif name in self:
+            assert self._folder is not None
+            with safe_open(self._folder / name / WEIGHTS_FILE, "pt") as file:
+                for tensor_name in sorted(file.keys()):
+                    part: Any = file.get_slice(tensor_name)
+                    shape = list(part.get_shape())
+                    yield tensor_name, shape, part[:1] if shape else file.get_tensor(tensor_name)
