@@ -88,8 +88,9 @@ SYSTEMS: dict[str, System] = {
         title="Vevo: text or speech in another voice and style, by flow matching",
         kind="speech",
         parts=(
-            replace(VEVO_CONTENT, name="content"),
             replace(VEVO_STYLE, name="style"),
+            # Without an encoder of its own: it hears the style's.
+            Part(name="content", pieces=VEVO_CONTENT.pieces[-1:]),
             vevo(
                 "phone_lm",
                 "vevo_lm",

@@ -105,6 +105,8 @@ def _load_encoder(piece: SpeechEncoder, locate: Locate) -> SSLEncoder:
     encoder = SSLEncoder.from_pretrained(
         str(folders.pop()), layers=(piece.layer,), padding=piece.padding, local_files_only=True
     )
+    if piece.statistics is None:
+        return encoder
     mean, std = read_statistics(locate(piece.statistics))
     if mean.shape != (encoder.dim,) or std.shape != (encoder.dim,):
         raise CheckpointError(

@@ -45,19 +45,21 @@ class SpeechEncoder:
     """Counted from 1."""
     padding: Literal["both", "end", "none"]
     """See `SSLConfig`."""
-    statistics: Source
-    """Mean and deviation, or variance, of each dimension: .pt or .npz."""
+    statistics: Source | None
+    """Mean and deviation, or variance, of each dimension: .pt or .npz; None: not standardised."""
+    weights: str = "model.safetensors"
+    """Name of its file of weights."""
 
     @property
     def files(self) -> tuple[HubFile, ...]:
         """What transformers reads, in one folder."""
-        names = ("config.json", "preprocessor_config.json", "model.safetensors")
+        names = ("config.json", "preprocessor_config.json", self.weights)
         return tuple(HubFile(repo=self.repo, path=name, revision=self.revision) for name in names)
 
     @property
     def sources(self) -> tuple[Source, ...]:
         """All its files."""
-        return (*self.files, self.statistics)
+        return (*self.files, *([self.statistics] if self.statistics else []))
 
 
 Piece = Weights | SpeechEncoder

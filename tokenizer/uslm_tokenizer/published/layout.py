@@ -176,7 +176,7 @@ def _fit(layout: Layout, state: Mapping[str, Tensor], model: PretrainedModel) ->
     if missing or extra:
         parts = [
             f"{label} {_some(names)}"
-            for label, names in (("lacks", missing), ("does not expect", extra))
+            for label, names in (("lacks", missing), ("has no use for", extra))
             if names
         ]
         raise CheckpointError(

@@ -7,9 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any
+from unittest.mock import patch
 from urllib.parse import unquote
+
+from huggingface_hub import constants
+
+from uslm_tokenizer.published import download
 
 LARGE = 1000
 """Bytes from which a file counts as large: kept elsewhere, and known by its SHA-256."""
@@ -61,6 +67,22 @@ def serve() -> Iterator[HubServer]:
         finally:
             server.shutdown()
             thread.join()
+
+
+@contextmanager
+def isolated_hub(folder: Path) -> Iterator[HubServer]:
+    """Such a server in place of the Hub, and caches of its own below `folder`."""
+    with serve() as server:
+        settings = {
+            "ENDPOINT": server.endpoint,
+            "HUGGINGFACE_CO_URL_TEMPLATE": server.endpoint
+            + "/{repo_id}/resolve/{revision}/{filename}",
+            "HF_HUB_OFFLINE": False,
+            "HF_HUB_CACHE": str(folder / "hub"),
+            "HF_ASSETS_CACHE": str(folder / "assets"),
+        }
+        with patch.multiple(constants, **settings), patch.object(download, "PAUSE_SECONDS", 0.0):
+            yield server
 
 
 class _Handler(BaseHTTPRequestHandler):

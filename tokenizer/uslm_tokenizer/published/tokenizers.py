@@ -50,6 +50,7 @@ HUBERT_LARGE = SpeechEncoder(
     },
     layer=18,
     padding="none",
+    weights="pytorch_model.bin",
     statistics=WebFile(
         url=f"https://raw.githubusercontent.com/open-mmlab/Amphion/{AMPHION}/models/vc/vevo/"
         "config/hubert_large_l18_mean_std.npz",
@@ -104,7 +105,7 @@ VEVO_STYLE = units(
 )
 
 VEVO_CONTENT = units(
-    HUBERT_LARGE,
+    replace(HUBERT_LARGE, statistics=None),  # it was trained on what the layer gives
     "vevo_content",
     HubFile(repo="amphion/Vevo", path="tokenizer/vq32/hubert_large_l18_c32.pkl", revision=VEVO),
     "vevo_content_tokenizer_c32",
