@@ -9,7 +9,8 @@ from uslm_app.console import Console
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """One after the other; what is there already is not asked for again."""
-    from uslm_app.models import CATALOGUE, STORE, DownloadProgress
+    from uslm.published.catalogue import CATALOGUE
+    from uslm_app.models import STORE, DownloadProgress
 
     for name in options.names:
         CATALOGUE.get(name)

@@ -9,7 +9,8 @@ from uslm_app.console import Console
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """A line for each model."""
-    from uslm_app.models import CATALOGUE, summary
+    from uslm.published.catalogue import CATALOGUE
+    from uslm_app.models import summary
 
     rows = [summary(name) for name in CATALOGUE.systems]
     if options.here:

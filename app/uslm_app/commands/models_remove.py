@@ -9,7 +9,8 @@ from uslm_app.console import Console
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """Files that another model shares stay."""
-    from uslm_app.models import CATALOGUE, STORE
+    from uslm.published.catalogue import CATALOGUE
+    from uslm_app.models import STORE
 
     for name in options.names:
         CATALOGUE.get(name)

@@ -34,6 +34,7 @@ def build_api(service: Service) -> FastAPI:
         description="Speech over HTTP, as OpenAI's API has it.",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
     )
     errors.install(app)
     for router in (speech_router(service), voices_router(service), status_router(service)):

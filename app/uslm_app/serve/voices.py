@@ -8,16 +8,16 @@ from typing import Annotated, Any
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Path, Query, Request
-from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 
 from uslm.pipeline.prompt import VoicePrompt
 from uslm.pipeline.tts import ZeroShotTTS
 from uslm_app.serve.errors import ApiError
+from uslm_app.serve.forms import Part, read_form
 from uslm_app.serve.schemas import ErrorBody, Voice, VoiceDeleted, VoiceList
 from uslm_app.serve.service import Service
 from uslm_tokenizer.audio import read_audio
 
+FILE = "audio_sample"
 MAX_FIELD_CHARS = 4_000
 FIELDS = ("name", "text", "consent", "licence", "type", "force")
 FORM = {
@@ -79,7 +79,8 @@ def voices_router(service: Service) -> APIRouter:
     async def create_voice(request: Request) -> Voice:
         """Make a voice out of a recording, and keep it under its name."""
         _check_may_change(service)
-        fields, recording = await _read_form(request)
+        parts = read_form(await request.body(), request.headers.get("content-type", ""))
+        fields, recording = _sort(parts)
         name, force = fields["name"], fields.get("force") == "true"
         await run_sync(_check_room, service, name, force)
 
@@ -105,46 +106,34 @@ def voices_router(service: Service) -> APIRouter:
     return router
 
 
-async def _read_form(request: Request) -> tuple[dict[str, str], bytes]:
-    """The fields, and the recording; the body is in memory already, and stays there."""
-    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
-        raise ApiError(415, "a voice is uploaded as multipart/form-data", code="not_multipart")
-    parser = MultiPartParser(
-        request.headers, request.stream(), max_files=1, max_fields=len(FIELDS),
-        max_part_size=4 * MAX_FIELD_CHARS,
-    )  # fmt: skip
-    parser.spool_max_size = 0  # 0: never to a file
-    try:
-        form = await parser.parse()
-    except (MultiPartException, KeyError, ValueError) as problem:  # no boundary, a bad charset
-        reason = problem.message if isinstance(problem, MultiPartException) else "it is malformed"
-        raise ApiError(400, f"the form cannot be read: {reason}", code="bad_form") from None
+def _sort(parts: list[Part]) -> tuple[dict[str, str], bytes]:
+    """The fields, and the recording. Raises ApiError for anything else, or if one is missing."""
     fields: dict[str, str] = {}
-    recording: bytes | None = None
-    for name, value in form.multi_items():
-        if isinstance(value, UploadFile):
-            if name != "audio_sample":
-                raise _bad(name, "there is no such file; it is called 'audio_sample'")
-            recording = await value.read()
-        elif name not in FIELDS:
-            raise _bad(name, f"there is no such field; there are {', '.join(FIELDS)}")
-        elif name in fields:
-            raise _bad(name, "it is given twice")
-        elif len(value) > MAX_FIELD_CHARS or "\0" in value:
-            raise _bad(name, f"it must be text of at most {MAX_FIELD_CHARS:,} characters")
-        else:
-            fields[name] = value
+    recording = b""
+    for part in parts:
+        if part.name in fields or (part.name == FILE and recording):
+            raise _bad(part.name, "it is given twice")
+        if part.is_file != (part.name == FILE):
+            raise _bad(part.name, "the recording, and nothing else, is a file")
+        if part.is_file:
+            recording = bytes(part.content)
+            continue
+        if part.name not in FIELDS:
+            raise _bad(part.name, f"there is no such field; there are {', '.join(FIELDS)}")
+        fields[part.name] = text = part.text()
+        if len(text) > MAX_FIELD_CHARS or "\0" in text:
+            raise _bad(part.name, f"it must be text of at most {MAX_FIELD_CHARS:,} characters")
     if not fields.get("name"):
         raise _bad("name", "it is missing")
-    if fields.get("type", "audio_sample") != "audio_sample":
-        raise _bad("type", "voices are made of recordings only: 'audio_sample'")
+    if fields.get("type", FILE) != FILE:
+        raise _bad("type", f"voices are made of recordings only: {FILE!r}")
     if not recording:
-        raise _bad("audio_sample", "it is missing, or empty")
+        raise _bad(FILE, "it is missing, or empty")
     return fields, recording
 
 
 def _bad(name: str, message: str) -> ApiError:
-    return ApiError(400, f"{name[:64]!r}: {message}", param=name[:64], code="bad_field")
+    return ApiError(400, f"{name!r}: {message}", param=name, code="bad_field")
 
 
 def _check_may_change(service: Service) -> None:

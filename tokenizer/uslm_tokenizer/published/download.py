@@ -71,7 +71,7 @@ def _fetch_from_hub(source: HubFile, report: Report) -> Path:
         hf_hub_url,
     )
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-    from huggingface_hub.utils import WeakFileLock
+    from huggingface_hub.utils import WeakFileLock  # type: ignore[attr-defined]
 
     revision = source.revision
     recorded = repo_folder(source.repo) / "refs" / revision

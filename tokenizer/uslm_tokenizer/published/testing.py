@@ -73,7 +73,7 @@ def serve() -> Iterator[HubServer]:
 def isolated_hub(folder: Path) -> Iterator[HubServer]:
     """Such a server in place of the Hub, and caches of its own below `folder`."""
     with serve() as server:
-        settings = {
+        settings: dict[str, Any] = {
             "ENDPOINT": server.endpoint,
             "HUGGINGFACE_CO_URL_TEMPLATE": server.endpoint
             + "/{repo_id}/resolve/{revision}/{filename}",
