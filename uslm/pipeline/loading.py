@@ -1,7 +1,9 @@
 """Finds and loads a model by what its folder holds, ours or a published one."""
 
+from importlib import import_module
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -13,7 +15,15 @@ from uslm.pipeline.bundle import (
 )
 from uslm.pipeline.speaker import Converter, FrontEnd, Speaker, SpeakerSettings
 from uslm.text.lexicon import Lexicon
-from uslm_tokenizer.errors import UserError
+from uslm_tokenizer.errors import ConfigError, UserError
+from uslm_tokenizer.published.store import Store, read_record
+
+PUBLISHED = {
+    "uslm": "uslm.pipeline.published.uslm",
+    "maskgct": "uslm.pipeline.published.maskgct",
+    "vevo": "uslm.pipeline.published.vevo",
+}
+"""Published systems that speak or convert, and the modules of their pipelines."""
 
 
 def load_speaker(
@@ -24,9 +34,15 @@ def load_speaker(
     revision: str | None = None,
     local_files_only: bool = False,
 ) -> Speaker:
-    """A model that speaks. Raises UserError if it cannot."""
-    bundle = load_bundle(name_or_path, revision=revision, local_files_only=local_files_only)
-    return bundle.to(device, dtype)
+    """A model that speaks. Raises UserError if it cannot.
+
+    A published one that is not on this machine yet is downloaded and converted first.
+    """
+    folder = resolve_speaker(name_or_path, revision=revision, local_files_only=local_files_only)
+    if (system := _published(folder)) is None:
+        return load_bundle(folder).to(device, dtype)
+    speaker: Speaker = _of(system, f"load_{system}")(folder, device=device, dtype=dtype)
+    return speaker
 
 
 def load_converter(
@@ -38,24 +54,15 @@ def load_converter(
     local_files_only: bool = False,
 ) -> Converter:
     """A model that converts voices. Raises UserError if it cannot."""
-    loaded = load_speaker(
-        name_or_path,
-        device=device,
-        dtype=dtype,
-        revision=revision,
-        local_files_only=local_files_only,
+    return as_converter(
+        load_speaker(
+            name_or_path,
+            device=device,
+            dtype=dtype,
+            revision=revision,
+            local_files_only=local_files_only,
+        )
     )
-    return as_converter(loaded)
-
-
-def resolve_speaker(
-    name_or_path: str | PathLike[str] = "default",
-    *,
-    revision: str | None = None,
-    local_files_only: bool = False,
-) -> Path:
-    """The folder of a model."""
-    return resolve_bundle(name_or_path, revision=revision, local_files_only=local_files_only)
 
 
 def as_converter(speaker: Speaker) -> Converter:
@@ -65,9 +72,28 @@ def as_converter(speaker: Speaker) -> Converter:
     return speaker
 
 
+def resolve_speaker(
+    name_or_path: str | PathLike[str] = "default",
+    *,
+    revision: str | None = None,
+    local_files_only: bool = False,
+) -> Path:
+    """The folder of a model; what is not on this machine yet is downloaded."""
+    name = str(name_or_path)
+    if name in PUBLISHED and not Path(name).is_dir():
+        from uslm.published.catalogue import CATALOGUE
+
+        return Store(catalogue=CATALOGUE).folder(name, offline=local_files_only)
+    return resolve_bundle(name_or_path, revision=revision, local_files_only=local_files_only)
+
+
 def read_settings(name_or_path: str | PathLike[str] = "default") -> SpeakerSettings:
     """What a model says of itself, without loading any weights."""
-    return read_bundle_config(resolve_speaker(name_or_path))
+    folder = resolve_speaker(name_or_path)
+    if (system := _published(folder)) is None:
+        return read_bundle_config(folder)
+    settings: SpeakerSettings = _of(system, f"{system}_settings")(folder)
+    return settings
 
 
 def read_frontend(
@@ -77,4 +103,27 @@ def read_frontend(
     lexicon: Lexicon | None = None,
 ) -> FrontEnd:
     """The front end of a model, without loading any weights."""
-    return read_bundle_frontend(resolve_speaker(name_or_path), language=language, lexicon=lexicon)
+    folder = resolve_speaker(name_or_path)
+    if (system := _published(folder)) is None:
+        return read_bundle_frontend(folder, language=language, lexicon=lexicon)
+    frontend: FrontEnd = _of(system, f"{system}_frontend")(
+        folder, language=language, lexicon=lexicon
+    )
+    return frontend
+
+
+def _published(folder: Path) -> str | None:
+    """The published system that a folder holds; None if it must be a model of ours."""
+    record = read_record(folder)
+    if record is None:
+        return None
+    if record["system"] not in PUBLISHED:
+        raise ConfigError(
+            f"{folder} holds {record['system']!r}, which does not speak; those that do are "
+            f"{sorted(PUBLISHED)}"
+        )
+    return str(record["system"])
+
+
+def _of(system: str, name: str) -> Any:
+    return getattr(import_module(PUBLISHED[system]), name)
