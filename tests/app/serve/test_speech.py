@@ -91,6 +91,7 @@ def test_what_is_sent_can_be_read(server: Any, alone: ZeroShotTTS, format: str) 
     audio = read_audio(server.speak(response_format=format).content)
     expected = generate(alone, "Hello there.", seed=1)
     assert audio.seconds == pytest.approx(expected.shape[1] / 16_000, abs=0.15)
+    assert audio.source is not None
     assert not [words for words in audio.source.warnings if "truncated" in words]
 
 
