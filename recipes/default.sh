@@ -4,9 +4,16 @@
 #   SPEECH=../shared/speech TEACHER=openai/whisper-base recipes/default.sh runs/default
 #
 # Each stage takes up where it was left: run the script again after it was stopped, or with some
-# stages named behind the folder (prepare units codec encode ar nar tune bundle evaluate card). The
-# minutes of a stage can be set as UNITS_MINUTES, CODEC_MINUTES, AR_MINUTES, NAR_MINUTES,
-# TUNE_MINUTES, the machine that the card names as MACHINE.
+# stages named behind the folder (prepare units codec encode ar nar tune bundle evaluate card).
+# How long each stage trains, its config says: at `mini`, three hours and a quarter in all. For a
+# machine that is lent for minutes, PIECE_MINUTES ends a stage with a checkpoint; run it again.
+#
+#   CONFIG          config of every stage: tiny, mini (the default model) or base
+#   MANIFESTS       lists of recordings (see uslm-prepare); those below $SPEECH unless given
+#   UNITS_MINUTES, CODEC_MINUTES, AR_MINUTES, NAR_MINUTES, TUNE_MINUTES   another length
+#   UNITS_SET, CODEC_SET, AR_SET, NAR_SET, TUNE_SET                       words KEY=VALUE
+#   JUDGES          options of uslm_recipes.evaluate: who judges what is spoken
+#   LAUNCH          what starts a recipe, such as "accelerate launch -m"
 set -euo pipefail
 out=${1:?usage: recipes/default.sh FOLDER [STAGE...]}
 shift
@@ -16,43 +23,48 @@ teacher=${TEACHER:-openai/whisper-base}
 python=${PYTHON:-python3}
 manifests=${MANIFESTS:-$speech/manifest.jsonl $speech/kokoro.jsonl}
 config=${CONFIG:-mini}
+judges=${JUDGES:---recognizer $teacher --speaker-model resemblyzer --dnsmos --clip-sources kokoro cv}
 
-train() { # RECIPE FOLDER MINUTES OVERRIDE...
-    local recipe=$1 folder=$2 minutes=$3
-    shift 3
-    local overrides=()
-    for override in "$@"; do overrides+=(--set "$override"); done
-    "$python" -m "uslm_recipes.$recipe" --config "$config" --out "$folder" \
-        --max-minutes "$minutes" --resume "${overrides[@]}"
+train() { # RECIPE STAGE OVERRIDE...
+    local recipe=$1 stage=$2 name minutes more overrides=() override
+    shift 2
+    name=$(printf %s "$stage" | tr a-z A-Z)
+    minutes=${name}_MINUTES more=${name}_SET
+    for override in "$@" ${!more:-}; do overrides+=(--set "$override"); done
+    ${LAUNCH:-$python -m} "uslm_recipes.$recipe" --config "$config" --out "$out/$stage" --resume \
+        ${!minutes:+--max-minutes "${!minutes}"} \
+        ${PIECE_MINUTES:+--piece-minutes "$PIECE_MINUTES"} "${overrides[@]}"
+    if [ ! -f "$out/$stage/model/config.json" ]; then
+        echo "== $stage is not over yet: run this again"
+        exit 0
+    fi
 }
 
 prepare() {
-    local sources=()
+    local sources=() manifest
     for manifest in $manifests; do sources+=(--manifest "$manifest"); done
     [ -f "$out/corpus/corpus.json" ] || "$python" -m uslm_recipes.prepare "${sources[@]}" --out "$out/corpus"
 }
 units() {
-    train train_units "$out/units" "${UNITS_MINUTES:-30}" \
-        "corpus=[$out/corpus]" "teacher=$teacher"
+    train train_units units "corpus=[$out/corpus]" "teacher=$teacher"
 }
 codec() {
-    train train_codec "$out/codec" "${CODEC_MINUTES:-45}" \
-        "corpus=[$out/corpus]" "units=$out/units/model"
+    train train_codec codec "corpus=[$out/corpus]" "units=$out/units/model"
 }
 encode() {
     "$python" -m uslm_recipes.encode --corpus "$out/corpus" \
         --tokenizer "$out/codec/model" --out "$out/tokens"
 }
 ar() {
-    train train_ar "$out/ar" "${AR_MINUTES:-25}" "corpus=[$out/corpus]" "tokens=[$out/tokens/0]" \
+    train train_ar ar "corpus=[$out/corpus]" "tokens=[$out/tokens/0]" \
         "recognizer=$out/codec/model"
 }
 nar() {
-    train train_nar "$out/nar" "${NAR_MINUTES:-30}" "corpus=[$out/corpus]" "tokens=[$out/tokens/0]" \
+    train train_nar nar "corpus=[$out/corpus]" "tokens=[$out/tokens/0]" \
         "tokenizer=$out/codec/model"
 }
 tune() {
-    train tune "$out/tune" "${TUNE_MINUTES:-30}" "corpus=[$out/corpus]" "tokens=[$out/tokens/0]" \
+    train tune tune "corpus=[$out/corpus]" "tokens=[$out/tokens/0]" \
         "tokenizer=$out/codec/model" "acoustic=$out/nar/model"
 }
 bundle() {
@@ -61,14 +73,13 @@ bundle() {
         --set use_prompt_units=false --set sampling.temperature=0.3
 }
 evaluate() {
-    "$python" -m uslm_recipes.evaluate --model "$out/bundle" --recognizer "$teacher" \
-        --speaker-model resemblyzer --dnsmos --manifest $manifests \
-        --clip-sources kokoro cv --out "$out/evaluation" --force
+    "$python" -m uslm_recipes.evaluate --model "$out/bundle" --manifest $manifests \
+        --out "$out/evaluation" --force $judges
 }
 card() {
     "$python" -m uslm_recipes.model_card --model "$out/bundle" \
         --report "$out/evaluation/report.json" --corpus "$out/corpus" \
-        --runs "$out/units" "$out/codec" "$out/ar" "$out/nar" "$out/tune" --trained-on "${MACHINE:-$(uname -m)}"
+        --runs "$out/units" "$out/codec" "$out/ar" "$out/nar" "$out/tune"
 }
 
 for stage in $stages; do

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import copy
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from uslm_recipes.command import run_command
 from uslm_tokenizer.config import from_dict
 from uslm_tokenizer.errors import ConfigError, EnvironmentProblem, MissingResource
 
@@ -75,6 +76,9 @@ def recipe_parser(recipe: str, description: str = "") -> argparse.ArgumentParser
     )
     parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint")
     parser.add_argument(
+        "--push-to-hub", metavar="NAME", help="send the finished model to the Hub, as me/my-model"
+    )
+    parser.add_argument(
         "--set",
         action="append",
         default=[],
@@ -94,12 +98,13 @@ def parse_recipe_args(
 ) -> RecipeArguments[Config]:
     """Read the command line; `cls` must have a `loop: LoopConfig` for the time and step limits."""
     options = (parser or recipe_parser(recipe)).parse_args(arguments)
-    limits = {
+    shared = {
         "steps": options.steps,
         "max_minutes": options.max_minutes,
         "piece_minutes": options.piece_minutes,
+        "push_to_hub": options.push_to_hub,
     }
-    overrides = [f"loop.{key}={value}" for key, value in limits.items() if value is not None]
+    overrides = [f"loop.{key}={value}" for key, value in shared.items() if value is not None]
     # A limit on the command line stands alone: --steps switches the config's minutes off.
     if options.steps is not None and options.max_minutes is None:
         overrides.append("loop.max_minutes=null")
@@ -107,6 +112,21 @@ def parse_recipe_args(
         overrides.append("loop.steps=null")
     config = load_config(cls, options.config, [*overrides, *options.overrides], recipe=recipe)
     return RecipeArguments(config=config, out=options.out, resume=options.resume, extra=options)
+
+
+def recipe_main(
+    recipe: str,
+    cls: type[Config],
+    train: Callable[..., object],
+    arguments: Sequence[str] | None = None,
+) -> int:
+    """The command line of a recipe; `train` takes config and folder, and `resume`."""
+
+    def action() -> None:
+        given = parse_recipe_args(recipe, cls, arguments)
+        train(given.config, given.out, resume=given.resume)
+
+    return run_command(recipe, action)
 
 
 def _config_text(name_or_path: str, recipe: str) -> str:

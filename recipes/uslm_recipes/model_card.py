@@ -1,8 +1,9 @@
 """Write the card of a model from what was measured: nothing in it is typed in by hand.
 
     python -m uslm_recipes.model_card --model runs/default/bundle --report evaluation/report.json \\
-        --runs runs/default/{units,codec,ar,nar} --corpus runs/default/corpus \\
-        --trained-on "2 CPU cores"
+        --runs runs/default/{units,codec,ar,nar} --corpus runs/default/corpus
+
+On what machine and how fast it was trained, the logs of the runs say.
 """
 
 from __future__ import annotations
@@ -15,7 +16,16 @@ from typing import Any
 from uslm.evaluation.bootstrap import Estimate
 from uslm.evaluation.report import load_report, sections_of, show, table
 from uslm_recipes.command import run_command
-from uslm_recipes.training_facts import CorpusFacts, RunFacts, read_corpora, read_run
+from uslm_recipes.training_facts import (
+    CorpusFacts,
+    RunFacts,
+    hours_in_words,
+    read_corpora,
+    read_run,
+    source_table,
+    speed_table,
+    trained_on,
+)
 from uslm_tokenizer.errors import UserError
 from uslm_tokenizer.hub import write_atomically
 
@@ -46,16 +56,17 @@ def write_card(
     corpus: CorpusFacts,
     *,
     licence: str,
-    trained_on: str,
+    machine: str | None = None,
 ) -> str:
-    """The text of README.md."""
+    """The text of README.md; `machine` takes the place of what the runs say of theirs."""
+    machine = machine or trained_on(runs)
     sections = sections_of(report)
     speech = sections["speech"].rows["all"]
     parts = [
         *_front_matter(report["model"]["name"], speech, licence),
         f"# {report['model']['name']}",
         "",
-        _what_it_is(report["model"], runs, corpus, trained_on),
+        _what_it_is(report["model"], runs, corpus, machine),
         "",
         _in_words(speech),
         "",
@@ -70,16 +81,15 @@ def write_card(
     parts += [
         "## Data",
         "",
-        f"{_hours(corpus)}; the table counts both. Whole speakers are held out: LibriSpeech's "
-        "whose number is divisible by 5, and of the rest those that a hash of the name picks.",
+        f"{hours_in_words(corpus)}; the table counts both. Whole speakers are held out: "
+        "LibriSpeech's whose number is divisible by 5, and of the rest those that a hash of the "
+        "name picks.",
         "",
-        "| source | hours | licence |",
-        "|---|---|---|",
-        *(f"| {s.name} | {s.hours:.2f} | {s.licence} |" for s in corpus.sources),
+        *source_table(corpus),
         "",
         "## Training",
         "",
-        f"Trained on {trained_on}.",
+        f"Trained on {machine}.",
         "",
         *_training(runs),
         "",
@@ -129,7 +139,7 @@ def _front_matter(name: str, speech: Mapping[str, Estimate], licence: str) -> li
 
 
 def _what_it_is(
-    model: Mapping[str, Any], runs: Sequence[RunFacts], corpus: CorpusFacts, trained_on: str
+    model: Mapping[str, Any], runs: Sequence[RunFacts], corpus: CorpusFacts, machine: str
 ) -> str:
     hours = sum(run.minutes for run in runs) / 60
     size = f", {model['megabytes']} MB" if "megabytes" in model else ""
@@ -137,7 +147,7 @@ def _what_it_is(
         f"Zero-shot text to speech in English: a text and a few seconds of a voice in, speech of "
         f"16 kHz out. {model['parameters'] / 1e6:.1f} M parameters{size}: a codec of 50 frames a "
         "second, a language model from phonemes to units, and one from units to codes. "
-        f"All stages together were trained for {_duration(hours)} on {trained_on}, "
+        f"All stages together were trained for {_duration(hours)} on {machine}, "
         f"with {corpus.hours_by_split.get('train', 0.0):.1f} hours of recordings."
     )
     if hours < SHORT_TRAINING_HOURS:
@@ -191,13 +201,13 @@ def _how_measured(config: Mapping[str, Any]) -> str:
 
 
 def _training(runs: Sequence[RunFacts]) -> list[str]:
-    lines = ["| run | steps | minutes | hours of speech seen |", "|---|---|---|---|"]
-    lines += [
-        f"| {run.name} | {run.steps:,} | {run.minutes:.1f} | {run.audio_hours:.1f} |"
-        for run in runs
-    ]
     total = sum(run.minutes for run in runs)
-    return [*lines, f"| together | | {total:.1f} | |"]
+    return [
+        *speed_table(runs),
+        "",
+        f"Together {total:.1f} minutes. MFU is the share of the device's peak, measured before the "
+        "run, that went into frames of speech and not into padding.",
+    ]
 
 
 def _limits(config: Mapping[str, Any]) -> list[str]:
@@ -210,11 +220,6 @@ def _limits(config: Mapping[str, Any]) -> list[str]:
         f"- The numbers rest on {config['sentences'] * config['voices']} utterances and on one "
         "recogniser; the intervals say how far they may be off.",
     ]
-
-
-def _hours(corpus: CorpusFacts) -> str:
-    parts = (f"{hours:.2f} h {split}" for split, hours in sorted(corpus.hours_by_split.items()))
-    return "Recordings: " + ", ".join(parts)
 
 
 def _duration(hours: float) -> str:
@@ -231,7 +236,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--report", type=Path, required=True, help="report.json of uslm_recipes.evaluate")
     add("--runs", type=Path, nargs="+", required=True, help="folders of the training runs")
     add("--corpus", type=Path, nargs="+", required=True, help="corpus folders")
-    add("--trained-on", required=True, help="the machine that trained it, in words")
+    add("--trained-on", help="the machine in words, where the logs do not name it")
     add("--licence", default="apache-2.0", help="licence of the weights")
     add("--source", action="append", default=[], metavar="KEY=NAME;LICENCE")
     given = parser.parse_args(arguments)
@@ -251,7 +256,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             [read_run(folder) for folder in given.runs],
             read_corpora(given.corpus, given.source),
             licence=given.licence,
-            trained_on=given.trained_on,
+            machine=given.trained_on,
         )
         write_atomically(given.model / "README.md", lambda path: path.write_text(card, "utf-8"))
         print(f"{given.model / 'README.md'}: {len(card.splitlines())} lines")

@@ -10,37 +10,40 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from uslm_recipes.checkpoint import TrainingState
-from uslm_recipes.command import run_command
-from uslm_recipes.config import parse_recipe_args
-from uslm_recipes.data.batches import Crops, CropSampler
+from uslm_recipes import samples
+from uslm_recipes.adversary import AdversaryConfig, build_adversary, playing, teach
+from uslm_recipes.config import recipe_main
+from uslm_recipes.data.batches import CropSampler
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.tokens import TokenCorpus
 from uslm_recipes.encode import encode_corpus
+from uslm_recipes.export import export
 from uslm_recipes.loop import (
+    Drawn,
+    LoopConfig,
     Losses,
-    Run,
+    TrainingState,
+    Validation,
     after_step,
+    each_batch,
     finish_run,
-    fraction_done,
-    keep_going,
     make_accelerator,
     make_optimizer,
+    own_generator,
     seed_everything,
     start_run,
     update,
     world_of,
 )
-from uslm_recipes.loop_config import LoopConfig
-from uslm_recipes.losses import MultiScaleMelLoss, discriminator_loss
+from uslm_recipes.loop.pictures import count_codes, draw_codebooks, draw_mels
+from uslm_recipes.loop.validation import codebook_perplexity
+from uslm_recipes.losses import MultiScaleMelLoss
+from uslm_recipes.training_data import Named, TrainingData
 from uslm_recipes.waveform_losses import WaveformWeights, waveform_losses
-from uslm_tokenizer.acoustic.encodec_bridge import ms_stft_discriminator
 from uslm_tokenizer.acoustic.unit_codec import UnitCodec, UnitCodecConfig
 from uslm_tokenizer.semantic.unit_tokenizer import UnitTokenizer
 
@@ -65,14 +68,8 @@ class CodecRecipe:
     """What counts how much in the waveform."""
     quantizer_weight: float = 7.0
     """Weight of the residual levels' losses, a mean over the levels."""
-    adversarial_from: float = 0.3
-    """Share of the run that goes by before the discriminator joins."""
-    discriminate_every: int = 2
-    """Steps of the codec for one of the discriminator."""
-    discriminator_filters: int = 16
-    """Width of the discriminator."""
-    discriminator_windows: tuple[int, ...] = (1024, 512, 256)
-    """Windows of its scales, samples."""
+    adversary: AdversaryConfig = field(default_factory=AdversaryConfig)
+    """The discriminator."""
 
 
 @dataclass
@@ -82,14 +79,27 @@ class Batch:
     waveforms: Float[Tensor, "b 1 n"]
     units: Int[Tensor, "b t"]
 
+    def to(self, device: torch.device) -> "Batch":
+        """The same on another device."""
+        return Batch(self.waveforms.to(device), self.units.to(device))
 
-def collate(corpus: Corpus, tokens: TokenCorpus, crops: Crops, num_frames: int) -> Batch:
-    """Read the crops; they begin at whole frames."""
-    hop = tokens.header.hop_length
-    places = list(zip(crops.indices.tolist(), crops.starts.tolist(), strict=True))
-    waveforms = [corpus.waveform(i, start, start + num_frames * hop) for i, start in places]
-    units = [tokens.codes(i, start // hop, start // hop + num_frames)[0] for i, start in places]
-    return Batch(torch.stack(waveforms)[:, None], torch.stack(units))
+
+def draw_batch(
+    recipe: CodecRecipe, corpus: Corpus, tokens: TokenCorpus, crops: CropSampler
+) -> Drawn[Batch]:
+    """The next crops; they begin at whole frames."""
+    hop, length = tokens.header.hop_length, recipe.crop_frames
+    drawn = next(crops)
+    places = list(zip(drawn.indices.tolist(), drawn.starts.tolist(), strict=True))
+    waveforms = [corpus.waveform(i, start, start + length * hop) for i, start in places]
+    units = [tokens.codes(i, start // hop, start // hop + length)[0] for i, start in places]
+    return Drawn(
+        batch=Batch(torch.stack(waveforms)[:, None], torch.stack(units)),
+        name=Named(corpus, drawn.indices.tolist()),
+        audio_seconds=len(places) * length * hop / corpus.sample_rate,
+        tokens=len(places) * length,
+        slots=len(places) * length,
+    )
 
 
 def generator_losses(
@@ -112,16 +122,40 @@ def generator_losses(
 
 @torch.no_grad()
 def validate(
-    codec: UnitCodec, corpus: Corpus, tokens: TokenCorpus, indices: NDArray[np.int64]
-) -> dict[str, float]:
-    """Spectral distance of whole held-out utterances, decoded from their codes."""
-    mel_loss = MultiScaleMelLoss(corpus.sample_rate)
-    distances = []
-    for index in indices.tolist():
-        units = tokens.codes(index)[:1]
+    recipe: CodecRecipe, codec: UnitCodec, corpus: Corpus, tokens: TokenCorpus, indices: list[int]
+) -> Validation:
+    """Spectral distance of whole held-out utterances, decoded from their codes, and how many codes
+    of each level are in use; some of the utterances to hear and see."""
+    mel_loss = MultiScaleMelLoss(corpus.sample_rate).to(codec.device)
+    distances, shown = [], []
+    counts = torch.zeros(codec.num_codebooks, codec.codebook_size)
+    for number, index in enumerate(indices):
+        units = tokens.codes(index)[:1].to(codec.device)
         waveform = corpus.waveform(index)[None, None, : units.shape[1] * codec.hop_length]
-        distances.append(float(mel_loss(codec(waveform, units).waveform, waveform)))
-    return {"loss": float(np.mean(distances))}
+        waveform = waveform.to(codec.device)
+        made = codec(waveform, units)
+        distances.append(mel_loss(made.waveform, waveform))
+        for level, codes in enumerate([units[0], *made.quantized.codes[0]]):
+            counts[level] += count_codes(codes, codec.codebook_size)
+        if number < recipe.loop.samples:
+            shown.append(_sample(f"decoded{number}", codec, waveform, made.waveform))
+    levels = {f"level {k}": each for k, each in enumerate(counts)}
+    if recipe.loop.samples:
+        shown.append(Validation(values={}, pictures={"codebooks": draw_codebooks(levels)}))
+    use = {f"codes_used_{k}": codebook_perplexity(each) for k, each in enumerate(counts)}
+    return samples.together({"loss": float(torch.stack(distances).mean()), **use}, shown)
+
+
+def _sample(
+    name: str, codec: UnitCodec, waveform: Float[Tensor, "1 1 n"], made: Float[Tensor, "1 1 n"]
+) -> Validation:
+    true, decoded, rate = waveform[0, 0], made[0, 0], codec.sample_rate
+    picture = draw_mels({"recording": true, "decoded": decoded}, rate)
+    return Validation(
+        values={},
+        sounds={f"{name}_true": (true, rate), f"{name}_made": (decoded, rate)},
+        pictures={f"{name}_mel": picture},
+    )
 
 
 def build(recipe: CodecRecipe) -> UnitCodec:
@@ -132,18 +166,18 @@ def build(recipe: CodecRecipe) -> UnitCodec:
     return codec
 
 
-def train(recipe: CodecRecipe, out: Path, *, resume: bool = False) -> UnitCodec:
-    """Run the recipe in `out`; the finished codec is saved there as `model`."""
+def train(recipe: CodecRecipe, out: Path, *, resume: bool = False) -> bool:
+    """Run the recipe in `out`; True when it is over, and the codec saved there as `model`."""
     seed_everything(recipe.loop.seed)
     accelerator = make_accelerator(recipe.loop, out)
+    device = accelerator.device
     corpus = Corpus.open(recipe.corpus)
     codec = build(recipe)
-    tokens = encode_corpus(codec.units, corpus, out / "units")
-    discriminator = ms_stft_discriminator(
-        recipe.discriminator_filters, n_ffts=recipe.discriminator_windows
-    )
-    mel_loss = MultiScaleMelLoss(corpus.sample_rate)
-    generator = torch.Generator().manual_seed(recipe.loop.seed)
+    with accelerator.main_process_first():
+        tokens = encode_corpus(codec.units.to(device), corpus, out / "units")
+    mel_loss = MultiScaleMelLoss(corpus.sample_rate).to(device)
+    discriminator = build_adversary(recipe.adversary)
+    generator = own_generator(recipe.loop.seed, accelerator)
     crops = CropSampler(
         corpus.num_samples,
         recipe.crop_frames * codec.hop_length,
@@ -153,63 +187,47 @@ def train(recipe: CodecRecipe, out: Path, *, resume: bool = False) -> UnitCodec:
         world=world_of(accelerator),
         align=codec.hop_length,
     )
+    models = {"codec": codec, "discriminator": discriminator}
     state = TrainingState(
-        models={"codec": codec, "discriminator": discriminator},
-        optimizers={
-            "codec": make_optimizer(codec, recipe.loop),
-            "discriminator": make_optimizer(discriminator, recipe.loop),
-        },
+        models=dict(models),
+        optimizers={name: make_optimizer(model, recipe.loop) for name, model in models.items()},
         streams={"crops": crops},
         generators={"levels": generator},
+        averaged=("codec",),
     )
-    held_out = corpus.select(split="test", max_seconds=8)[:40]
-    with start_run(recipe.loop, out, state, accelerator=accelerator, resume=resume) as run:
+    held_out = corpus.select(split="test", max_seconds=8)[:40].tolist()
+    with start_run(
+        recipe,
+        out,
+        state,
+        accelerator=accelerator,
+        data=TrainingData.of(corpus, tokens),
+        batch_key="batch_size",
+        resume=resume,
+    ) as run:
         codec_, judge = state.models["codec"], state.models["discriminator"]
 
-        def check() -> dict[str, float]:
-            return validate(codec, corpus, tokens, held_out)
+        def check() -> Validation:
+            return validate(recipe, codec, corpus, tokens, held_out)
 
-        while keep_going(run):
-            place = next(crops)
-            batch = collate(corpus, tokens, place, recipe.crop_frames)
-            playing = fraction_done(run.progress, recipe.loop) >= recipe.adversarial_from
-            losses, fake = generator_losses(
-                recipe, codec_, judge if playing else None, mel_loss, batch, generator
-            )
-            update(run, losses.total, "codec")
-            if playing and run.progress.step % recipe.discriminate_every == 0:
-                real_scores, _ = judge(batch.waveforms)
-                fake_scores, _ = judge(fake)
-                judged = discriminator_loss(real_scores, fake_scores)
-                update(run, judged, "discriminator")
-                losses = replace(losses, parts={**losses.parts, "discriminator": judged})
-            after_step(
-                run,
-                losses,
-                audio_seconds=batch.waveforms.numel() / corpus.sample_rate,
-                batch=place.indices.tolist(),
-                validate=check if len(held_out) else None,
-            )
-        if finish_run(run):
-            export(run, codec, out)
-    return codec
-
-
-def export(run: Run, codec: UnitCodec, out: Path) -> None:
-    """Save the trained codec, with averaged weights where there are some."""
-    if "codec" in run.state.ema:
-        run.state.ema["codec"].copy_to_model()
-    codec.eval().save_pretrained(out / "model")
+        for drawn in each_batch(run, lambda: draw_batch(recipe, corpus, tokens, crops)):
+            batch = drawn.batch.to(device)
+            with accelerator.accumulate(codec_, judge):
+                losses, fake = generator_losses(
+                    recipe, codec_, playing(run, recipe.adversary), mel_loss, batch, generator
+                )
+                update(run, losses.total, "codec")
+                judged = teach(run, recipe.adversary, batch.waveforms, fake)
+            losses = replace(losses, parts={**losses.parts, **judged})
+            after_step(run, losses, drawn, validate=check if held_out else None)
+        if complete := finish_run(run):
+            export(run, "codec", {"model": codec})
+    return complete
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
-
-    def action() -> None:
-        given = parse_recipe_args("train_codec", CodecRecipe, arguments)
-        train(given.config, given.out, resume=given.resume)
-
-    return run_command("train_codec", action)
+    return recipe_main("train_codec", CodecRecipe, train, arguments)
 
 
 if __name__ == "__main__":

@@ -19,22 +19,27 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from uslm.models.base import AcousticBatch, AcousticModel
+from uslm.generate.levels import fill_levels
+from uslm.models.base import AcousticBatch, AcousticModel, AcousticRow
 from uslm.models.nar import AcousticLM
-from uslm.models.registry import model_class
+from uslm.models.registry import load_model, model_class
 from uslm.models.regressor import AcousticRegressor
-from uslm_recipes.checkpoint import TrainingState
-from uslm_recipes.command import run_command
-from uslm_recipes.config import parse_recipe_args
+from uslm_recipes import samples
+from uslm_recipes.config import recipe_main
 from uslm_recipes.data.acoustic_rows import AcousticRows, RowShape
 from uslm_recipes.data.batches import SecondsBatches
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.tokens import TokenCorpus
+from uslm_recipes.export import export
 from uslm_recipes.loop import (
+    Drawn,
+    LoopConfig,
     Losses,
+    TrainingState,
+    Validation,
     after_step,
+    each_batch,
     finish_run,
-    keep_going,
     make_accelerator,
     make_optimizer,
     seed_everything,
@@ -42,7 +47,8 @@ from uslm_recipes.loop import (
     update,
     world_of,
 )
-from uslm_recipes.loop_config import LoopConfig
+from uslm_recipes.loop.pictures import count_codes, draw_codebooks, draw_mels
+from uslm_recipes.training_data import Named, TrainingData
 from uslm_tokenizer.acoustic.unit_codec import UnitCodec
 from uslm_tokenizer.config import from_dict
 from uslm_tokenizer.errors import ConfigError
@@ -60,6 +66,8 @@ class NARRecipe:
     """Which model: see uslm/models/registry.py."""
     model: dict[str, Any] = field(default_factory=dict)
     """Its config, by key."""
+    initial: str = ""
+    """A trained stage 2 to go on from; it brings its own kind, config and vectors."""
     loop: LoopConfig = field(default_factory=LoopConfig)
     """Length, learning rate and the like."""
     corpus: tuple[str, ...] = ("data/corpus",)
@@ -83,14 +91,44 @@ class NARRecipe:
     """acoustic_lm: probability mass that the target code gives to the others."""
 
 
-def draw_levels(rows: int, groups: Sequence[int], random: np.random.Generator) -> Int[Tensor, " b"]:
-    """Levels that each row shows: 1, or as many as there are behind some passes of generation.
+@dataclass(frozen=True)
+class Rows:
+    """A batch of rows on the CPU; how many levels each shows is drawn."""
+
+    rows: Sequence[AcousticRow]
+    num_known: Int[Tensor, " b"]
+
+
+def draw_levels(groups: Sequence[int], random: np.random.Generator) -> int:
+    """Levels that a row shows: 1, or as many as there are behind some passes of generation.
 
     Low ones are drawn more often, as all others lean on them.
     """
     starts = np.cumsum([1, *groups[:-1]])
-    drawn = random.choice(starts, size=rows, p=(1 / starts) / (1 / starts).sum())
-    return torch.from_numpy(drawn)
+    return int(random.choice(starts, p=(1 / starts) / (1 / starts).sum()))
+
+
+def draw_batch(
+    recipe: NARRecipe, groups: Sequence[int], rows: AcousticRows, batches: SecondsBatches
+) -> Drawn[Rows]:
+    """The next batch. What a row shows depends on epoch and utterance alone; so a resumed run
+    draws the same, and so do more processes."""
+    seed, epoch = recipe.loop.seed, batches.epoch
+    chosen = next(batches).tolist()
+    drawn, levels = [], []
+    for index in chosen:
+        random = np.random.default_rng((seed, epoch, index))
+        drawn.append(rows.row(index, recipe.rows, random))
+        levels.append(draw_levels(groups, random))
+    lengths = [row.prompt.shape[1] + row.codes.shape[1] for row in drawn]
+    return Drawn(
+        batch=Rows(drawn, torch.tensor(levels)),
+        name=Named(rows.corpus, chosen),
+        audio_seconds=float(rows.corpus.seconds[chosen].sum()),
+        tokens=sum(lengths),
+        slots=max(lengths) * len(lengths),
+        counts={"frames": sum(row.codes.shape[1] - row.num_context for row in drawn)},
+    )
 
 
 class RegressorObjective(nn.Module):
@@ -104,7 +142,8 @@ class RegressorObjective(nn.Module):
         self, batch: AcousticBatch, num_known: Int[Tensor, " b"]
     ) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
         """The error of the predicted input."""
-        return self.model.loss(batch), {}
+        error = self.model.loss(batch)
+        return error, {"input": error}
 
 
 class LMObjective(nn.Module):
@@ -123,63 +162,93 @@ class LMObjective(nn.Module):
         self, batch: AcousticBatch, num_known: Int[Tensor, " b"]
     ) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
         """The next level's cross-entropy and, with less weight, that of the levels behind it."""
-        losses = self.model.loss(
-            batch, num_known, smoothing=self.recipe.label_smoothing, vectors=self.vectors
-        )
+        smoothing = self.recipe.label_smoothing if self.training else 0.0
+        losses = self.model.loss(batch, num_known, smoothing=smoothing, vectors=self.vectors)
         total = torch.stack(list(losses.following.values())).mean()
+        parts = {"next": total}
         if losses.ahead:
             ahead = torch.stack(list(losses.ahead.values())).mean()
             total = total + self.recipe.ahead_weight * ahead
-        if losses.input_error is None:
-            return total, {}
-        total = total + self.recipe.input_weight * losses.input_error
-        return total, {"input_error": losses.input_error}
+        if losses.input_error is not None:
+            total = total + self.recipe.input_weight * losses.input_error
+            parts["input"] = losses.input_error
+        return total, parts
 
 
 @torch.no_grad()
 def validate(
+    recipe: NARRecipe,
     objective: RegressorObjective | LMObjective,
+    prepared: nn.Module,
     rows: AcousticRows,
     indices: list[int],
-    shape: RowShape,
-) -> dict[str, float]:
+    codec: UnitCodec | None,
+) -> Validation:
     """On held-out speakers: the error of the decoder's input, as a share of its variance, and of an
-    acoustic_lm the cross-entropy of the first level of each pass, nats a code."""
+    acoustic_lm the cross-entropy of the first level of each pass, nats a code; and some
+    utterances that the model fills, decoded."""
     random, model = np.random.default_rng(0), objective.model
+    drawn = [rows.row(index, recipe.rows, random) for index in indices]
     found: dict[str, list[float]] = {}
-
-    def note(name: str, value: Tensor | None) -> None:
-        if value is not None:
-            found.setdefault(name, []).append(float(value))
-
-    for start in range(0, len(indices), 8):
-        chosen = indices[start : start + 8]
-        batch = model.batch([rows.row(index, shape, random) for index in chosen])
-        with torch.autocast(model.device.type, torch.bfloat16):
-            if isinstance(objective, RegressorObjective):
-                note("input", objective.model.loss(batch))
-                continue
-            for level in np.cumsum([1, *objective.model.level_groups[:-1]]).tolist():
-                num_known = torch.full((len(chosen),), level, device=model.device)
-                losses = objective.model.loss(batch, num_known, vectors=objective.vectors)
-                note(f"level_{level}", losses.following[level])
-                note(f"input_{level}", losses.input_error)
+    for start in range(0, len(drawn), 8):
+        batch = model.batch(drawn[start : start + 8])
+        for level in np.cumsum([1, *_groups(model)[:-1]]).tolist():
+            num_known = torch.full((len(batch.codes),), level, device=batch.codes.device)
+            for name, value in prepared(batch, num_known)[1].items():
+                found.setdefault(f"{name}_{level}", []).append(float(value))
     means = {name: float(np.mean(values)) for name, values in found.items()}
-    return {"loss": float(np.mean(list(means.values()))), **means}
+    shown = []
+    if codec is not None:
+        few = zip(range(recipe.loop.samples), indices, drawn, strict=False)
+        shown = [speak(f"filled{n}", objective, codec, rows, index, row) for n, index, row in few]
+    return samples.together({"loss": float(np.mean(list(means.values()))), **means}, shown)
+
+
+def speak(
+    name: str,
+    objective: RegressorObjective | LMObjective,
+    codec: UnitCodec,
+    rows: AcousticRows,
+    index: int,
+    row: AcousticRow,
+) -> Validation:
+    """An utterance whose codes stage 2 has filled, beside the same from its true codes."""
+    vectors = objective.vectors if isinstance(objective, LMObjective) else None
+    [filled] = fill_levels(objective.model, [row], vectors=vectors)
+    true = row.codes[:, row.num_context :]
+    made, wanted = (codec.decode(c[None].to(codec.device))[0, 0] for c in (filled, true))
+    waveforms = {"from true codes": wanted, "from filled codes": made}
+    counts = {
+        f"level {k}": count_codes(codes, codec.codebook_size)
+        for k, codes in enumerate(filled[1:], start=1)
+    }
+    rate = codec.sample_rate
+    return Validation(
+        values={},
+        sounds={f"{name}_true": (wanted, rate), f"{name}_made": (made, rate)},
+        pictures={
+            f"{name}_mel": draw_mels(waveforms, rate),
+            f"{name}_codebooks": draw_codebooks(counts),
+        },
+        texts={f"{name}_text": rows.corpus.utterances[index].text},
+    )
 
 
 def build(
-    recipe: NARRecipe, tokens: TokenCorpus, indices: NDArray[np.int64]
+    recipe: NARRecipe, codec: UnitCodec | None, tokens: TokenCorpus, indices: NDArray[np.int64]
 ) -> RegressorObjective | LMObjective:
     """The model, in its objective."""
-    found = model_class(recipe.kind)
-    model = found(from_dict(found.config_class, recipe.model, where="model"))
-    codec = load_tokenizer(recipe.tokenizer) if recipe.tokenizer else None
-    if codec is not None and not isinstance(codec, UnitCodec):
-        raise ConfigError(f"tokenizer must be a unit codec, but is {recipe.tokenizer}")
+    if recipe.initial:
+        model = load_model(recipe.initial).train()
+    else:
+        found = model_class(recipe.kind)
+        model = found(from_dict(found.config_class, recipe.model, where="model"))
     if isinstance(model, AcousticLM):
         return LMObjective(model, recipe, None if codec is None else codec.level_vectors())
-    assert isinstance(model, AcousticRegressor)
+    if not isinstance(model, AcousticRegressor):
+        raise ConfigError(f"initial must name a stage 2, but names a {model.model_type}")
+    if recipe.initial:
+        return RegressorObjective(model)
     if codec is None:
         raise ConfigError("tokenizer must name the codec whose codes an acoustic_regressor learns")
     some = indices[:: max(1, len(indices) // NUM_MEASURED)].tolist()
@@ -187,16 +256,27 @@ def build(
     return RegressorObjective(model)
 
 
-def train(recipe: NARRecipe, out: Path, *, resume: bool = False) -> AcousticModel:
-    """Run the recipe in `out`; the finished model is saved there as `model`."""
+def _groups(model: AcousticModel) -> tuple[int, ...]:
+    return model.level_groups if isinstance(model, AcousticLM) else (1,)
+
+
+def _codec(recipe: NARRecipe) -> UnitCodec | None:
+    codec = load_tokenizer(recipe.tokenizer) if recipe.tokenizer else None
+    if codec is not None and not isinstance(codec, UnitCodec):
+        raise ConfigError(f"tokenizer must be a unit codec, but is {recipe.tokenizer}")
+    return codec
+
+
+def train(recipe: NARRecipe, out: Path, *, resume: bool = False) -> bool:
+    """Run the recipe in `out`; True when it is over, and the model saved there as `model`."""
     seed_everything(recipe.loop.seed)
     accelerator = make_accelerator(recipe.loop, out)
     corpus = Corpus.open(recipe.corpus)
     tokens = TokenCorpus.open(corpus, recipe.tokens)
     indices = corpus.select(split="train", min_seconds=1.0, sources=recipe.sources or None)
-    objective = build(recipe, tokens, indices)
-    model = objective.model
-    groups = model.level_groups if isinstance(model, AcousticLM) else (1,)
+    codec = _codec(recipe)
+    objective = build(recipe, codec, tokens, indices)
+    model, groups = objective.model, _groups(objective.model)
     rows = AcousticRows(corpus, tokens, indices)
     batches = SecondsBatches(
         corpus.seconds,
@@ -210,45 +290,31 @@ def train(recipe: NARRecipe, out: Path, *, resume: bool = False) -> AcousticMode
         optimizers={"model": make_optimizer(objective, recipe.loop)},
         streams={"batches": batches},
     )
-    held_out = corpus.select(split="test", min_seconds=1.0, max_seconds=8.0)[:48]
-    held_out_rows = AcousticRows(corpus, tokens, held_out)
-    with start_run(recipe.loop, out, state, accelerator=accelerator, resume=resume) as run:
+    held_out = corpus.select(split="test", min_seconds=1.0, max_seconds=8.0)[:48].tolist()
+    held_out_rows = AcousticRows(corpus, tokens, np.array(held_out, dtype=np.int64))
+    data = TrainingData.of(corpus, tokens)
+    with start_run(recipe, out, state, accelerator=accelerator, data=data, resume=resume) as run:
         prepared = state.models["model"]
+        decoder = None if run.is_sharded else codec
 
-        def check() -> dict[str, float]:
-            return validate(objective, held_out_rows, held_out.tolist(), recipe.rows)
+        def check() -> Validation:
+            return validate(recipe, objective, prepared, held_out_rows, held_out, decoder)
 
-        while keep_going(run):
-            # Drawn anew from the place in the stream, so that a resumed run draws the same.
-            random = np.random.default_rng((recipe.loop.seed, batches.epoch, batches.position))
-            chosen = next(batches).tolist()
-            batch = model.batch([rows.row(index, recipe.rows, random) for index in chosen])
-            num_known = draw_levels(len(chosen), groups, random)
+        for drawn in each_batch(run, lambda: draw_batch(recipe, groups, rows, batches)):
+            batch = model.batch(drawn.batch.rows)
             with accelerator.accumulate(prepared):
-                loss, parts = prepared(batch, num_known.to(accelerator.device))
+                loss, parts = prepared(batch, drawn.batch.num_known.to(accelerator.device))
+                loss = loss * drawn.weights["frames"]
                 update(run, loss)
-            after_step(
-                run,
-                Losses(total=loss, parts=parts),
-                audio_seconds=float(corpus.seconds[chosen].sum()),
-                batch=chosen,
-                validate=check if len(held_out) else None,
-            )
-        if finish_run(run):
-            for ema in state.ema.values():
-                ema.copy_to_model()
-            model.eval().save_pretrained(out / "model")
-    return model
+            after_step(run, Losses(loss, parts), drawn, validate=check if held_out else None)
+        if complete := finish_run(run):
+            export(run, "model", {"model": model})
+    return complete
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
-
-    def action() -> None:
-        given = parse_recipe_args("train_nar", NARRecipe, arguments)
-        train(given.config, given.out, resume=given.resume)
-
-    return run_command("train_nar", action)
+    return recipe_main("train_nar", NARRecipe, train, arguments)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ The codebook comes late: for the first part of the run latents pass it untouched
 places its entries where the latents already lie. A codebook learnt from noise collapses.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,27 +16,34 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from uslm_recipes.checkpoint import TrainingState, unwrap
-from uslm_recipes.command import run_command
-from uslm_recipes.config import parse_recipe_args
+from uslm_recipes import samples
+from uslm_recipes.config import recipe_main
 from uslm_recipes.data.batches import SecondsBatches, pad_ids, pad_waveforms
 from uslm_recipes.data.corpus import Corpus
+from uslm_recipes.export import export
 from uslm_recipes.loop import (
+    Drawn,
     LoopConfig,
     Losses,
     Run,
+    TrainingState,
+    Validation,
     after_step,
+    each_batch,
     finish_run,
     fraction_done,
-    keep_going,
     make_accelerator,
     make_optimizer,
+    own_generator,
     seed_everything,
     start_run,
     update,
     world_of,
 )
+from uslm_recipes.loop.pictures import draw_codebooks
+from uslm_recipes.loop.validation import codebook_perplexity
 from uslm_recipes.teacher import TeacherFeatures, teacher_features
+from uslm_recipes.training_data import Named, TrainingData
 from uslm_tokenizer.errors import ConfigError
 from uslm_tokenizer.semantic.unit_tokenizer import (
     UnitPrediction,
@@ -85,13 +91,17 @@ class Batch:
     text_ids: Int[Tensor, "u s"]
     text_lengths: Int[Tensor, " u"]
 
+    def to(self, device: torch.device) -> "Batch":
+        """The same on another device."""
+        return Batch(**{name: part.to(device) for name, part in vars(self).items()})
 
-def collate(corpus: Corpus, teacher: TeacherFeatures, indices: list[int]) -> Batch:
+
+def collate(corpus: Corpus, teacher: TeacherFeatures, indices: list[int], hop_length: int) -> Batch:
     """Read a batch; a text that could not fit its frames is left out."""
     waveforms, lengths = pad_waveforms([corpus.waveform(i) for i in indices])
     features = torch.nn.utils.rnn.pad_sequence([teacher[i] for i in indices], batch_first=True)
     texts = [torch.from_numpy(corpus.text_ids[i]) for i in indices]
-    frames = (lengths // 320).tolist()
+    frames = (lengths // hop_length).tolist()
     rows = [r for r, text in enumerate(texts) if 0 < ctc_frames(text) <= frames[r]]
     text_ids, text_lengths = pad_ids([texts[r] for r in rows] or [texts[0][:0]])
     return Batch(waveforms, lengths, features, torch.tensor(rows), text_ids, text_lengths)
@@ -102,13 +112,34 @@ def ctc_frames(text_ids: Int[Tensor, " s"]) -> int:
     return len(text_ids) + int((text_ids[1:] == text_ids[:-1]).sum())
 
 
-def losses_of(recipe: UnitsRecipe, predicted: UnitPrediction, batch: Batch) -> Losses:
+def draw_batch(
+    recipe: UnitsRecipe, corpus: Corpus, teacher: TeacherFeatures, batches: SecondsBatches
+) -> Drawn[Batch]:
+    """The next batch."""
+    chosen = next(batches).tolist()
+    hop = recipe.model.hop_length
+    batch = collate(corpus, teacher, chosen, hop)
+    frames = int((-(-batch.lengths // hop)).sum())
+    return Drawn(
+        batch=batch,
+        name=Named(corpus, chosen),
+        audio_seconds=float(batch.lengths.sum()) / corpus.sample_rate,
+        tokens=frames,
+        slots=batch.waveforms.shape[0] * -(-batch.waveforms.shape[-1] // hop),
+        counts={"frames": frames, "texts": len(batch.with_text)},
+    )
+
+
+def losses_of(
+    recipe: UnitsRecipe, predicted: UnitPrediction, drawn: Drawn[Batch], batch: Batch
+) -> Losses:
     """Teacher distance, phoneme loss and commitment of one batch."""
     mask = predicted.mask
     features, target = predicted.features[mask], batch.features[mask]
     cosine = F.cosine_similarity(features, target, dim=-1).mean()
     teacher = 1 - cosine + 0.25 * F.smooth_l1_loss(features, target)
-    phonemes = teacher.new_zeros(())
+    # The head is in the graph also where no row has text: other processes wait for its gradient.
+    phonemes = 0.0 * predicted.phoneme_logits.sum()
     if len(batch.with_text):
         phonemes = F.ctc_loss(
             predicted.phoneme_logits[batch.with_text].log_softmax(-1).transpose(0, 1),
@@ -117,7 +148,8 @@ def losses_of(recipe: UnitsRecipe, predicted: UnitPrediction, batch: Batch) -> L
             batch.text_lengths,
         )
     return Losses(
-        total=teacher + recipe.ctc_weight * phonemes + predicted.commitment,
+        total=drawn.weights["frames"] * (teacher + predicted.commitment)
+        + drawn.weights["texts"] * recipe.ctc_weight * phonemes,
         parts={"cosine": cosine, "ctc": phonemes, "commitment": predicted.commitment},
     )
 
@@ -132,54 +164,64 @@ def augment(
 
 @torch.no_grad()
 def validate(
+    recipe: UnitsRecipe,
     model: nn.Module,
-    codebook_size: int,
     corpus: Corpus,
     teacher: TeacherFeatures,
     indices: list[int],
-) -> dict[str, float]:
-    """Teacher cosine, phoneme error rate and codebook use on held-out speakers."""
+    device: torch.device,
+) -> Validation:
+    """Teacher cosine, phoneme error rate and codebook use on held-out speakers; and where the
+    phonemes of some texts are heard."""
+    size = recipe.model.quantizer.codebook_size
     cosine, errors, symbols, frames = 0.0, 0, 0, 0
-    counts = torch.zeros(codebook_size)
+    counts = torch.zeros(size)
+    shown: list[Validation] = []
     for start in range(0, len(indices), 16):
-        batch = collate(corpus, teacher, indices[start : start + 16])
+        batch = collate(corpus, teacher, indices[start : start + 16], recipe.model.hop_length)
+        batch = batch.to(device)
         predicted = model(batch.waveforms, batch.lengths)
         mask = predicted.mask
         each = F.cosine_similarity(predicted.features[mask], batch.features[mask], dim=-1)
         cosine, frames = cosine + float(each.sum()), frames + len(each)
-        counts += torch.bincount(predicted.units[mask], minlength=codebook_size)
-        best = predicted.phoneme_logits.argmax(-1)
+        counts += torch.bincount(predicted.units[mask], minlength=size).cpu()
         for text, length, row in zip(
             batch.text_ids, batch.text_lengths, batch.with_text.tolist(), strict=False
         ):
-            path = torch.unique_consecutive(best[row][mask[row]])
-            truth = text[:length].tolist()
-            errors += edit_distance(path[path > 0].tolist(), truth)
+            logits, truth = predicted.phoneme_logits[row][mask[row]], text[:length]
+            path = torch.unique_consecutive(logits.argmax(-1))
+            errors += edit_distance(path[path > 0].tolist(), truth.tolist())
             symbols += len(truth)
-    share = counts / counts.sum()
-    perplexity = math.exp(-float(torch.special.xlogy(share, share).sum()))
-    return {
+            if len(shown) < recipe.loop.samples:
+                shown.append(samples.heard_text(f"heard{len(shown)}", logits, truth.cpu()))
+    if recipe.loop.samples:
+        use = {"codebook": draw_codebooks({"units": counts})}
+        shown.append(Validation(values={}, pictures=use))
+    values = {
         "cosine": cosine / frames,
         "phoneme_error_rate": errors / max(symbols, 1),
-        "codebook_perplexity": perplexity,
+        "codebook_perplexity": codebook_perplexity(counts),
     }
+    return samples.together(values, shown)
 
 
-def train(recipe: UnitsRecipe, out: Path, *, resume: bool = False) -> UnitTokenizer:
-    """Run the recipe in `out`; the finished tokenizer is saved there as `model`."""
+def train(recipe: UnitsRecipe, out: Path, *, resume: bool = False) -> bool:
+    """Run the recipe in `out`; True when it is over, and the tokenizer saved there as `model`."""
     seed_everything(recipe.loop.seed)
     accelerator = make_accelerator(recipe.loop, out)
+    device = accelerator.device
     corpus = Corpus.open(recipe.corpus)
-    teacher = teacher_features(
-        corpus, out / "teacher", recipe.teacher, recipe.teacher_layers, device=accelerator.device
-    )
+    with accelerator.main_process_first():
+        teacher = teacher_features(
+            corpus, out / "teacher", recipe.teacher, recipe.teacher_layers, device=device
+        )
     if teacher.dim != recipe.model.teacher_dim:
         raise ConfigError(
             f"model.teacher_dim must be {teacher.dim} for {recipe.teacher}, "
             f"but is {recipe.model.teacher_dim}"
         )
     model = UnitTokenizer(recipe.model)
-    generator = torch.Generator().manual_seed(recipe.loop.seed)
+    generator = own_generator(recipe.loop.seed, accelerator)
     batches = SecondsBatches(
         corpus.seconds,
         recipe.seconds_per_batch,
@@ -194,75 +236,63 @@ def train(recipe: UnitsRecipe, out: Path, *, resume: bool = False) -> UnitTokeni
         generators={"augment": generator},
     )
     held_out = [int(i) for i in corpus.select(split="test", with_text=True)][:200]
-    with start_run(recipe.loop, out, state, accelerator=accelerator, resume=resume) as run:
+    data = TrainingData.of(corpus)
+    with start_run(recipe, out, state, accelerator=accelerator, data=data, resume=resume) as run:
         prepared = state.models["model"]
 
-        def check() -> dict[str, float]:
-            return validate(prepared, model.codebook_size, corpus, teacher, held_out)
+        def check() -> Validation:
+            return validate(recipe, prepared, corpus, teacher, held_out, device)
 
-        while keep_going(run):
-            if not model.quantizer.initialized and (
-                fraction_done(run.progress, recipe.loop) >= recipe.continuous_share
-            ):
-                place_codebook(recipe, model, corpus, batches, generator)
-            indices = next(batches).tolist()
-            batch = collate(corpus, teacher, indices)
+        for drawn in each_batch(run, lambda: draw_batch(recipe, corpus, teacher, batches)):
+            place_codebook_when_due(run, recipe, model, corpus, generator)
+            batch = drawn.batch.to(device)
             with accelerator.accumulate(prepared):
-                waveforms = augment(batch.waveforms, generator)
+                waveforms = augment(drawn.batch.waveforms, generator).to(device)
                 predicted = prepared(waveforms, batch.lengths, generator)
-                losses = losses_of(recipe, predicted, batch)
+                losses = losses_of(recipe, predicted, drawn, batch)
                 update(run, losses.total)
-            after_step(
-                run,
-                losses,
-                audio_seconds=float(batch.lengths.sum()) / corpus.sample_rate,
-                batch=indices,
-                validate=check if held_out and model.quantizer.initialized else None,
-            )
-        if finish_run(run):
-            export(run, out)
-    return model
+            is_placed = bool(model.quantizer.initialized)
+            after_step(run, losses, drawn, validate=check if held_out and is_placed else None)
+        if complete := finish_run(run):
+            export(run, "model", {"model": model})
+    return complete
 
 
 @torch.no_grad()
-def place_codebook(
+def place_codebook_when_due(
+    run: Run,
     recipe: UnitsRecipe,
     model: UnitTokenizer,
     corpus: Corpus,
-    batches: SecondsBatches,
     generator: torch.Generator,
 ) -> None:
-    """K-means over the latents of the next batches."""
+    """K-means over the latents of some of the speech, once, before the codebook joins."""
+    due = fraction_done(run.progress, recipe.loop) >= recipe.continuous_share
+    if model.quantizer.initialized or not due:
+        return
+    # A stream of its own: the run's may be some batches ahead.
+    batches = SecondsBatches(
+        corpus.seconds,
+        recipe.seconds_per_batch,
+        recipe.loop.seed + 1,
+        indices=corpus.select(split="train", sources=recipe.sources or None),
+    )
     frames, seconds = [], 0.0
     model.eval()
     while seconds < recipe.codebook_seconds:
         waveforms, lengths = pad_waveforms([corpus.waveform(int(i)) for i in next(batches)])
-        waveforms, mask = model.frame(waveforms, lengths)
-        with torch.autocast("cpu", torch.bfloat16):
-            latents = model.latents(waveforms, mask)
-        frames.append(latents.transpose(1, 2)[mask])
         seconds += float(lengths.sum()) / corpus.sample_rate
+        framed, mask = model.frame(waveforms.to(model.device), lengths.to(model.device))
+        with run.accelerator.autocast():
+            latents = model.latents(framed, mask)
+        frames.append(latents.transpose(1, 2)[mask])
     model.train()
     model.quantizer.initialize(torch.cat(frames).T[None], generator=generator)
 
 
-def export(run: Run, out: Path) -> None:
-    """Save the trained tokenizer, with averaged weights where there are some."""
-    for ema in run.state.ema.values():
-        ema.copy_to_model()
-    model = unwrap(run.state.models["model"])
-    assert isinstance(model, UnitTokenizer)
-    model.eval().save_pretrained(out / "model")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
-
-    def action() -> None:
-        given = parse_recipe_args("train_units", UnitsRecipe, arguments)
-        train(given.config, given.out, resume=given.resume)
-
-    return run_command("train_units", action)
+    return recipe_main("train_units", UnitsRecipe, train, arguments)
 
 
 if __name__ == "__main__":

@@ -17,25 +17,28 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from uslm.generate.levels import nearest_codes
+from uslm.generate.levels import fill_levels, nearest_codes
 from uslm.models.base import AcousticBatch, AcousticRow
 from uslm.models.regressor import AcousticRegressor
-from uslm_recipes.checkpoint import TrainingState
-from uslm_recipes.command import run_command
-from uslm_recipes.config import parse_recipe_args
+from uslm_recipes import samples
+from uslm_recipes.adversary import AdversaryConfig, build_adversary, playing, teach
+from uslm_recipes.config import recipe_main
 from uslm_recipes.data.acoustic_rows import AcousticRows, RowShape
 from uslm_recipes.data.batches import SecondsBatches
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.tokens import TokenCorpus
+from uslm_recipes.export import export
 from uslm_recipes.loop import (
+    Drawn,
+    LoopConfig,
     Losses,
+    TrainingState,
+    Validation,
     after_step,
+    each_batch,
     finish_run,
-    fraction_done,
-    keep_going,
     make_accelerator,
     make_optimizer,
     seed_everything,
@@ -43,10 +46,10 @@ from uslm_recipes.loop import (
     update,
     world_of,
 )
-from uslm_recipes.loop_config import LoopConfig
-from uslm_recipes.losses import MultiScaleMelLoss, discriminator_loss
+from uslm_recipes.loop.pictures import draw_mels
+from uslm_recipes.losses import MultiScaleMelLoss
+from uslm_recipes.training_data import Named, TrainingData
 from uslm_recipes.waveform_losses import WaveformWeights, waveform_losses
-from uslm_tokenizer.acoustic.encodec_bridge import ms_stft_discriminator
 from uslm_tokenizer.acoustic.unit_codec import UnitCodec
 
 
@@ -78,14 +81,8 @@ class TuneRecipe:
     """What counts how much in the waveform."""
     input_weight: float = 5.0
     """Weight of the error of the predicted input."""
-    adversarial_from: float = 0.2
-    """Share of the run that goes by before the discriminator joins."""
-    discriminate_every: int = 2
-    """Steps of the voice for one of the discriminator."""
-    discriminator_filters: int = 8
-    """Width of the discriminator."""
-    discriminator_windows: tuple[int, ...] = (1024, 512, 256)
-    """Windows of its scales, samples."""
+    adversary: AdversaryConfig = field(default_factory=AdversaryConfig)
+    """The discriminator."""
 
 
 @dataclass
@@ -134,18 +131,55 @@ class Voice(nn.Module):
         return torch.stack(each).sum(dim=0).float()
 
 
+@dataclass
+class Batch:
+    """Rows for stage 2, and the crops of them that are decoded."""
+
+    rows: Sequence[AcousticRow]
+    crops: Crops
+
+
+def draw_batch(
+    recipe: TuneRecipe, rows: AcousticRows, batches: SecondsBatches, hop_length: int
+) -> Drawn[Batch]:
+    """The next batch with a row that is long enough. What a row shows depends on epoch and
+    utterance alone; so a resumed run draws the same, and so do more processes."""
+    while True:
+        epoch = batches.epoch
+        chosen = next(batches).tolist()
+        randoms = [np.random.default_rng((recipe.loop.seed, epoch, index)) for index in chosen]
+        drawn = [
+            rows.row(i, recipe.rows, random) for i, random in zip(chosen, randoms, strict=True)
+        ]
+        crops = cut_crops(rows.corpus, chosen, drawn, recipe, hop_length, randoms)
+        if crops is not None:
+            break
+    lengths = [row.prompt.shape[1] + row.codes.shape[1] for row in drawn]
+    return Drawn(
+        batch=Batch(drawn, crops),
+        name=Named(rows.corpus, chosen),
+        audio_seconds=float(rows.corpus.seconds[chosen].sum()),
+        tokens=sum(lengths),
+        slots=max(lengths) * len(lengths),
+        counts={
+            "frames": sum(row.codes.shape[1] - row.num_context for row in drawn),
+            "crops": len(crops.rows),
+        },
+    )
+
+
 def cut_crops(
     corpus: Corpus,
     chosen: Sequence[int],
     rows: Sequence[AcousticRow],
     recipe: TuneRecipe,
     hop_length: int,
-    random: np.random.Generator,
+    randoms: Sequence[np.random.Generator],
 ) -> Crops | None:
     """A stretch of the frames to fill, of each row that is long enough; None if none is."""
     crops = Crops([], [], torch.zeros(0))
     waveforms: list[Tensor] = []
-    for place, (index, row) in enumerate(zip(chosen, rows, strict=True)):
+    for place, (index, row, random) in enumerate(zip(chosen, rows, randoms, strict=True)):
         last = row.codes.shape[1] - recipe.crop_frames
         if last < row.num_context or len(waveforms) == recipe.max_crops:
             continue
@@ -164,33 +198,57 @@ def cut_crops(
 
 @torch.no_grad()
 def validate(
-    voice: Voice,
-    corpus: Corpus,
-    rows: AcousticRows,
-    indices: NDArray[np.int64],
-    recipe: TuneRecipe,
-) -> dict[str, float]:
-    """On held-out speakers: spectral distance of crops from predicted and from true codes."""
-    random = np.random.default_rng(0)
-    mel_loss = MultiScaleMelLoss(corpus.sample_rate)
+    recipe: TuneRecipe, voice: Voice, rows: AcousticRows, indices: list[int]
+) -> Validation:
+    """On held-out speakers: spectral distance of crops from predicted and from true codes; and
+    some utterances spoken by both parts."""
+    device = voice.codec.device
+    mel_loss = MultiScaleMelLoss(rows.corpus.sample_rate).to(device)
     guessed, true, errors = [], [], []
+    shown: list[Validation] = []
     for start in range(0, len(indices), recipe.max_crops):
-        chosen = indices[start : start + recipe.max_crops].tolist()
-        drawn = [rows.row(index, recipe.rows, random) for index in chosen]
-        crops = cut_crops(corpus, chosen, drawn, recipe, voice.codec.hop_length, random)
+        chosen = indices[start : start + recipe.max_crops]
+        randoms = [np.random.default_rng((0, index)) for index in chosen]
+        drawn = [
+            rows.row(i, recipe.rows, random) for i, random in zip(chosen, randoms, strict=True)
+        ]
+        hop = voice.codec.hop_length
+        crops = cut_crops(rows.corpus, chosen, drawn, recipe, hop, randoms)
         if crops is None:
             continue
         made, error = voice(voice.acoustic.batch(drawn), crops, recipe.crop_frames)
         first, second = made.chunk(2)
-        guessed.append(float(mel_loss(first, crops.waveforms)))
-        true.append(float(mel_loss(second, crops.waveforms)))
+        real = crops.waveforms.to(device)
+        guessed.append(float(mel_loss(first, real)))
+        true.append(float(mel_loss(second, real)))
         errors.append(float(error))
+        for index, row in zip(chosen, drawn, strict=True):
+            if len(shown) < recipe.loop.samples:
+                shown.append(speak(f"spoken{len(shown)}", voice, rows.corpus, index, row))
+    if not guessed:  # no held-out utterance is long enough
+        return Validation(values={})
     means = {"guessed": np.mean(guessed), "true": np.mean(true), "input": np.mean(errors)}
-    return {"loss": float(means["guessed"]), **{k: float(v) for k, v in means.items()}}
+    values = {"loss": float(means["guessed"]), **{k: float(v) for k, v in means.items()}}
+    return samples.together(values, shown)
 
 
-def train(recipe: TuneRecipe, out: Path, *, resume: bool = False) -> Voice:
-    """Run the recipe in `out`; saves `model` (stage 2) and `codec` there."""
+def speak(name: str, voice: Voice, corpus: Corpus, index: int, row: AcousticRow) -> Validation:
+    """An utterance as both parts make it from its units, beside the recording."""
+    hop, rate = voice.codec.hop_length, voice.codec.sample_rate
+    [codes] = fill_levels(voice.acoustic, [row])
+    made = voice.codec.decode(codes[None])[0, 0].cpu()
+    first = (row.start + row.num_context) * hop
+    true = corpus.waveform(index, first, first + len(made))
+    return Validation(
+        values={},
+        sounds={f"{name}_true": (true, rate), f"{name}_made": (made, rate)},
+        pictures={f"{name}_mel": draw_mels({"recording": true, "made": made}, rate)},
+        texts={f"{name}_text": corpus.utterances[index].text},
+    )
+
+
+def train(recipe: TuneRecipe, out: Path, *, resume: bool = False) -> bool:
+    """Run the recipe in `out`; True when it is over: saved as `model` (stage 2) and `codec`."""
     seed_everything(recipe.loop.seed)
     accelerator = make_accelerator(recipe.loop, out)
     corpus = Corpus.open(recipe.corpus)
@@ -198,11 +256,9 @@ def train(recipe: TuneRecipe, out: Path, *, resume: bool = False) -> Voice:
     voice = Voice(
         AcousticRegressor.from_pretrained(recipe.acoustic),
         UnitCodec.from_pretrained(recipe.tokenizer),
-    )
-    discriminator = ms_stft_discriminator(
-        recipe.discriminator_filters, n_ffts=recipe.discriminator_windows
-    )
-    mel_loss = MultiScaleMelLoss(corpus.sample_rate)
+    ).train()
+    discriminator = build_adversary(recipe.adversary)
+    mel_loss = MultiScaleMelLoss(corpus.sample_rate).to(accelerator.device)
     hop_length = voice.codec.hop_length
     shortest = recipe.crop_frames * hop_length / corpus.sample_rate
     indices = corpus.select(
@@ -216,68 +272,49 @@ def train(recipe: TuneRecipe, out: Path, *, resume: bool = False) -> Voice:
         indices=indices,
         world=world_of(accelerator),
     )
+    models = {"voice": voice, "discriminator": discriminator}
     state = TrainingState(
-        models={"voice": voice, "discriminator": discriminator},
-        optimizers={
-            "voice": make_optimizer(voice, recipe.loop),
-            "discriminator": make_optimizer(discriminator, recipe.loop),
-        },
+        models=dict(models),
+        optimizers={name: make_optimizer(model, recipe.loop) for name, model in models.items()},
         streams={"batches": batches},
         averaged=("voice",),
     )
-    held_out = corpus.select(split="test", min_seconds=2 * shortest, max_seconds=8)[:48]
-    held_out_rows = AcousticRows(corpus, tokens, held_out)
-    with start_run(recipe.loop, out, state, accelerator=accelerator, resume=resume) as run:
+    held_out = corpus.select(split="test", min_seconds=2 * shortest, max_seconds=8)[:48].tolist()
+    held_out_rows = AcousticRows(corpus, tokens, np.array(held_out, dtype=np.int64))
+    data = TrainingData.of(corpus, tokens)
+    with start_run(recipe, out, state, accelerator=accelerator, data=data, resume=resume) as run:
         voice_, judge = state.models["voice"], state.models["discriminator"]
 
-        def check() -> dict[str, float]:
-            return validate(voice, corpus, held_out_rows, held_out, recipe)
+        def check() -> Validation:
+            return validate(recipe, voice, held_out_rows, held_out)
 
-        while keep_going(run):
-            # Drawn anew from the place in the stream, so that a resumed run draws the same.
-            random = np.random.default_rng((recipe.loop.seed, batches.epoch, batches.position))
-            chosen = next(batches).tolist()
-            drawn = [rows.row(index, recipe.rows, random) for index in chosen]
-            crops = cut_crops(corpus, chosen, drawn, recipe, hop_length, random)
-            if crops is None:
-                continue
-            playing = fraction_done(run.progress, recipe.loop) >= recipe.adversarial_from
-            made, error = voice_(voice.acoustic.batch(drawn), crops, recipe.crop_frames)
-            real = crops.waveforms.to(made.device)
-            total, parts = waveform_losses(
-                made, real.repeat(2, 1, 1), mel_loss, judge if playing else None, recipe.weights
-            )
-            total = total + recipe.input_weight * error
-            update(run, total, "voice")
-            if playing and run.progress.step % recipe.discriminate_every == 0:
-                real_scores, _ = judge(real)
-                fake_scores, _ = judge(made.detach())
-                judged = discriminator_loss(real_scores, fake_scores)
-                update(run, judged, "discriminator")
-                parts["discriminator"] = judged
-            after_step(
-                run,
-                Losses(total=total, parts={**parts, "input_error": error}),
-                audio_seconds=float(corpus.seconds[chosen].sum()),
-                batch=chosen,
-                validate=check if len(held_out) else None,
-            )
-        if finish_run(run):
-            for ema in state.ema.values():
-                ema.copy_to_model()
-            voice.acoustic.eval().save_pretrained(out / "model")
-            voice.codec.eval().save_pretrained(out / "codec")
-    return voice
+        for drawn in each_batch(run, lambda: draw_batch(recipe, rows, batches, hop_length)):
+            crops, weights = drawn.batch.crops, drawn.weights
+            real = crops.waveforms.to(accelerator.device)
+            with accelerator.accumulate(voice_, judge):
+                made, error = voice_(
+                    voice.acoustic.batch(drawn.batch.rows), crops, recipe.crop_frames
+                )
+                heard, parts = waveform_losses(
+                    made,
+                    real.repeat(2, 1, 1),
+                    mel_loss,
+                    playing(run, recipe.adversary),
+                    recipe.weights,
+                )
+                total = weights["crops"] * heard + weights["frames"] * recipe.input_weight * error
+                update(run, total, "voice")
+                parts |= teach(run, recipe.adversary, real, made)
+            losses = Losses(total, {**parts, "input": error})
+            after_step(run, losses, drawn, validate=check if held_out else None)
+        if complete := finish_run(run):
+            export(run, "voice", {"model": voice.acoustic, "codec": voice.codec})
+    return complete
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
-
-    def action() -> None:
-        given = parse_recipe_args("tune", TuneRecipe, arguments)
-        train(given.config, given.out, resume=given.resume)
-
-    return run_command("tune", action)
+    return recipe_main("tune", TuneRecipe, train, arguments)
 
 
 if __name__ == "__main__":

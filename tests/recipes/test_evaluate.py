@@ -300,6 +300,28 @@ def test_card_is_written_from_what_was_measured(
         assert fact in body
 
 
+def test_the_machine_comes_from_the_runs(
+    evaluation: Path,
+    tts: ZeroShotTTS,
+    run: Path,
+    corpus: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = save_bundle(tts.bundle, tmp_path / "model")
+    arguments = ["--model", str(folder), "--report", str(evaluation / "report.json"), "--runs",
+                 str(run), "--corpus", str(corpus)]  # fmt: skip
+    assert model_card.main(arguments) == 1
+    assert "run 'units' names no machine" in capsys.readouterr().err
+    machine = {"kind": "machine", "step": 0, "processes": 2, "threads": 4, "cpu": "Xeon"}
+    with (run / "log.jsonl").open("a", encoding="utf-8") as log:
+        log.write(json.dumps({**machine, "device": "cuda:0 NVIDIA H100"}) + "\n")
+        log.write(json.dumps({**machine, "device": "cpu"}) + "\n")
+    assert model_card.main(arguments) == 0
+    card = (folder / "README.md").read_text("utf-8")
+    assert "Trained on 2 x NVIDIA H100 and 8 cores of Xeon." in card
+
+
 def test_card_refuses_the_report_of_another_model(
     evaluation: Path, run: Path, corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from uslm_recipes.checkpoint import list_checkpoints
+from uslm_recipes.loop.checkpoint import list_checkpoints
 
 SCRIPT = Path(__file__).with_name("interrupted_run.py")
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked runs")
@@ -34,7 +34,7 @@ def output(process: subprocess.Popen[str]) -> str:
 
 def assert_same_end(left: Path, right: Path) -> None:
     ends = [list_checkpoints(out / "checkpoints")[0] for out in (left, right)]
-    assert ends[0].name == ends[1].name == "step-00000030"
+    assert ends[0].name == ends[1].name == "step-00000040"
     for name in ("model", "ema-model"):
         a, b = (load_file(end / f"{name}.safetensors") for end in ends)
         assert a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
@@ -46,11 +46,11 @@ def test_killed_run_ends_with_the_same_weights(tmp_path: Path) -> None:
     killed = start("kill", tmp_path / "killed", 1)
     output(whole)
     text = output(killed)
-    assert int(text.split("KILLS ")[1]) >= 3
+    assert int(text.split("KILLS ")[1]) >= 20
     assert_same_end(tmp_path / "whole", tmp_path / "killed")
     lines = (tmp_path / "killed/log.jsonl").read_text().splitlines()
     steps = [line["step"] for line in map(json.loads, lines) if line["kind"] == "train"]
-    assert steps == [10, 20, 30]  # work that was done twice is logged once
+    assert steps == [10, 20, 30, 40]  # work that was done twice is logged once
     # What a kill left half written is no checkpoint; the last whole ones are.
     assert len(list_checkpoints(tmp_path / "killed/checkpoints")) == 2
 
@@ -65,7 +65,7 @@ def test_two_processes_share_the_data_and_agree(tmp_path: Path) -> None:
         for rank in ("0", "1")
     ]
     seen = [[x for x in output(rank).splitlines() if x.startswith("BATCH")] for rank in ranks]
-    assert [len(lines) for lines in seen] == [30, 30]
+    assert [len(lines) for lines in seen] == [80, 80]
     first, second = ({line.split("[")[1] for line in lines[:8]} for lines in seen)
     assert first.isdisjoint(second)
     newest = list_checkpoints(tmp_path / "run/checkpoints")[0]

@@ -6,8 +6,7 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,15 +16,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from uslm_recipes.checkpoint import TrainingState, list_checkpoints
 from uslm_recipes.data.batches import SecondsBatches
 from uslm_recipes.loop import (
+    Drawn,
     LoopConfig,
     Losses,
     Progress,
     Run,
     TrainingDiverged,
+    TrainingState,
+    Validation,
     after_step,
+    each_batch,
     finish_run,
     fraction_done,
     keep_going,
@@ -35,9 +37,18 @@ from uslm_recipes.loop import (
     start_run,
     update,
 )
+from uslm_recipes.loop.checkpoint import list_checkpoints
 from uslm_tokenizer.errors import ConfigError, EnvironmentProblem, UserError
 
 LOOP = LoopConfig(steps=12, warmup_steps=3, log_every=4, validate_every=5, learning_rate=0.01)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToyRecipe:
+    """As small as a recipe's config can be."""
+
+    loop: LoopConfig
+    seconds_per_batch: float = 8.0
 
 
 class Toy(nn.Module):
@@ -55,19 +66,31 @@ class Toy(nn.Module):
         return self.tied(self.norm(self.dropout(self.inner(x)))).square().mean()  # type: ignore[no-any-return]
 
 
-def toy_run(loop: LoopConfig, out: Path, *, resume: bool = False) -> Run:
+def toy_run(
+    loop: LoopConfig, out: Path, *, resume: bool = False, model: nn.Module | None = None
+) -> Run:
     seed_everything(loop.seed)
-    model = Toy()
+    model = model or Toy()
+    recipe = ToyRecipe(loop=loop)
+    batches = SecondsBatches(np.linspace(1, 4, 23), recipe.seconds_per_batch, loop.seed)
     return start_run(
-        loop,
+        recipe,
         out,
         TrainingState(
             models={"model": model},
             optimizers={"model": make_optimizer(model, loop)},
-            streams={"batches": SecondsBatches(np.linspace(1, 4, 23), 8, loop.seed)},
+            streams={"batches": batches},
             generators={"noise": torch.Generator().manual_seed(1)},
         ),
         resume=resume,
+    )
+
+
+def draw(run: Run) -> Drawn[list[int]]:
+    chosen = next(run.state.streams["batches"]).tolist()  # type: ignore[call-overload]
+    counts = {"rows": len(chosen)}
+    return Drawn(
+        batch=chosen, name=chosen, audio_seconds=1.0, tokens=10, slots=20, counts=counts
     )
 
 
@@ -78,29 +101,29 @@ def train(
     resume: bool = False,
     stop_at: int | None = None,
     poison: range = range(0),
+    model: nn.Module | None = None,
 ) -> Run:
     """The loop of a recipe; as if killed after step `stop_at`; NaN data in steps of `poison`."""
-    with toy_run(loop, out, resume=resume) as run:
-        model, batches = run.state.models["model"], run.state.streams["batches"]
-        noise = run.state.generators["noise"]
-        while keep_going(run):
-            indices = next(batches)  # type: ignore[call-overload]
-            data = torch.randn(len(indices) + 2, 4, generator=noise) + np.random.rand()  # noqa: NPY002
+    with toy_run(loop, out, resume=resume, model=model) as run:
+        prepared, noise = run.state.models["model"], run.state.generators["noise"]
+        for drawn in each_batch(run, lambda: draw(run)):
+            size = (len(drawn.batch) + 2, 4)
+            data = torch.randn(size, generator=noise) + np.random.rand()  # noqa: NPY002
             if run.progress.step in poison:
                 data = data * float("nan")
-            with run.accelerator.accumulate(model):
-                loss = model(data)
+            with run.accelerator.accumulate(prepared):
+                loss = prepared(data) * drawn.weights["rows"]
                 update(run, loss)
-            losses = Losses(loss, {"rows": float(len(indices))})
-            after_step(run, losses, audio_seconds=1.0, batch=indices, validate=validate)
+            losses = Losses(loss, {"rows": float(len(drawn.batch))})
+            after_step(run, losses, drawn, validate=validate)
             if stop_at is not None and run.progress.step == stop_at:
                 return run
         finish_run(run)
     return run
 
 
-def validate() -> Mapping[str, float]:
-    return {"loss": float(torch.rand(()))}
+def validate() -> Validation:
+    return Validation(values={"loss": float(torch.rand(()))})
 
 
 def read_log(out: Path) -> list[dict[str, Any]]:
@@ -192,17 +215,16 @@ def test_signal_ends_the_run_with_a_checkpoint(tmp_path: Path, number: signal.Si
 
 
 def test_signal_waits_for_the_whole_step(tmp_path: Path) -> None:
-    loop = replace(LOOP, gradient_accumulation=2)
+    loop, batches = replace(LOOP, gradient_accumulation=2), 0
     with toy_run(loop, tmp_path) as run:
         model = run.state.models["model"]
-        for more in (True, False):
+        for drawn in each_batch(run, lambda: draw(run)):
             with run.accelerator.accumulate(model):
                 loss = model(torch.randn(3, 4))
                 update(run, loss)
-            after_step(run, Losses(loss))
-            run.stop.requested = True
-            assert keep_going(run) is more
-    assert run.progress.step == 1
+            after_step(run, Losses(loss), drawn)
+            run.stop.requested, batches = True, batches + 1
+    assert run.progress.step == 1 and batches == 2
 
 
 @pytest.mark.parametrize("fused", [True, False])
@@ -219,7 +241,7 @@ def test_bad_step_changes_nothing_and_names_its_batch(
             with run.accelerator.accumulate(model):
                 loss = model(data)
                 update(run, loss)
-            after_step(run, Losses(loss), batch=["utterance-17"])
+            after_step(run, Losses(loss), Drawn(batch=None, name=["utterance-17"]))
             weights = list(model.parameters())
             assert all(torch.equal(a, b) for a, b in zip(before, weights, strict=True)) is same
         finish_run(run)
@@ -248,9 +270,8 @@ def test_weights_that_are_not_a_number_are_never_saved(tmp_path: Path) -> None:
 def test_checkpoint_of_another_config_is_told(tmp_path: Path) -> None:
     train(LOOP, tmp_path)
     model = nn.Linear(3, 3)
-    state = TrainingState(models={"model": model}, optimizers={})
     with pytest.raises(UserError, match="another model config"):
-        start_run(LOOP, tmp_path, state, resume=True)
+        toy_run(LOOP, tmp_path, resume=True, model=model)
 
 
 def test_too_little_memory_is_told_in_words(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from uslm_tokenizer.errors import ConfigError, EnvironmentProblem, MissingResour
 FORMAT = 1
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
+CARD_FILE = "README.md"
 
 Model = TypeVar("Model", bound="PretrainedModel")
 
@@ -102,14 +103,31 @@ class PretrainedModel(nn.Module):
         return model.eval()
 
     def push_to_hub(self, repo_id: str, *, private: bool = False, token: str | None = None) -> str:
-        """Upload the saved folder to the Hub; returns the commit's address."""
-        from huggingface_hub import HfApi
-
-        api = HfApi(token=token)
-        api.create_repo(repo_id, private=private, exist_ok=True)
+        """Save and upload to the Hub; returns the commit's address."""
         with tempfile.TemporaryDirectory() as folder:
-            self.save_pretrained(folder)
-            return str(api.upload_folder(repo_id=repo_id, folder_path=folder))
+            return push_folder(self.save_pretrained(folder), repo_id, private=private, token=token)
+
+
+def push_folder(
+    folder: Path, repo_id: str, *, private: bool = False, token: str | None = None
+) -> str:
+    """Upload a saved folder, with its card if it has one; returns the commit's address.
+
+    Raises EnvironmentProblem where the Hub cannot be reached or refuses.
+    """
+    from huggingface_hub import HfApi, errors
+
+    # Older releases report a lost connection as an OSError.
+    lost: type[Exception] = getattr(errors, "HTTPError", OSError)
+    api = HfApi(token=token)
+    try:
+        api.create_repo(repo_id, private=private, exist_ok=True)
+        return str(api.upload_folder(repo_id=repo_id, folder_path=folder))
+    except (OSError, errors.HFValidationError, lost) as problem:
+        reason = " ".join(str(problem).split())
+        raise EnvironmentProblem(
+            f"{folder} could not be sent to the Hub as {repo_id!r}: {reason}"
+        ) from problem
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from uslm.models.base import AcousticRow
 from uslm_recipes.data.corpus import Corpus
+from uslm_recipes.data.mates import Mates
 from uslm_recipes.data.tokens import TokenCorpus
 
 
@@ -34,14 +35,11 @@ class AcousticRows:
 
     def __init__(self, corpus: Corpus, tokens: TokenCorpus, indices: NDArray[np.int64]) -> None:
         self.corpus, self.tokens = corpus, tokens
-        self.by_speaker: dict[str, list[int]] = {}
-        for index in map(int, indices):
-            self.by_speaker.setdefault(corpus.speakers[index], []).append(index)
+        self.mates = Mates(corpus, indices)
 
     def row(self, index: int, shape: RowShape, random: np.random.Generator) -> AcousticRow:
         """Prompt, target, text and known frames of one utterance."""
-        mates = self.by_speaker[self.corpus.speakers[index]]
-        mate = mates[int(random.integers(len(mates)))]
+        mate = self.mates.draw(index, random)
         codes = self.tokens.codes(index)
         num_prompt = int(random.integers(shape.min_prompt_frames, shape.max_prompt_frames + 1))
         start = 0

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from uslm_recipes.loop.sharding import part_like
 from uslm_tokenizer.errors import UserError
 
 
@@ -51,7 +52,7 @@ class Ema:
         if state.keys() != self._averages.keys():
             odd = sorted(state.keys() ^ self._averages.keys())
             raise UserError(f"averaged weights do not fit the model: {odd[:3]}")
-        _copy(state, self._averages)
+        _copy({n: part_like(state[n], own) for n, own in self._averages.items()}, self._averages)
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from uslm_recipes.loop_config import LoopConfig
+from uslm_recipes.loop.config import LoopConfig
 
 
 def make_optimizer(
@@ -38,6 +38,9 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) ->
 
 def step_if(finite: Tensor, optimizer: torch.optim.Optimizer) -> None:
     """Step unless gradients are bad; fused optimizers decide on the device, without waiting."""
+    if getattr(optimizer, "scaler", None) is not None:  # fp16's scaler looks for itself
+        optimizer.step()
+        return
     inner: Any = getattr(optimizer, "optimizer", optimizer)
     if getattr(inner, "_step_supports_amp_scaling", False):
         inner.found_inf = (~finite).float()

@@ -1,0 +1,102 @@
+"""Rows for stage 1: text and units of an utterance, behind another one of its speaker or not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from numpy.typing import NDArray
+from torch import Tensor
+
+from uslm.models.base import SemanticModel
+from uslm_recipes.alignments import Alignments
+from uslm_recipes.data.corpus import Corpus
+from uslm_recipes.data.mates import Mates
+from uslm_recipes.data.tokens import TokenCorpus
+
+
+@dataclass(frozen=True)
+class PromptedBatch:
+    """Teacher-forced rows of a model."""
+
+    rows: Any
+    """What the model's `batch` made."""
+    num_units: int
+    """Units in them, prompts too."""
+    num_slots: int
+    """The same with padding."""
+    num_targets: int
+    """Units that are predicted, the end mark among them."""
+
+
+class PromptedRows:
+    """Rows of text ids and units; whether and with what a row is prompted is drawn."""
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        tokens: TokenCorpus,
+        indices: NDArray[np.int64],
+        alignments: Alignments | None = None,
+        *,
+        max_frames: int,
+    ) -> None:
+        """`max_frames` bounds prompt and speech of a row together."""
+        self.corpus, self.tokens, self.alignments = corpus, tokens, alignments
+        self.max_frames = max_frames
+        self.mates = Mates(corpus, indices)
+
+    def text(self, index: int) -> Int[Tensor, " s"]:
+        """Text ids of an utterance."""
+        return torch.from_numpy(self.corpus.text_ids[index])
+
+    def units(self, index: int) -> Int[Tensor, " t"]:
+        """Level 0 of an utterance."""
+        return self.tokens.codes(index)[0]
+
+    def starts(self, index: int) -> Int[Tensor, " s"]:
+        """Frame in which each symbol of an utterance begins."""
+        assert self.alignments is not None
+        return self.alignments[index]
+
+    def prompt_of(self, index: int, random: np.random.Generator) -> int | None:
+        """Another utterance of the speaker that still fits; None where there is none."""
+        mate = self.mates.draw(index, random)
+        frames = self.tokens.num_frames
+        fits = int(frames[mate] + frames[index]) <= self.max_frames
+        return mate if mate != index and fits else None
+
+    def batch(
+        self, model: SemanticModel, indices: Sequence[int], prompts: Sequence[int | None]
+    ) -> PromptedBatch:
+        """Rows of utterances behind their prompts; a prompt's units are not predicted."""
+        separator = torch.tensor([model.separator_id])
+        texts, units, starts, before = [], [], [], []
+        for index, mate in zip(indices, prompts, strict=True):
+            text, row, num_prompt = self.text(index), self.units(index), 0
+            begins = self.starts(index) if self.alignments is not None else None
+            if mate is not None:
+                heard = self.units(mate)
+                num_prompt = len(heard)
+                text = torch.cat([self.text(mate), separator, text])
+                row = torch.cat([heard, row])
+                if begins is not None:
+                    # The separator takes no time: the text begins in the same frame.
+                    border = torch.tensor([num_prompt, num_prompt])
+                    begins = torch.cat([self.starts(mate), border, begins[1:] + num_prompt])
+            texts.append(text)
+            units.append(row)
+            starts.append(begins)
+            before.append(num_prompt)
+        known = [each for each in starts if each is not None]
+        lengths = [len(row) for row in units]
+        return PromptedBatch(
+            rows=model.batch(texts, units, starts=known or None, predict_from=before),
+            num_units=sum(lengths),
+            num_slots=max(lengths) * len(lengths),
+            num_targets=sum(lengths) - sum(before) + len(lengths),
+        )

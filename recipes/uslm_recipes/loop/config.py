@@ -1,0 +1,104 @@
+"""How long, how fast and how carefully a recipe trains: its limits, and its learning rate."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from uslm_recipes.loop.progress import Progress
+from uslm_tokenizer.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopConfig:
+    """What every recipe's `loop:` may say."""
+
+    steps: int | None = None
+    """Optimizer steps in all."""
+    max_minutes: float | None = None
+    """Minutes of training in all, resumed pieces together; the schedule follows the time used."""
+    piece_minutes: float | None = None
+    """End this piece after so many minutes with a checkpoint; the schedule does not end with it."""
+    warmup_steps: int = 100
+    """Steps over which the learning rate rises from nothing."""
+    warmup_minutes: float | None = None
+    """Minutes over which it rises; where given, in place of `warmup_steps`."""
+    learning_rate: float = 1e-3
+    """Highest learning rate."""
+    min_learning_rate_ratio: float = 0.05
+    """The learning rate falls on a cosine to this share of the highest."""
+    weight_decay: float = 0.01
+    """Of matrices only; vectors (biases, norms) are left alone."""
+    betas: tuple[float, float] = (0.9, 0.98)
+    """Adam's averaging of gradients and of their squares."""
+    max_grad_norm: float = 1.0
+    """Gradients are scaled down to this norm."""
+    max_skipped_in_a_row: int = 10
+    """A step with gradients that are not finite is skipped; so many together end the run."""
+    seed: int = 0
+    """Seed of the weights, of the data order and of every draw."""
+    gradient_accumulation: int = 1
+    """Batches whose gradients make one step."""
+    precision: Literal["bf16", "fp16", "fp32"] = "fp32"
+    """bf16 and fp16 compute in autocast, weights and optimizer stay float32; fp16 needs a GPU."""
+    compile: Literal["no", "default", "reduce-overhead", "max-autotune"] = "no"
+    """Mode of torch.compile, for GPUs; reduce-overhead wants batches of one shape."""
+    ema_decay: float | None = 0.999
+    """Decay of the averaged weights; null keeps none."""
+    read_ahead: int = 0
+    """Batches that a thread reads before they are asked for; pays where the model is on a GPU."""
+    log_every: int = 20
+    """Steps between two lines of the log."""
+    validate_every: int = 500
+    """Steps between two validations; 0 is never."""
+    samples: int = 2
+    """Held-out utterances that each validation shows as sound and picture; 0 is none."""
+    save_every_minutes: float = 5.0
+    """Minutes between two checkpoints."""
+    keep_last: int = 2
+    """Checkpoints to keep."""
+    trackers: tuple[str, ...] = ()
+    """Trackers of accelerate, such as tensorboard and wandb. json is log.jsonl, always written."""
+    accept_changes: bool = False
+    """Go on from a checkpoint that was made with another config or other data."""
+    licence: str = "apache-2.0"
+    """Licence of the weights, as the Hub writes it; for the model's card."""
+    push_to_hub: str | None = None
+    """Repository of the Hub that the finished model is sent to, such as me/my-model."""
+
+    def __post_init__(self) -> None:
+        for name in (
+            "steps",
+            "max_minutes",
+            "piece_minutes",
+            "warmup_minutes",
+            "learning_rate",
+            "log_every",
+        ):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ConfigError(f"loop.{name} must be positive, but is {value}")
+        for name in ("gradient_accumulation", "keep_last"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"loop.{name} must be 1 or more, but is {getattr(self, name)}")
+        for name in ("validate_every", "samples", "read_ahead", "warmup_steps"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"loop.{name} must be 0 or more, but is {getattr(self, name)}")
+
+
+def fraction_done(progress: Progress, config: LoopConfig) -> float:
+    """Share of the run that is over, in [0, 1], by the limit that will be reached first."""
+    by_steps = progress.step / config.steps if config.steps else 0.0
+    by_time = progress.seconds_used / (60 * config.max_minutes) if config.max_minutes else 0.0
+    return min(1.0, max(by_steps, by_time))
+
+
+def schedule(progress: Progress, config: LoopConfig) -> float:
+    """Share of the highest learning rate for the next step: linear warm-up, then a cosine."""
+    warmup = (progress.step + 1) / max(1, config.warmup_steps)
+    if config.warmup_minutes is not None:
+        warmup = progress.seconds_used / (60 * config.warmup_minutes)
+    cosine = 0.5 * (1 + math.cos(math.pi * fraction_done(progress, config)))
+    floor = config.min_learning_rate_ratio
+    return min(1.0, warmup) * (floor + (1 - floor) * cosine)

@@ -1,0 +1,140 @@
+"""A made-up corpus, teacher and judge, and all that recipes/default.sh makes of them, made once."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import soundfile
+from filelock import FileLock
+
+from uslm.pipeline.testing import speech_like
+
+ROOT = Path(__file__).parents[2]
+TEXTS = ["Hello there.", "The house stands.", "Seven birds sing.", "Come and see it."]
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the one command, run whole at `tiny` size.
+
+    corpus, units, codec, tokens, ar, nar, tune, bundle, evaluation; and in `made_up` what it was
+    given. Processes that test side by side share it: nobody writes there.
+    """
+    everyone = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        everyone = everyone.parent
+    out = everyone / "trained"
+    with FileLock(everyone / "trained.lock"):
+        if not (out / "command.log").exists():
+            with warm_python(everyone) as python:
+                run_default(out, python)
+    return out
+
+
+@contextmanager
+def warm_python(folder: Path) -> Iterator[Path]:
+    """A command that does what `python -m` does, but has imported PyTorch before."""
+    script, address = Path(__file__).with_name("warm_python.py"), folder / "python.socket"
+    command = folder / "python"
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -IS {script} ask {address} "$@"\n')
+    command.chmod(0o755)
+    server = subprocess.Popen([sys.executable, str(script), "serve", str(address)])
+    try:
+        while not address.exists():
+            assert server.poll() is None
+            time.sleep(0.05)
+        yield command
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def run_default(out: Path, python: Path) -> None:
+    made_up = out / "made_up"
+    made_up.mkdir(parents=True)
+    save_whisper(made_up / "whisper")
+    environment = {
+        **os.environ,
+        "PYTHON": str(python),
+        "CONFIG": "tiny",
+        "TEACHER": str(made_up / "whisper"),
+        "MANIFESTS": str(write_manifest(made_up)),
+        "UNITS_SET": "teacher_layers=[1,2] model.teacher_dim=16",
+        "JUDGES": f"--recognizer {made_up / 'whisper'} --voices 1 --sentences 1 --clips 1",
+    }
+    command = ["bash", str(ROOT / "recipes" / "default.sh"), str(out)]
+    run = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-4000:]
+    (out / "command.log").write_text(run.stdout, "utf-8")
+
+
+def write_manifest(folder: Path) -> Path:
+    """Two speakers to learn from, and one that is held out."""
+    rows = []
+    for number in range(16):
+        held_out = number >= 12
+        speech = speech_like(3.2 if held_out else 1.2, seed=number).waveform[0].numpy()
+        soundfile.write(folder / f"{number}.wav", speech, 16_000)
+        rows.append(
+            {
+                "audio": f"{number}.wav",
+                "speaker": "ls/5" if held_out else f"lj/{number % 2}",
+                "text": TEXTS[number % 4],
+                "language": "en",
+                "split": "test" if held_out else "train",
+            }
+        )
+    path = folder / "manifest.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    return path
+
+
+def save_whisper(folder: Path) -> None:
+    """A Whisper with random weights that writes single bytes; teacher and judge in one."""
+    import torch
+    from tokenizers.pre_tokenizers import ByteLevel
+    from transformers import WhisperConfig, WhisperForConditionalGeneration, WhisperTokenizer
+
+    end, *marks = (
+        f"<|{name}|>"
+        for name in (
+            *("endoftext", "startoftranscript", "translate", "transcribe", "startoflm"),
+            *("startofprev", "nocaptions", "notimestamps"),
+        )
+    )
+    tokenizer = WhisperTokenizer(
+        vocab={symbol: number for number, symbol in enumerate(sorted(ByteLevel.alphabet()))},
+        merges=[],
+        unk_token=end,
+        bos_token=end,
+        eos_token=end,
+        additional_special_tokens=marks,
+    )
+    torch.manual_seed(0)
+    config = WhisperConfig(
+        vocab_size=len(tokenizer),
+        d_model=16,
+        encoder_layers=2,
+        decoder_layers=1,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=32,
+        decoder_ffn_dim=32,
+        bos_token_id=tokenizer.eos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.eos_token_id,
+        decoder_start_token_id=tokenizer.convert_tokens_to_ids(marks[0]),
+        suppress_tokens=[],
+        begin_suppress_tokens=[],
+    )
+    WhisperForConditionalGeneration(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    (folder / "normalizer.json").write_text("{}", "utf-8")
