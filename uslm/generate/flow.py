@@ -84,7 +84,7 @@ def flow_frames(
     content, mask = _padded([row.content.to(model.device) for row in rows])
     condition = model.condition(content)
     for step in range(how.steps):
-        time = x[0].new_full((len(x),), (step + 0.5) / how.steps)
+        time = torch.full((len(x),), (step + 0.5) / how.steps, device=model.device)
         frames, _ = _padded([torch.cat(pair) for pair in zip(prompts, x, strict=True)])
         flow = model(frames, time, condition, mask)
         flows = [

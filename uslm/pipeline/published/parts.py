@@ -56,7 +56,8 @@ class Parts:
     def hash(self, *names: str) -> str:
         """16 hex digits that tell these parts from any others: names, shapes and first rows.
 
-        Reads little of a part that is not loaded; those that are not there count as absent.
+        Those of a folder are looked up there, whatever precision they work in; little of them is
+        read. Parts that are not there count as absent.
         """
         digest = hashlib.sha256()
         for name in names:
@@ -66,13 +67,13 @@ class Parts:
         return digest.hexdigest()[:16]
 
     def _first_rows(self, name: str) -> Iterable[tuple[str, list[int], Tensor]]:
-        if name in self._models:
-            for tensor_name, tensor in sorted(self._models[name].state_dict().items()):
-                yield tensor_name, list(tensor.shape), tensor[:1] if tensor.ndim else tensor
-        elif name in self:
-            assert self._folder is not None
-            with safe_open(self._folder / name / WEIGHTS_FILE, "pt") as file:
+        path = None if self._folder is None else self._folder / name / WEIGHTS_FILE
+        if path is not None and path.is_file():
+            with safe_open(path, "pt") as file:
                 for tensor_name in sorted(file.keys()):
                     part: Any = file.get_slice(tensor_name)
                     shape = list(part.get_shape())
                     yield tensor_name, shape, part[:1] if shape else file.get_tensor(tensor_name)
+        elif name in self._models:
+            for tensor_name, tensor in sorted(self._models[name].state_dict().items()):
+                yield tensor_name, list(tensor.shape), tensor[:1] if tensor.ndim else tensor

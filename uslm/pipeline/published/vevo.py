@@ -4,7 +4,9 @@
     words of a recording, as content units            -> content_lm -> units
     units, units of the prompt, frames of the prompt  -> flow -> frames -> vocoder
 
-The folder holds published.json, vocab.json and a sub-folder for each part.
+The folder holds published.json, vocab.json and a sub-folder for each part. Apart from the published
+way, a prompt's frames are cut to its units, where the published code has a frame more and loses the
+unit behind it; speech may be short; each piece is guided by itself; no level is changed at the end.
 """
 
 from collections.abc import Mapping

@@ -212,6 +212,10 @@ def test_a_converted_folder_speaks_and_converts(tmp_path: Path) -> None:
     voice = tts.create_voice(speech_like(1.5), "This is a test.")
     made = VoiceConverter.from_pretrained(tmp_path).convert(speech_like(1.0), voice, seed=1)
     assert made.waveform.shape == (1, 24_000)
+    halved = ZeroShotTTS.from_pretrained(tmp_path, dtype="bfloat16")
+    assert halved.speaker.hash == tts.speaker.hash
+    speech = halved.generate("Hello.", voice, seed=1)
+    assert speech.waveform.dtype == torch.float32 and bool(speech.waveform.isfinite().all())
 
 
 def test_more_symbols_than_the_model_knows_are_refused(voice: VoicePrompt) -> None:
