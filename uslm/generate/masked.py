@@ -221,7 +221,7 @@ def _hidden(
     if guided:
         seen, masked = batch.twice(), torch.cat([is_masked, is_masked])
         informed = torch.cat([informed, ~informed])
-    hidden = model(seen, masked, now.time, level=now.level, informed=informed)
+    hidden = model(seen, masked, now.time, level=now.level, informed=informed).float()
     given = [hidden[i, batch.is_target[i]] for i in range(b)]
     if not guided:
         return [RowHidden(conditional=row, unconditional=None, guided=row) for row in given]
