@@ -175,17 +175,20 @@ class ValleAR(SemanticModel):
         prompt_units: Sequence[Int[Tensor, " _"]],
         cache: KVCache,
     ) -> Float[Tensor, "b v"]:
-        """Padding comes between text and prompt, so that all rows end at one place."""
         assert cache.length == 0
         text, text_mask = (part.to(self.device) for part in _padded(text_ids, 0))
-        rows = [self._with_start(units).flip(0) for units in prompt_units]
-        units, unit_mask = (part.flip(1).to(self.device) for part in _padded(rows, self.end_id))
-        places = unit_mask.cumsum(dim=1) - 1
+        rows = [self._with_start(units) for units in prompt_units]
+        units, unit_mask = (part.to(self.device) for part in _padded(rows, self.end_id))
+        places = torch.arange(units.shape[1], device=self.device)[None]
         x = torch.cat([self.text(text, text_mask), self._audio(units, places)], dim=1)
         valid = torch.cat([text_mask, unit_mask], dim=1)
-        prefix = torch.cat([text_mask, torch.zeros_like(unit_mask)], dim=1)
-        positions = torch.arange(x.shape[1], device=x.device).expand(len(x), -1)
-        hidden = self.transformer.extend(x, positions, cache, valid, prefix)
+        is_text = torch.arange(x.shape[1], device=self.device) < text.shape[1]
+        # All rows must end at one place: what is padding goes to the left, the rest stays in order.
+        order = valid.long().argsort(dim=1, stable=True)[:, -int(valid.sum(dim=1).max()) :]
+        x = x.gather(1, order[..., None].expand(-1, -1, x.shape[2]))
+        valid = valid.gather(1, order)
+        positions = torch.arange(x.shape[1], device=self.device).expand(len(x), -1)
+        hidden = self.transformer.extend(x, positions, cache, valid, is_text[order] & valid)
         cache.positions = unit_mask.sum(dim=1).float()
         return cast(Tensor, self.to_logits(hidden[:, -1]).float())
 
