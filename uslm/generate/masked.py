@@ -153,7 +153,7 @@ def fill_masked(
     """The codes of each row's target, all levels, on the CPU.
 
     Row i draws from generator i only and is guided by itself, so what it becomes does not depend on
-    the rows beside it, but for rounding where rows of unequal length are padded.
+    the rows beside it, but for rounding.
     """
     batch = model.batch(rows)
     for _ in unmask(model, batch, unmasking, generators_uniform(generators)):

@@ -23,6 +23,7 @@ from uslm_tokenizer.acoustic.maskgct_codec import (
 )
 from uslm_tokenizer.hub import PretrainedModel
 from uslm_tokenizer.nn.vocos import VocosConfig
+from uslm_tokenizer.published.store import RECORD
 from uslm_tokenizer.semantic.ssl_units import SSLUnits
 
 SETTINGS = MaskGCTSettings(
@@ -77,4 +78,6 @@ def save_tiny_maskgct(folder: Path, *, seed: int = 0) -> Path:
     sounds = "_,.?!:;'…abdefhijklmnopstuvwzæðŋɐɑɔəɚɛɜɡɪɹɾʃʊʌʒθː"  # noqa: RUF001
     table = {"vocab": {sound: place for place, sound in enumerate(sounds)}}
     (folder / VOCAB_FILE).write_text(json.dumps(table), "utf-8")
+    record = {"format": 1, "system": "maskgct", "sources": []}
+    (folder / RECORD).write_text(json.dumps(record), "utf-8")
     return folder
