@@ -34,6 +34,7 @@ h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.5rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--line); text-align: left;
   vertical-align: top; }
+tbody th { font-weight: normal; white-space: nowrap; }
 small, .note, dt { color: var(--faint); }
 article { border-top: 1px solid var(--line); padding: 1rem 0; }
 article p { margin: .2rem 0; overflow-wrap: anywhere; }
@@ -53,6 +54,7 @@ def to_html(report: Report, folder: Path, *, max_players: int = 20) -> str:
     shown = _worst(report.utterances, max_players)
     parts = [
         f"<h1>{escape(report.title)}</h1>",
+        "<p class='note'>In brackets: 95 % bootstrap intervals over utterances.</p>",
         *(_section(section) for section in report.sections.values()),
         _spreads(report.utterances),
         f"<h2>Utterances</h2><p class='note'>{_which(len(shown), len(report.utterances))}</p>"
@@ -81,17 +83,19 @@ def to_html(report: Report, folder: Path, *, max_players: int = 20) -> str:
 def _section(section: Section) -> str:
     columns = [name for name in MEASURES if any(name in row for row in section.rows.values())]
     head = "".join(f"<th scope='col'>{escape(MEASURES[name][0])}</th>" for name in columns)
+    counted = any(each.count > 1 for row in section.rows.values() for each in row.values())
+    head += "<th scope='col'>n</th>" if counted else ""
     rows = []
     for label, row in section.rows.items():
         cells = "".join(
             f"<td>{_value(show(name, row[name])) if name in row else ''}</td>" for name in columns
         )
         count = max((each.count for each in row.values()), default=0)
-        rows.append(f"<tr><th scope='row'>{escape(label)}</th>{cells}<td>{count}</td></tr>")
+        cells += f"<td>{count}</td>" if counted else ""
+        rows.append(f"<tr><th scope='row'>{escape(label)}</th>{cells}</tr>")
     return (
-        f"<h2>{escape(section.title)}</h2><p class='note'>{escape(section.note)} In brackets: 95 % "
-        "bootstrap intervals.</p>"
-        f"<div class='scroll'><table><thead><tr><td></td>{head}<th scope='col'>n</th></tr></thead>"
+        f"<h2>{escape(section.title)}</h2><p class='note'>{escape(section.note)}</p>"
+        f"<div class='scroll'><table><thead><tr><td></td>{head}</tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
 

@@ -15,7 +15,7 @@ from uslm_tokenizer.nn.spectral import LogMel
 SAMPLE_RATE = 16_000
 HOP_LENGTH = 320
 NUM_MELS = 80
-LOUD, QUIET = 2.0, -8.0
+LOUD, QUIET = 3.0, -9.0
 """Log-mel values of the brightest and the darkest colour."""
 COLOURS = ((13, 8, 35), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164))
 """From quiet to loud; in between they are blended."""
