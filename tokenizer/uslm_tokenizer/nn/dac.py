@@ -60,4 +60,6 @@ class DacUnit(nn.Module):
 
 def _conv(in_dim: int, out_dim: int, kernel_size: int, dilation: int = 1) -> nn.Module:
     padding = (kernel_size - 1) // 2 * dilation
-    return weight_norm(nn.Conv1d(in_dim, out_dim, kernel_size, dilation=dilation, padding=padding))
+    conv = nn.Conv1d(in_dim, out_dim, kernel_size, dilation=dilation, padding=padding)
+    normed: nn.Module = weight_norm(conv)
+    return normed
