@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from uslm.pipeline.published.testing import save_uslm, tiny_uslm
+from uslm.pipeline.published.tiny_uslm import save_tiny_uslm, tiny_uslm
 
 Uslm = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_uslm(tiny_uslm(), tmp_path_factory.mktemp("published"))
+    return save_tiny_uslm(tiny_uslm(), tmp_path_factory.mktemp("published"))
 
 
 def test_it_speaks_with_a_prompt(uslm: Uslm, folder: Path, shelf: Path, tmp_path: Path) -> None:

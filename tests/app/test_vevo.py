@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import soundfile
 
-from uslm.pipeline.published.tiny_vevo import save_vevo, tiny_parts
+from uslm.pipeline.published.tiny_vevo import save_tiny_vevo
 from uslm.pipeline.testing import speech_like
 
 Uslm = Callable[..., Any]
@@ -21,7 +21,7 @@ def folder(tmp_path: Path) -> Path:
     for name, seconds in (("prompt", 2.0), ("source", 1.0)):
         audio = speech_like(seconds)
         soundfile.write(tmp_path / f"{name}.wav", audio.waveform[0].numpy(), audio.sample_rate)
-    return save_vevo(tiny_parts(), tmp_path / "vevo")
+    return save_tiny_vevo(tmp_path / "vevo")
 
 
 def test_it_speaks(uslm: Uslm, folder: Path, tmp_path: Path) -> None:

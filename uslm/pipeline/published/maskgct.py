@@ -10,38 +10,29 @@ length, of which the published code makes an early or late beginning; and each p
 guided by itself.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from uslm.generate.duration import DurationRule
 from uslm.generate.masked import Unmasking
 from uslm.generate.sampling import Sampling
 from uslm.models.maskgct import MaskGCTSemanticToAcoustic, MaskGCTTextToSemantic
 from uslm.pipeline.clock import Clock
-from uslm.pipeline.parts import read_dtype
 from uslm.pipeline.prompt import VoicePrompt
-from uslm.pipeline.published.ear import default_ear
-from uslm.pipeline.published.parts import Parts
-from uslm.pipeline.published.recorded import record
-from uslm.pipeline.speaker import FrontEnd, JobReader, SpeakerSettings
-from uslm.pipeline.verification import Verdict
-from uslm.text.frontend import FrontendResult, TextFrontend
-from uslm.text.lexicon import Lexicon
-from uslm.text.maskgct import MaskGCTPhonemizer, MaskGCTVocab
+from uslm.pipeline.published.parts import Parts, check_equal
+from uslm.pipeline.published.speaking import Encoded, PublishedSettings, PublishedSpeaker
+from uslm.pipeline.speaker import JobReader
+from uslm.text.maskgct import VOCAB_FILE, MaskGCTPhonemizer, MaskGCTVocab
 from uslm.text.phonemize import Phonemizer
 from uslm.text.vocab import TextVocab
 from uslm_tokenizer.acoustic.maskgct_codec import MaskGCTCodec
-from uslm_tokenizer.audio import Audio, AudioSource
+from uslm_tokenizer.audio import Audio
 from uslm_tokenizer.errors import ConfigError, UserError
 from uslm_tokenizer.semantic.ssl_units import SSLUnits
 
-VOCAB_FILE = "vocab.json"
 CODECS = ("semantic", "acoustic")
 STAGES = ("t2s", "s2a_first", "s2a_rest")
 UNITS = "units"
@@ -49,7 +40,7 @@ UNITS = "units"
 
 
 @dataclass(frozen=True, kw_only=True)
-class MaskGCTSettings(SpeakerSettings):
+class MaskGCTSettings(PublishedSettings):
     """How MaskGCT is used: the published values."""
 
     name: str = "maskgct"
@@ -66,12 +57,12 @@ class MaskGCTSettings(SpeakerSettings):
     """Steps of each level of codes; the last number is that of all levels above."""
     duration: DurationRule = field(default_factory=DurationRule)
     """How long speech is."""
-    prompt_seconds: float = 10.0
-    """How much of a voice is used."""
 
 
-class MaskGCT:
+class MaskGCT(PublishedSpeaker):
     """The system, speaking. One object may serve several threads."""
+
+    settings: MaskGCTSettings
 
     def __init__(
         self,
@@ -81,6 +72,7 @@ class MaskGCT:
         phonemizer: Phonemizer | None = None,
     ) -> None:
         """Raises ConfigError unless parts and vocabulary fit together."""
+        super().__init__(settings or MaskGCTSettings(), vocab, phonemizer)
         # First of all, from the files: so a voice fits whichever precision is used.
         self.hash = parts.hash(*CODECS, *STAGES)
         self.tokenizer_hash = parts.hash(*CODECS)
@@ -90,8 +82,6 @@ class MaskGCT:
                 f"the table has {vocab.size} symbols, but t2s knows "
                 f"{self.stages.t2s.config.num_phones}"
             )
-        self.settings = settings or MaskGCTSettings()
-        self.vocab, self._phonemizer = vocab, phonemizer
 
     @property
     def tokenizer(self) -> MaskGCTCodec:
@@ -113,61 +103,15 @@ class MaskGCT:
         """Samples a second of what it speaks, Hz."""
         return self.tokenizer.sample_rate
 
-    def frontend(
-        self, *, language: str | None = None, lexicon: Lexicon | None = None
-    ) -> TextFrontend:
-        """The front end for a language, English unless given."""
-        language = language or self.settings.language
-        return TextFrontend(language, self.vocab, lexicon, phonemizer=self._phonemizer)
-
-    @torch.no_grad()
-    def create_voice(
-        self,
-        frontend: FrontEnd,
-        audio: Audio | AudioSource,
-        text: str | None = None,
-        *,
-        name: str | None = None,
-        max_seconds: float | None = None,
-    ) -> VoicePrompt:
-        """See `ZeroShotTTS.create_voice`."""
-        recorded = record(
-            audio,
-            text,
-            frontend=frontend,
-            ear=default_ear(frontend.language),
-            sample_rate=self.sample_rate,
-            most_seconds=self.settings.prompt_seconds,
-            max_seconds=max_seconds,
-            name=name,
-        )
+    def encode(self, recording: Audio) -> Encoded:
         semantic, acoustic = self.units, self.tokenizer
-        heard = recorded.audio.resampled(semantic.sample_rate).waveform
+        heard = recording.resampled(semantic.sample_rate).waveform
         units = semantic.encode(heard[None].to(semantic.device))[0, 0].cpu()
-        codes = acoustic.encode(recorded.waveform[None].to(acoustic.device))[0].cpu()
+        codes = acoustic.encode(recording.waveform[None].to(acoustic.device))[0].cpu()
         num_frames = min(len(units), codes.shape[1])
-        text_ids = recorded.text_ids
-        if text_ids is None:
-            text_ids = tuple(self.vocab.encode(recorded.phonemes))
-        return VoicePrompt(
-            name=recorded.name,
-            codes=codes[:, :num_frames],
-            text_ids=torch.tensor(text_ids, dtype=torch.long),
-            num_spoken_frames=num_frames,
-            phonemes=recorded.phonemes,
-            transcript=recorded.transcript,
-            seconds=recorded.seconds,
-            tokenizer_hash=self.tokenizer_hash,
-            model=self.settings.name,
-            model_hash=self.hash,
-            findings=recorded.findings,
-            origin=recorded.origin,
-            extras={UNITS: units[:num_frames]},
-        )
+        return Encoded(codes=codes[:, :num_frames], extras={UNITS: units[:num_frames]})
 
-    def check_voice(self, voice: VoicePrompt) -> None:
-        """Raise ConfigError if the voice was made for another model, UserError if it is damaged."""
-        voice.check_fits(self.tokenizer_hash, self.settings.name)
+    def check_encoded(self, voice: VoicePrompt) -> None:
         self.tokenizer.check_codes(voice.codes[None])
         units, count = voice.extras.get(UNITS), self.stages.num_units
         if (
@@ -180,11 +124,6 @@ class MaskGCT:
                 f"voice {voice.name!r} must hold a unit from 0 to {count - 1} for each of "
                 f"{voice.codes.shape[1]} frames; create it again from its recording"
             )
-        if len(voice.text_ids) and not 0 <= int(voice.text_ids.max()) < self.vocab.size:
-            raise ConfigError(
-                f"voice {voice.name!r} holds text that model {self.settings.name!r} cannot read; "
-                "create it again from its recording"
-            )
 
     def reader(self, sampling: Sampling, clock: Clock) -> JobReader:
         """Who speaks jobs, drawing so; of `sampling` only temperature and top_k matter."""
@@ -193,17 +132,6 @@ class MaskGCT:
         if sampling.top_p < 1:
             raise UserError(f"top_p must be 1 for {self.settings.name}, but is {sampling.top_p}")
         return MaskGCTReader(self, sampling, clock)
-
-    def check_hears(self) -> None:
-        """Raise MissingResource unless the default model is there, whose ear listens."""
-        default_ear(self.settings.language)
-
-    def listen(
-        self, waveform: Float[Tensor, "1 n"], text: FrontendResult, stop_reason: str
-    ) -> Verdict:
-        """How well a piece was spoken, by the default model's ear."""
-        heard = Audio(waveform, self.sample_rate)
-        return default_ear(self.settings.language).judge(heard, text.text, stop_reason)
 
 
 class MaskGCTStages:
@@ -228,12 +156,6 @@ class MaskGCTStages:
         return self.t2s.codebook_size
 
 
-def check_equal(part: str, found: int, wanted: int, what: str) -> None:
-    """Raise ConfigError unless a part was made for as many as the others."""
-    if found != wanted:
-        raise ConfigError(f"{part} was made for {found} {what}, but the others have {wanted}")
-
-
 def load_maskgct(
     folder: str | PathLike[str],
     *,
@@ -241,12 +163,9 @@ def load_maskgct(
     dtype: torch.dtype | str | None = None,
 ) -> MaskGCT:
     """From a converted folder. `dtype` is the precision of the stages, not of the codecs."""
-    folder, dtypes = Path(folder), _dtypes(dtype)
-    return MaskGCT(
-        Parts(folder=folder, device=device, dtypes=dtypes),
-        MaskGCTVocab.load(folder / VOCAB_FILE),
-        phonemizer=MaskGCTPhonemizer(),
-    )
+    parts = Parts(folder=Path(folder), device=device, dtype=dtype, narrow=STAGES)
+    vocab, phonemizer = maskgct_text(Path(folder))
+    return MaskGCT(parts, vocab, phonemizer=phonemizer)
 
 
 def maskgct_settings(folder: Path) -> MaskGCTSettings:
@@ -254,13 +173,6 @@ def maskgct_settings(folder: Path) -> MaskGCTSettings:
     return MaskGCTSettings()
 
 
-def maskgct_frontend(
-    folder: Path, *, language: str | None = None, lexicon: Lexicon | None = None
-) -> FrontEnd:
-    """The front end of a folder's model, without reading any weights."""
-    vocab, language = MaskGCTVocab.load(folder / VOCAB_FILE), language or MaskGCTSettings().language
-    return TextFrontend(language, vocab, lexicon, phonemizer=MaskGCTPhonemizer())
-
-
-def _dtypes(dtype: torch.dtype | str | None) -> Mapping[str, torch.dtype]:
-    return {} if dtype is None else dict.fromkeys(STAGES, read_dtype(dtype))
+def maskgct_text(folder: Path) -> tuple[TextVocab, Phonemizer]:
+    """What the model reads, and how texts become it."""
+    return MaskGCTVocab.load(folder / VOCAB_FILE), MaskGCTPhonemizer()

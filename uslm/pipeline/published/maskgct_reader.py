@@ -12,9 +12,9 @@ from uslm.generate.sampling import Sampling
 from uslm.models.masked import MaskedRow
 from uslm.pipeline.clock import Clock
 from uslm.pipeline.published.maskgct import UNITS, MaskGCT
+from uslm.pipeline.samples import checked_samples
 from uslm.pipeline.seeds import generator
 from uslm.pipeline.speaker import Job, Sound, Take
-from uslm_tokenizer.errors import GenerationError
 
 
 class MaskGCTReader:
@@ -91,10 +91,9 @@ class MaskGCTReader:
     def _sound(self, job: Job, codes: Int[Tensor, "k t"]) -> Sound:
         codec = self._stages.codec
         waveform = codec.decode(codes[None].to(codec.device))[0].float().cpu()
-        if not bool(waveform.isfinite().all()):
-            raise GenerationError(f"the samples of {job.text.text!r} are not finite numbers")
+        waveform = checked_samples(waveform, repr(job.text.text))
         take = Take(job=job, codes=codes, stop_reason="end")
-        return Sound(job=job, waveform=waveform.clamp(-1, 1), take=take)
+        return Sound(job=job, waveform=waveform, take=take)
 
     def _num_frames(self, job: Job) -> int:
         prompt_frames = job.voice.seconds * self._stages.codec.frame_rate

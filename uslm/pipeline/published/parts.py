@@ -2,7 +2,7 @@
 
 import hashlib
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,8 +10,8 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from uslm.pipeline.parts import move
-from uslm_tokenizer.errors import MissingResource
+from uslm.pipeline.parts import move, read_dtype
+from uslm_tokenizer.errors import ConfigError, MissingResource
 from uslm_tokenizer.hub import WEIGHTS_FILE, PretrainedModel
 
 Model = TypeVar("Model", bound=PretrainedModel)
@@ -26,11 +26,13 @@ class Parts:
         *,
         folder: Path | None = None,
         device: str | torch.device = "cpu",
-        dtypes: Mapping[str, torch.dtype] | None = None,
+        dtype: torch.dtype | str | None = None,
+        narrow: Collection[str] = (),
     ) -> None:
-        """`dtypes` is the precision of those parts that are not to work in float32."""
+        """`dtype` is the precision of the parts named in `narrow`; others work in float32."""
         self._models, self._folder = dict(models or {}), folder
-        self._device, self._dtypes = device, dict(dtypes or {})
+        self._device, self._narrow = device, frozenset(narrow)
+        self._dtype = torch.float32 if dtype is None else read_dtype(dtype)
         self._lock = threading.RLock()
 
     def __contains__(self, name: str) -> bool:
@@ -48,7 +50,9 @@ class Parts:
                 assert self._folder is not None
                 loaded = kind.from_pretrained(self._folder / name)
                 move((loaded,), self._device)
-                self._models[name] = loaded.to(self._dtypes.get(name, torch.float32))
+                self._models[name] = loaded.to(
+                    self._dtype if name in self._narrow else torch.float32
+                )
             model = self._models[name]
         assert isinstance(model, kind), f"part {name!r} must be a {kind.__name__}"
         return model
@@ -77,3 +81,9 @@ class Parts:
         elif name in self._models:
             for tensor_name, tensor in sorted(self._models[name].state_dict().items()):
                 yield tensor_name, list(tensor.shape), tensor[:1] if tensor.ndim else tensor
+
+
+def check_equal(part: str, found: int, wanted: int, what: str) -> None:
+    """Raise ConfigError unless a part was made for as many as the others."""
+    if found != wanted:
+        raise ConfigError(f"{part} was made for {found} {what}, but the others have {wanted}")

@@ -1,6 +1,5 @@
 """MaskGCT with random weights, built in milliseconds: what tests and examples speak with."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +10,9 @@ from uslm.generate.masked import Unmasking
 from uslm.models.maskgct import MaskGCTSemanticToAcoustic, MaskGCTTextToSemantic
 from uslm.pipeline.long_text import JoinConfig
 from uslm.pipeline.plan import PlanConfig
-from uslm.pipeline.published.maskgct import STAGES, VOCAB_FILE, MaskGCT, MaskGCTSettings
+from uslm.pipeline.published.maskgct import STAGES, MaskGCT, MaskGCTSettings
 from uslm.pipeline.published.parts import Parts
+from uslm.pipeline.published.tiny_folder import save_parts, save_signs
 from uslm.text.vocab import PhonemeVocab
 from uslm_tokenizer.acoustic.maskgct_codec import (
     MaskGCTCodec,
@@ -23,7 +23,6 @@ from uslm_tokenizer.acoustic.maskgct_codec import (
 )
 from uslm_tokenizer.hub import PretrainedModel
 from uslm_tokenizer.nn.vocos import VocosConfig
-from uslm_tokenizer.published.store import RECORD
 from uslm_tokenizer.semantic.ssl_units import SSLUnits
 
 SETTINGS = MaskGCTSettings(
@@ -72,12 +71,7 @@ def tiny_maskgct(*, seed: int = 0, settings: MaskGCTSettings = SETTINGS) -> Mask
 
 
 def save_tiny_maskgct(folder: Path, *, seed: int = 0) -> Path:
-    """The folder that a conversion would have written, but with a table of single sounds."""
-    for name, part in tiny_parts(seed=seed).items():
-        part.save_pretrained(folder / name)
-    sounds = "_,.?!:;'…abdefhijklmnopstuvwzæðŋɐɑɔəɚɛɜɡɪɹɾʃʊʌʒθː"  # noqa: RUF001
-    table = {"vocab": {sound: place for place, sound in enumerate(sounds)}}
-    (folder / VOCAB_FILE).write_text(json.dumps(table), "utf-8")
-    record = {"format": 1, "system": "maskgct", "sources": []}
-    (folder / RECORD).write_text(json.dumps(record), "utf-8")
+    """The folder that a conversion would have written, but with a table of single signs."""
+    save_parts("maskgct", tiny_parts(seed=seed), folder)
+    save_signs(folder)
     return folder

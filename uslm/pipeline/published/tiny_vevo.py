@@ -1,6 +1,5 @@
 """Vevo with random weights, built in milliseconds: what tests and examples speak with."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,11 +11,11 @@ from uslm.models.vevo_lm import VevoLM
 from uslm.pipeline.bundle_config import LengthConfig
 from uslm.pipeline.plan import PlanConfig
 from uslm.pipeline.published.parts import Parts
-from uslm.pipeline.published.vevo import VOCAB_FILE, Vevo, VevoSettings
-from uslm.text.vocab import PHONEME_SYMBOLS, PhonemeVocab
+from uslm.pipeline.published.tiny_folder import save_parts, save_signs
+from uslm.pipeline.published.vevo import Vevo, VevoSettings
+from uslm.text.vocab import PhonemeVocab
 from uslm_tokenizer.acoustic.vevo_vocoder import VevoVocoder
 from uslm_tokenizer.hub import PretrainedModel
-from uslm_tokenizer.published.store import RECORD
 from uslm_tokenizer.semantic.repcodec import RepCodec
 from uslm_tokenizer.semantic.ssl import SSLConfig
 from uslm_tokenizer.semantic.ssl_units import SSLUnits, SSLUnitsConfig
@@ -68,12 +67,8 @@ def tiny_vevo(*, seed: int = 0, converts: bool = True, settings: VevoSettings = 
     return Vevo(Parts(tiny_parts(seed=seed, converts=converts)), PhonemeVocab(), settings)
 
 
-def save_vevo(parts: dict[str, PretrainedModel], folder: Path) -> Path:
-    """A folder as the conversion writes it, with a table of single signs for symbols."""
-    for name, part in parts.items():
-        part.save_pretrained(folder / name)
-    signs = ["_", *"'…", *PHONEME_SYMBOLS.replace(" ", "")]
-    table = json.dumps({"vocab": {sign: place for place, sign in enumerate(signs)}})
-    (folder / VOCAB_FILE).write_text(table, "utf-8")
-    (folder / RECORD).write_text(json.dumps({"format": 1, "system": "vevo", "sources": []}))
+def save_tiny_vevo(folder: Path, *, seed: int = 0) -> Path:
+    """The folder that a conversion would have written, but with a table of single signs."""
+    save_parts("vevo", tiny_parts(seed=seed), folder)
+    save_signs(folder)
     return folder

@@ -15,15 +15,16 @@ from torch import Tensor
 from uslm.generate.flow import FlowRow, FlowSteps, flow_frames
 from uslm.models.flow_matching import FlowMatching
 from uslm.models.vevo_lm import VevoLM
-from uslm.pipeline.published.parts import Parts
+from uslm.pipeline.published.parts import Parts, check_equal
+from uslm.pipeline.samples import checked_samples
 from uslm_tokenizer.acoustic.vevo_vocoder import VevoVocoder
 from uslm_tokenizer.audio import Audio
-from uslm_tokenizer.errors import ConfigError, GenerationError
 from uslm_tokenizer.semantic.ssl import HOP_LENGTH, WINDOW
 from uslm_tokenizer.semantic.ssl_units import SSLUnits
 from uslm_tokenizer.semantic.vevo_content import VevoContentTokenizer
 
 ALL = ("style", "content", "phone_lm", "content_lm", "flow", "vocoder")
+GENERATORS = ("phone_lm", "content_lm", "flow")
 WINDOW_SECONDS = 20.0
 """Longer recordings are encoded in windows of this length, ..."""
 MARGIN_SECONDS = 2.0
@@ -55,9 +56,9 @@ class VevoParts:
         self.style = parts.get("style", SSLUnits)
         self.flow = parts.get("flow", FlowMatching)
         self.vocoder = parts.get("vocoder", VevoVocoder)
-        self._check("flow", self.flow.config.codebook_size, self.style.codebook_size, "units")
+        check_equal("flow", self.flow.config.codebook_size, self.style.codebook_size, "units")
         bands = self.vocoder.config.vocos.in_dim
-        self._check("flow", self.flow.config.frame_dim, bands, "mel bands")
+        check_equal("flow", self.flow.config.frame_dim, bands, "mel bands")
 
     @property
     def phone_lm(self) -> VevoLM:
@@ -131,10 +132,7 @@ class VevoParts:
             window = frames[first : end + context].to(self.vocoder.device)
             samples = self.vocoder.decode(window[None])[0].cpu()
             pieces.append(samples[:, (start - first) * hop : (end - first) * hop])
-        whole = torch.cat(pieces, dim=1)
-        if not bool(whole.isfinite().all()):
-            raise GenerationError("the samples are not finite numbers")
-        return whole.clamp(-1, 1)
+        return checked_samples(torch.cat(pieces, dim=1), "the frames")
 
     def _window(
         self, waveform: Float[Tensor, "1 n"], keep: slice
@@ -149,9 +147,5 @@ class VevoParts:
 
     def _lm(self, name: str) -> VevoLM:
         model = self.parts.get(name, VevoLM)
-        self._check(name, model.codebook_size, self.style.codebook_size, "units")
+        check_equal(name, model.codebook_size, self.style.codebook_size, "units")
         return model
-
-    def _check(self, name: str, found: int, wanted: int, what: str) -> None:
-        if found != wanted:
-            raise ConfigError(f"{name} was made for {found} {what}, but the others have {wanted}")

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from uslm.generate.autoregressive import StopRule, UnitRow, speak_units
+from uslm.generate.autoregressive import StopRule, UnitRow, in_order, speak_units
 from uslm.generate.sampling import Sampling
 from uslm.pipeline.clock import Clock
 from uslm.pipeline.published.vevo import MEL, Vevo
@@ -22,11 +22,9 @@ class VevoReader:
 
     def read(self, jobs: Sequence[Job]) -> Iterator[Sound]:
         """The whole sound of each job in order, each as early as it can be had."""
-        current = 0
-        for rows in self._clock.each("semantic", self._speak(jobs)):
-            while current < len(jobs) and rows[current].stop_reason is not None:
-                yield self._sound(jobs[current], rows[current])
-                current += 1
+        rows = in_order(self._clock.each("semantic", self._speak(jobs)))
+        for job, row in zip(jobs, rows, strict=True):
+            yield self._sound(job, row)
 
     def read_batch(self, jobs: Sequence[Job]) -> list[Sound]:
         """The whole sound of each job."""
@@ -49,10 +47,11 @@ class VevoReader:
         return torch.cat([job.voice.text_ids, torch.tensor(job.text.text_ids)])
 
     def _stop_rule(self, num_symbols: int) -> StopRule:
-        limits = self._vevo.settings.length
-        most = limits.max_frames_per_symbol * num_symbols + limits.margin_frames
-        least = max(1, int(limits.min_frames_per_symbol * num_symbols))
-        return StopRule(min_frames=least, max_frames=int(most))
+        length = self._vevo.settings.length
+        return StopRule(
+            min_frames=max(1, length.least_frames(num_symbols)),
+            max_frames=length.most_frames(num_symbols),
+        )
 
     def _sound(self, job: Job, row: UnitRow) -> Sound:
         parts, voice = self._vevo.parts, job.voice

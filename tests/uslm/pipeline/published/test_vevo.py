@@ -13,7 +13,7 @@ from uslm.pipeline.loading import read_frontend, read_settings
 from uslm.pipeline.prompt import VoicePrompt
 from uslm.pipeline.published import vevo_parts
 from uslm.pipeline.published.parts import Parts
-from uslm.pipeline.published.tiny_vevo import SETTINGS, save_vevo, tiny_parts, tiny_vevo
+from uslm.pipeline.published.tiny_vevo import SETTINGS, save_tiny_vevo, tiny_parts, tiny_vevo
 from uslm.pipeline.published.vevo import Vevo, VevoSettings
 from uslm.pipeline.speaker import Converter, Speaker
 from uslm.pipeline.testing import speech_like
@@ -188,8 +188,7 @@ def test_a_short_recording_has_a_unit_and_an_empty_one_is_refused(
 
 
 def test_parts_of_a_folder_are_loaded_when_they_are_needed(tmp_path: Path) -> None:
-    parts = tiny_parts()
-    folder = Parts(folder=save_vevo(parts, tmp_path))
+    folder = Parts(folder=save_tiny_vevo(tmp_path))
     loaded = Vevo(folder, PhonemeVocab(), SETTINGS)
     built = tiny_vevo()
     assert loaded.hash == built.hash and loaded.tokenizer_hash == built.tokenizer_hash
@@ -202,7 +201,7 @@ def test_parts_of_a_folder_are_loaded_when_they_are_needed(tmp_path: Path) -> No
 
 
 def test_a_converted_folder_speaks_and_converts(tmp_path: Path) -> None:
-    save_vevo(tiny_parts(), tmp_path)
+    save_tiny_vevo(tmp_path)
     tts = ZeroShotTTS.from_pretrained(tmp_path)
     assert isinstance(tts.speaker, Vevo)
     assert tts.speaker.settings == VevoSettings() == read_settings(tmp_path)
