@@ -29,7 +29,9 @@ from uslm_recipes.command import run_command
 from uslm_recipes.data.audio_files import AudioLimits, read_samples
 from uslm_recipes.data.corpus_format import Utterance
 from uslm_recipes.data.corpus_writer import CorpusSummary, CorpusWriter
-from uslm_recipes.data.sources import Found, Recording, Rejected, read_folder, read_manifest
+from uslm_recipes.data.recording import Found, Recording, Rejected
+from uslm_recipes.data.sources.folder import read_folder
+from uslm_recipes.data.sources.manifest import read_manifest
 from uslm_recipes.data.transcripts import EnglishFrontEnd, FrontEnd, Transcript, transcribe
 from uslm_tokenizer.errors import AudioError, EnvironmentProblem, UserError
 

@@ -24,7 +24,7 @@ from uslm_recipes.data.corpus_format import (
     UTTERANCES_FILE,
     Utterance,
 )
-from uslm_recipes.data.sources import Rejected
+from uslm_recipes.data.recording import Rejected
 
 
 @dataclass(frozen=True, kw_only=True)

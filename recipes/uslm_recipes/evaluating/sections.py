@@ -13,7 +13,7 @@ from uslm.evaluation.scores import Sample, judge
 from uslm.evaluation.sections import JUDGE_RATE, Listener, at_judges
 from uslm.evaluation.similarity import SpeakerModel, cosine, impostors
 from uslm.pipeline.tts import ZeroShotTTS
-from uslm_recipes.data.sources import Recording
+from uslm_recipes.data.recording import Recording
 from uslm_recipes.evaluating.held_out import VoiceChoice, listen
 from uslm_recipes.evaluating.parts import phoneme_errors, stage2_alone
 
