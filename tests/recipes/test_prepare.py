@@ -175,7 +175,7 @@ def test_listed_test_speakers_are_never_trained_on(speaker: str) -> None:
 def test_limit_keeps_whole_speakers(tmp_path: Path) -> None:
     rows = []
     for i in range(12):
-        soundfile.write(tmp_path / f"{i}.wav", tone(0.5), 16_000)
+        soundfile.write(tmp_path / f"{i}.wav", tone(0.5 + i / 50), 16_000)
         rows.append({"audio": f"{i}.wav", "speaker": f"s{i // 3}"})
     corpus = make(tmp_path, rows, limit=6)
     assert len(corpus) == 6 and len(set(corpus.speakers)) == 2
@@ -252,7 +252,7 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        ([], 1, "--manifest or --folder"),
+        ([], 1, "give at least one place"),
         (["--manifest", "nowhere.jsonl"], 2, "nowhere.jsonl"),
         (["--folder", "nowhere"], 2, "nowhere"),
         (["--manifest", "nowhere.jsonl", "--limit", "0"], 1, "limit must be 1 or more"),

@@ -59,7 +59,7 @@ def _undecoded(rows: Any, column: str) -> Any:
 def _columns(names: Sequence[str], options: dict[str, str]) -> dict[str, str]:
     """Which column of the data set each of ours is; only audio must be there."""
     chosen = {
-        ours: next((name for name in [options.get(ours), *theirs] if name in names), "")
+        ours: next((n for n in (options.get(ours, ""), *theirs) if n in names), "")
         for ours, theirs in COLUMNS.items()
     }
     for ours in COLUMNS:
