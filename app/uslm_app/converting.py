@@ -27,7 +27,7 @@ def convert(
     engine.check_model(options.model)
     converter = engine.load_converter(options)
     voice = opened.voice(converter, console)
-    speech = converter.convert(source, voice, seed=options.seed)
+    speech = converter.convert(source, voice, imitate=options.imitate, seed=options.seed)
     if watermark is not None:
         marked = MarkedStream(watermark, speech.sample_rate).push(speech.waveform, is_final=True)
         settings = {**speech.settings, "watermark": watermark.name}

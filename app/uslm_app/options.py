@@ -82,6 +82,13 @@ def add_convert(parser: ArgumentParser) -> None:
     """Options of `uslm convert`."""
     parser.add_argument("--source", required=True, metavar="AUDIO", help="what is said, and how")
     add_voice(parser)
+    parser.add_argument(
+        "--imitate",
+        choices=("timbre", "style", "both"),
+        default="timbre",
+        help="what is taken from the voice: how it sounds, its manner of speaking (vevo only), or "
+        "both (default: timbre)",
+    )
     add_output(parser, "speech")
     parser.add_argument(
         "--sidecar", action="store_true", help="also write OUT.json: seed, timings, settings"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from uslm import __version__
-from uslm_app import models_options, options, serve_options, voice_options
+from uslm_app import evaluate_options, models_options, options, serve_options, voice_options
 from uslm_app.console import Console
 from uslm_app.exit_codes import UsageError
 from uslm_app.option_types import did_you_mean
@@ -164,6 +164,16 @@ what it is worth:
         "the table of all codecs: rates, sizes, licences",
         models_options.add_codecs,
         "  uslm codecs\n  uslm codecs --json\n",
+    ),
+    "evaluate": Command(
+        "measure how well a model speaks, and how much a codec leaves of speech",
+        evaluate_options.add_evaluate,
+        """\
+  uslm evaluate --list meta.lst --recognizer openai/whisper-large-v3 --out evaluation \\
+      --speaker-model microsoft/wavlm-base-plus-sv
+  uslm evaluate --list meta.lst --speech theirs --recognizer openai/whisper-base --out theirs-eval
+  uslm evaluate --recordings clips/*.wav --out codec
+""",
     ),
     "bench": Command(
         "measure speed and memory on this machine",

@@ -30,7 +30,8 @@ def add_voice_create(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--speaker-model",
         metavar="NAME",
-        help="resemblyzer or its weights: makes the speaker vector (default: the codec's own)",
+        help="makes the speaker vector: resemblyzer, an x-vector model's folder or Hub name, or "
+        "package.module:callable (default: the codec)",
     )
     parser.add_argument("--force", action="store_true", help=FORCE_HELP)
     add_model(parser)

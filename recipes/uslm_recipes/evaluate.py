@@ -4,8 +4,9 @@
         --speaker-model resemblyzer --dnsmos --out evaluation
 
 Voices and recordings come from manifests (see uslm-prepare); only speakers that no training saw
-are used. What is spoken is kept in --out with its prompts, `manifest.jsonl`, `report.json` and
-`report.md`; `--judge-only` judges it again.
+are used. What is spoken is kept in --out with its prompts, `manifest.jsonl`, `report.json`,
+`report.md` and `report.html`; `--judge-only` judges it again. For lists of seed-tts-eval's form
+there is `uslm evaluate`.
 """
 
 from __future__ import annotations
@@ -136,6 +137,7 @@ def _run(given: argparse.Namespace) -> None:
     import torch
 
     from uslm.evaluation.judges import load_judges
+    from uslm.evaluation.report import write_report
     from uslm.pipeline.tts import ZeroShotTTS
 
     if given.threads:
@@ -145,10 +147,8 @@ def _run(given: argparse.Namespace) -> None:
         given.recognizer, given.speaker_model, dnsmos=given.dnsmos, device=given.device
     )
     report = evaluate(tts, judges, given)
-    (given.out / "report.json").write_text(report.to_json(), "utf-8")
-    markdown = report.to_markdown()
-    (given.out / "report.md").write_text(markdown, "utf-8")
-    print(markdown)
+    write_report(report, given.out)
+    print(report.to_markdown())
 
 
 if __name__ == "__main__":

@@ -1,6 +1,10 @@
 """Makes a corpus folder out of recordings: 16 kHz samples in one file, texts, phonemes, splits.
 
-uslm-prepare --manifest speech/manifest.jsonl --folder my_voice --out data/corpus
+uslm-prepare LibriTTS/train-clean-100 speech/manifest.jsonl my_voice --out data/corpus
+uslm-prepare 'hf:openslr/librispeech_asr?config=clean&split=train.100' --out data/corpus
+uslm-prepare VCTK-Corpus-0.92 --speed 0.9 1.1 --out data/corpus
+
+A run that was interrupted goes on where it stopped, when it is started again.
 """
 
 from __future__ import annotations
@@ -15,45 +19,35 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import nullcontext
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from uslm_recipes.command import run_command
-from uslm_recipes.data.audio_files import AudioLimits, read_samples
+from uslm_recipes.data.audio_files import AudioLimits
+from uslm_recipes.data.checks import TextRules
 from uslm_recipes.data.corpus_format import Utterance
-from uslm_recipes.data.corpus_writer import CorpusSummary, CorpusWriter
-from uslm_recipes.data.sources import Found, Recording, Rejected, read_folder, read_manifest
-from uslm_recipes.data.transcripts import EnglishFrontEnd, FrontEnd, Transcript, transcribe
-from uslm_tokenizer.errors import AudioError, EnvironmentProblem, UserError
+from uslm_recipes.data.corpus_writer import CorpusSummary, CorpusWriter, Done
+from uslm_recipes.data.examine import ExamineConfig, Examiner, Good
+from uslm_recipes.data.perturb import Perturbation
+from uslm_recipes.data.recording import Found, Recording, Rejected
+from uslm_recipes.data.sources.folder import read_folder
+from uslm_recipes.data.sources.manifest import read_manifest
+from uslm_recipes.data.sources.registry import SOURCES, open_source
+from uslm_recipes.data.transcripts import EnglishFrontEnd, FrontEnd
+from uslm_tokenizer.errors import UserError
 
 TEST_SHARE = 0.04
-SLICE = 1024  # recordings handed to the workers at a time: bounds the memory in use
 
 
 @dataclass(frozen=True, kw_only=True)
-class PrepareConfig:
+class PrepareConfig(ExamineConfig):
     """What may enter a corpus, and how it is made."""
 
-    audio: AudioLimits = field(default_factory=AudioLimits)
-    """Rate and length of the utterances."""
-    max_ids_per_second: float = 27.0
-    """A text that would have to be spoken faster belongs to another recording, or this one is cut
-    off; of 5,000 sound English recordings the fastest has 26.5."""
-    max_characters_per_second: float = 30.0
-    """The same for texts without phonemes."""
     limit: int | None = None
     """At most so many utterances, whole speakers as far as possible."""
     seed: int = 0
     """Draws the speakers that `limit` keeps."""
-    num_workers: int = 2
-    """Processes that decode audio; 0 decodes in this one."""
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
@@ -67,9 +61,11 @@ class Report:
     """What a run of `prepare` did."""
 
     summary: CorpusSummary
-    reasons: dict[str, int]
-    """How often each kind of problem was met."""
+    reasons: dict[str, int] = field(default_factory=dict)
+    """How often each kind of problem was met, since this run was started or gone on with."""
     seconds_taken: float
+    hours_done: float
+    """Hours that entered the corpus since then."""
 
 
 def prepare(
@@ -81,27 +77,61 @@ def prepare(
 ) -> Report:
     """Write the corpus folder `out`; a former one is replaced only when the new one is whole.
 
-    Recordings that cannot be used are listed in rejected.jsonl and never end the run.
+    Recordings that cannot be used are listed in rejected.jsonl and never end the run. An
+    interrupted run goes on where it stopped, if `config` and what is found are the same.
     """
     began = time.monotonic()
-    recordings, rejected = _sort_out(found)
-    recordings = _limited(recordings, config)
-    transcripts = transcribe(recordings, front_end or EnglishFrontEnd()) if recordings else []
-    audio = _decode([each.audio for each in recordings], config)
-    with CorpusWriter(out, sample_rate=config.audio.sample_rate) as writer:
-        for recording, transcript, samples in zip(recordings, transcripts, audio, strict=True):
-            problem = _problem(recording, transcript, samples, config)
-            if problem is None:
-                assert not isinstance(samples, str)
-                row = _utterance(recording, transcript, writer.next_sample, len(samples))
-                writer.add(row, samples)
-            else:
-                rejected.append(_reject(recording, problem))
+    reasons: Counter[str] = Counter()
+    found = iter(found if config.limit is None else _limited(found, config))
+    examiner = Examiner(config, front_end or EnglishFrontEnd(), split_of)
+    sample_rate = config.audio.sample_rate
+    with (
+        CorpusWriter(out, sample_rate=sample_rate, key=_key(config)) as writer,
+        progress_bar() as bar,
+    ):
+        _go_on(writer, examiner, found)
+        bar.update(examiner.num_found)
+        before = writer.next_sample
+        for part in examiner.slices(found):
+            for good in part.good:
+                writer.add(_utterance(good, writer.next_sample), good.samples)
+            writer.commit(part.rejected, Done(num_found=part.num_found, mark=part.mark))
+            reasons.update(kinds(part.rejected))
+            bar.update(part.num_found - bar.n)
         if not len(writer):
-            raise UserError(f"there is no usable recording in the sources: {_kinds(rejected)}")
-        summary = writer.finish(rejected)
-    seconds_taken = time.monotonic() - began
-    return Report(summary=summary, reasons=_kinds(rejected), seconds_taken=seconds_taken)
+            raise UserError(f"there is no usable recording in the sources: {dict(reasons)}")
+        summary = writer.finish()
+    return Report(
+        summary=summary,
+        reasons=dict(reasons.most_common()),
+        seconds_taken=time.monotonic() - began,
+        hours_done=(writer.next_sample - before) / sample_rate / 3600,
+    )
+
+
+def _go_on(writer: CorpusWriter, examiner: Examiner, found: Iterator[Found]) -> None:
+    """Pass over what an interrupted run has done."""
+    for utterance, samples in writer.earlier():
+        examiner.know_sound(samples, utterance.id)
+    examiner.skip(found, writer.done.num_found)
+    if writer.done.num_found and examiner.mark != writer.done.mark:
+        raise UserError(
+            f"the sources are not those that an interrupted run of {writer.folder} began with; "
+            "its beginning is given up, start again"
+        )
+
+
+def _key(config: PrepareConfig) -> str:
+    """Of all that decides what is written."""
+    decides = replace(config, num_workers=0)
+    return hashlib.sha256(repr(decides).encode()).hexdigest()
+
+
+def progress_bar() -> Any:
+    """Recordings done, on a terminal."""
+    from tqdm import tqdm
+
+    return tqdm(unit="file", disable=not sys.stderr.isatty(), leave=False)
 
 
 def split_of(speaker: str, given: str | None = None) -> str:
@@ -115,90 +145,25 @@ def split_of(speaker: str, given: str | None = None) -> str:
     return "test" if int.from_bytes(digest[:8], "big") < TEST_SHARE * 2**64 else "train"
 
 
-# ---- which recordings
-
-
-def _sort_out(found: Iterable[Found]) -> tuple[list[Recording], list[Rejected]]:
-    recordings: list[Recording] = []
-    rejected: list[Rejected] = []
-    seen: set[str] = set()
-    for each in found:
-        if isinstance(each, Rejected):
-            rejected.append(each)
-        elif each.id in seen:
-            rejected.append(_reject(each, "duplicate: an earlier recording has the same path"))
-        else:
-            seen.add(each.id)
-            recordings.append(each)
-    return recordings, rejected
-
-
-def _limited(recordings: list[Recording], config: PrepareConfig) -> list[Recording]:
-    if config.limit is None or len(recordings) <= config.limit:
-        return recordings
-    count = Counter(each.speaker for each in recordings)
+def _limited(found: Iterable[Found], config: PrepareConfig) -> list[Found]:
+    """Everything that was rejected, and the recordings of some speakers."""
+    assert config.limit is not None
+    every = list(found)
+    count = Counter(each.speaker for each in every if isinstance(each, Recording))
     speakers = sorted(count)
     random.Random(config.seed).shuffle(speakers)
     before = itertools.accumulate((count[speaker] for speaker in speakers), initial=0)
-    kept = {s for s, total in zip(speakers, before, strict=False) if total < config.limit}
-    return [each for each in recordings if each.speaker in kept][: config.limit]
+    chosen = {s for s, total in zip(speakers, before, strict=False) if total < config.limit}
+    room = itertools.count(config.limit, -1)
+    return [
+        each
+        for each in every
+        if isinstance(each, Rejected) or (each.speaker in chosen and next(room) > 0)
+    ]
 
 
-# ---- audio
-
-
-def _decode(paths: Sequence[Path], config: PrepareConfig) -> Iterator[NDArray[np.int16] | str]:
-    """Samples of each path in order, or the reason why there are none."""
-    from tqdm import tqdm
-
-    work = partial(_decode_one, limits=config.audio)
-    bar = tqdm(total=len(paths), unit="file", disable=not sys.stderr.isatty(), leave=False)
-    pool = ProcessPoolExecutor(config.num_workers) if config.num_workers else nullcontext()
-    with bar, pool as executor:
-        for first in range(0, len(paths), SLICE):
-            part = paths[first : first + SLICE]
-            results = executor.map(work, part, chunksize=16) if executor else map(work, part)
-            try:
-                for samples in results:
-                    bar.update()
-                    yield samples
-            except BrokenProcessPool as problem:
-                raise EnvironmentProblem(
-                    "a worker was killed, perhaps for want of memory; try --workers 0"
-                ) from problem
-
-
-def _decode_one(path: Path, limits: AudioLimits) -> NDArray[np.int16] | str:
-    try:
-        return read_samples(path, limits)
-    except AudioError as problem:
-        return str(problem)
-
-
-# ---- one utterance
-
-
-def _problem(
-    recording: Recording,
-    transcript: Transcript,
-    samples: NDArray[np.int16] | str,
-    config: PrepareConfig,
-) -> str | None:
-    """Why a recording cannot be used, if so."""
-    if isinstance(samples, str):
-        return samples
-    seconds = len(samples) / config.audio.sample_rate
-    symbols, characters = len(transcript.text_ids), len(recording.text)
-    if symbols > config.max_ids_per_second * seconds:
-        return f"text of {symbols} phonemes does not fit into {seconds:.2f} s"
-    if not symbols and characters > config.max_characters_per_second * seconds:
-        return f"text of {characters} characters does not fit into {seconds:.2f} s"
-    return None
-
-
-def _utterance(
-    recording: Recording, transcript: Transcript, start: int, num_samples: int
-) -> Utterance:
+def _utterance(good: Good, start: int) -> Utterance:
+    recording, transcript = good.recording, good.transcript
     return Utterance(
         id=recording.id,
         source=recording.source,
@@ -210,19 +175,15 @@ def _utterance(
         text_ids=transcript.text_ids,
         split=split_of(recording.speaker, recording.split),
         start_sample=start,
-        num_samples=num_samples,
+        num_samples=len(good.samples),
         durations=transcript.durations,
     )
 
 
-def _reject(recording: Recording, reason: str) -> Rejected:
-    return Rejected(where=recording.where, audio=str(recording.audio), reason=reason)
-
-
-def _kinds(rejected: Sequence[Rejected]) -> dict[str, int]:
+def kinds(rejected: Iterable[Rejected]) -> dict[str, int]:
     """How many of each kind: the reasons without their numbers and details."""
-    kinds = Counter(re.sub(r"\d[\d.]*", "N", each.reason.split(":")[0]) for each in rejected)
-    return dict(kinds.most_common())
+    counted = Counter(re.sub(r"\d[\d.]*", "N", each.reason.split(":")[0]) for each in rejected)
+    return dict(counted.most_common())
 
 
 # ---- command
@@ -237,13 +198,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> None:
     config = PrepareConfig(
         audio=AudioLimits(max_seconds=options.max_seconds),
+        rules=TextRules(needs_text=options.needs_text),
+        copies=(
+            *(Perturbation(speed=speed) for speed in options.speed),
+            *(Perturbation(semitones=semitones) for semitones in options.pitch),
+        ),
         limit=options.limit,
         seed=options.seed,
         num_workers=options.workers,
     )
-    report = prepare(_sources(options), options.out, config)
+    report = prepare(sources_of(options), options.out, config)
     summary = report.summary
-    speed = summary.hours * 3600 / max(report.seconds_taken, 1e-9)
+    speed = report.hours_done * 3600 / max(report.seconds_taken, 1e-9)
     print(
         f"{options.out}: {summary.utterances} utterances of {summary.speakers} speakers, "
         f"{summary.hours:.2f} h, {summary.with_text} with text ids; {speed:.0f}x real time"
@@ -255,27 +221,52 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="uslm-prepare", description=__doc__.splitlines()[0])
+    assert __doc__ is not None
+    parser = argparse.ArgumentParser(
+        prog="uslm-prepare",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     add = parser.add_argument
+    add_source_arguments(parser)
+    add("--out", type=Path, required=True, help="the corpus folder to write")
+    add("--speed", type=float, nargs="+", default=[], metavar="FACTOR",
+        help="training speakers once more, as of a tape that runs so fast")  # fmt: skip
+    add("--pitch", type=float, nargs="+", default=[], metavar="SEMITONES",
+        help="training speakers once more, so much higher at their tempo")  # fmt: skip
+    add("--needs-text", action="store_true", help="leave out recordings without text")
+    add("--seed", type=int, default=0, help="draws the speakers that --limit keeps")
+    return parser
+
+
+def add_source_arguments(parser: argparse.ArgumentParser) -> None:
+    """What every command that goes through recordings is told."""
+    add = parser.add_argument
+    add("places", nargs="*", metavar="PLACE",
+        help="folder, manifest, JSON, tar or hf:NAME; the layout is told by the files")  # fmt: skip
+    add("--source", choices=SOURCES, metavar="NAME",
+        help=f"the layout of every PLACE: {', '.join(SOURCES)}")  # fmt: skip
     add("--manifest", type=Path, action="append", default=[], metavar="FILE.jsonl",
         help="one JSON object a line: audio, speaker, text, language ...")  # fmt: skip
     add("--folder", type=Path, action="append", default=[], metavar="DIR",
         help="x.wav beside x.txt, or metadata.csv; sub-folders are speakers")  # fmt: skip
-    add("--language", default="en", help="language of the texts in --folder (en)")
-    add("--out", type=Path, required=True, help="the corpus folder to write")
-    add("--limit", type=int, help="at most so many utterances")
+    add("--language", default="en", help="language of texts whose source names none (en)")
     add("--max-seconds", type=float, default=20.0, help="longest utterance (20)")
-    add("--seed", type=int, default=0, help="draws the speakers that --limit keeps")
+    add("--limit", type=int, help="at most so many utterances; the first ones of hf:NAME")
     workers = min(4, os.cpu_count() or 1)
     add("--workers", type=int, default=workers, help=f"processes that decode ({workers})")
-    return parser
 
 
-def _sources(options: argparse.Namespace) -> Iterator[Found]:
-    if not options.manifest and not options.folder:
-        raise UserError("give at least one --manifest or --folder")
+def sources_of(options: argparse.Namespace) -> Iterator[Found]:
+    """All that the arguments name, one place after another."""
+    if not (options.places or options.manifest or options.folder):
+        raise UserError("give at least one place, --manifest or --folder")
+    for place in options.places:
+        found = open_source(place, name=options.source, language=options.language)
+        # A stream cannot be read to its end before the first is taken.
+        yield from itertools.islice(found, options.limit) if place.startswith("hf:") else found
     for manifest in options.manifest:
-        yield from read_manifest(manifest)
+        yield from read_manifest(manifest, options.language)
     for folder in options.folder:
         yield from read_folder(folder, options.language)
 

@@ -65,6 +65,21 @@ def test_a_voice_is_made_kept_and_spoken_with(
     assert uslm(*create, "--force").code == 0
 
 
+def test_any_speaker_model_makes_the_vector(
+    uslm: Uslm, shelf: Path, model: tuple[str, Path], kept: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    (tmp_path / "voice_ears.py").write_text("def embed(waveform): return waveform[:3] * 0 + 7\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    create = ("voice", "create", "--prompt", shelf / "prompt.wav", "--name", "ann", *model)
+    assert uslm(*create, "--speaker-model", "voice_ears:embed").code == 0
+    voice = VoicePrompt.load(kept / "ann.safetensors")
+    assert voice.speaker is not None and voice.speaker.tolist() == [7, 7, 7]
+    assert voice.speaker_model == "voice_ears:embed"
+    wrong = uslm(*create, "--force", "--speaker-model", "ecapa")
+    wrong.assert_refused(1, "speaker model must be", "'ecapa'")
+
+
 def test_the_file_names_a_voice_unless_it_cannot(
     uslm: Uslm, shelf: Path, model: tuple[str, Path], kept: Path, tmp_path: Path
 ) -> None:

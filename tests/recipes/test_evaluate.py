@@ -17,7 +17,7 @@ from uslm.pipeline.bundle import save_bundle
 from uslm.pipeline.testing import speech_like, tiny_bundle
 from uslm.pipeline.tts import ZeroShotTTS
 from uslm_recipes import model_card
-from uslm_recipes.data.sources import Recording
+from uslm_recipes.data.recording import Recording
 from uslm_recipes.evaluate import evaluate, main, parser
 from uslm_recipes.evaluating import held_out
 from uslm_recipes.training_facts import read_corpora, read_run

@@ -61,6 +61,13 @@ def test_loaded_weights_are_the_file_itself(saved: Path) -> None:
     assert Toy.from_pretrained(saved).layer.weight.abs().sum() > 0
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="has other permissions")
+def test_all_files_may_be_read_by_the_same_people(saved: Path) -> None:
+    modes = {path.name: path.stat().st_mode for path in saved.iterdir()}
+    (saved / "new").touch()
+    assert set(modes.values()) == {(saved / "new").stat().st_mode}
+
+
 def test_half_precision_is_for_storage_only(tmp_path: Path) -> None:
     toy = Toy(ToyConfig())
     toy.save_pretrained(tmp_path, dtype=torch.float16)

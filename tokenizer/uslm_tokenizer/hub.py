@@ -154,7 +154,10 @@ def write_atomically(path: Path, write: Any) -> None:
     """Call `write(temporary_path)`, then rename: a half-written file never bears the name."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        temporary.touch()
+        mode = temporary.stat().st_mode  # as any new file; safetensors hides its files from others
         write(temporary)
+        temporary.chmod(mode)
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)

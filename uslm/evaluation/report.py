@@ -20,9 +20,21 @@ MEASURES: dict[str, tuple[str, float, int]] = {
     "cer": ("CER, corpus, %", 100, 1),
     "per": ("phoneme error rate, %", 100, 1),
     "cosine": ("speaker cosine", 1, 3),
+    "sim_o": ("SIM-o", 1, 3),
+    "sim_r": ("SIM-r", 1, 3),
     "dnsmos": ("DNSMOS overall", 1, 2),
     "dnsmos_signal": ("signal", 1, 2),
     "dnsmos_background": ("background", 1, 2),
+    "pesq": ("PESQ, wide band", 1, 2),
+    "stoi": ("STOI", 1, 3),
+    "si_sdr": ("SI-SDR, dB", 1, 1),
+    "mel_distance": ("mel distance", 1, 3),
+    "f0_correlation": ("F0 correlation", 1, 3),
+    "codes_used": ("codes used, %", 100, 1),
+    "perplexity": ("perplexity", 1, 0),
+    "bit_rate": ("kbit/s", 1e-3, 2),
+    "entropy_rate": ("kbit/s by entropy", 1e-3, 2),
+    "token_rate": ("tokens/s", 1, 0),
     "real_time_factor": ("real-time factor", 1, 3),
     "first_audio": ("first audio, s", 1, 2),
 }
@@ -90,6 +102,15 @@ class Report:
         return "\n".join(parts) + "\n"
 
 
+def write_report(report: Report, folder: Path) -> None:
+    """`report.json`, `report.md` and `report.html`, the page with the sounds of `folder`."""
+    from uslm.evaluation.page import to_html
+
+    (folder / "report.json").write_text(report.to_json(), "utf-8")
+    (folder / "report.md").write_text(report.to_markdown(), "utf-8")
+    (folder / "report.html").write_text(to_html(report, folder), "utf-8")
+
+
 def table(rows: Mapping[str, Mapping[str, Estimate]]) -> list[str]:
     """Lines of a Markdown table; a column for each measure that any row has."""
     columns = [name for name in MEASURES if any(name in row for row in rows.values())]
@@ -118,7 +139,7 @@ def load_report(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     if not path.is_file():
         raise MissingResource(
-            f"there is no report {str(path)!r}; make it with uslm_recipes.evaluate"
+            f"there is no report {str(path)!r}; uslm evaluate and uslm_recipes.evaluate make one"
         )
     try:
         report = json.loads(path.read_text("utf-8"))

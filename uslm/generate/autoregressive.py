@@ -76,6 +76,15 @@ def speak_units(
         logits = model.step(chosen.clamp(max=end - 1), cache)
 
 
+def in_order(steps: Iterator[list[UnitRow]]) -> Iterator[UnitRow]:
+    """The rows of `speak_units` from first to last, each as soon as it and those before stopped."""
+    current = 0
+    for rows in steps:
+        while current < len(rows) and rows[current].stop_reason:
+            yield rows[current]
+            current += 1
+
+
 def forbid(logits: Tensor, units: list[int], stop: StopRule, end: int) -> None:
     """Close the ways that the rule does not allow next; changes `logits` of one row in place."""
     if len(units) < stop.min_frames:

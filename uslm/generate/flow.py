@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from uslm.generate.guidance import guide
 from uslm.models.flow_matching import FlowMatching
 from uslm_tokenizer.errors import UserError
+from uslm_tokenizer.nn.padding import pad_right
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +85,7 @@ def flow_frames(
     content, mask = _padded([row.content.to(model.device) for row in rows])
     condition = model.condition(content)
     for step in range(how.steps):
-        time = x[0].new_full((len(x),), (step + 0.5) / how.steps)
+        time = torch.full((len(x),), (step + 0.5) / how.steps, device=model.device)
         frames, _ = _padded([torch.cat(pair) for pair in zip(prompts, x, strict=True)])
         flow = model(frames, time, condition, mask)
         flows = [
@@ -104,8 +105,5 @@ def flow_frames(
 
 def _padded(rows: Sequence[Tensor]) -> tuple[Tensor, Bool[Tensor, "b t"] | None]:
     """Rows filled up at the right; no mask where all are of one length."""
-    padded = nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
-    lengths = torch.tensor([len(row) for row in rows], device=padded.device)
-    if bool((lengths == padded.shape[1]).all()):
-        return padded, None
-    return padded, torch.arange(padded.shape[1], device=padded.device) < lengths[:, None]
+    padded, mask = pad_right(rows)
+    return padded, None if bool(mask.all()) else mask

@@ -153,7 +153,7 @@ def fill_masked(
     """The codes of each row's target, all levels, on the CPU.
 
     Row i draws from generator i only and is guided by itself, so what it becomes does not depend on
-    the rows beside it, but for rounding where rows of unequal length are padded.
+    the rows beside it, but for rounding.
     """
     batch = model.batch(rows)
     for _ in unmask(model, batch, unmasking, generators_uniform(generators)):
@@ -221,7 +221,7 @@ def _hidden(
     if guided:
         seen, masked = batch.twice(), torch.cat([is_masked, is_masked])
         informed = torch.cat([informed, ~informed])
-    hidden = model(seen, masked, now.time, level=now.level, informed=informed)
+    hidden = model(seen, masked, now.time, level=now.level, informed=informed).float()
     given = [hidden[i, batch.is_target[i]] for i in range(b)]
     if not guided:
         return [RowHidden(conditional=row, unconditional=None, guided=row) for row in given]

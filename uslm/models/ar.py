@@ -19,7 +19,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from uslm.models.base import SemanticModel
+from uslm.models.teacher_forcing import NOT_PREDICTED, TeacherForced
 from uslm_tokenizer.nn.attention import KVCache
+from uslm_tokenizer.nn.padding import pad_left, pad_right
 from uslm_tokenizer.nn.transformer import Transformer
 
 
@@ -44,24 +46,15 @@ class SemanticLMConfig:
 
 
 @dataclass
-class SemanticBatch:
-    """Teacher-forced rows, padded at the right."""
+class SemanticBatch(TeacherForced):
+    """Text, then units."""
 
     tokens: Int[Tensor, "b l"]
     """Text ids where `is_audio` is False, units (or the start mark) where it is True."""
     is_audio: Bool[Tensor, "b l"]
     positions: Float[Tensor, "b l"]
     targets: Int[Tensor, "b l"]
-    """The unit that follows; -100 where nothing is to be predicted."""
-
-    def to(self, device: torch.device) -> "SemanticBatch":
-        """The same rows on another device."""
-        return SemanticBatch(
-            self.tokens.to(device),
-            self.is_audio.to(device),
-            self.positions.to(device),
-            self.targets.to(device),
-        )
+    """The unit that follows, or NOT_PREDICTED."""
 
 
 class SemanticLM(SemanticModel):
@@ -115,7 +108,7 @@ class SemanticLM(SemanticModel):
         hidden = self.transformer(
             self._embed(batch.tokens, batch.is_audio), batch.positions, causal=True
         )
-        predicted = batch.targets >= 0
+        predicted = batch.targets != NOT_PREDICTED
         logits = self.to_logits(hidden[predicted]).float()
         return F.cross_entropy(logits, batch.targets[predicted])
 
@@ -130,20 +123,19 @@ class SemanticLM(SemanticModel):
         rows = []
         for i, (text, row_units) in enumerate(zip(text_ids, units, strict=True)):
             tokens, is_audio, positions = self._row(text, row_units)
-            targets = torch.full_like(tokens, -100)
+            targets = torch.full_like(tokens, NOT_PREDICTED)
             first = len(tokens) - len(row_units) - 1
             targets[first:-1] = row_units
             targets[-1] = self.start_id
             if predict_from is not None:
-                targets[first : first + predict_from[i]] = -100
+                targets[first : first + predict_from[i]] = NOT_PREDICTED
             rows.append((tokens, is_audio, positions, targets))
         columns = [list(column) for column in zip(*rows, strict=True)]
-        pad = nn.utils.rnn.pad_sequence
         return SemanticBatch(
-            tokens=pad(columns[0], batch_first=True),
-            is_audio=pad(columns[1], batch_first=True),
-            positions=pad(columns[2], batch_first=True),
-            targets=pad(columns[3], batch_first=True, padding_value=-100),
+            tokens=pad_right(columns[0])[0],
+            is_audio=pad_right(columns[1])[0],
+            positions=pad_right(columns[2])[0],
+            targets=pad_right(columns[3], NOT_PREDICTED)[0],
         )
 
     def new_cache(self, batch_size: int, capacity: int) -> KVCache:
@@ -158,13 +150,9 @@ class SemanticLM(SemanticModel):
     ) -> Float[Tensor, "b v"]:
         assert cache.length == 0
         rows = [self._row(text, units) for text, units in zip(text_ids, prompt_units, strict=True)]
-        longest = max(len(tokens) for tokens, _, _ in rows)
-        aligned = [[F.pad(part, (longest - len(part), 0)) for part in row] for row in rows]
-        tokens, is_audio, positions = (
-            torch.stack(parts).to(self.device) for parts in zip(*aligned, strict=True)
-        )
-        starts = torch.tensor([longest - len(row[0]) for row in rows], device=self.device)
-        valid = torch.arange(longest, device=self.device) >= starts[:, None]
+        columns = [pad_left(column) for column in zip(*rows, strict=True)]
+        tokens, is_audio, positions = (padded.to(self.device) for padded, _ in columns)
+        valid = columns[0][1].to(self.device)
         x = self._embed(tokens, is_audio)
         hidden = self.transformer.extend(x, positions, cache, valid)
         cache.positions = positions[:, -1] + 1

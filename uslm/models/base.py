@@ -7,10 +7,11 @@ from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from uslm_tokenizer.hub import PretrainedModel
 from uslm_tokenizer.nn.attention import SLOT_STEP, KVCache
+from uslm_tokenizer.nn.padding import pad_right
 
 PROMPT_GAP = 20.0
 """Positions left empty between the prompt's last frame and the utterance's first."""
@@ -161,7 +162,6 @@ def batch_rows(rows: Sequence[AcousticRow], device: torch.device) -> AcousticBat
     empty = torch.zeros(0, dtype=torch.long)
     texts = [empty if row.text_ids is None else row.text_ids.cpu() for row in rows]
     frames = [torch.cat([row.prompt.cpu(), row.codes.cpu()], dim=1) for row in rows]
-    lengths = torch.tensor([frame.shape[1] for frame in frames])
     positions, targets = [], []
     for row in rows:
         num_prompt, num_frames = row.prompt.shape[1], row.codes.shape[1]
@@ -169,14 +169,13 @@ def batch_rows(rows: Sequence[AcousticRow], device: torch.device) -> AcousticBat
         positions.append(torch.cat([before, torch.arange(num_frames) + float(row.start)]))
         known = num_prompt + row.num_context
         targets.append(torch.arange(num_prompt + num_frames) >= known)
-    pad = nn.utils.rnn.pad_sequence
-    text_lengths = torch.tensor([len(text) for text in texts])
-    text_ids = pad(texts, batch_first=True)
+    text_ids, text_mask = pad_right(texts)
+    codes, frame_mask = pad_right([frame.T for frame in frames])
     return AcousticBatch(
         text_ids=text_ids.to(device),
-        text_mask=(torch.arange(text_ids.shape[1]) < text_lengths[:, None]).to(device),
-        codes=pad([f.T for f in frames], batch_first=True).transpose(1, 2).to(device),
-        frame_mask=(torch.arange(int(lengths.max())) < lengths[:, None]).to(device),
-        is_target=pad(targets, batch_first=True).to(device),
-        positions=pad(positions, batch_first=True).to(device),
+        text_mask=text_mask.to(device),
+        codes=codes.transpose(1, 2).to(device),
+        frame_mask=frame_mask.to(device),
+        is_target=pad_right(targets)[0].to(device),
+        positions=pad_right(positions)[0].to(device),
     )

@@ -16,10 +16,11 @@ from typing import Any, ClassVar
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from uslm_tokenizer.errors import UserError
 from uslm_tokenizer.hub import PretrainedModel
+from uslm_tokenizer.nn.padding import pad_right
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -124,14 +125,13 @@ class MaskedModel(PretrainedModel, ABC):
             self._check(row)
         frames = [torch.cat([row.prompt.cpu(), row.target.cpu()], dim=1) for row in rows]
         prompts = torch.tensor([row.prompt.shape[1] for row in rows])
-        conditions = [row.condition.cpu() for row in rows]
-        frame_mask = _mask([frame.shape[1] for frame in frames])
+        condition, condition_mask = pad_right([row.condition.cpu() for row in rows])
+        codes, frame_mask = pad_right([frame.T for frame in frames])
         places = torch.arange(frame_mask.shape[1])
-        pad = nn.utils.rnn.pad_sequence
         return MaskedBatch(
-            condition=pad(conditions, batch_first=True).to(self.device),
-            condition_mask=_mask([len(condition) for condition in conditions]).to(self.device),
-            codes=pad([f.T for f in frames], batch_first=True).transpose(1, 2).to(self.device),
+            condition=condition.to(self.device),
+            condition_mask=condition_mask.to(self.device),
+            codes=codes.transpose(1, 2).to(self.device),
             frame_mask=frame_mask.to(self.device),
             is_target=(frame_mask & (places >= prompts[:, None])).to(self.device),
         )
@@ -182,7 +182,3 @@ class MaskedModel(PretrainedModel, ABC):
         hidden = self(batch, is_masked, time, level=level, informed=informed)
         wanted = batch.codes[:, level][is_masked]
         return F.cross_entropy(self.logits(hidden[is_masked], level), wanted)
-
-
-def _mask(lengths: list[int]) -> Bool[Tensor, "b t"]:
-    return torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]

@@ -107,7 +107,7 @@ class MaskGCTTextToSemantic(MaskedModel):
         )
 
     def logits(self, hidden: Float[Tensor, "*any d"], level: int = 0) -> Float[Tensor, "*any v"]:
-        return cast(Tensor, self.to_logits(hidden).float())
+        return cast(Tensor, self.to_logits(hidden.to(self.dtype)).float())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,7 +209,7 @@ class MaskGCTSemanticToAcoustic(MaskedModel):
         )
 
     def logits(self, hidden: Float[Tensor, "*any d"], level: int) -> Float[Tensor, "*any v"]:
-        return cast(Tensor, self.to_logits[level](hidden).float())
+        return cast(Tensor, self.to_logits[level](hidden.to(self.dtype)).float())
 
     def _frames(
         self, batch: MaskedBatch, is_masked: Bool[Tensor, "b t"], level: int

@@ -11,7 +11,7 @@ finger is; the tokenizer's phoneme head tells by CTC alignment.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar, cast
 
 import torch
@@ -20,7 +20,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from uslm.models.base import SemanticModel
-from uslm_tokenizer.nn.attention import SLOT_STEP, KVCache
+from uslm.models.reading_cache import ReadingCache
+from uslm.models.teacher_forcing import NOT_PREDICTED, TeacherForced
+from uslm_tokenizer.nn.attention import KVCache
+from uslm_tokenizer.nn.padding import pad_right
 from uslm_tokenizer.nn.transformer import Transformer
 
 
@@ -50,8 +53,8 @@ class MonotonicLMConfig:
 
 
 @dataclass
-class MonotonicBatch:
-    """Teacher-forced rows, padded at the right."""
+class MonotonicBatch(TeacherForced):
+    """Text, and beside it units and fingers."""
 
     text_ids: Int[Tensor, "b s"]
     text_mask: Bool[Tensor, "b s"]
@@ -60,51 +63,9 @@ class MonotonicBatch:
     fingers: Int[Tensor, "b t"]
     """Index of the symbol that is spoken with the unit that follows."""
     targets: Int[Tensor, "b t"]
-    """The unit that follows; -100 where nothing is to be predicted."""
+    """The unit that follows, or NOT_PREDICTED."""
     advances: Int[Tensor, "b t"]
-    """How far the finger moves then; -100 where nothing is to be predicted."""
-
-    def to(self, device: torch.device) -> "MonotonicBatch":
-        """The same rows on another device."""
-        return MonotonicBatch(**{name: part.to(device) for name, part in vars(self).items()})
-
-
-@dataclass
-class ReadingCache(KVCache):
-    """The attention's memory, and where each row's finger is."""
-
-    symbols: Float[Tensor, "b s d"] | None = None
-    """What was read of the text; None before prefill."""
-    last: Int[Tensor, " b"] = field(default_factory=lambda: torch.zeros(0, dtype=torch.long))
-    """Index of each row's end symbol."""
-    fingers: Int[Tensor, " b"] = field(default_factory=lambda: torch.zeros(0, dtype=torch.long))
-    """Index of the symbol that the next unit belongs to."""
-    pressure: Float[Tensor, " b"] = field(default_factory=lambda: torch.zeros(0))
-    """Summed probability of moving since the finger's last move."""
-
-    def open_slots(self) -> None:
-        super().open_slots()
-        num_slots, device = self.keys.shape[1], self.keys.device
-        width = self.keys.shape[2] * self.keys.shape[4]
-        self.symbols = self.keys.new_zeros(num_slots, SLOT_STEP, width)
-        self.last = torch.zeros(num_slots, dtype=torch.long, device=device)
-        self.fingers = torch.zeros(num_slots, dtype=torch.long, device=device)
-        self.pressure = torch.zeros(num_slots, device=device)
-
-    def put(self, slot: int, other: KVCache) -> None:
-        super().put(slot, other)
-        assert isinstance(other, ReadingCache)
-        assert self.symbols is not None and other.symbols is not None
-        num_symbols = other.symbols.shape[1]
-        missing = max(0, num_symbols - self.symbols.shape[1])
-        self.symbols = F.pad(self.symbols, (0, 0, 0, missing))
-        self.symbols[slot, :num_symbols] = other.symbols[0]
-        self.last[slot], self.fingers[slot] = other.last[0], other.fingers[0]
-        self.pressure[slot] = other.pressure[0]
-
-    def free(self, slot: int) -> None:
-        super().free(slot)
-        self.last[slot] = self.fingers[slot] = 0
+    """How far the finger moves then, or NOT_PREDICTED."""
 
 
 class MonotonicLM(SemanticModel):
@@ -162,7 +123,7 @@ class MonotonicLM(SemanticModel):
         if starts is None:
             pairs = zip(text_ids, units, strict=True)
             starts = [torch.arange(len(t)) * len(row) // max(len(t), 1) for t, row in pairs]
-        pad, ends = nn.utils.rnn.pad_sequence, text_ids[0].new_tensor([self.end_of_text_id])
+        ends = text_ids[0].new_tensor([self.end_of_text_id])
         texts = [torch.cat([text, ends]) for text in text_ids]
         inputs, targets, fingers, advances = [], [], [], []
         for i, (row, begins) in enumerate(zip(units, starts, strict=True)):
@@ -173,19 +134,18 @@ class MonotonicLM(SemanticModel):
             fingers.append(path)
             target = torch.cat([row, mark])
             # Behind the last unit the finger has arrived: there is nothing to move to.
-            advance = torch.cat([path.diff(), path.new_tensor([-100])])
-            target[:known], advance[:known] = -100, -100
+            advance = torch.cat([path.diff(), path.new_tensor([NOT_PREDICTED])])
+            target[:known], advance[:known] = NOT_PREDICTED, NOT_PREDICTED
             targets.append(target)
             advances.append(advance)
-        lengths = torch.tensor([len(text) for text in texts])
-        padded = pad(texts, batch_first=True)
+        padded, mask = pad_right(texts)
         return MonotonicBatch(
             text_ids=padded,
-            text_mask=torch.arange(padded.shape[1]) < lengths[:, None],
-            units=pad(inputs, batch_first=True),
-            fingers=pad(fingers, batch_first=True),
-            targets=pad(targets, batch_first=True, padding_value=-100),
-            advances=pad(advances, batch_first=True, padding_value=-100),
+            text_mask=mask,
+            units=pad_right(inputs)[0],
+            fingers=pad_right(fingers)[0],
+            targets=pad_right(targets, NOT_PREDICTED)[0],
+            advances=pad_right(advances, NOT_PREDICTED)[0],
         )
 
     def _path(self, starts: Int[Tensor, " s"], num_frames: int) -> Int[Tensor, " t"]:
@@ -210,8 +170,9 @@ class MonotonicLM(SemanticModel):
         hidden = self._hidden(batch)
         logits = self.to_logits(hidden).float().flatten(0, 1)
         moves = self.to_advance(hidden).float().flatten(0, 1)
-        unit_loss = F.cross_entropy(logits, batch.targets.flatten(), ignore_index=-100)
-        return unit_loss + F.cross_entropy(moves, batch.advances.flatten(), ignore_index=-100)
+        targets, advances = batch.targets.flatten(), batch.advances.flatten()
+        unit_loss = F.cross_entropy(logits, targets, ignore_index=NOT_PREDICTED)
+        return unit_loss + F.cross_entropy(moves, advances, ignore_index=NOT_PREDICTED)
 
     def new_cache(self, batch_size: int, capacity: int) -> ReadingCache:
         return ReadingCache(**vars(self.speaker.new_cache(batch_size, capacity)))
@@ -227,11 +188,9 @@ class MonotonicLM(SemanticModel):
         them; at their end it goes on to the symbol behind the separator."""
         assert isinstance(cache, ReadingCache) and cache.length == 0
         texts = [F.pad(text.cpu(), (0, 1), value=self.end_of_text_id) for text in text_ids]
-        lengths = torch.tensor([len(text) for text in texts], device=self.device)
-        padded = nn.utils.rnn.pad_sequence(texts, batch_first=True).to(self.device)
-        mask = torch.arange(padded.shape[1], device=self.device) < lengths[:, None]
-        cache.symbols, cache.last = self._read(padded, mask), lengths - 1
-        cache.fingers = torch.zeros_like(lengths)
+        padded, mask = (part.to(self.device) for part in pad_right(texts))
+        cache.symbols, cache.last = self._read(padded, mask), mask.sum(dim=1) - 1
+        cache.fingers = torch.zeros_like(cache.last)
         cache.pressure = torch.zeros(len(texts), device=self.device)
         cache.positions = torch.zeros(len(texts), device=self.device)
         begins = torch.tensor(

@@ -16,11 +16,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from uslm.models.base import SemanticModel
+from uslm.models.teacher_forcing import NOT_PREDICTED, TeacherForced
 from uslm.models.valle_inputs import AudioPrenet, TextInput
 from uslm_tokenizer.nn.attention import KVCache
+from uslm_tokenizer.nn.padding import pad_right
 from uslm_tokenizer.nn.relu_transformer import ReLUTransformer, SinePositions
-
-NOT_PREDICTED = -100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +51,8 @@ class ValleARConfig:
 
 
 @dataclass
-class ValleBatch:
-    """Teacher-forced rows, text and audio each padded at the right."""
+class ValleBatch(TeacherForced):
+    """Text, and apart from it units."""
 
     text_ids: Int[Tensor, "b s"]
     text_mask: Bool[Tensor, "b s"]
@@ -60,11 +60,7 @@ class ValleBatch:
     """What is read, the start mark among it."""
     unit_mask: Bool[Tensor, "b t"]
     targets: Int[Tensor, "b t"]
-    """The unit that follows; -100 where nothing is to be predicted."""
-
-    def to(self, device: torch.device) -> "ValleBatch":
-        """The same rows on another device."""
-        return ValleBatch(**{name: tensor.to(device) for name, tensor in vars(self).items()})
+    """The unit that follows, or NOT_PREDICTED."""
 
 
 class ValleAR(SemanticModel):
@@ -135,9 +131,9 @@ class ValleAR(SemanticModel):
         targets = [F.pad(row.cpu()[not bos :], (0, 1), value=self.end_id) for row in units]
         for target, first in zip(targets, predict_from or (), strict=False):
             target[: max(0, first - (not bos))] = NOT_PREDICTED
-        text, text_mask = _padded(text_ids, 0)
-        read, unit_mask = _padded(inputs, self.end_id)
-        wanted, _ = _padded(targets, NOT_PREDICTED)
+        text, text_mask = pad_right([ids.cpu() for ids in text_ids])
+        read, unit_mask = pad_right(inputs, self.end_id)
+        wanted, _ = pad_right(targets, NOT_PREDICTED)
         return ValleBatch(text, text_mask, read, unit_mask, wanted)
 
     def forward(self, batch: ValleBatch) -> Float[Tensor, "b t v"]:
@@ -175,17 +171,21 @@ class ValleAR(SemanticModel):
         prompt_units: Sequence[Int[Tensor, " _"]],
         cache: KVCache,
     ) -> Float[Tensor, "b v"]:
-        """Padding comes between text and prompt, so that all rows end at one place."""
         assert cache.length == 0
-        text, text_mask = (part.to(self.device) for part in _padded(text_ids, 0))
-        rows = [self._with_start(units).flip(0) for units in prompt_units]
-        units, unit_mask = (part.flip(1).to(self.device) for part in _padded(rows, self.end_id))
-        places = unit_mask.cumsum(dim=1) - 1
+        texts = [ids.cpu() for ids in text_ids]
+        text, text_mask = (part.to(self.device) for part in pad_right(texts))
+        rows = [self._with_start(units) for units in prompt_units]
+        units, unit_mask = (part.to(self.device) for part in pad_right(rows, self.end_id))
+        places = torch.arange(units.shape[1], device=self.device)[None]
         x = torch.cat([self.text(text, text_mask), self._audio(units, places)], dim=1)
         valid = torch.cat([text_mask, unit_mask], dim=1)
-        prefix = torch.cat([text_mask, torch.zeros_like(unit_mask)], dim=1)
-        positions = torch.arange(x.shape[1], device=x.device).expand(len(x), -1)
-        hidden = self.transformer.extend(x, positions, cache, valid, prefix)
+        is_text = torch.arange(x.shape[1], device=self.device) < text.shape[1]
+        # All rows must end at one place: what is padding goes to the left, the rest stays in order.
+        order = valid.long().argsort(dim=1, stable=True)[:, -int(valid.sum(dim=1).max()) :]
+        x = x.gather(1, order[..., None].expand(-1, -1, x.shape[2]))
+        valid = valid.gather(1, order)
+        positions = torch.arange(x.shape[1], device=self.device).expand(len(x), -1)
+        hidden = self.transformer.extend(x, positions, cache, valid, is_text[order] & valid)
         cache.positions = unit_mask.sum(dim=1).float()
         return cast(Tensor, self.to_logits(hidden[:, -1]).float())
 
@@ -206,13 +206,3 @@ class ValleAR(SemanticModel):
         self, units: Int[Tensor, "b t"], places: Float[Tensor, "#b t"] | Int[Tensor, "#b t"]
     ) -> Float[Tensor, "b t d"]:
         return cast(Tensor, self.unit_positions(self.prenet(self.unit_embedding(units)), places))
-
-
-def _padded(
-    rows: Sequence[Int[Tensor, " _"]], value: int
-) -> tuple[Int[Tensor, "b l"], Bool[Tensor, "b l"]]:
-    """Rows padded at the right, on the CPU, and where there is no padding."""
-    lengths = torch.tensor([len(row) for row in rows])
-    cpu = [row.cpu() for row in rows]
-    padded = nn.utils.rnn.pad_sequence(cpu, batch_first=True, padding_value=value)
-    return padded.long(), torch.arange(padded.shape[1]) < lengths[:, None]

@@ -13,16 +13,17 @@ from typing import ClassVar, cast
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from uslm.models.base import SemanticModel
+from uslm.models.teacher_forcing import NOT_PREDICTED, TeacherForced
 from uslm_tokenizer.nn.attention import SLOT_STEP, KVCache
 from uslm_tokenizer.nn.llama import Llama
+from uslm_tokenizer.nn.padding import pad_left, pad_right
 
 MARKS = 20
 """Ids behind units and symbols; five are in use."""
-IGNORED = -100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,16 +50,12 @@ class VevoLMConfig:
 
 
 @dataclass
-class VevoBatch:
-    """Teacher-forced rows, padded at the right."""
+class VevoBatch(TeacherForced):
+    """Symbols and units in one table of ids."""
 
     tokens: Int[Tensor, "b l"]
     targets: Int[Tensor, "b l"]
-    """The id that follows; -100 where nothing is to be predicted."""
-
-    def to(self, device: torch.device) -> "VevoBatch":
-        """The same rows on another device."""
-        return VevoBatch(self.tokens.to(device), self.targets.to(device))
+    """The id that follows, or NOT_PREDICTED."""
 
 
 class VevoLM(SemanticModel):
@@ -102,7 +99,7 @@ class VevoLM(SemanticModel):
 
     def loss(self, batch: VevoBatch) -> Float[Tensor, ""]:
         """Mean cross-entropy, nats a unit (the marks in front of and behind them included)."""
-        predicted = batch.targets != IGNORED
+        predicted = batch.targets != NOT_PREDICTED
         logits = self.to_logits(self._hidden(batch.tokens)[predicted]).float()
         return F.cross_entropy(logits, batch.targets[predicted])
 
@@ -120,13 +117,11 @@ class VevoLM(SemanticModel):
             target = row[1:].clone()
             # START is predicted too, from the end of the text, as in the published training.
             known = len(text) + 1 + (1 + predict_from[i] if predict_from and predict_from[i] else 0)
-            target[:known] = IGNORED
+            target[:known] = NOT_PREDICTED
             tokens.append(row[:-1])
             targets.append(target)
-        pad = nn.utils.rnn.pad_sequence
         return VevoBatch(
-            tokens=pad(tokens, batch_first=True, padding_value=self.pad_id),
-            targets=pad(targets, batch_first=True, padding_value=IGNORED),
+            tokens=pad_right(tokens, self.pad_id)[0], targets=pad_right(targets, NOT_PREDICTED)[0]
         )
 
     def new_cache(self, batch_size: int, capacity: int) -> KVCache:
@@ -147,12 +142,8 @@ class VevoLM(SemanticModel):
     ) -> Float[Tensor, "b v"]:
         assert cache.length == 0
         rows = [self._row(text, units) for text, units in zip(text_ids, prompt_units, strict=True)]
-        longest = max(map(len, rows))
-        padded = [F.pad(row, (longest - len(row), 0), value=self.pad_id) for row in rows]
-        tokens = torch.stack(padded).to(self.device)
-        num_padding = torch.tensor([longest - len(row) for row in rows], device=self.device)
-        positions = (torch.arange(longest, device=self.device) - num_padding[:, None]).clamp(min=0)
-        valid: Bool[Tensor, "b l"] = tokens != self.pad_id
+        tokens, valid = (part.to(self.device) for part in pad_left(rows, self.pad_id))
+        positions = (valid.cumsum(dim=1) - 1).clamp(min=0)
         hidden = self.transformer.extend(self.embedding(tokens), positions, cache, valid)
         cache.positions = positions[:, -1].float() + 1
         return self._unit_logits(hidden[:, -1])

@@ -173,11 +173,7 @@ class Bundle:
         """Raise ConfigError if the voice was made for other codes, UserError if it is damaged."""
         voice.check_fits(self.tokenizer_hash, self.config.name)
         self.tokenizer.check_codes(voice.codes[None])
-        if len(voice.text_ids) and not 0 <= int(voice.text_ids.max()) < self.vocab.size:
-            raise ConfigError(
-                f"voice {voice.name!r} holds text that model {self.config.name!r} "
-                "cannot read; create it again from its recording"
-            )
+        voice.check_readable(self.vocab.size, self.config.name)
 
     def phoneme_ids(self, text: FrontendResult) -> list[int]:
         """The phonemes of a text, in the ids that the recogniser speaks."""

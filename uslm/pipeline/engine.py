@@ -9,7 +9,7 @@ and one block of stage 2 for this one. So nobody waits longer than for the other
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ from uslm.pipeline.bundle import Bundle
 from uslm.pipeline.prompt import VoicePrompt
 from uslm.pipeline.shared import SharedSpeaker
 from uslm.pipeline.speaker import FrontEnd, Speaker
+from uslm.pipeline.speech import AudioChunk
 from uslm.pipeline.tts import ZeroShotTTS
 from uslm.pipeline.utterance import Cancelled, EngineClosed, QueueFull, TimedOut, Utterance
 from uslm_tokenizer.errors import ConfigError
@@ -120,8 +121,12 @@ class Engine:
 
         Raises QueueFull, or EngineClosed. Any mistake in the request comes out of the utterance.
         """
+        return self.run(lambda tts: tts.stream(text, voice, **options))
+
+    def run(self, start: Callable[[ZeroShotTTS], Iterator[AudioChunk]]) -> Utterance:
+        """Queue any stream of the model's, `submit` for others than texts; raises as it does."""
         utterance = Utterance(
-            lambda: self._tts.stream(text, voice, **options),
+            lambda: start(self._tts),
             sample_rate=self.sample_rate,
             deadline=time.monotonic() + self.config.max_seconds,
             on_taken=self._wake,

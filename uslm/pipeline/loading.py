@@ -14,6 +14,7 @@ from uslm.pipeline.bundle import (
     resolve_bundle,
 )
 from uslm.pipeline.speaker import Converter, FrontEnd, Speaker, SpeakerSettings
+from uslm.text.frontend import TextFrontend
 from uslm.text.lexicon import Lexicon
 from uslm_tokenizer.errors import ConfigError, UserError
 from uslm_tokenizer.published.store import Store, read_record
@@ -106,10 +107,9 @@ def read_frontend(
     folder = resolve_speaker(name_or_path)
     if (system := _published(folder)) is None:
         return read_bundle_frontend(folder, language=language, lexicon=lexicon)
-    frontend: FrontEnd = _of(system, f"{system}_frontend")(
-        folder, language=language, lexicon=lexicon
-    )
-    return frontend
+    vocab, phonemizer = _of(system, f"{system}_text")(folder)
+    language = language or read_settings(folder).language
+    return TextFrontend(language, vocab, lexicon, phonemizer=phonemizer)
 
 
 def _published(folder: Path) -> str | None:

@@ -55,6 +55,8 @@ class Joiner:
 
     def push(self, waveform: Float[Tensor, "1 n"]) -> Float[Tensor, "1 m"]:
         """More samples of the current piece."""
+        if not waveform.shape[1]:
+            return waveform
         return self._count(self._blend(self._trimmer.push(waveform[0])))
 
     def end_piece(self) -> Float[Tensor, "1 m"]:

@@ -3,7 +3,8 @@
 # ruff: noqa: RUF001 (this file is about characters that look alike)
 
 import re
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 
 from uslm.text.chunking import Piece, parse_script, split_text
 from uslm_tokenizer.errors import ConfigError, TextError
@@ -32,16 +33,26 @@ class PlanConfig:
             raise ConfigError(f"max_chars must be 20 or more, but is {self.max_chars}")
 
 
-def plan_text(text: str, config: PlanConfig) -> list[Piece]:
+def plan_text(text: str, config: PlanConfig, voices: Collection[str] | None = None) -> list[Piece]:
     """Pieces of text and pauses in turn. Raises TextError where there is nothing to say.
 
-    `[pause:0.8]` in the text stands in place of the rest that punctuation would ask for.
+    `[pause:0.8]` in the text stands in place of the rest that punctuation would ask for. With
+    `voices`, `[name]` says who speaks from there on.
     """
     if not isinstance(text, str):
         raise TextError(f"text must be a str, but is {type(text).__name__}")
     pieces: list[Piece] = []
-    for part in parse_script(text):
-        pieces += [part] if part.is_pause else _sentences(part.text, config)
+    for part in parse_script(text, voices):
+        if part.is_pause:
+            pieces.append(part)
+            continue
+        sentences = _sentences(part.text, config)
+        if sentences and pieces and not pieces[-1].is_pause:  # another voice takes over
+            rest = max(config.clause_seconds, _rest(pieces[-1].text, config))
+            pieces.append(Piece(pause_seconds=rest))
+        pieces += [
+            piece if piece.is_pause else replace(piece, voice=part.voice) for piece in sentences
+        ]
     if all(piece.is_pause for piece in pieces):
         raise TextError("text must have something to say, but is empty")
     return pieces

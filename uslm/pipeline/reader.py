@@ -12,10 +12,10 @@ from uslm.generate.sampling import Sampling
 from uslm.pipeline.blocks import CodeBlocks
 from uslm.pipeline.bundle import Bundle
 from uslm.pipeline.clock import Clock
+from uslm.pipeline.samples import checked_samples
 from uslm.pipeline.seeds import generator
 from uslm.pipeline.speaker import Job, Sound, Take
 from uslm.pipeline.streaming import StreamingDecoder, decoder_lag
-from uslm_tokenizer.errors import GenerationError
 
 
 class Reader:
@@ -83,10 +83,9 @@ class Reader:
         return torch.cat([job.voice.text_ids, separator, text]), job.voice.units
 
     def _stop_rule(self, num_symbols: int) -> StopRule:
-        limits = self._bundle.config.length
-        most = limits.max_frames_per_symbol * num_symbols + limits.margin_frames
+        length = self._bundle.config.length
         return StopRule(
-            min_frames=int(limits.min_frames_per_symbol * num_symbols), max_frames=int(most)
+            min_frames=length.least_frames(num_symbols), max_frames=length.most_frames(num_symbols)
         )
 
     def _fill(self, readings: Sequence["_Reading"], rows: Sequence[UnitRow]) -> bool:
@@ -112,10 +111,9 @@ class Reader:
         is_final = row.stop_reason is not None
         with self._clock.stage("decode"):
             waveform = reading.decoder.push(codes[:, reading.decoder.num_frames :], is_final)
-        if not bool(waveform.isfinite().all()):
-            raise GenerationError(f"the samples of {job.text.text!r} are not finite numbers")
+        waveform = checked_samples(waveform, repr(job.text.text))
         take = Take(job=job, codes=codes, stop_reason=row.stop_reason) if row.stop_reason else None
-        return Sound(job=job, waveform=waveform.clamp(-1, 1), take=take)
+        return Sound(job=job, waveform=waveform, take=take)
 
 
 class _Reading:

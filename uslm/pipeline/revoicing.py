@@ -8,7 +8,8 @@ from uslm.pipeline.blocks import CodeBlocks
 from uslm.pipeline.bundle import Bundle
 from uslm.pipeline.clock import Clock
 from uslm.pipeline.prompt import VoicePrompt
-from uslm.pipeline.seeds import derive_seed
+from uslm.pipeline.samples import checked_samples
+from uslm.pipeline.seeds import generator
 from uslm.pipeline.speaker import Converted
 from uslm.pipeline.streaming import StreamingDecoder
 from uslm.pipeline.verification import recognizer
@@ -34,19 +35,20 @@ def revoice(
         units = encode_units(tokenizer, waveform)
     decoder, made = StreamingDecoder(tokenizer), []
     blocks = CodeBlocks(config.blocks, voice.codes[:, : config.prompt.acoustic_frames], None)
-    generator = torch.Generator().manual_seed(derive_seed(seed, "acoustic"))
+    draws = generator(seed, "acoustic")
     spoken = units.tolist()
     while (row := blocks.plan(spoken, is_final=True)) is not None:
         with clock.stage("acoustic"):
-            [filled] = bundle.fill([row], [generator])
+            [filled] = bundle.fill([row], [draws])
         blocks.accept(filled)
         with clock.stage("decode"):
             is_final = blocks.num_frames == len(units)
             new = blocks.codes[:, decoder.num_frames :]
-            made.append(decoder.push(new, is_final).clamp(-1, 1))
+            made.append(decoder.push(new, is_final))
         if made[-1].numel():
             clock.audio()
-    return Converted(waveform=torch.cat(made, dim=1)[:, : waveform.shape[-1]], codes=blocks.codes)
+    samples = checked_samples(torch.cat(made, dim=1), "the conversion")
+    return Converted(waveform=samples[:, : waveform.shape[-1]], codes=blocks.codes)
 
 
 def encode_units(tokenizer: AudioTokenizer, waveform: Float[Tensor, "1 n"]) -> Int[Tensor, " t"]:

@@ -1,6 +1,6 @@
 """One text on its way to speech: cut, spoken piece by piece, checked, stretched, joined."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import chain
 
@@ -9,7 +9,7 @@ import torch
 from uslm.generate.sampling import Sampling
 from uslm.pipeline.clock import Clock
 from uslm.pipeline.long_text import Joiner
-from uslm.pipeline.plan import plan_text
+from uslm.pipeline.plan import PlanConfig, plan_text
 from uslm.pipeline.prompt import VoicePrompt
 from uslm.pipeline.seeds import derive_seed
 from uslm.pipeline.speaker import FrontEnd, Job, Sound, Speaker, Take
@@ -35,6 +35,10 @@ class Request:
     """None: what is drawn first is kept."""
     speed: float
     on_chunk: OnChunk | None = None
+    voices: Mapping[str, VoicePrompt] | None = None
+    """Who speaks behind marks like [anna]; None: such marks mean nothing."""
+    plan: PlanConfig | None = None
+    """How the text is cut, and the rests; the model's own where it is None."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,8 @@ class Session:
         self._speaker, self._frontend = speaker, frontend
         self._request, self._clock = request, clock
         self._reader = speaker.reader(request.sampling, clock)
-        self._plan = plan_text(request.text, speaker.settings.plan)
+        plan = request.plan or speaker.settings.plan
+        self._plan = plan_text(request.text, plan, request.voices)
         self._num_pieces = sum(not piece.is_pause for piece in self._plan)
         items = self._prepare()
         # Read on to the first piece, so that a text with nothing to say fails here and now.
@@ -79,15 +84,30 @@ class Session:
             for group in _groups(self._items, self._speaker.settings.batch_size)
         )
 
-    def jobs(self) -> list[Job]:
-        """All that is to be said, for a caller who speaks it and hands it to `finish`."""
+    def items(self) -> list[Item]:
+        """The whole text, in order."""
         items = list(self._items)
         self._items = iter(items)
-        return [item for item in items if isinstance(item, Job)]
+        return items
+
+    def jobs(self) -> list[Job]:
+        """All that is to be said, for a caller who speaks it and hands it to `finish`."""
+        return [item for item in self.items() if isinstance(item, Job)]
 
     def finish(self, sounds: Iterable[Sound]) -> Iterator[AudioChunk]:
         """The speech, from the whole sounds of `jobs`, in order."""
-        return self._join([(list(self._items), self._settle(iter(sounds)))])
+        return self.join(self._settle(iter(sounds)))
+
+    def speak(self, jobs: Sequence[Job]) -> Iterator[Sound]:
+        """The whole sound of each job, ready for `join`; empty ones pass, see `JobReader`."""
+        for group in _groups(jobs, self._speaker.settings.batch_size):
+            yield from self._settle(
+                self._reader.read([job for job in group if isinstance(job, Job)])
+            )
+
+    def join(self, sounds: Iterable[Sound]) -> Iterator[AudioChunk]:
+        """The speech, from what `speak` made of all `jobs`, in order."""
+        return self._join([(self.items(), iter(sounds))])
 
     def _prepare(self) -> Iterator[Item]:
         texts, hurry = 0, True
@@ -104,7 +124,7 @@ class Session:
                 yield Job(
                     index=texts,
                     text=result,
-                    voice=self._request.voice,
+                    voice=(self._request.voices or {}).get(piece.voice, self._request.voice),
                     seed=derive_seed(self._request.seed, texts),
                     hurry=hurry,
                 )
@@ -166,7 +186,7 @@ class Session:
                             break
                 last = joiner.end_piece()
                 heard += joiner.num_samples - start
-                report = self._report(item, take, start, joiner.num_samples)
+                report = self.report(item, take, start, joiner.num_samples)
                 yield self._chunk(last, index, report, take)
         if not heard:
             raise GenerationError("the model made nothing but silence; try another seed")
@@ -187,6 +207,7 @@ class Session:
                 "verify": request.verify is not None,
                 "retries": request.verify.retries if request.verify else 0,
                 "language": self._frontend.language,
+                **({"plan": asdict(request.plan)} if request.plan else {}),
             },
         )
 
@@ -209,9 +230,10 @@ class Session:
             codes=None if take is None else take.codes,
         )
 
-    def _report(
+    def report(
         self, item: Job | Unspeakable, take: Take | None, start: int, end: int
     ) -> ChunkReport:
+        """How a piece that reaches from sample `start` to `end` was spoken."""
         rate = self._speaker.sample_rate
         start_seconds, end_seconds = start / rate, end / rate
         if take is None or isinstance(item, Unspeakable):
@@ -230,6 +252,7 @@ class Session:
             attempts=take.attempts,
             phoneme_error_rate=take.error_rate,
             stop_reason=take.stop_reason,
+            voice=item.voice.name if self._request.voices else "",
         )
 
 

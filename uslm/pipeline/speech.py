@@ -50,6 +50,8 @@ class ChunkReport:
     stop_reason: str = "end"
     """`end`; `length` and `loop` where the model had to be stopped; `silent` where the piece holds
     nothing that can be spoken."""
+    voice: str = ""
+    """Who said it, where a script has several voices."""
     words: tuple[Word, ...] | None = None
     """When its words are said; empty where they could not be found, None where nobody asked."""
 

@@ -1,6 +1,6 @@
 """Zero-shot text to speech: a text and a voice in, speech out, at once or as it is made."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
 from typing import Any
@@ -10,6 +10,8 @@ import torch
 from uslm.pipeline.bundle import Bundle
 from uslm.pipeline.clock import Clock
 from uslm.pipeline.loading import load_speaker
+from uslm.pipeline.manuscript import Manuscript
+from uslm.pipeline.plan import PlanConfig
 from uslm.pipeline.prompt import VoicePrompt
 from uslm.pipeline.seeds import settle_seed
 from uslm.pipeline.session import OnChunk, Request, Session
@@ -103,19 +105,22 @@ class ZeroShotTTS:
         retries: int | None = None,
         speed: float = 1.0,
         words: bool = False,
+        voices: Mapping[str, VoicePrompt] | None = None,
         on_chunk: OnChunk | None = None,
     ) -> Speech:
         """Speak the text; the samples are those of `stream`, joined.
 
         What is not given is the model's own choice; the seed is drawn and reported. `verify`
         listens to each piece and draws bad ones again, `retries` times at most. `speed` keeps
-        the pitch. `words` asks when each word is said. `on_chunk(report, number_of_pieces)` is
+        the pitch. `words` asks when each word is said. With `voices` the text is a script:
+        behind `[anna]` the voice of that name speaks. `on_chunk(report, number_of_pieces)` is
         called as each piece is done, before its words are looked for.
         """
         return Speech.joined(
             self.stream(
                 text, voice, seed=seed, temperature=temperature, top_k=top_k, top_p=top_p,
-                verify=verify, retries=retries, speed=speed, words=words, on_chunk=on_chunk,
+                verify=verify, retries=retries, speed=speed, words=words, voices=voices,
+                on_chunk=on_chunk,
             )
         )  # fmt: skip
 
@@ -132,6 +137,7 @@ class ZeroShotTTS:
         retries: int | None = None,
         speed: float = 1.0,
         words: bool = False,
+        voices: Mapping[str, VoicePrompt] | None = None,
         on_chunk: OnChunk | None = None,
     ) -> Iterator[AudioChunk]:
         """Speak the text as `generate` does, and yield samples as they are made.
@@ -142,10 +148,35 @@ class ZeroShotTTS:
         clock = Clock()
         request = self._request(
             text, voice, seed, _given(temperature=temperature, top_k=top_k, top_p=top_p),
-            verify=verify, retries=retries, speed=speed, on_chunk=on_chunk,
+            verify=verify, retries=retries, speed=speed, voices=voices, on_chunk=on_chunk,
         )  # fmt: skip
         chunks = Session(self.speaker, self.frontend, request, clock).stream()
         return timed(chunks, word_aligner(self.speaker, self.frontend)) if words else chunks
+
+    def manuscript(
+        self,
+        text: str,
+        voice: VoicePrompt,
+        *,
+        seed: int | None = None,
+        temperature: float | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        verify: bool = False,
+        retries: int | None = None,
+        speed: float = 1.0,
+        voices: Mapping[str, VoicePrompt] | None = None,
+        plan: PlanConfig | None = None,
+    ) -> Manuscript:
+        """A text to be worked on piece by piece; spoken through, it is what `generate` speaks.
+
+        `plan` says how the text is cut and where it rests, in place of the model's own choice.
+        """
+        request = self._request(
+            text, voice, seed, _given(temperature=temperature, top_k=top_k, top_p=top_p),
+            verify=verify, retries=retries, speed=speed, voices=voices, plan=plan,
+        )  # fmt: skip
+        return Manuscript(self.speaker, self.frontend, request)
 
     def generate_batch(
         self,
@@ -201,10 +232,13 @@ class ZeroShotTTS:
         verify: bool,
         retries: int | None,
         speed: float,
+        voices: Mapping[str, VoicePrompt] | None = None,
+        plan: PlanConfig | None = None,
         on_chunk: OnChunk | None = None,
     ) -> Request:
         settings = self.speaker.settings
-        self.speaker.check_voice(voice)
+        for each in (voice, *(voices or {}).values()):
+            self.speaker.check_voice(each)
         if verify:
             self.speaker.check_hears()
         verification = replace(settings.verify, **_given(retries=retries))
@@ -215,6 +249,8 @@ class ZeroShotTTS:
             sampling=replace(settings.sampling, **overrides),
             verify=verification if verify else None,
             speed=check_speed(speed),
+            voices=voices,
+            plan=plan,
             on_chunk=on_chunk,
         )
 

@@ -58,6 +58,12 @@ class VoiceStore:
             )
         return path
 
+    def rename(self, name: str, new_name: str) -> Path:
+        """Give a voice another name. MissingResource if there is none; UserError if it is taken."""
+        path = self.check_free(new_name)
+        existing_voice(self.folder, name).rename(path)
+        return path
+
     def remove(self, name: str) -> None:
         """Delete a voice. MissingResource if there is none."""
         existing_voice(self.folder, name).unlink()

@@ -1,10 +1,11 @@
-"""Long text -> pieces of about a sentence, and scripts with [pause:0.8] marks."""
+"""Long text -> pieces of about a sentence, and scripts with [pause:0.8] and [voice] marks."""
 
 # ruff: noqa: RUF001 (this file is about characters that look alike)
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from uslm.text.english.abbreviations import ABBREVIATIONS
@@ -19,6 +20,7 @@ _SENTENCE_END = re.compile(r"(?<![.!?…])[.!?…]+[\"'”’)\]]{0,9}(?=\s)|[�
 _CLAUSE_END = re.compile(r"[,;:—–)]+(?=\s)|[，；：、]")
 _LAST_WORD = re.compile(r"([^\W\d_]+(?:\.[^\W\d_]+)*)\.$")
 _PAUSE = re.compile(r"\[\s*pause\b([^\]\n]{0,40})\]?", re.IGNORECASE)
+_VOICE = re.compile(r"\[\s*([A-Za-z0-9][A-Za-z0-9._-]{0,63})\s*\]")
 _ALWAYS_MORE = ABBREVIATIONS - {"etc", "Inc", "Ltd", "Co", "Corp", "Jr", "Sr", "St", "no", "No"}
 _DOTTED = {"e.g", "i.e", "cf", "al", "vs"}
 
@@ -31,30 +33,43 @@ class Piece:
     """What is said; empty for a pause."""
     pause_seconds: float = 0.0
     """Length of the silence, seconds; 0 for text."""
+    voice: str = ""
+    """Who says it, where a script said so."""
 
     @property
     def is_pause(self) -> bool:
         return not self.text
 
 
-def parse_script(text: str) -> list[Piece]:
+def parse_script(text: str, voices: Collection[str] | None = None) -> list[Piece]:
     """Cut a text at its [pause:SECONDS] marks; other text in brackets is left alone.
 
-    Raises TextError if a pause has no length, or one outside 0..10 seconds.
+    With `voices`, names, it is also cut at marks like [anna], which say who speaks from there on.
+    Raises TextError if a pause has no length, or one outside 0..10 seconds, or if there is no
+    such voice.
     """
     pieces: list[Piece] = []
-    end = 0
+    end, voice = 0, ""
     for mark in _PAUSE.finditer(text):
-        _add_text(pieces, text[end : mark.start()])
+        for piece in _by_voice(text[end : mark.start()], voices, voice):
+            voice = piece.voice
+            pieces += [piece] if piece.text else []
         pieces.append(Piece(pause_seconds=_seconds(mark[0], mark[1])))
         end = mark.end()
-    _add_text(pieces, text[end:])
+    pieces += [piece for piece in _by_voice(text[end:], voices, voice) if piece.text]
     return pieces
 
 
-def _add_text(pieces: list[Piece], text: str) -> None:
-    if text.strip():
-        pieces.append(Piece(text=text.strip()))
+def _by_voice(text: str, voices: Collection[str] | None, voice: str) -> Iterator[Piece]:
+    """What each voice says; the last piece may be empty, and tells who goes on."""
+    end = 0
+    for mark in () if voices is None else _VOICE.finditer(text):
+        yield Piece(text=text[end : mark.start()].strip(), voice=voice)
+        voice, end = mark[1], mark.end()
+        if voice not in (voices or ()):
+            known = ", ".join(sorted(voices or ())) or "none"
+            raise TextError(f"the text asks for the voice [{voice}]; the voices given: {known}")
+    yield Piece(text=text[end:].strip(), voice=voice)
 
 
 def _seconds(mark: str, length: str) -> float:

@@ -20,6 +20,8 @@ from uslm.text.normalize import is_english
 from uslm.text.phonemize import EspeakPhonemizer
 from uslm_tokenizer.errors import ConfigError, MissingResource, TextError
 
+VOCAB_FILE = "vocab.json"
+"""The table's name in the folder of a model."""
 MARKS = ",.?!;:'…"
 """What is kept as it is written; the text is cut there."""
 SEPARATOR, WORD = "|", "_"

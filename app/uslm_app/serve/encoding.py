@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 
 import numpy as np
 import soxr
@@ -24,18 +25,22 @@ PCM_RATE = 24_000
 """What OpenAI's clients play `pcm` at, Hz."""
 
 
+def check_format(format: str) -> None:
+    """Raise ApiError if speech cannot be sent so."""
+    if format not in MEDIA_TYPES:
+        raise ApiError(
+            400,
+            f"response_format {format!r} cannot be made here; it may be {', '.join(MEDIA_TYPES)}",
+            param="response_format",
+            code="unsupported_format",
+        )
+
+
 class ByteEncoder:
-    """Takes waveforms, gives bytes."""
+    """Takes waveforms, gives bytes; in the end either `finish` or `abort` it."""
 
     def __init__(self, format: str, from_rate: int, to_rate: int | None = None) -> None:
-        if format not in MEDIA_TYPES:
-            raise ApiError(
-                400,
-                f"response_format {format!r} cannot be made here; "
-                f"it may be {', '.join(MEDIA_TYPES)}",
-                param="response_format",
-                code="unsupported_format",
-            )
+        check_format(format)
         self.media_type = MEDIA_TYPES[format]
         self.sample_rate = to_rate or (PCM_RATE if format == "pcm" else from_rate)
         """Samples a second of what comes out, Hz."""
@@ -45,20 +50,34 @@ class ByteEncoder:
         self._out = io.BytesIO()
         self._filter = WithoutTag() if format == "mp3" else None
         # Not seekable: what has been sent cannot be mended any more.
-        sink = Sink(self._out, seekable=False)
-        self._encoder = open_encoder("raw" if format == "pcm" else format, self.sample_rate, sink)
+        self._sink = Sink(self._out, seekable=False)
+        name = "raw" if format == "pcm" else format
+        self._encoder = open_encoder(name, self.sample_rate, self._sink)
+        self._is_open = True
+        self._lock = threading.Lock()
 
     def push(self, waveform: Float[Tensor, "1 n"]) -> bytes:
         """The bytes that are settled by now; perhaps none."""
-        self._encode(waveform[0].numpy(), is_last=False)
-        return self._taken()
+        with self._lock:
+            self._encode(waveform[0].numpy(), is_last=False)
+            return self._taken()
 
     def finish(self) -> bytes:
         """The bytes that are left."""
-        if self._resampler is not None:
-            self._encode(np.zeros(0, np.float32), is_last=True)
-        self._encoder.close()
-        return self._taken()
+        with self._lock:
+            if self._resampler is not None:
+                self._encode(np.zeros(0, np.float32), is_last=True)
+            self._is_open = False
+            self._encoder.close()
+            return self._taken()
+
+    def abort(self) -> None:
+        """Nobody wants the rest; nothing happens if it is finished."""
+        with self._lock:  # a push may still run, in a thread that nobody waits for
+            if self._is_open:
+                self._is_open = False
+                self._sink.stop()
+                self._encoder.close()
 
     def _encode(self, samples: np.ndarray, *, is_last: bool) -> None:
         if self._resampler is not None:

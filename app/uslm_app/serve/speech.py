@@ -6,7 +6,7 @@ import base64
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 import anyio
@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 from uslm.pipeline.seeds import settle_seed
 from uslm.pipeline.speech import AudioChunk
 from uslm.pipeline.utterance import Cancelled, Utterance
-from uslm_app.serve.encoding import MEDIA_TYPES, ByteEncoder
+from uslm_app.serve.encoding import MEDIA_TYPES, ByteEncoder, check_format
 from uslm_app.serve.errors import ApiError, to_api_error
 from uslm_app.serve.listening import Listener, cancelled_with
 from uslm_app.serve.schemas import ErrorBody, SpeechRequest
@@ -50,9 +50,6 @@ def speech_router(service: Service) -> APIRouter:
         """Speak a text with a voice of this server."""
         begin = time.perf_counter()
         _check(wanted, service)
-        encoder = ByteEncoder(
-            wanted.response_format, service.engine.sample_rate, wanted.sample_rate
-        )
         name = wanted.voice if isinstance(wanted.voice, str) else wanted.voice.id
         voice = await run_sync(lambda: service.load_voice(name, status=400, param="voice"))
         seed = settle_seed(wanted.seed)
@@ -65,6 +62,9 @@ def speech_router(service: Service) -> APIRouter:
         except BaseException:
             utterance.cancel()
             raise
+        encoder = ByteEncoder(
+            wanted.response_format, service.engine.sample_rate, wanted.sample_rate
+        )
         service.metrics.first_audio(time.perf_counter() - begin)
         headers = {
             "X-Uslm-Seed": str(seed),
@@ -81,6 +81,7 @@ def speech_router(service: Service) -> APIRouter:
 def _check(wanted: SpeechRequest, service: Service) -> None:
     """Raise ApiError for what OpenAI has and we do not."""
     service.check_model(wanted.model)
+    check_format(wanted.response_format)
     if wanted.instructions:
         raise ApiError(
             400, "instructions are not supported: the voice alone says how it is spoken",
@@ -120,7 +121,7 @@ class _Stream:
         """Units that were drawn for the text."""
         self._listener, self._first = listener, first
 
-    async def parts(self) -> AsyncIterator[bytes]:
+    async def parts(self) -> AsyncGenerator[bytes, None]:
         """Bytes, as they are made; raises what went wrong."""
         chunk = self._first
         while chunk is not None:
@@ -162,8 +163,10 @@ class StreamedSpeech(Response):
             LOG.warning("a stream broke off: %s", to_api_error(error).detail)
         finally:
             utterance.cancel()
+            await parts.aclose()
+            self._stream.encoder.abort()
 
-    async def _events(self) -> AsyncIterator[bytes]:
+    async def _events(self) -> AsyncGenerator[bytes, None]:
         """The bytes as OpenAI's server-sent events."""
         try:
             async for data in self._stream.parts():

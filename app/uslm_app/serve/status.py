@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import html
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, FastAPI, Path, Request
 from starlette.responses import HTMLResponse, Response
 
 from uslm_app.serve.errors import json_response
 from uslm_app.serve.metrics import CONTENT_TYPE
 from uslm_app.serve.schemas import ErrorBody, Health, Model, ModelList
 from uslm_app.serve.service import Service
+
+Name = Annotated[str, Path(max_length=256)]
 
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
@@ -39,7 +41,7 @@ def status_router(service: Service) -> APIRouter:
         return ModelList(data=[model()])
 
     @router.get("/v1/models/{name}", responses={404: {"model": ErrorBody}})
-    async def show_model(name: str) -> Model:
+    async def show_model(name: Name) -> Model:
         """One model."""
         service.check_model(name)
         return model()

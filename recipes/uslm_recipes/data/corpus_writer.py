@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +24,13 @@ from uslm_recipes.data.corpus_format import (
     UTTERANCES_FILE,
     Utterance,
 )
-from uslm_recipes.data.sources import Rejected
+from uslm_recipes.data.partial_folder import (
+    PartialFolder,
+    open_at,
+    told_when_full,
+    write_whole,
+)
+from uslm_recipes.data.recording import Rejected
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,29 +47,57 @@ class CorpusSummary:
     rejected: int
 
 
+DATA_FILES = (AUDIO_FILE, UTTERANCES_FILE, REJECTED_FILE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """How far a run has come through its sources."""
+
+    num_found: int = 0
+    mark: str = ""
+    """Of what was found: other sources have another."""
+
+
 class CorpusWriter:
     """Takes utterances one after another.
 
-    with CorpusWriter(folder, sample_rate=16_000) as writer:
+    with CorpusWriter(folder, sample_rate=16_000, key="...") as writer:
+        ...  # go on behind writer.done
         writer.add(utterance, samples)
+        writer.commit(rejected, Done(...))  # what was added so far survives a kill
         summary = writer.finish(rejected)
 
-    Left without `finish`, it leaves nothing behind and the former corpus in place.
+    Left without `finish` it keeps what was committed, for the next writer with the same key, and
+    the former corpus in its place. A UserError leaves nothing: it would be met again.
     """
 
-    def __init__(self, folder: Path, *, sample_rate: int) -> None:
+    def __init__(self, folder: Path, *, sample_rate: int, key: str = "") -> None:
         self.folder = folder
         self.sample_rate = sample_rate
+        self.key = key
         self.next_sample = 0
-        self._temporary = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+        self.done = Done()
+        """What an interrupted run has done already."""
+        self._part = PartialFolder(folder)
         self._audio_hash = hashlib.sha256()
         self._utterances: list[Utterance] = []
-        self._audio: IO[bytes]
+        self._lines: list[str] = []
+        self._num_rejected = 0
+        self._files: dict[str, IO[bytes]] = {}
 
     def __enter__(self) -> CorpusWriter:
-        shutil.rmtree(self._temporary, ignore_errors=True)
-        self._temporary.mkdir(parents=True)
-        self._audio = (self._temporary / AUDIO_FILE).open("wb")
+        state = self._part.__enter__().read_state(self.key)
+        for name in DATA_FILES:
+            size = state["sizes"][name] if state else 0
+            self._files[name] = open_at(self._part.path / name, size)
+        if state is not None:
+            self.done = Done(num_found=state["num_found"], mark=state["mark"])
+            self._num_rejected = state["num_rejected"]
+            with (self._part.path / UTTERANCES_FILE).open(encoding="utf-8") as lines:
+                self._lines = [line.rstrip("\n") for line in lines]
+            self._utterances = [Utterance.from_json(line) for line in self._lines]
+            self.next_sample = state["sizes"][AUDIO_FILE] // 2
         return self
 
     def __exit__(
@@ -72,40 +106,74 @@ class CorpusWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._audio.close()
-        shutil.rmtree(self._temporary, ignore_errors=True)
+        for file in self._files.values():
+            with suppress(OSError):  # a full disk has been told already
+                file.close()
+        self._part.__exit__(kind, error, trace)
 
     def __len__(self) -> int:
         return len(self._utterances)
+
+    def earlier(self) -> Iterator[tuple[Utterance, NDArray[np.int16]]]:
+        """What an interrupted run has written; must be gone through before anything is added."""
+        with (self._part.path / AUDIO_FILE).open("rb") as audio:
+            for utterance in self._utterances:
+                data = audio.read(2 * utterance.num_samples)
+                self._audio_hash.update(data)
+                yield utterance, np.frombuffer(data, dtype="<i2")
 
     def add(self, utterance: Utterance, samples: NDArray[np.int16]) -> None:
         """Append one utterance, which must start at `next_sample`."""
         assert utterance.start_sample == self.next_sample
         assert utterance.num_samples == len(samples)
         data = samples.astype("<i2", copy=False).tobytes()
-        self._audio.write(data)
+        line = utterance.to_json()
+        with self._disk():
+            self._files[AUDIO_FILE].write(data)
+            self._files[UTTERANCES_FILE].write(f"{line}\n".encode(errors="replace"))
         self._audio_hash.update(data)
         self._utterances.append(utterance)
+        self._lines.append(line)
         self.next_sample += len(samples)
 
-    def finish(self, rejected: Iterable[Rejected]) -> CorpusSummary:
+    def commit(self, rejected: Iterable[Rejected], done: Done) -> None:
+        """Put what was added onto the disk, so that an interrupted run goes on behind it."""
+        with self._disk():
+            self._write_rejected(rejected)
+            for file in self._files.values():
+                file.flush()
+                os.fsync(file.fileno())
+            sizes = {name: file.tell() for name, file in self._files.items()}
+            self._part.write_state(
+                self.key, {"sizes": sizes, "num_rejected": self._num_rejected, **asdict(done)}
+            )
+
+    def finish(self, rejected: Iterable[Rejected] = ()) -> CorpusSummary:
         """Write the lists and put the folder in its place."""
-        rejected = list(rejected)
-        self._audio.flush()
-        os.fsync(self._audio.fileno())
-        lines = [utterance.to_json() for utterance in self._utterances]
-        _write(self._temporary / UTTERANCES_FILE, lines)
-        _write(self._temporary / REJECTED_FILE, [json.dumps(asdict(each)) for each in rejected])
-        summary = self._summary(len(rejected))
-        header = {
-            "format": FORMAT,
-            "sample_rate": self.sample_rate,
-            "sha": self._hash(lines),
-            **asdict(summary),
-        }
-        _write(self._temporary / HEADER_FILE, [json.dumps(header, indent=2, ensure_ascii=False)])
-        _replace_folder(self._temporary, self.folder)
+        with self._disk():
+            self._write_rejected(rejected)
+            for file in self._files.values():
+                file.flush()
+                os.fsync(file.fileno())
+            summary = self._summary(self._num_rejected)
+            header = {
+                "format": FORMAT,
+                "sample_rate": self.sample_rate,
+                "sha": self._hash(self._lines),
+                **asdict(summary),
+            }
+            text = json.dumps(header, indent=2, ensure_ascii=False)
+            write_whole(self._part.path / HEADER_FILE, f"{text}\n")
+            self._part.finish()
         return summary
+
+    def _write_rejected(self, rejected: Iterable[Rejected]) -> None:
+        for each in rejected:
+            self._files[REJECTED_FILE].write(f"{json.dumps(asdict(each))}\n".encode())
+            self._num_rejected += 1
+
+    def _disk(self) -> AbstractContextManager[None]:
+        return told_when_full(self._part.path, f"{len(self)} utterances are kept")
 
     def _hash(self, lines: list[str]) -> str:
         """Of the samples and of all that is said about them."""
@@ -129,20 +197,3 @@ class CorpusWriter:
             hours_by_split={name: round(n / hour, 4) for name, n in sorted(by_split.items())},
             rejected=rejected,
         )
-
-
-def _write(path: Path, lines: Iterable[str]) -> None:
-    with path.open("w", encoding="utf-8", errors="replace") as file:
-        file.writelines(f"{line}\n" for line in lines)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _replace_folder(new: Path, place: Path) -> None:
-    if not place.exists():
-        new.rename(place)
-        return
-    old = place.with_name(f".{place.name}.{os.getpid()}.old")
-    place.rename(old)
-    new.rename(place)
-    shutil.rmtree(old)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from uslm_recipes.data.sources import Recording
+from uslm_recipes.data.recording import Recording
 
 
 class FrontEnd(Protocol):

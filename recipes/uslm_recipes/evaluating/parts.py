@@ -17,12 +17,6 @@ from uslm_tokenizer.base import AudioTokenizer
 from uslm_tokenizer.sequence.edit_distance import edit_distance
 
 
-def codec_alone(tokenizer: AudioTokenizer, waveform: Float[Tensor, "1 n"]) -> Float[Tensor, "1 n"]:
-    """Encoded and decoded: the best that any language model over these codes can sound."""
-    codes = tokenizer.encode(waveform[None].to(tokenizer.device))
-    return tokenizer.decode(codes)[0, :, : waveform.shape[1]].cpu().clamp(-1, 1)
-
-
 def stage2_alone(
     bundle: Bundle,
     waveform: Float[Tensor, "1 n"],

@@ -7,14 +7,15 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from uslm.evaluation.bootstrap import Estimate, estimate
+from uslm.evaluation.codec import resynthesize
 from uslm.evaluation.report import Section
 from uslm.evaluation.scores import Sample, judge
 from uslm.evaluation.sections import JUDGE_RATE, Listener, at_judges
 from uslm.evaluation.similarity import SpeakerModel, cosine, impostors
 from uslm.pipeline.tts import ZeroShotTTS
-from uslm_recipes.data.sources import Recording
+from uslm_recipes.data.recording import Recording
 from uslm_recipes.evaluating.held_out import VoiceChoice, listen
-from uslm_recipes.evaluating.parts import codec_alone, phoneme_errors, stage2_alone
+from uslm_recipes.evaluating.parts import phoneme_errors, stage2_alone
 
 
 def voices_section(
@@ -74,7 +75,7 @@ def parts_sections(
             vector, place = listener.embed(heard), i % len(prompts)
             name, text = recording.id, recording.text
             real.append(Sample(name=name, waveform=heard, text=text))
-            again = at_judges(codec_alone(bundle.tokenizer, waveform), rate)
+            again = at_judges(resynthesize(bundle.tokenizer, waveform), rate)
             coded.append(Sample(name=name, waveform=again, text=text, voices=_likeness(vector)))
             draw = torch.Generator().manual_seed(seed + i)
             other = stage2_alone(bundle, waveform, phonemes.text_ids, prompts[place], draw)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -74,6 +75,8 @@ def serving(
     token = {"Authorization": f"Bearer {settings.token}"} if settings.token else {}
     config = EngineConfig(**{"num_slots": 3, **(engine_options or {})})
     with open_socket(settings) as listening, Engine(bundle, config) as engine:
+        # What the system buffers for a slow reader would hide that nobody reads.
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         port = listening.getsockname()[1]
         url = f"http://127.0.0.1:{port}"
         server = Server(build_app(engine, voices, settings), engine, settings)

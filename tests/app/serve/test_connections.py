@@ -128,10 +128,10 @@ def test_who_does_not_read_is_cut_off(serve: Any) -> None:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
         client.connect(("127.0.0.1", running.port))
         with closing(client):
-            client.sendall(request(LONG * 1, response_format="wav", sample_rate=48000))
+            client.sendall(request(LONG, response_format="wav", sample_rate=48000))
             wait_until(lambda: running.engine.stats().active == 1)
-            wait_until(lambda: is_idle(running), seconds=60)
-        assert running.engine.stats().done <= 1
+            wait_until(lambda: is_idle(running))
+        assert (running.engine.stats().done, running.engine.stats().cancelled) == (0, 1)
         assert running.speak("Hi.").status_code == 200
 
 
@@ -151,7 +151,9 @@ def test_slow_headers_are_cut_off(serve: Any, beginning: bytes) -> None:
 def test_headers_of_a_second_request_may_not_take_for_ever_either(serve: Any) -> None:
     with serve(header_seconds=0.3) as running, closing(connect(running)) as client:
         client.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        assert b"200 OK" in client.recv(4000)
+        answer = b""
+        while not answer.endswith(b'"ok"}'):
+            answer += client.recv(4000)
         client.sendall(b"GET /health HT")
         with suppress(ConnectionResetError):
             assert client.recv(1000) == b""
@@ -160,7 +162,9 @@ def test_headers_of_a_second_request_may_not_take_for_ever_either(serve: Any) ->
 def test_a_slow_body_is_refused(serve: Any) -> None:
     with serve(body_seconds=0.3) as running, closing(connect(running)) as client:
         client.sendall(request()[:-5])
-        answer = client.recv(4000)
+        answer = b""
+        while part := client.recv(4000):
+            answer += part
         assert b" 408 " in answer.split(b"\r\n")[0] and b"too_slow" in answer
         assert b"connection: close" in answer.lower()
 
@@ -222,7 +226,7 @@ def test_shutting_down_finishes_what_was_asked_for(serve: Any) -> None:
 
 def test_shutting_down_does_not_wait_for_ever(serve: Any) -> None:
     with serve(finish_seconds=1.0) as running, closing(connect(running)) as client:
-        client.sendall(request(LONG * 1, response_format="wav"))
+        client.sendall(request(LONG, response_format="wav"))
         assert client.recv(1000)
         begin = time.monotonic()
         running.server.should_exit = True

@@ -144,9 +144,9 @@ def test_a_seed_is_drawn_and_told(server: Any) -> None:
 
 def test_everyone_gets_their_own(server: Any, alone: ZeroShotTTS) -> None:
     """The seeds prove whose is whose."""
-    with ThreadPoolExecutor(12) as pool:
+    with ThreadPoolExecutor(8) as pool:
         answers = list(
-            pool.map(lambda n: server.speak(TEXT, seed=n, response_format="wav"), range(12))
+            pool.map(lambda n: server.speak(TEXT, seed=n, response_format="wav"), range(8))
         )
     for seed, answer in enumerate(answers):
         assert np.array_equal(samples(answer.content[44:]), int16(generate(alone, seed=seed)))

@@ -25,7 +25,7 @@ def model(request: pytest.FixtureRequest) -> Any:
 
 def make_row(number: int, owner: str = "someone", num_frames: int = 0) -> PoolRow:
     """A row with a text, a prompt, limits, a taste and a seed of its own."""
-    num_frames = num_frames or 12 + 5 * number
+    num_frames = num_frames or 8 + 4 * number
     return PoolRow(
         text_ids=torch.arange(1, 4 + 7 * number) % 50,
         prompt_units=torch.arange(5 * (number % 3)),
@@ -56,9 +56,9 @@ class Listening(UnitPool):
 def test_what_a_row_hears_does_not_depend_on_who_is_beside_it(model: SemanticModel) -> None:
     """Not even in the last bit, and not on its slot or when it came."""
     together = Listening(model, 3)
-    rows = [make_row(number) for number in range(6)]
+    rows = [make_row(number) for number in range(5)]
     # Long enough for the slots to grow while others are in the middle of it.
-    rows[1] = make_row(1, num_frames=150)
+    rows[1] = make_row(1, num_frames=70)
     for row in rows[:2]:
         together.join(row)
     for _ in range(5):
@@ -69,7 +69,7 @@ def test_what_a_row_hears_does_not_depend_on_who_is_beside_it(model: SemanticMod
     assert together.num_rows == 0
 
     for number, row in enumerate(rows):
-        alone, same = Listening(model, 3), make_row(number, num_frames=150 * (number == 1))
+        alone, same = Listening(model, 3), make_row(number, num_frames=70 * (number == 1))
         alone.join(same)
         alone.run(same)
         assert (same.units, same.stop_reason) == (row.units, row.stop_reason)

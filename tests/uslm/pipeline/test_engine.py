@@ -26,7 +26,7 @@ from uslm.pipeline.utterance import Cancelled, EngineClosed, QueueFull, TimedOut
 from uslm_tokenizer.errors import TextError
 
 HASTY = LengthConfig(min_frames_per_symbol=0.5, max_frames_per_symbol=1.0, margin_frames=15)
-TEXT = "Hello there. How are you today? I am well."
+TEXT = "Hello there. How are you?"
 LONG = "This goes on and on and on. " * 40
 
 

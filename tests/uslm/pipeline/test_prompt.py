@@ -207,7 +207,12 @@ def test_stage_1_gets_the_words_of_its_frames_only() -> None:
 
 
 def test_a_damaged_voice_is_refused(tts: ZeroShotTTS, made: VoicePrompt) -> None:
-    for damage in ({"codes": made.codes + 40}, {"text_ids": made.text_ids + 60}):
+    below = torch.cat([torch.tensor([-1]), made.text_ids])
+    for damage in (
+        {"codes": made.codes + 40},
+        {"text_ids": made.text_ids + 60},
+        {"text_ids": below},
+    ):
         with pytest.raises(UserError, match=r"codes must lie in|cannot read"):
             tts.stream("Hello.", replace(made, **damage))
 

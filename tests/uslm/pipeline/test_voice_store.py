@@ -91,3 +91,15 @@ def test_the_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     assert default_folder() == Path("/home/ann/Library/Application Support/uslm/voices")
     monkeypatch.setenv("USLM_VOICES", "/my/voices")
     assert VoiceStore().folder == Path("/my/voices")
+
+
+def test_a_voice_can_get_another_name(store: VoiceStore, voice: VoicePrompt) -> None:
+    store.save(voice)
+    store.save(replace(voice, name="ann"))
+    with pytest.raises(UserError, match="there is a voice 'ann' already"):
+        store.rename("babble", "ann")
+    with pytest.raises(MissingResource, match="no voice 'bob'"):
+        store.rename("bob", "cara")
+    assert store.rename("babble", "cara") == store.path("cara")
+    assert store.names() == ["ann", "cara"]
+    assert store.load("cara").name == "cara"

@@ -118,3 +118,18 @@ def test_pauses() -> None:
 def test_wrong_pauses_are_named(mark: str) -> None:
     with pytest.raises(TextError, match=r"a pause must be \[pause:SECONDS\] with 0 to 10 seconds"):
         parse_script(f"Hello {mark} world")
+
+
+def test_a_script_says_who_speaks() -> None:
+    text = "[anna] Well. [pause:1] And? [ bob ][pause:2][laughs loudly] Yes.\n[anna]"
+    assert parse_script(text, {"anna", "bob"}) == [
+        Piece(text="Well.", voice="anna"),
+        Piece(pause_seconds=1.0),
+        Piece(text="And?", voice="anna"),
+        Piece(pause_seconds=2.0),
+        Piece(text="[laughs loudly] Yes.", voice="bob"),
+    ]
+    with pytest.raises(TextError, match=r"\[carl\]; the voices given: anna, bob"):
+        parse_script("[carl] Hm.", ["bob", "anna"])
+    with pytest.raises(TextError, match="given: none"):
+        parse_script("[carl] Hm.", [])

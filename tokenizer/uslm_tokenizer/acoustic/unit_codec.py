@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from uslm_tokenizer.base import AudioTokenizer
+from uslm_tokenizer.errors import UserError
 from uslm_tokenizer.nn.convnext import ConvNeXt
 from uslm_tokenizer.nn.spectral import InverseSTFT, LogMel
 from uslm_tokenizer.quantize.base import Quantized, Quantizer
@@ -86,6 +87,7 @@ class UnitCodec(AudioTokenizer):
         )
         self.head = nn.Linear(config.dim, config.n_fft + 2)
         self.inverse_stft = InverseSTFT(config.n_fft, config.units.hop_length)
+        self._num_codebooks = 1 + config.num_residual_levels
 
     @property
     def sample_rate(self) -> int:
@@ -97,7 +99,7 @@ class UnitCodec(AudioTokenizer):
 
     @property
     def num_codebooks(self) -> int:
-        return 1 + self.residual.num_codebooks
+        return self._num_codebooks
 
     @property
     def codebook_size(self) -> int:
@@ -117,13 +119,22 @@ class UnitCodec(AudioTokenizer):
         units = self.units.encode(waveform, lengths)[:, 0]
         waveform, mask = self.units.frame(waveform, lengths)
         latents = self._latents(waveform, mask) - self.embed_units(units)
-        return torch.cat([units[:, None], self.residual.encode(latents)], dim=1)
+        codes = torch.cat([units[:, None], self.residual.encode(latents)], dim=1)
+        return codes[:, : self.num_codebooks]
 
     @torch.no_grad()
     def decode(self, codes: Int[Tensor, "b k t"]) -> Float[Tensor, "b 1 n"]:
         self.check_codes(codes)
-        latents = self.embed_units(codes[:, 0]) + self.residual.decode(codes[:, 1:])
+        latents = self.embed_units(codes[:, 0])
+        if self.num_codebooks > 1:
+            latents = latents + self.residual.decode(codes[:, 1:])
         return self.synthesize(latents)
+
+    def use_codebooks(self, count: int) -> None:
+        most = 1 + self.residual.num_codebooks
+        if not 1 <= count <= most:
+            raise UserError(f"the number of codebooks must be from 1 to {most}, but is {count}")
+        self._num_codebooks = count
 
     def forward(
         self,

@@ -3,7 +3,6 @@
 import math
 from typing import cast
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
@@ -55,9 +54,12 @@ class DacUnit(nn.Module):
         )
 
     def forward(self, x: Float[Tensor, "b c n"]) -> Float[Tensor, "b c n"]:
-        return cast(Tensor, torch.add(x, self.layers(x)))
+        mixed: Tensor = x + self.layers(x)
+        return mixed
 
 
 def _conv(in_dim: int, out_dim: int, kernel_size: int, dilation: int = 1) -> nn.Module:
     padding = (kernel_size - 1) // 2 * dilation
-    return weight_norm(nn.Conv1d(in_dim, out_dim, kernel_size, dilation=dilation, padding=padding))
+    conv = nn.Conv1d(in_dim, out_dim, kernel_size, dilation=dilation, padding=padding)
+    normed: nn.Module = weight_norm(conv)
+    return normed

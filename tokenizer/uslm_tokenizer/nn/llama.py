@@ -172,7 +172,7 @@ class DiffusionLlama(nn.Module):
         mask: Bool[Tensor, "b t"] | None,
     ) -> Float[Tensor, "b t d"]:
         shared = isinstance(time, float)
-        times = x.new_full((1,), time) if isinstance(time, float) else time
+        times = torch.full((1,), time, device=x.device) if isinstance(time, float) else time
         told = self.time_mlp(sinusoids(times, self.dim).to(x.dtype))
         if not shared or mask is None:
             seen = None if mask is None else mask[:, None, None]

@@ -48,7 +48,8 @@ class AdaptiveNorm(nn.Module):
             return normal
         assert condition is not None, "this norm depends on a condition"
         scale, shift = self.to_scale_and_shift(condition)[:, None].chunk(2, dim=-1)
-        return scale * normal + shift
+        adapted: Tensor = scale * normal + shift
+        return adapted
 
 
 class ReLUBlock(nn.Module):

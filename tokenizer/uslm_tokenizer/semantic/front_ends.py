@@ -11,12 +11,9 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from uslm_tokenizer.nn.padding import length_mask
+
 SAMPLE_RATE = 16_000
-
-
-def length_mask(lengths: Int[Tensor, " b"], size: int) -> Bool[Tensor, "b n"]:
-    """True at the positions that belong to a row, False in its padding."""
-    return torch.arange(size, device=lengths.device) < lengths[:, None]
 
 
 def normalise_waveform(

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from uslm_tokenizer.errors import ConfigError
 from uslm_tokenizer.hub import PretrainedModel
 from uslm_tokenizer.nn.convnext import ConvNeXt
+from uslm_tokenizer.nn.padding import length_mask
 from uslm_tokenizer.quantize.base import Quantized
 from uslm_tokenizer.quantize.factorized import FactorizedQuantizer, FactorizedQuantizerConfig
-from uslm_tokenizer.semantic.front_ends import length_mask
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,10 +11,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from uslm_tokenizer.errors import ConfigError, EnvironmentProblem, MissingResource
+from uslm_tokenizer.nn.padding import length_mask
 from uslm_tokenizer.semantic.front_ends import (
     KaldiFilterBank,
     WhisperLogMel,
-    length_mask,
     normalise_waveform,
 )
 

@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from jaxtyping import Int
 from torch import Tensor
 
+from uslm_tokenizer.nn.padding import length_mask
+
 
 @dataclass
 class Runs:
@@ -41,7 +43,7 @@ def deduplicate_batch(units: Int[Tensor, "b t"], lengths: Int[Tensor, " b"]) -> 
         raise ValueError(f"lengths must be {b} numbers from 0 to {t}, but are {lengths.tolist()}")
     if t == 0:
         return Runs(units, units, lengths)
-    real = torch.arange(t, device=units.device) < lengths[:, None]
+    real = length_mask(lengths.to(units.device), t)
     starts = F.pad(units[:, 1:] != units[:, :-1], (1, 0), value=True) & real
     run = (starts.cumsum(1) - 1).clamp(min=0)  # the one that each unit belongs to
     rows, frames = starts.nonzero(as_tuple=True)

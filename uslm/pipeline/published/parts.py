@@ -2,7 +2,7 @@
 
 import hashlib
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,8 +10,8 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from uslm.pipeline.parts import move
-from uslm_tokenizer.errors import MissingResource
+from uslm.pipeline.parts import move, read_dtype
+from uslm_tokenizer.errors import ConfigError, MissingResource
 from uslm_tokenizer.hub import WEIGHTS_FILE, PretrainedModel
 
 Model = TypeVar("Model", bound=PretrainedModel)
@@ -26,11 +26,13 @@ class Parts:
         *,
         folder: Path | None = None,
         device: str | torch.device = "cpu",
-        dtypes: Mapping[str, torch.dtype] | None = None,
+        dtype: torch.dtype | str | None = None,
+        narrow: Collection[str] = (),
     ) -> None:
-        """`dtypes` is the precision of those parts that are not to work in float32."""
+        """`dtype` is the precision of the parts named in `narrow`; others work in float32."""
         self._models, self._folder = dict(models or {}), folder
-        self._device, self._dtypes = device, dict(dtypes or {})
+        self._device, self._narrow = device, frozenset(narrow)
+        self._dtype = torch.float32 if dtype is None else read_dtype(dtype)
         self._lock = threading.RLock()
 
     def __contains__(self, name: str) -> bool:
@@ -48,7 +50,9 @@ class Parts:
                 assert self._folder is not None
                 loaded = kind.from_pretrained(self._folder / name)
                 move((loaded,), self._device)
-                self._models[name] = loaded.to(self._dtypes.get(name, torch.float32))
+                self._models[name] = loaded.to(
+                    self._dtype if name in self._narrow else torch.float32
+                )
             model = self._models[name]
         assert isinstance(model, kind), f"part {name!r} must be a {kind.__name__}"
         return model
@@ -56,7 +60,8 @@ class Parts:
     def hash(self, *names: str) -> str:
         """16 hex digits that tell these parts from any others: names, shapes and first rows.
 
-        Reads little of a part that is not loaded; those that are not there count as absent.
+        Those of a folder are looked up there, whatever precision they work in; little of them is
+        read. Parts that are not there count as absent.
         """
         digest = hashlib.sha256()
         for name in names:
@@ -66,13 +71,19 @@ class Parts:
         return digest.hexdigest()[:16]
 
     def _first_rows(self, name: str) -> Iterable[tuple[str, list[int], Tensor]]:
-        if name in self._models:
-            for tensor_name, tensor in sorted(self._models[name].state_dict().items()):
-                yield tensor_name, list(tensor.shape), tensor[:1] if tensor.ndim else tensor
-        elif name in self:
-            assert self._folder is not None
-            with safe_open(self._folder / name / WEIGHTS_FILE, "pt") as file:
+        path = None if self._folder is None else self._folder / name / WEIGHTS_FILE
+        if path is not None and path.is_file():
+            with safe_open(path, "pt") as file:
                 for tensor_name in sorted(file.keys()):
                     part: Any = file.get_slice(tensor_name)
                     shape = list(part.get_shape())
                     yield tensor_name, shape, part[:1] if shape else file.get_tensor(tensor_name)
+        elif name in self._models:
+            for tensor_name, tensor in sorted(self._models[name].state_dict().items()):
+                yield tensor_name, list(tensor.shape), tensor[:1] if tensor.ndim else tensor
+
+
+def check_equal(part: str, found: int, wanted: int, what: str) -> None:
+    """Raise ConfigError unless a part was made for as many as the others."""
+    if found != wanted:
+        raise ConfigError(f"{part} was made for {found} {what}, but the others have {wanted}")

@@ -2,9 +2,6 @@
 
 from dataclasses import dataclass
 
-from jaxtyping import Float
-from torch import Tensor
-
 from uslm.pipeline.prompt import VoiceOrigin
 from uslm.pipeline.prompt_doctor import examine_prompt
 from uslm.pipeline.prompt_policy import Finding
@@ -38,16 +35,6 @@ class Recorded:
     name: str
     findings: tuple[Finding, ...]
     origin: VoiceOrigin
-
-    @property
-    def waveform(self) -> Float[Tensor, "1 n"]:
-        """Its samples."""
-        return self.audio.waveform
-
-    @property
-    def seconds(self) -> float:
-        """How long it is."""
-        return self.audio.seconds
 
 
 def record(

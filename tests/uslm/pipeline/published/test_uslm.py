@@ -10,7 +10,7 @@ import torch
 
 from uslm.pipeline.loading import as_converter, read_frontend, read_settings
 from uslm.pipeline.prompt import VoicePrompt
-from uslm.pipeline.published.testing import save_uslm, tiny_uslm
+from uslm.pipeline.published.tiny_uslm import save_tiny_uslm, tiny_uslm
 from uslm.pipeline.published.uslm import Uslm
 from uslm.pipeline.speaker import Speaker
 from uslm.pipeline.testing import speech_like
@@ -94,7 +94,7 @@ def test_a_foreign_voice_is_refused(tts: ZeroShotTTS, voice: VoicePrompt, tmp_pa
 def test_a_folder_speaks_as_what_was_saved(
     speaker: Uslm, voice: VoicePrompt, tmp_path: Path
 ) -> None:
-    folder = save_uslm(speaker, tmp_path / "uslm")
+    folder = save_tiny_uslm(speaker, tmp_path / "uslm")
     loaded = ZeroShotTTS.from_pretrained(folder)
     assert loaded.speaker.hash == speaker.hash
     half = ZeroShotTTS.from_pretrained(folder, dtype="bfloat16")

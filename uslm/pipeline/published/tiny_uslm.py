@@ -1,6 +1,5 @@
-"""Published systems with random weights: every part is there, built in milliseconds."""
+"""USLM with random weights, built in milliseconds: what tests and examples speak with."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,13 +10,13 @@ from uslm.models.valle_ar import ValleAR
 from uslm.models.valle_nar import ValleNAR
 from uslm.pipeline.bundle_config import LengthConfig
 from uslm.pipeline.long_text import JoinConfig
+from uslm.pipeline.published.tiny_folder import save_parts
 from uslm.pipeline.published.uslm import Uslm, UslmSettings
 from uslm_tokenizer.acoustic.speech_tokenizer import SpeechTokenizer
 from uslm_tokenizer.nn.seanet import SEANetConfig
-from uslm_tokenizer.published.store import RECORD
 
 HASTY = LengthConfig(min_frames_per_symbol=0.5, max_frames_per_symbol=1.0, margin_frames=15)
-"""They never know when to end, so they are stopped early."""
+"""It never knows when to end, so it is stopped early."""
 UNTRIMMED = JoinConfig(trim_silence=False)
 """Random weights say nothing but silence now and then."""
 
@@ -44,14 +43,7 @@ def tiny_uslm(*, seed: int = 0) -> Uslm:
         )
 
 
-def save_uslm(speaker: Uslm, folder: Path) -> Path:
+def save_tiny_uslm(speaker: Uslm, folder: Path) -> Path:
     """The folder that a conversion would have written."""
-    speaker.tokenizer.save_pretrained(folder / "codec")
-    speaker.model.save_pretrained(folder / "lm")
-    write_record("uslm", folder)
+    save_parts("uslm", {"codec": speaker.tokenizer, "lm": speaker.model}, folder)
     return folder
-
-
-def write_record(system: str, folder: Path) -> None:
-    """Say what the folder holds."""
-    (folder / RECORD).write_text(json.dumps({"format": 1, "system": system, "sources": []}))

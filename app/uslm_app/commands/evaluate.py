@@ -1,0 +1,34 @@
+"""`uslm evaluate`: a model or sounds in, a report out. Here, what costs no time."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from uslm_app.console import Console
+from uslm_app.exit_codes import UsageError
+from uslm_app.inputs import check_file
+from uslm_tokenizer.errors import UserError
+
+
+def run(options: argparse.Namespace, console: Console) -> None:
+    """Check options and files; then load, speak, judge and report."""
+    if options.list is None and options.recordings is None:
+        raise UsageError("there is nothing to judge: give --list, --recordings or both")
+    if options.list is not None:
+        check_file(options.list, "the list")
+        if options.recognizer is None:
+            raise UsageError("--list needs --recognizer: error rates are of what is heard")
+    elif options.speech is not None:
+        raise UsageError("--speech needs the --list that it was made from")
+    for recording in options.recordings or ():
+        check_file(recording, "the recording")
+    if os.path.isfile(options.out):
+        raise UserError(f"--out {options.out!r} must be a folder, but is a file")
+    if (Path(options.out) / "report.json").exists() and not options.force:
+        raise UserError(f"{options.out!r} holds an evaluation; choose another --out or say --force")
+
+    from uslm_app.evaluating import evaluate
+
+    evaluate(options, console)

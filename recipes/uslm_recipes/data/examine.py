@@ -1,0 +1,194 @@
+"""Goes through recordings: what is good comes with its samples, what is not with the reason."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uslm_recipes.data.audio_files import AudioLimits
+from uslm_recipes.data.checks import WINDOW, TextRules, order_problem, text_problem
+from uslm_recipes.data.decoding import Decoded, Decoders, Task
+from uslm_recipes.data.perturb import Perturbation
+from uslm_recipes.data.recording import Found, Recording, Rejected, reject
+from uslm_recipes.data.transcripts import FrontEnd, Transcript, transcribe
+
+SLICE = 4 * WINDOW  # recordings in memory at a time
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExamineConfig:
+    """What counts as good, and how much of the machine may look for it."""
+
+    audio: AudioLimits = field(default_factory=AudioLimits)
+    """Rate, length and level of the utterances."""
+    rules: TextRules = field(default_factory=TextRules)
+    """Which texts fit."""
+    copies: tuple[Perturbation, ...] = ()
+    """Copies to make of each recording that is trained on."""
+    num_workers: int = 2
+    """Processes that decode audio; 0 decodes in this one."""
+
+
+@dataclass(frozen=True)
+class Good:
+    """A recording that can be used."""
+
+    recording: Recording
+    transcript: Transcript
+    samples: NDArray[np.int16]
+    copy: Perturbation | None = None
+    """What was done to the samples, if anything; names and durations are those of the copy."""
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Some recordings in a row."""
+
+    good: list[Good]
+    rejected: list[Rejected]
+    num_found: int
+    """What was found up to the end of this slice, good or not."""
+    mark: str
+    """Of all that was found so far: another source has another."""
+
+
+class SplitOf(Protocol):
+    """The part of the corpus that a speaker belongs to."""
+
+    def __call__(self, speaker: str, given: str | None = None) -> str: ...
+
+
+class Examiner:
+    """Remembers what it saw, so that nothing is taken twice."""
+
+    def __init__(self, config: ExamineConfig, front_end: FrontEnd, split_of: SplitOf) -> None:
+        self.config = config
+        self.front_end = front_end
+        self.split_of = split_of
+        self.num_found = 0
+        self._mark = hashlib.sha256()
+        self._ids: set[str] = set()
+        self._sounds: dict[bytes, str] = {}
+
+    @property
+    def mark(self) -> str:
+        """Of all that was found so far."""
+        return self._mark.hexdigest()
+
+    def skip(self, found: Iterator[Found], number: int) -> None:
+        """Pass over what an earlier run has done."""
+        for _ in self._new(itertools.islice(found, number)):
+            pass
+
+    def know_sound(self, samples: NDArray[np.int16], name: str) -> None:
+        """These samples are in the corpus already."""
+        self._sounds.setdefault(_digest(samples), name)
+
+    def slices(self, found: Iterator[Found]) -> Iterator[Slice]:
+        """All that is found, a slice at a time."""
+        with Decoders(self.config.num_workers, self.config.audio) as decoders:
+            while part := list(itertools.islice(found, SLICE)):
+                new = list(self._new(part))
+                recordings = [each for each in new if isinstance(each, Recording)]
+                rejected = [each for each in new if isinstance(each, Rejected)]
+                tasks = [self._task(each) for each in recordings]
+                begun = decoders.begin(tasks)  # texts become phonemes meanwhile
+                transcripts = transcribe(recordings, self.front_end) if recordings else []
+                decoded = list(decoders.decode(tasks, begun))
+                good, bad = self._sort(recordings, transcripts, decoded)
+                yield Slice(good, rejected + bad, self.num_found, self.mark)
+
+    def _new(self, found: Iterable[Found]) -> Iterator[Found]:
+        for each in found:
+            self.num_found += 1
+            if isinstance(each, Rejected):
+                self._mark.update(repr(each).encode(errors="replace"))
+                yield each
+                continue
+            self._mark.update(repr((each.id, each.speaker, each.text)).encode(errors="replace"))
+            if each.id in self._ids:
+                yield reject(each, "duplicate: an earlier recording has the same path")
+            else:
+                self._ids.add(each.id)
+                yield each
+
+    def _task(self, recording: Recording) -> Task:
+        trained_on = self.split_of(recording.speaker, recording.split) == "train"
+        return Task(recording.audio, recording.piece, self.config.copies if trained_on else ())
+
+    def _sort(
+        self,
+        recordings: Sequence[Recording],
+        transcripts: Sequence[Transcript],
+        decoded: Sequence[Decoded],
+    ) -> tuple[list[Good], list[Rejected]]:
+        good: list[list[Good]] = []
+        bad: list[Rejected] = []
+        for recording, transcript, each in zip(recordings, transcripts, decoded, strict=True):
+            problem = each if isinstance(each, str) else self._problem(recording, transcript, each)
+            if problem is not None:
+                bad.append(reject(recording, problem))
+                continue
+            assert not isinstance(each, str)
+            samples, *copies = each
+            self.know_sound(samples, recording.where)
+            versions = [Good(recording, transcript, samples)]
+            # Those of recordings that are not trained on are not made.
+            for copy, changed in zip(self.config.copies, copies, strict=False):
+                versions.append(_copy(recording, transcript, changed, copy))
+            good.append(versions)
+        kept, disordered = self._in_order(good)
+        return [each for versions in kept for each in versions], bad + disordered
+
+    def _problem(
+        self, recording: Recording, transcript: Transcript, decoded: list[NDArray[np.int16]]
+    ) -> str | None:
+        samples = decoded[0]
+        seconds = len(samples) / self.config.audio.sample_rate
+        num_ids = len(transcript.text_ids)
+        problem = text_problem(recording.text, num_ids, seconds, self.config.rules)
+        earlier = self._sounds.get(_digest(samples))
+        if problem is None and earlier is not None:
+            return f"duplicate: the same sound as {earlier}"
+        return problem
+
+    def _in_order(self, good: list[list[Good]]) -> tuple[list[list[Good]], list[Rejected]]:
+        """Windows of recordings whose texts fit them by length, and what is in the others."""
+        kept: list[list[Good]] = []
+        bad: list[Rejected] = []
+        for _, group in itertools.groupby(good, key=lambda each: each[0].recording.source):
+            rows = list(group)
+            for first in range(0, len(rows), WINDOW):
+                window = rows[first : first + WINDOW]
+                spoken = [each[0] for each in window if each[0].recording.text]
+                problem = order_problem(
+                    [len(each.recording.text) for each in spoken],
+                    [len(each.samples) / self.config.audio.sample_rate for each in spoken],
+                )
+                if problem is None:
+                    kept += window
+                else:
+                    bad += [reject(each[0].recording, problem) for each in window]
+        return kept, bad
+
+
+def _copy(
+    recording: Recording, transcript: Transcript, samples: NDArray[np.int16], copy: Perturbation
+) -> Good:
+    named = replace(
+        recording, id=recording.id + copy.mark, speaker=recording.speaker + copy.mark, split="train"
+    )
+    if transcript.durations is not None:
+        durations = tuple(round(each / copy.speed, 4) for each in transcript.durations)
+        transcript = replace(transcript, durations=durations)
+    return Good(named, transcript, samples, copy)
+
+
+def _digest(samples: NDArray[np.int16]) -> bytes:
+    return hashlib.blake2b(samples.tobytes(), digest_size=16).digest()

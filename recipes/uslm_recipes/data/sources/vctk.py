@@ -1,0 +1,43 @@
+"""VCTK: txt/p225/p225_001.txt beside wav48_silence_trimmed/p225/p225_001_mic1.flac or wav48/."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from uslm_recipes.data.recording import Found, Recording, Rejected
+
+AUDIO_FOLDERS = ("wav48_silence_trimmed", "wav48")
+# The other microphone has the same words once more.
+MICROPHONE = "_mic1"
+
+
+def matches(root: Path) -> bool:
+    """Whether texts and audio lie in their folders."""
+    return (root / "txt").is_dir() and any((root / name).is_dir() for name in AUDIO_FOLDERS)
+
+
+def read_vctk(root: Path, language: str = "en") -> Iterator[Found]:
+    """Every utterance of the first microphone; one speaker has no texts (p315)."""
+    folder = next(root / name for name in AUDIO_FOLDERS if (root / name).is_dir())
+    found = set()
+    for audio in sorted([*folder.glob("*/*.flac"), *folder.glob("*/*.wav")]):
+        name = audio.stem.removesuffix(MICROPHONE)
+        if name.endswith("_mic2"):
+            continue
+        found.add(name)
+        speaker = audio.parent.name
+        text = root / "txt" / speaker / f"{name}.txt"
+        words = text.read_text(encoding="utf-8", errors="replace") if text.is_file() else ""
+        yield Recording(
+            where=str(audio),
+            audio=audio,
+            id=f"vctk/{speaker}/{name}",
+            source="vctk",
+            speaker=f"vctk/{speaker}",
+            language=language,
+            text=" ".join(words.split()),
+        )
+    for text in sorted((root / "txt").glob("*/*.txt")):
+        if text.stem not in found:
+            yield Rejected(where=str(text), audio=text.stem, reason="no audio file of this name")

@@ -1,0 +1,87 @@
+"""Tar shards in the layout of WebDataset: files that share a name up to the first dot are one."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from uslm_recipes.data.recording import AUDIO_SUFFIXES, SPLITS, Found, Piece, Recording, Rejected
+
+
+def matches(root: Path) -> bool:
+    """Whether this is a shard, or a folder of them."""
+    return bool(_shards(root))
+
+
+def read_webdataset(root: Path, language: str = "en") -> Iterator[Found]:
+    """Samples of every shard: audio, with .json for its facts or .txt for its text."""
+    for shard in _shards(root):
+        yield from _read_shard(shard, language)
+
+
+def _read_shard(shard: Path, language: str) -> Iterator[Found]:
+    try:
+        with tarfile.open(shard, "r:") as archive:
+            files = (member for member in archive if member.isfile())
+            for key, members in groupby(files, key=_key):
+                yield _recording(archive, shard, key, list(members), language)
+    except (tarfile.TarError, OSError) as problem:
+        yield Rejected(where=shard.name, audio=str(shard), reason=f"unreadable: {problem}")
+
+
+def _shards(root: Path) -> list[Path]:
+    return sorted(root.glob("*.tar")) if root.is_dir() else [root] if root.suffix == ".tar" else []
+
+
+def _key(member: tarfile.TarInfo) -> str:
+    path = Path(member.name)
+    return str(path.parent / path.name.split(".")[0])
+
+
+def _recording(
+    archive: tarfile.TarFile,
+    shard: Path,
+    key: str,
+    members: list[tarfile.TarInfo],
+    language: str,
+) -> Found:
+    where = f"{shard.name}:{key}"
+    by_suffix = {Path(member.name).suffix.lower(): member for member in members}
+    audio = next((by_suffix[each] for each in by_suffix if each in AUDIO_SUFFIXES), None)
+    if audio is None:
+        return Rejected(where=where, audio=key, reason="no audio file of this name")
+    facts: dict[str, Any] = {}
+    if ".json" in by_suffix:
+        try:
+            facts = json.loads(_read(archive, by_suffix[".json"]))
+        except json.JSONDecodeError as problem:
+            return Rejected(where=where, audio=audio.name, reason=f"not JSON: {problem}")
+        if not isinstance(facts, dict):
+            return Rejected(where=where, audio=audio.name, reason="not a JSON object")
+    text = facts.get("text") or ""
+    if not text and ".txt" in by_suffix:
+        text = _read(archive, by_suffix[".txt"])
+    source = str(facts.get("source") or shard.parent.resolve().name)
+    split = facts.get("split")
+    return Recording(
+        where=where,
+        audio=shard,
+        id=str(facts.get("id") or f"{source}/{shard.stem}/{key}"),
+        source=source,
+        speaker=str(facts.get("speaker") or facts.get("speaker_id") or f"{source}/{key}"),
+        language=str(facts.get("language") or language),
+        text=" ".join(str(text).split()),
+        phonemes=facts.get("phonemes") or None,
+        split=split if split in SPLITS else None,
+        piece=Piece(offset=audio.offset_data, num_bytes=audio.size),
+    )
+
+
+def _read(archive: tarfile.TarFile, member: tarfile.TarInfo) -> str:
+    file = archive.extractfile(member)
+    assert file is not None
+    return file.read().decode(errors="replace")
