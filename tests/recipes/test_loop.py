@@ -89,9 +89,7 @@ def toy_run(
 def draw(run: Run) -> Drawn[list[int]]:
     chosen = next(run.state.streams["batches"]).tolist()  # type: ignore[call-overload]
     counts = {"rows": len(chosen)}
-    return Drawn(
-        batch=chosen, name=chosen, audio_seconds=1.0, tokens=10, slots=20, counts=counts
-    )
+    return Drawn(batch=chosen, name=chosen, audio_seconds=1.0, tokens=10, slots=20, counts=counts)
 
 
 def train(
@@ -305,6 +303,13 @@ def test_piece_ends_before_the_run(tmp_path: Path) -> None:
 def test_run_needs_a_length(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="max_minutes"):
         toy_run(LoopConfig(), tmp_path)
+
+
+def test_a_run_that_read_ahead_and_took_nothing_has_not_moved(tmp_path: Path) -> None:
+    loop = replace(LOOP, piece_minutes=1e-9, read_ahead=4)
+    assert train(loop, tmp_path / "pieces").progress.step == 0
+    whole = train(LOOP, tmp_path / "whole")
+    assert_same(whole, train(LOOP, tmp_path / "pieces", resume=True))
 
 
 def test_autocast_bf16_trains(tmp_path: Path) -> None:

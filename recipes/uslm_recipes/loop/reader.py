@@ -49,6 +49,7 @@ class BatchReader(Generic[Batch]):
         self._ready: queue.Queue[Any] = queue.Queue(maxsize=max(1, ahead))
         self._thread = threading.Thread(target=self._read, name="batches", daemon=True)
         if ahead:
+            state.places = self._places()
             self._thread.start()
 
     def __next__(self) -> Drawn[Batch]:
