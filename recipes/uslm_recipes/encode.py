@@ -3,13 +3,16 @@
     python -m uslm_recipes.encode --corpus data/corpus --tokenizer runs/codec/model \\
         --out runs/tokens
 
-One token folder is written for each corpus folder.
+One token folder is written for each corpus folder. A run that was stopped goes on where it was, and
+ends with the same tokens.
 """
 
 import argparse
 import hashlib
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -19,6 +22,7 @@ from uslm_recipes.data.batches import pad_waveforms
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.tokens import TokenCorpus, TokenWriter
 from uslm_tokenizer.base import AudioTokenizer
+from uslm_tokenizer.errors import EnvironmentProblem, UserError
 from uslm_tokenizer.registry import load_tokenizer
 
 
@@ -29,8 +33,14 @@ def encode_corpus(
     *,
     seconds_per_batch: float = 120.0,
     precision: torch.dtype = torch.bfloat16,
+    seconds_between_commits: float = 20.0,
 ) -> TokenCorpus:
-    """Tokens of every utterance below `folder`, one sub-folder a corpus; those there are kept."""
+    """Tokens of every utterance below `folder`, one sub-folder a corpus; those there are kept.
+
+    An interrupted run loses what it made since its last commit, and no more.
+    """
+    if seconds_per_batch <= 0:
+        raise UserError(f"seconds_per_batch must be positive, but is {seconds_per_batch}")
     mark = tokenizer_hash(tokenizer)
     folders = []
     for number, corpus_folder in enumerate(corpus.folders):
@@ -38,7 +48,9 @@ def encode_corpus(
         target = folder / str(number)
         folders.append(target)
         if not _is_made(target, part, mark):
-            _encode(tokenizer, part, target, mark, seconds_per_batch, precision)
+            _encode(
+                tokenizer, part, target, mark, seconds_per_batch, precision, seconds_between_commits
+            )
     return TokenCorpus.open(corpus, folders)
 
 
@@ -70,12 +82,11 @@ def _encode(
     mark: str,
     seconds_per_batch: float,
     precision: torch.dtype,
+    seconds_between_commits: float,
 ) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
     tokenizer.eval()
     device = tokenizer.device
     limit = int(seconds_per_batch * corpus.sample_rate)
-    order = sorted(range(len(corpus)), key=lambda i: int(corpus.num_samples[i]))
     with TokenWriter(
         folder,
         corpus,
@@ -84,14 +95,36 @@ def _encode(
         codebook_size=tokenizer.codebook_size,
         hop_length=tokenizer.hop_length,
     ) as writer:
+        # The longest first, so that a batch that is too big for the device is met at once. What is
+        # done already is the beginning of this order: the batches stay the same.
+        order = sorted(writer.missing().tolist(), key=lambda i: int(corpus.num_samples[i]))
+        committed = time.monotonic()
         while order:
             longest = int(corpus.num_samples[order[-1]])
             batch = [order.pop() for _ in range(min(len(order), max(1, limit // longest)))]
             waveforms, lengths = pad_waveforms([corpus.waveform(i) for i in batch])
-            with torch.autocast(device.type, precision, enabled=precision != torch.float32):
+            with (
+                out_of_memory_told(seconds_per_batch),
+                torch.autocast(device.type, precision, enabled=precision != torch.float32),
+            ):
                 codes = tokenizer.encode(waveforms.to(device), lengths.to(device))
             for index, row in zip(batch, codes, strict=True):
                 writer.write(index, row)
+            if time.monotonic() - committed >= seconds_between_commits:
+                writer.commit()
+                committed = time.monotonic()
+
+
+@contextmanager
+def out_of_memory_told(seconds_per_batch: float) -> Iterator[None]:
+    """A device that is too small for a batch becomes an error that says what to do."""
+    try:
+        yield
+    except torch.OutOfMemoryError as problem:
+        raise EnvironmentProblem(
+            f"the device has no memory for batches of {seconds_per_batch:g} s; give a smaller "
+            "--seconds-per-batch, and the run goes on where it stopped"
+        ) from problem
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -101,11 +134,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--tokenizer", required=True, help="folder or Hub name of a tokenizer")
     parser.add_argument("--out", type=Path, required=True, help="folder for the tokens")
     parser.add_argument("--device", default="cpu", help="where the tokenizer runs")
+    parser.add_argument(
+        "--seconds-per-batch", type=float, default=120.0, help="padded audio at a time (120)"
+    )
     given = parser.parse_args(arguments)
 
     def action() -> None:
         tokenizer = load_tokenizer(given.tokenizer).to(given.device)
-        tokens = encode_corpus(tokenizer, Corpus.open(given.corpus), given.out)
+        tokens = encode_corpus(
+            tokenizer,
+            Corpus.open(given.corpus),
+            given.out,
+            seconds_per_batch=given.seconds_per_batch,
+        )
         print(f"{int(tokens.num_frames.sum())} frames of {len(tokens)} utterances in {given.out}")
 
     return run_command("encode", action)

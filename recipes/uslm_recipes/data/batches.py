@@ -27,6 +27,9 @@ class World:
 class SecondsBatches:
     """Batches of utterances of like length, bounded by padded seconds and never by a count.
 
+    With `groups`, a number for each utterance, some groups at a time are gone through before the
+    next ones: shards are then read one after another, not all at once.
+
     Iterating gives arrays of utterance numbers without end. Each epoch is drawn anew from
     (seed, epoch), so that a position is two integers.
     """
@@ -40,6 +43,8 @@ class SecondsBatches:
         indices: ArrayLike | None = None,
         world: World = World(),
         jitter_seconds: float = 1.0,
+        groups: ArrayLike | None = None,
+        groups_at_once: int = 16,
     ) -> None:
         self.seconds = np.asarray(seconds, dtype=np.float64)
         self.indices = np.arange(len(self.seconds)) if indices is None else np.asarray(indices)
@@ -51,6 +56,8 @@ class SecondsBatches:
         self.seed = seed
         self.world = world
         self.jitter_seconds = jitter_seconds
+        self.groups = None if groups is None else np.asarray(groups)
+        self.groups_at_once = groups_at_once
         self.epoch = 0
         self.position = 0
         self._batches = self._draw(0)
@@ -83,16 +90,31 @@ class SecondsBatches:
 
     def _draw(self, epoch: int) -> list[NDArray[np.int64]]:
         random = np.random.default_rng((self.seed, epoch))
-        lengths = self.seconds[self.indices]
-        jittered = lengths + random.uniform(0.0, self.jitter_seconds, len(lengths))
-        batches = _pack(
-            self.indices[np.argsort(jittered, kind="stable")], self.seconds, self.seconds_per_batch
-        )
-        order = random.permutation(len(batches))
+        batches = [batch for part in self._parts(random) for batch in self._draw_part(part, random)]
         # Every rank takes as many: the first batches fill up the last row.
         rows = -(-len(batches) // self.world.size)
-        order = np.resize(order, rows * self.world.size)
+        order = np.resize(np.arange(len(batches)), rows * self.world.size)
         return [batches[i] for i in order]
+
+    def _parts(self, random: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+        """Utterances that are drawn from together."""
+        if self.groups is None:
+            yield self.indices
+            return
+        of_each = self.groups[self.indices]
+        groups = random.permutation(np.unique(of_each))
+        for first in range(0, len(groups), self.groups_at_once):
+            yield self.indices[np.isin(of_each, groups[first : first + self.groups_at_once])]
+
+    def _draw_part(
+        self, indices: NDArray[np.int64], random: np.random.Generator
+    ) -> list[NDArray[np.int64]]:
+        lengths = self.seconds[indices]
+        jittered = lengths + random.uniform(0.0, self.jitter_seconds, len(lengths))
+        batches = _pack(
+            indices[np.argsort(jittered, kind="stable")], self.seconds, self.seconds_per_batch
+        )
+        return [batches[i] for i in random.permutation(len(batches))]
 
 
 def _pack(

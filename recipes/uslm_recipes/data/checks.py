@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 WINDOW = 64  # recordings in a row whose texts are compared with their lengths
+ENOUGH = 48  # of them whose lengths are known
 MAX_SHIFT = 5
 
 
@@ -44,13 +45,14 @@ def text_problem(text: str, num_ids: int, seconds: float, rules: TextRules) -> s
 def order_problem(characters: Sequence[int], seconds: Sequence[float]) -> str | None:
     """Why texts in a row do not belong to their recordings, by their lengths alone, if so.
 
+    0 characters or a length that is not a number stand for what is not known.
+
     Longer texts take longer: in windows of 64 sound recordings of ten collections the two correlate
     by .29 to .99, and by at most .6 when shifted against each other.
     """
-    if len(characters) < 3 * WINDOW // 4:
-        return None
     texts, lengths = np.asarray(characters, np.float64), np.asarray(seconds, np.float64)
-    if texts.std() == 0 or lengths.std() == 0:
+    texts[texts == 0] = np.nan
+    if np.isfinite(texts * lengths).sum() < ENOUGH:
         return None
     here = _correlation(texts, lengths, 0)
     shifts = [shift for shift in range(-MAX_SHIFT, MAX_SHIFT + 1) if shift]
@@ -62,7 +64,7 @@ def order_problem(characters: Sequence[int], seconds: Sequence[float]) -> str | 
             f"texts in the wrong order: they fit recordings {abs(best)} lines {side} "
             f"(their lengths correlate by {there[best]:.2f}, here by {here:.2f})"
         )
-    if here < 0.15 and texts.std() > 0.35 * texts.mean():
+    if here < 0.15 and np.nanstd(texts) > 0.35 * np.nanmean(texts):
         return f"texts in the wrong order: their lengths correlate with the sound by {here:.2f}"
     return None
 
@@ -73,6 +75,8 @@ def _correlation(texts: NDArray[np.float64], lengths: NDArray[np.float64], shift
         texts, lengths = texts[:-shift], lengths[shift:]
     elif shift < 0:
         texts, lengths = texts[-shift:], lengths[:shift]
-    if texts.std() == 0 or lengths.std() == 0:
-        return 0.0
+    known = np.isfinite(texts * lengths)
+    texts, lengths = texts[known], lengths[known]
+    if texts.std() == 0 or lengths.std() == 0:  # nothing can be said
+        return 1.0 if shift == 0 else 0.0
     return float(np.corrcoef(texts, lengths)[0, 1])

@@ -1,6 +1,7 @@
 """What lies in a corpus folder.
 
-audio.s16           samples of all utterances end to end: int16, little-endian, mono
+audio.s16           samples of all utterances end to end: int16, little-endian, mono;
+                    or shard-*.tar with shards.npy, as corpus_audio.py says
 utterances.jsonl    one line an utterance: where its samples are, who speaks, what is said
 corpus.json         format, sample rate, counts, and the hash that tokens are tied to
 rejected.jsonl      recordings that were left out, and why
@@ -16,7 +17,13 @@ AUDIO_FILE = "audio.s16"
 UTTERANCES_FILE = "utterances.jsonl"
 HEADER_FILE = "corpus.json"
 REJECTED_FILE = "rejected.jsonl"
+SHARDS_FILE = "shards.npy"
 FULL_SCALE = 32_768
+
+
+def shard_name(number: int) -> str:
+    """The name of a shard."""
+    return f"shard-{number:06d}.tar"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -128,54 +128,55 @@ class Examiner:
         transcripts: Sequence[Transcript],
         decoded: Sequence[Decoded],
     ) -> tuple[list[Good], list[Rejected]]:
-        good: list[list[Good]] = []
+        good: list[Good] = []
         bad: list[Rejected] = []
-        for recording, transcript, each in zip(recordings, transcripts, decoded, strict=True):
-            problem = each if isinstance(each, str) else self._problem(recording, transcript, each)
+        disorder = self._disorder(recordings, decoded)
+        for recording, transcript, each, disordered in zip(
+            recordings, transcripts, decoded, disorder, strict=True
+        ):
+            problem = disordered
+            if isinstance(each, str):
+                problem = each
+            elif problem is None:
+                problem = self._problem(recording, transcript, each[0])
             if problem is not None:
                 bad.append(reject(recording, problem))
                 continue
             assert not isinstance(each, str)
             samples, *copies = each
             self.know_sound(samples, recording.where)
-            versions = [Good(recording, transcript, samples)]
-            # Those of recordings that are not trained on are not made.
+            good.append(Good(recording, transcript, samples))
+            # Of recordings that are not trained on there are no copies.
             for copy, changed in zip(self.config.copies, copies, strict=False):
-                versions.append(_copy(recording, transcript, changed, copy))
-            good.append(versions)
-        kept, disordered = self._in_order(good)
-        return [each for versions in kept for each in versions], bad + disordered
+                good.append(_copy(recording, transcript, changed, copy))
+        return good, bad
 
     def _problem(
-        self, recording: Recording, transcript: Transcript, decoded: list[NDArray[np.int16]]
+        self, recording: Recording, transcript: Transcript, samples: NDArray[np.int16]
     ) -> str | None:
-        samples = decoded[0]
-        seconds = len(samples) / self.config.audio.sample_rate
         num_ids = len(transcript.text_ids)
+        seconds = len(samples) / self.config.audio.sample_rate
         problem = text_problem(recording.text, num_ids, seconds, self.config.rules)
         earlier = self._sounds.get(_digest(samples))
         if problem is None and earlier is not None:
             return f"duplicate: the same sound as {earlier}"
         return problem
 
-    def _in_order(self, good: list[list[Good]]) -> tuple[list[list[Good]], list[Rejected]]:
-        """Windows of recordings whose texts fit them by length, and what is in the others."""
-        kept: list[list[Good]] = []
-        bad: list[Rejected] = []
-        for _, group in itertools.groupby(good, key=lambda each: each[0].recording.source):
-            rows = list(group)
-            for first in range(0, len(rows), WINDOW):
-                window = rows[first : first + WINDOW]
-                spoken = [each[0] for each in window if each[0].recording.text]
-                problem = order_problem(
-                    [len(each.recording.text) for each in spoken],
-                    [len(each.samples) / self.config.audio.sample_rate for each in spoken],
-                )
-                if problem is None:
-                    kept += window
-                else:
-                    bad += [reject(each[0].recording, problem) for each in window]
-        return kept, bad
+    def _disorder(
+        self, recordings: Sequence[Recording], decoded: Sequence[Decoded]
+    ) -> list[str | None]:
+        """For each recording, whether those around it have the texts of others."""
+        problems: list[str | None] = []
+        rate = self.config.audio.sample_rate
+        seconds = [np.nan if isinstance(d, str) else len(d[0]) / rate for d in decoded]
+        rows = zip(recordings, seconds, strict=True)
+        for _, group in itertools.groupby(rows, key=lambda row: row[0].source):
+            collection = list(group)
+            for first in range(0, len(collection), WINDOW):
+                window = collection[first : first + WINDOW]
+                problem = order_problem([len(r.text) for r, _ in window], [s for _, s in window])
+                problems += [problem] * len(window)
+        return problems
 
 
 def _copy(

@@ -38,7 +38,7 @@ class Perturbation:
 
     def __call__(self, samples: NDArray[np.int16], sample_rate: int) -> NDArray[np.int16]:
         """The copy."""
-        waveform = samples.astype(np.float32) / FULL_SCALE
+        waveform: NDArray[np.float32] = (samples / FULL_SCALE).astype(np.float32)
         if self.semitones:
             ratio = 2 ** (self.semitones / 12)
             waveform = change_speed(change_tempo(waveform, 1 / ratio, sample_rate), ratio)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from uslm_recipes.data.corpus import Corpus
+from uslm_recipes.data.partial_folder import PartialFolder, told_when_full, write_whole
 from uslm_tokenizer.errors import MissingResource, UserError
 
 FORMAT = 1
@@ -96,7 +96,9 @@ class TokenWriter:
     """Writes the tokens of one corpus folder, utterances in any order; whole or not at all.
 
     with TokenWriter(folder, corpus, tokenizer=sha, num_codebooks=8, ...) as writer:
-        writer.write(index, codes)
+        for index in writer.missing():
+            writer.write(index, codes)
+            writer.commit()  # now and then: an interrupted run goes on from here
     """
 
     def __init__(
@@ -123,19 +125,33 @@ class TokenWriter:
         )
         frames = -(-corpus.num_samples // hop_length)
         self.starts = np.concatenate([[0], np.cumsum(frames)]).astype(np.int64)
-        self._temporary = self.folder.with_name(f".{self.folder.name}.{os.getpid()}.part")
+        self._part = PartialFolder(self.folder)
+        self._key = json.dumps(asdict(self.header))
         self._missing = np.ones(len(corpus), dtype=bool)
 
     def __enter__(self) -> TokenWriter:
-        shutil.rmtree(self._temporary, ignore_errors=True)
-        self._temporary.mkdir(parents=True)
-        self._codes = np.lib.format.open_memmap(
-            self._temporary / CODES_FILE,
-            mode="w+",
-            dtype=np.int16,
-            shape=(self.header.num_codebooks, int(self.starts[-1])),
-        )
+        state = self._part.__enter__().read_state(self._key)
+        path = self._part.path / CODES_FILE
+        if state is not None:
+            packed = np.frombuffer(bytes.fromhex(state["missing"]), dtype=np.uint8)
+            self._missing = np.unpackbits(packed, count=len(self._missing)).astype(bool)
+            self._codes = np.load(path, mmap_mode="r+")
+            return self
+        shape = (self.header.num_codebooks, int(self.starts[-1]))
+        try:
+            with told_when_full(self._part.path, "nothing is lost"):
+                self._codes = np.lib.format.open_memmap(
+                    path, mode="w+", dtype=np.int16, shape=shape
+                )
+                _take_room(path)
+        except BaseException as problem:
+            self._part.__exit__(type(problem), problem, None)
+            raise
         return self
+
+    def missing(self) -> NDArray[np.int64]:
+        """Numbers of the utterances that have no tokens yet."""
+        return np.flatnonzero(self._missing)
 
     def write(self, index: int, codes: Int[Tensor, "k t"]) -> None:
         """Store one utterance; `codes` may carry padding frames at its end."""
@@ -148,6 +164,13 @@ class TokenWriter:
         self._codes[:, start:stop] = codes[:, : stop - start].cpu().numpy()
         self._missing[index] = False
 
+    def commit(self) -> None:
+        """Put what was written onto the disk, so that an interrupted run goes on behind it."""
+        self._codes.flush()
+        missing = np.packbits(self._missing).tobytes().hex()
+        with told_when_full(self._part.path, "what was committed is kept"):
+            self._part.write_state(self._key, {"missing": missing})
+
     def __exit__(
         self,
         kind: type[BaseException] | None,
@@ -159,17 +182,23 @@ class TokenWriter:
                 self._finish()
         finally:
             del self._codes
-            shutil.rmtree(self._temporary, ignore_errors=True)
+            self._part.__exit__(kind, error, trace)
 
     def _finish(self) -> None:
         if self._missing.any():
             raise ValueError(f"{int(self._missing.sum())} utterances have no tokens yet")
         self._codes.flush()
-        np.save(self._temporary / STARTS_FILE, self.starts)
-        header = json.dumps(asdict(self.header), indent=2)
-        (self._temporary / HEADER_FILE).write_text(header, encoding="utf-8")
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self._temporary.rename(self.folder)
+        with told_when_full(self._part.path, "what was committed is kept"):
+            np.save(self._part.path / STARTS_FILE, self.starts)
+            write_whole(self._part.path / HEADER_FILE, json.dumps(asdict(self.header), indent=2))
+            self._part.finish()
+
+
+def _take_room(path: Path) -> None:
+    """A mapped file without room on the disk would kill the process when it is written to."""
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
 def _read_header(folder: Path) -> TokenHeader:

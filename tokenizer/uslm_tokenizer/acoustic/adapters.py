@@ -16,6 +16,7 @@ from torch import Tensor
 
 from uslm_tokenizer.acoustic.transformers_codec import TransformersCodec, TransformersCodecConfig
 from uslm_tokenizer.errors import UserError
+from uslm_tokenizer.semantic.tiny_backbones import TINY_HUBERT
 
 
 @dataclass
@@ -38,14 +39,6 @@ class Encodec(TransformersCodec):
 
     model_type: ClassVar[str] = "encodec"
     backbone_class: ClassVar[str] = "EncodecModel"
-
-    @property
-    def sample_rate(self) -> int:
-        return int(self.backbone.config.sampling_rate)
-
-    @property
-    def hop_length(self) -> int:
-        return int(self.backbone.config.hop_length)
 
     @property
     def max_codebooks(self) -> int:
@@ -119,14 +112,6 @@ class Dac(TransformersCodec):
     backbone_class: ClassVar[str] = "DacModel"
 
     @property
-    def sample_rate(self) -> int:
-        return int(self.backbone.config.sampling_rate)
-
-    @property
-    def hop_length(self) -> int:
-        return int(self.backbone.config.hop_length)
-
-    @property
     def max_codebooks(self) -> int:
         return int(self.backbone.config.n_codebooks)
 
@@ -169,16 +154,8 @@ class Mimi(TransformersCodec):
     backbone_class: ClassVar[str] = "MimiModel"
 
     @property
-    def sample_rate(self) -> int:
-        return int(self.backbone.config.sampling_rate)
-
-    @property
     def hop_length(self) -> int:
         return int(self.backbone.config.frame_size)
-
-    @property
-    def max_codebooks(self) -> int:
-        return int(self.backbone.config.num_quantizers)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Mimi":
         # transformers keeps the codebooks, once computed, where no move to a device finds them.
@@ -197,10 +174,6 @@ class Mimi(TransformersCodec):
             waveform, num_quantizers=self.num_codebooks
         ).audio_codes
         return codes
-
-    def _decode(self, codes: Int[Tensor, "b k t"]) -> Float[Tensor, "b 1 n"]:
-        waveform: Tensor = self.backbone.decode(codes).audio_values
-        return waveform
 
     @classmethod
     def tiny_config(cls) -> TransformersCodecConfig:
@@ -234,14 +207,6 @@ class XCodec(TransformersCodec):
         return int(self.backbone.config.sample_rate)
 
     @property
-    def hop_length(self) -> int:
-        return int(self.backbone.config.hop_length)
-
-    @property
-    def max_codebooks(self) -> int:
-        return int(self.backbone.config.num_quantizers)
-
-    @property
     def decoder_context_frames(self) -> int:
         """Frames to each side that a decoded frame depends on."""
         return _dac_reach(self.backbone.config.acoustic_model_config.upsampling_ratios)
@@ -249,10 +214,6 @@ class XCodec(TransformersCodec):
     def _encode(self, waveform: Float[Tensor, "b 1 n"]) -> Int[Tensor, "b k t"]:
         codes: Tensor = self.backbone.encode(self._whole_frames(waveform)).audio_codes
         return codes[:, : self.num_codebooks]
-
-    def _decode(self, codes: Int[Tensor, "b k t"]) -> Float[Tensor, "b 1 n"]:
-        waveform: Tensor = self.backbone.decode(codes).audio_values
-        return waveform
 
     @classmethod
     def tiny_config(cls) -> TransformersCodecConfig:
@@ -262,23 +223,13 @@ class XCodec(TransformersCodec):
             "decoder_hidden_size": 32,
             "hidden_size": 8,
         }
-        semantic: dict[str, Any] = {
-            "model_type": "hubert",
-            "hidden_size": 16,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "intermediate_size": 16,
-            "conv_dim": [8] * 7,
-            "num_conv_pos_embeddings": 8,
-            "num_conv_pos_embedding_groups": 2,
-        }
         return TransformersCodecConfig(
             backbone={
                 "model_type": "xcodec",
                 "target_bandwidths": [0.2, 0.8],
                 "codebook_size": 16,
                 "acoustic_model_config": acoustic,
-                "semantic_model_config": semantic,
+                "semantic_model_config": TINY_HUBERT,
             }
         )
 

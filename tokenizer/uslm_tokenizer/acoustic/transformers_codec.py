@@ -18,10 +18,9 @@ from torch import Tensor, nn
 from uslm_tokenizer.base import AudioTokenizer
 from uslm_tokenizer.errors import CheckpointError, ConfigError, EnvironmentProblem, UserError
 from uslm_tokenizer.hub import CONFIG_FILE, resolve
+from uslm_tokenizer.transformers_package import network_shape
 
 Codec = TypeVar("Codec", bound="TransformersCodec")
-
-NOT_SHAPE = ("_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,9 +70,8 @@ class TransformersCodec(AudioTokenizer):
     def from_backbone(cls: type[Codec], backbone: nn.Module) -> Codec:
         """Around a network of transformers, whose weights it shares."""
         codec = cls.__new__(cls)
-        shape: dict[str, object] = backbone.config.to_diff_dict()  # type: ignore[operator, union-attr]
         # Through JSON, so that the config equals the one that is saved and loaded again.
-        plain = json.loads(json.dumps({k: v for k, v in shape.items() if k not in NOT_SHAPE}))
+        plain = json.loads(json.dumps(network_shape(backbone.config)))
         AudioTokenizer.__init__(codec, TransformersCodecConfig(backbone=plain))
         codec._assemble(backbone)
         return codec.eval()
@@ -121,14 +119,24 @@ class TransformersCodec(AudioTokenizer):
         if self.config.num_codebooks is not None:
             self.use_codebooks(self.config.num_codebooks)
 
+    # What most networks call so; the others say it in words of their own.
+
+    @property
+    def sample_rate(self) -> int:
+        return int(self.backbone.config.sampling_rate)
+
+    @property
+    def hop_length(self) -> int:
+        return int(self.backbone.config.hop_length)
+
     @property
     def num_codebooks(self) -> int:
         return self.config.num_codebooks or self.max_codebooks
 
     @property
-    @abstractmethod
     def max_codebooks(self) -> int:
         """Codebooks that the network has."""
+        return int(self.backbone.config.num_quantizers)
 
     @property
     def codebook_size(self) -> int:
@@ -177,9 +185,10 @@ class TransformersCodec(AudioTokenizer):
     def _encode(self, waveform: Float[Tensor, "b 1 n"]) -> Int[Tensor, "b k t"]:
         """Codes of rows that have no padding."""
 
-    @abstractmethod
     def _decode(self, codes: Int[Tensor, "b k t"]) -> Float[Tensor, "b 1 n"]:
         """The waveform; where it has a few samples less than t * hop_length, zeros follow."""
+        waveform: Tensor = self.backbone.decode(codes).audio_values
+        return waveform
 
     def _whole_frames(self, waveform: Float[Tensor, "b 1 n"]) -> Float[Tensor, "b 1 m"]:
         """With zeros up to the next whole frame."""

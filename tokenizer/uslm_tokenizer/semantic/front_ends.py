@@ -4,16 +4,17 @@ Written with torch operations: they run on any device, on padded batches (a row 
 padding), and without the feature extractors of transformers, which fail beside a broken torchaudio.
 """
 
-import math
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from uslm_tokenizer.nn.padding import length_mask
+from uslm_tokenizer.nn.spectral import mel_filters
 
 SAMPLE_RATE = 16_000
+HOP_LENGTH = 320
+"""Samples that a frame of features stands for, of every encoder here."""
 
 
 def normalise_waveform(
@@ -85,12 +86,7 @@ class KaldiFilterBank(nn.Module):
 
 def slaney_mel_filters(num_bins: int, *, n_fft: int) -> Float[Tensor, "m f"]:
     """Triangles of equal area on Slaney's mel scale: linear below 1 kHz, logarithmic above."""
-    step = math.log(6.4) / 27
-    top = 15 + math.log(SAMPLE_RATE / 2 / 1000) / step
-    mel = torch.linspace(0, top, num_bins + 2, dtype=torch.float64)
-    edges = torch.where(mel < 15, mel * 200 / 3, 1000 * ((mel - 15) * step).exp())
-    triangles = _triangles(torch.linspace(0, SAMPLE_RATE / 2, n_fft // 2 + 1).double(), edges)
-    return (triangles * (2 / (edges[2:] - edges[:-2]))[:, None]).float()
+    return mel_filters(n_fft // 2 + 1, num_bins, SAMPLE_RATE, equal_area=True, slaney=True)
 
 
 def kaldi_mel_filters(num_bins: int, *, n_fft: int) -> Float[Tensor, "m f"]:

@@ -11,16 +11,15 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from uslm_tokenizer.base import AudioTokenizer
-from uslm_tokenizer.errors import UserError
 from uslm_tokenizer.quantize import kmeans
 from uslm_tokenizer.quantize.kmeans import KMeans, KMeansConfig
-from uslm_tokenizer.semantic.front_ends import SAMPLE_RATE
-from uslm_tokenizer.semantic.ssl import HOP_LENGTH, SSLConfig, SSLEncoder
+from uslm_tokenizer.semantic.ssl import SSLConfig, SSLEncoder
+from uslm_tokenizer.semantic.ssl_unit_tokenizer import SSLUnitTokenizer
+from uslm_tokenizer.semantic.tiny_backbones import TINY_HUBERT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,12 +32,11 @@ class KMeansUnitsConfig:
     """Number of centroids."""
 
 
-class KMeansUnits(AudioTokenizer):
+class KMeansUnits(SSLUnitTokenizer):
     """Waveform -> units [b, 1, t], the nearest centroid of each frame's features."""
 
     model_type: ClassVar[str] = "kmeans_units"
     config_class: ClassVar[type] = KMeansUnitsConfig
-    can_decode: ClassVar[bool] = False
     config: KMeansUnitsConfig
 
     def __init__(self, config: KMeansUnitsConfig) -> None:
@@ -58,14 +56,6 @@ class KMeansUnits(AudioTokenizer):
     def _assemble(self, encoder: SSLEncoder) -> None:
         self.encoder = encoder
         self.quantizer = KMeans(KMeansConfig(dim=encoder.dim, codebook_size=self.config.num_units))
-
-    @property
-    def sample_rate(self) -> int:
-        return SAMPLE_RATE
-
-    @property
-    def hop_length(self) -> int:
-        return HOP_LENGTH
 
     @property
     def num_codebooks(self) -> int:
@@ -107,32 +97,10 @@ class KMeansUnits(AudioTokenizer):
     def encode(
         self, waveform: Float[Tensor, "b 1 n"], lengths: Int[Tensor, " b"] | None = None
     ) -> Int[Tensor, "b 1 t"]:
-        self.check_waveform(waveform)
-        size = waveform.shape[-1]
-        if lengths is None:
-            lengths = torch.full((len(waveform),), size, device=waveform.device)
-        samples = torch.arange(size, device=waveform.device)
-        waveform = waveform.masked_fill((samples >= lengths[:, None])[:, None], 0.0)
-        # The encoder counts whole frames only: the last, broken one is filled up with silence.
-        waveform = F.pad(waveform, (0, -size % HOP_LENGTH))
-        features, _ = self.encoder(waveform, -(-lengths // HOP_LENGTH) * HOP_LENGTH)
+        features, _ = self._features(waveform, lengths)
         return self.quantizer.encode(features.transpose(1, 2))
-
-    def decode(self, codes: Int[Tensor, "b 1 t"]) -> Float[Tensor, "b 1 n"]:
-        raise UserError(
-            "units say what is spoken, not in whose voice; a waveform needs an acoustic tokenizer"
-        )
 
     @classmethod
     def tiny_config(cls) -> KMeansUnitsConfig:
-        hubert: dict[str, object] = {
-            "model_type": "hubert",
-            "hidden_size": 16,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "intermediate_size": 32,
-            "conv_dim": [8] * 7,
-            "num_conv_pos_embeddings": 8,
-            "num_conv_pos_embedding_groups": 2,
-        }
-        return KMeansUnitsConfig(encoder=SSLConfig(backbone=hubert, layers=(1, 2)), num_units=16)
+        encoder = SSLConfig(backbone=TINY_HUBERT, layers=(1, 2))
+        return KMeansUnitsConfig(encoder=encoder, num_units=16)

@@ -1,8 +1,8 @@
 """Features of a frozen pretrained speech encoder, 50 a second: what semantic units come from."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -10,23 +10,31 @@ from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from uslm_tokenizer.errors import ConfigError, EnvironmentProblem, MissingResource
+from uslm_tokenizer.errors import ConfigError
 from uslm_tokenizer.nn.padding import length_mask
+from uslm_tokenizer.semantic.backbones import (
+    build_backbone,
+    load_backbone,
+    wants_normalised_waveform,
+)
 from uslm_tokenizer.semantic.front_ends import (
+    HOP_LENGTH,
     KaldiFilterBank,
     WhisperLogMel,
     normalise_waveform,
 )
+from uslm_tokenizer.semantic.whisper_encoder import whisper_outputs
+from uslm_tokenizer.transformers_package import network_shape
 
-HOP_LENGTH = 320
 WINDOW = 400
 """Samples that one output of the convolutions, or one frame of the filter bank, sees."""
-NOT_SHAPE = ("_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version")
 FAMILIES = ("hubert", "wav2vec2", "wav2vec2-bert", "wavlm", "whisper")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SSLConfig:
+    """Which speech encoder, and how it is listened to."""
+
     backbone: dict[str, object]
     """The transformers configuration as its `to_dict` gives it; `model_type` names the family."""
     layers: tuple[int, ...]
@@ -64,7 +72,7 @@ class SSLEncoder(nn.Module):
         super().__init__()
         self.config = config
         self.layers = tuple(sorted(config.layers))
-        self.backbone = _build_backbone(config.backbone) if backbone is None else backbone
+        self.backbone = build_backbone(config.backbone) if backbone is None else backbone
         self.family = str(config.backbone["model_type"])
         self.num_blocks, self.dim = len(self._blocks), int(self._block_config.hidden_size)
         if self.layers[-1] > self.num_blocks:
@@ -92,20 +100,14 @@ class SSLEncoder(nn.Module):
         local_files_only: bool = False,
     ) -> "SSLEncoder":
         """Load a transformers folder or Hub model; the layer statistics are not fitted yet."""
-        transformers = _transformers()
         where = {"revision": revision, "local_files_only": local_files_only}
-        try:
-            model = transformers.AutoModel.from_pretrained(name_or_path, **where)
-        except (OSError, ValueError) as problem:
-            reason = str(problem).strip().splitlines()[0]
-            raise MissingResource(f"no speech encoder at {name_or_path!r}: {reason}") from problem
+        model = load_backbone(name_or_path, where)
         family = model.config.model_type
         config = SSLConfig(
-            backbone={"model_type": family}
-            | {key: v for key, v in model.config.to_diff_dict().items() if key not in NOT_SHAPE},
+            backbone={"model_type": family} | network_shape(model.config),
             layers=layers,
             padding=padding,
-            normalise_waveform=_wants_normalised_waveform(name_or_path, model.config, where),
+            normalise_waveform=wants_normalised_waveform(name_or_path, model.config, where),
         )
         return cls(config, model.encoder if family == "whisper" else model).float()
 
@@ -190,7 +192,8 @@ class SSLEncoder(nn.Module):
     def _hidden(self, waveform: Tensor, lengths: Tensor) -> list[Tensor]:
         """The chosen layers' outputs [b t d], each with t = n // 320 frames."""
         if self.family == "whisper":
-            return self._whisper(waveform, lengths)
+            mel = cast(WhisperLogMel, self.front_end)
+            return whisper_outputs(self.backbone, mel, waveform, lengths, self.layers)
         if self.family == "wav2vec2-bert":
             return self._wav2vec2_bert(waveform, lengths)
         return self._wav2vec2(waveform, lengths)
@@ -246,46 +249,6 @@ class SSLEncoder(nn.Module):
             outputs[-1] = last
         return [outputs[layer - 1] for layer in self.layers]
 
-    def _whisper(self, waveform: Tensor, lengths: Tensor) -> list[Tensor]:
-        """Whisper's encoder, run by hand: transformers insists on 30 s, however short the speech.
-
-        Each row keeps a second of silence behind it, as the encoder expects speech to end in some;
-        what lies further is masked. Longer audio goes through in windows of 30 s.
-        """
-        num_frames, limit = waveform.shape[1] // HOP_LENGTH, self._block_config.max_source_positions
-        if num_frames > limit:
-            return self._whisper_windows(waveform, lengths, limit * HOP_LENGTH)
-        encoder: Any = self.backbone
-        visible = (lengths // HOP_LENGTH + 50).clamp(max=limit)
-        total = min(num_frames + 50, limit)
-        audio = F.pad(waveform[:, : total * HOP_LENGTH], (0, 50 * HOP_LENGTH))
-        mel = self.front_end(audio[:, : total * HOP_LENGTH]).to(self._dtype)
-        mel_mask = length_mask(2 * visible, mel.shape[2])[:, None]
-        hidden = F.gelu(encoder.conv1(mel * mel_mask)) * mel_mask
-        hidden = F.gelu(encoder.conv2(hidden)).transpose(1, 2)
-        hidden = hidden + encoder.embed_positions.weight[:total]
-        keep = length_mask(visible, total)[:, None, None]
-        attention = torch.zeros_like(keep, dtype=hidden.dtype)
-        attention = attention.masked_fill(~keep, torch.finfo(hidden.dtype).min)
-        attention = attention.expand(-1, 1, total, total)
-        outputs = []
-        for number, block in enumerate(encoder.layers, start=1):
-            heard = block.self_attn_layer_norm(hidden)
-            hidden = hidden + block.self_attn(heard, attention_mask=attention)[0]
-            heard = block.final_layer_norm(hidden)
-            hidden = hidden + block.fc2(block.activation_fn(block.fc1(heard)))
-            if number in self.layers:
-                final = encoder.layer_norm(hidden) if number == self.num_blocks else hidden
-                outputs.append(final[:, :num_frames])
-        return outputs
-
-    def _whisper_windows(self, waveform: Tensor, lengths: Tensor, window: int) -> list[Tensor]:
-        parts = [
-            self._whisper(part, (lengths - window * index).clamp(0, part.shape[1]))
-            for index, part in enumerate(torch.split(waveform, window, dim=1))
-        ]
-        return [torch.cat(layer, dim=1) for layer in zip(*parts, strict=True)]
-
     def _clean(
         self, waveform: Float[Tensor, "b n"], lengths: Int[Tensor, " b"] | None
     ) -> tuple[Float[Tensor, "b whole"], Int[Tensor, " b"]]:
@@ -326,43 +289,3 @@ class _Recorder:
     def __exit__(self, *exception: object) -> None:
         for handle in self._handles:
             handle.remove()
-
-
-def _transformers() -> Any:
-    """The transformers package, imported on first use: it takes seconds."""
-    try:
-        import transformers
-    except ImportError as problem:
-        raise EnvironmentProblem(
-            "pretrained speech encoders need the package transformers: pip install transformers"
-        ) from problem
-    return transformers
-
-
-def _build_backbone(data: dict[str, object]) -> nn.Module:
-    transformers = _transformers()
-    options = {key: value for key, value in data.items() if key != "model_type"}
-    config = transformers.AutoConfig.for_model(str(data["model_type"]), **options)
-    build: Callable[..., nn.Module] = transformers.AutoModel.from_config
-    if data["model_type"] == "whisper":
-        from transformers.models.whisper.modeling_whisper import WhisperEncoder as build
-    return build(config)
-
-
-def _wants_normalised_waveform(name_or_path: str, config: Any, where: dict[str, Any]) -> bool:
-    """What the model's preprocessor file says; without one, what its family usually does."""
-    import json
-
-    from transformers.utils.hub import cached_file
-
-    found = cached_file(
-        name_or_path,
-        "preprocessor_config.json",
-        _raise_exceptions_for_missing_entries=False,
-        **where,
-    )
-    usual = getattr(config, "feat_extract_norm", None) == "layer"
-    if found is None:
-        return usual
-    with open(found, encoding="utf-8") as file:
-        return bool(json.load(file).get("do_normalize", usual))

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from uslm_tokenizer.base import AudioTokenizer
-from uslm_tokenizer.errors import ConfigError, UserError
-from uslm_tokenizer.semantic.front_ends import SAMPLE_RATE
+from uslm_tokenizer.errors import ConfigError
 from uslm_tokenizer.semantic.repcodec import RepCodec, RepCodecConfig
-from uslm_tokenizer.semantic.ssl import HOP_LENGTH, WINDOW, SSLConfig, SSLEncoder
+from uslm_tokenizer.semantic.ssl import SSLConfig, SSLEncoder
+from uslm_tokenizer.semantic.ssl_unit_tokenizer import SSLUnitTokenizer
+from uslm_tokenizer.semantic.tiny_backbones import TINY_W2V_BERT
 from uslm_tokenizer.semantic.vevo_content import VevoContentConfig, VevoContentTokenizer
 
 Codec = RepCodec | VevoContentTokenizer
@@ -33,12 +33,11 @@ class SSLUnitsConfig:
     """The codec of its features."""
 
 
-class SSLUnits(AudioTokenizer):
+class SSLUnits(SSLUnitTokenizer):
     """Waveform -> units [b, 1, t]."""
 
     model_type: ClassVar[str] = "ssl_units"
     config_class: ClassVar[type] = SSLUnitsConfig
-    can_decode: ClassVar[bool] = False
     config: SSLUnitsConfig
 
     def __init__(self, config: SSLUnitsConfig) -> None:
@@ -62,14 +61,6 @@ class SSLUnits(AudioTokenizer):
         self.encoder, self.codec = encoder, codec
 
     @property
-    def sample_rate(self) -> int:
-        return SAMPLE_RATE
-
-    @property
-    def hop_length(self) -> int:
-        return HOP_LENGTH
-
-    @property
     def num_codebooks(self) -> int:
         return self.codec.num_codebooks
 
@@ -82,35 +73,12 @@ class SSLUnits(AudioTokenizer):
         self, waveform: Float[Tensor, "b 1 n"], lengths: Int[Tensor, " b"] | None = None
     ) -> Int[Tensor, "b k t"]:
         """As of any tokenizer; of an encoder without padding, t is what it makes of n samples."""
-        self.check_waveform(waveform)
-        size = waveform.shape[-1]
-        if lengths is None:
-            lengths = torch.full((len(waveform),), size, device=waveform.device)
-        samples = torch.arange(size, device=waveform.device)
-        waveform = waveform.masked_fill((samples >= lengths[:, None])[:, None], 0.0)
-        if self.config.encoder.padding == "none":
-            waveform = F.pad(waveform, (0, max(0, WINDOW - size)))
-        else:  # the encoder counts whole frames only: the last, broken one is filled with silence
-            waveform = F.pad(waveform, (0, -size % HOP_LENGTH))
-            lengths = -(-lengths // HOP_LENGTH) * HOP_LENGTH
-        features, mask = self.encoder(waveform, lengths)
+        features, mask = self._features(waveform, lengths)
         return self.codec.encode(features, mask.sum(1))
-
-    def decode(self, codes: Int[Tensor, "b k t"]) -> Float[Tensor, "b 1 n"]:
-        raise UserError(
-            "units say what is spoken, not in whose voice; a waveform needs an acoustic tokenizer"
-        )
 
     @classmethod
     def tiny_config(cls) -> SSLUnitsConfig:
-        w2v_bert: dict[str, object] = {
-            "model_type": "wav2vec2-bert",
-            "hidden_size": 16,
-            "num_hidden_layers": 3,
-            "num_attention_heads": 2,
-            "intermediate_size": 32,
-        }
-        encoder = SSLConfig(backbone=w2v_bert, layers=(2,), padding="end")
+        encoder = SSLConfig(backbone=TINY_W2V_BERT, layers=(2,), padding="end")
         return SSLUnitsConfig(encoder=encoder, codec=RepCodec.tiny_config())
 
 

@@ -14,12 +14,11 @@ from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from uslm_tokenizer.base import AudioTokenizer
-from uslm_tokenizer.errors import UserError
 from uslm_tokenizer.nn.attention import Rotary
 from uslm_tokenizer.nn.spectral import LogMel
 from uslm_tokenizer.nn.transformer import Transformer
 from uslm_tokenizer.quantize.vq import VectorQuantizer, VectorQuantizerConfig
+from uslm_tokenizer.semantic.unit_only import UnitOnlyTokenizer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,12 +83,11 @@ class UnitPrediction:
     mask: Bool[Tensor, "b t"]
 
 
-class UnitTokenizer(AudioTokenizer):
+class UnitTokenizer(UnitOnlyTokenizer):
     """Waveform -> units [b, 1, t]; units -> phonemes. Units do not hold a voice to decode."""
 
     model_type: ClassVar[str] = "unit_tokenizer"
     config_class: ClassVar[type] = UnitTokenizerConfig
-    can_decode: ClassVar[bool] = False
     config: UnitTokenizerConfig
 
     def __init__(self, config: UnitTokenizerConfig) -> None:
@@ -148,11 +146,6 @@ class UnitTokenizer(AudioTokenizer):
         self.check_waveform(waveform)
         waveform, mask = self.frame(waveform, lengths)
         return self.quantizer.encode(self.latents(waveform, mask))
-
-    def decode(self, codes: Int[Tensor, "b 1 t"]) -> Float[Tensor, "b 1 n"]:
-        raise UserError(
-            "units say what is spoken, not in whose voice; a waveform needs an acoustic tokenizer"
-        )
 
     def frame(
         self, waveform: Float[Tensor, "b 1 n"], lengths: Int[Tensor, " b"] | None

@@ -19,17 +19,12 @@ from uslm_tokenizer.hub import PretrainedModel
 from uslm_tokenizer.semantic.repcodec import RepCodec
 from uslm_tokenizer.semantic.ssl import SSLConfig
 from uslm_tokenizer.semantic.ssl_units import SSLUnits, SSLUnitsConfig
+from uslm_tokenizer.semantic.tiny_backbones import TINY_HUBERT
 from uslm_tokenizer.semantic.vevo_content import VevoContentTokenizer
 
 HUBERT: dict[str, object] = {
-    "model_type": "hubert",
-    "hidden_size": 16,
+    **TINY_HUBERT,
     "num_hidden_layers": 3,
-    "num_attention_heads": 2,
-    "intermediate_size": 32,
-    "conv_dim": [8] * 7,
-    "num_conv_pos_embeddings": 8,
-    "num_conv_pos_embedding_groups": 2,
     "feat_extract_norm": "layer",
     "do_stable_layer_norm": True,
 }

@@ -19,7 +19,8 @@ from uslm.pipeline.published.parts import Parts, check_equal
 from uslm.pipeline.samples import checked_samples
 from uslm_tokenizer.acoustic.vevo_vocoder import VevoVocoder
 from uslm_tokenizer.audio import Audio
-from uslm_tokenizer.semantic.ssl import HOP_LENGTH, WINDOW
+from uslm_tokenizer.semantic.front_ends import HOP_LENGTH
+from uslm_tokenizer.semantic.ssl import WINDOW
 from uslm_tokenizer.semantic.ssl_units import SSLUnits
 from uslm_tokenizer.semantic.vevo_content import VevoContentTokenizer
 

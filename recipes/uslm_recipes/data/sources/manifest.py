@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from uslm_recipes.data.recording import SPLITS, Found, Recording, Rejected
+from uslm_recipes.data.recording import SPLITS, Found, Piece, Recording, Rejected
 from uslm_tokenizer.errors import MissingResource
+
+PIECE = ("start_seconds", "stop_seconds", "offset", "num_bytes")
 
 
 def matches(root: Path) -> bool:
@@ -45,15 +47,20 @@ def _manifest_line(line: str, manifest: Path, language: str, *, where: str) -> F
     return Recording(
         where=where,
         audio=manifest.parent / data["audio"],
-        id=str(Path(data["audio"]).with_suffix("").as_posix()),
-        source=speaker.split("/")[0] if "/" in speaker else manifest.stem,
+        id=data.get("id") or str(Path(data["audio"]).with_suffix("").as_posix()),
+        source=data.get("source") or _collection(speaker, manifest),
         speaker=speaker,
         language=data.get("language") or language,
         text=data.get("text") or "",
         phonemes=data.get("phonemes"),
         durations=None if durations is None else tuple(float(d) for d in durations),
         split=data.get("split"),
+        piece=Piece(**data["piece"]) if data.get("piece") else None,
     )
+
+
+def _collection(speaker: str, manifest: Path) -> str:
+    return speaker.split("/")[0] if "/" in speaker else manifest.stem
 
 
 def _manifest_problem(data: dict[str, Any]) -> str | None:
@@ -61,11 +68,16 @@ def _manifest_problem(data: dict[str, Any]) -> str | None:
     for key in ("audio", "speaker"):
         if not isinstance(data.get(key), str) or not data[key]:
             return f"{key} must be a non-empty string, but is {data.get(key)!r}"
-    for key in ("text", "language", "phonemes"):
+    for key in ("id", "source", "text", "language", "phonemes"):
         if not isinstance(data.get(key) or "", str):
             return f"{key} must be a string, but is {data[key]!r}"
     if data.get("split") not in (None, *SPLITS):
         return f"split must be one of {list(SPLITS)}, but is {data['split']!r}"
+    piece = data.get("piece") or {}
+    if not isinstance(piece, dict) or piece.keys() - PIECE:
+        return f"piece must be an object with some of {list(PIECE)}, but is {piece!r}"
+    if not all(value is None or isinstance(value, (int, float)) for value in piece.values()):
+        return f"piece must hold numbers, but is {piece!r}"
     durations = data.get("durations")
     if durations is not None:
         numbers = isinstance(durations, list) and all(

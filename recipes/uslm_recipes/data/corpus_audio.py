@@ -1,0 +1,103 @@
+"""Where the samples of a corpus folder lie: end to end in one mapped file, or in tar shards.
+
+audio.s16                mapped; nothing is read that is not asked for
+shard-000000.tar ...     WebDataset's layout: 00000007.flac beside 00000007.json
+shards.npy               int64 [utterances, 3]: shard, first byte and bytes of each .flac
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uslm_recipes.data.corpus_format import AUDIO_FILE, SHARDS_FILE, Utterance, shard_name
+from uslm_tokenizer.errors import MissingResource, UserError
+
+
+class CorpusAudio(Protocol):
+    """The samples of one folder."""
+
+    shards: NDArray[np.int64] | None
+    """The shard of each utterance: those of one are read together; None where there are none."""
+
+    def read(self, number: int, row: Utterance, start: int, stop: int) -> NDArray[np.int16]:
+        """Samples start..stop of the utterance with this number in its folder."""
+
+    def check(self, rows: list[Utterance]) -> None:
+        """Nothing is cut off."""
+
+
+def open_audio(folder: Path) -> CorpusAudio:
+    """The samples of a corpus folder, whichever way they are kept."""
+    return ShardedAudio(folder) if (folder / SHARDS_FILE).is_file() else MappedAudio(folder)
+
+
+class MappedAudio:
+    """One file of samples."""
+
+    shards = None
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / AUDIO_FILE
+        if not self.path.is_file():
+            raise MissingResource(
+                f"{self.path} is missing; make the corpus again with uslm-prepare"
+            )
+        empty = self.path.stat().st_size < 2  # nothing to map
+        self._samples: NDArray[np.int16] = (
+            np.zeros(0, dtype=np.int16) if empty else np.memmap(self.path, dtype="<i2", mode="r")
+        )
+
+    def read(self, number: int, row: Utterance, start: int, stop: int) -> NDArray[np.int16]:
+        return self._samples[row.start_sample + start : row.start_sample + stop]
+
+    def check(self, rows: list[Utterance]) -> None:
+        needed = max((row.start_sample + row.num_samples for row in rows), default=0)
+        if needed > len(self._samples):
+            raise UserError(
+                f"{self.path} has {len(self._samples)} samples, but its utterances need {needed}; "
+                "make the corpus again with uslm-prepare"
+            )
+
+
+class ShardedAudio:
+    """Tar files of FLAC: half as large, and read shard after shard."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._places: NDArray[np.int64] = np.load(folder / SHARDS_FILE)
+        self.shards: NDArray[np.int64] = self._places[:, 0]
+
+    def read(self, number: int, row: Utterance, start: int, stop: int) -> NDArray[np.int16]:
+        import soundfile
+
+        shard, offset, size = self._places[number].tolist()
+        with (self.folder / shard_name(shard)).open("rb") as file:
+            file.seek(offset)
+            data = file.read(size)
+        with soundfile.SoundFile(io.BytesIO(data)) as sound:
+            if start:
+                sound.seek(start)
+            samples: NDArray[np.int16] = sound.read(stop - start, dtype="int16")
+        return samples
+
+    def check(self, rows: list[Utterance]) -> None:
+        if len(rows) != len(self._places):
+            raise UserError(
+                f"{self.folder / SHARDS_FILE} names {len(self._places)} utterances, but the corpus "
+                f"has {len(rows)}; make the shards again"
+            )
+        for shard in np.unique(self.shards).tolist():
+            path = self.folder / shard_name(shard)
+            if not path.is_file():
+                raise MissingResource(f"{path} is missing; make the shards again")
+            needed = self._places[self.shards == shard, 1:].sum(axis=1).max()
+            if path.stat().st_size < needed:
+                raise UserError(
+                    f"{path} has {path.stat().st_size} bytes, but needs {needed}; "
+                    "make the shards again"
+                )

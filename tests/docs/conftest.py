@@ -1,0 +1,159 @@
+"""What the tests of the documents share: a desk to work at, quick commands, and a Hub of our own."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from dataclasses import dataclass, field
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from uslm_tokenizer.acoustic.adapters import Mimi
+from uslm_tokenizer.acoustic.transformers_codec import TransformersCodecConfig
+from uslm_tokenizer.published.golden import read_golden
+from uslm_tokenizer.published.testing import isolated_hub
+from uslm_tokenizer.published.tokenizers import SYSTEMS
+
+ROOT = Path(__file__).parents[2]
+FORKS = Path(__file__).with_name("forks.py")
+GOLDEN = ROOT / "tests/parity/golden/speechtokenizer_train_step.safetensors"
+SECONDS = 600
+"""That a block may take; the machine may well be busy."""
+
+
+@dataclass
+class Desk:
+    """A folder in which the blocks of one document are run, in their order."""
+
+    folder: Path
+    environment: dict[str, str]
+    names: dict[str, Any] = field(default_factory=lambda: {"__name__": "__main__"})
+    """What the Python blocks have defined so far."""
+    sessions: list[int] = field(default_factory=list)
+    """The process groups that may still be at work."""
+
+    def bash(self, body: str, place: str) -> None:
+        """Run commands; fails with what they said."""
+        said = self.folder / "said.txt"
+        with said.open("w") as output:
+            shell = subprocess.Popen(
+                ["bash", "-euo", "pipefail", "-c", body],
+                cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL,
+                stdout=output, stderr=output, start_new_session=True,
+            )  # fmt: skip
+            self.sessions.append(shell.pid)
+            code = shell.wait(SECONDS)
+        assert code == 0, f"{place}: exit code {code}\n{said.read_text()}"
+
+    def python(self, body: str, place: str) -> list[str]:
+        """Run Python beside the blocks before it; the lines that it printed."""
+        with redirect_stdout(io.StringIO()) as printed:
+            exec(compile(body, place, "exec"), self.names)
+        return printed.getvalue().splitlines()
+
+    def clear(self) -> None:
+        """End what is still at work."""
+        for session in self.sessions:
+            try:
+                os.killpg(session, 15)
+            except ProcessLookupError:
+                continue
+
+
+@pytest.fixture(scope="session")
+def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with our commands, each run in a fork of a process that is ready; see forks.py."""
+    folder = tmp_path_factory.mktemp("bin")
+    # The path of a socket must be short, and that of pytest's folders is not.
+    path = f"/tmp/uslm-docs-{os.getpid()}.socket"
+    process = subprocess.Popen([sys.executable, FORKS, path], stdout=subprocess.PIPE, text=True)
+    scripts = [each.name for each in distribution("uslm").entry_points]
+    for name in [*scripts, "python", "python3"]:
+        target = "python" if name.startswith("python") else name
+        file = folder / name
+        file.write_text(f'#!/bin/sh\nexec "{sys.executable}" -IS "{FORKS}" "{path}" {target} "$@"\n')
+        file.chmod(file.stat().st_mode | stat.S_IXUSR)
+    try:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        yield folder
+    finally:
+        process.terminate()
+        process.wait(SECONDS)
+        assert process.stdout is not None
+        process.stdout.close()
+        Path(path).unlink(missing_ok=True)
+
+
+@pytest.fixture(scope="session")
+def repos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, bytes]]:
+    """Two published codecs as the Hub has them, but small and of random weights."""
+    golden, weights = read_golden(GOLDEN), io.BytesIO()
+    torch.save(golden.weights, weights)
+    speech_tokenizer = "speechtokenizer_hubert_avg"
+    small = {**Mimi.tiny_config().backbone, "num_quantizers": 32}
+    folder = tmp_path_factory.mktemp("mimi")
+    Mimi(TransformersCodecConfig(backbone=small)).backbone.save_pretrained(folder)
+    (folder / "preprocessor_config.json").write_text("{}")
+    return {
+        "fnlp/SpeechTokenizer": {
+            f"{speech_tokenizer}/SpeechTokenizer.pt": weights.getvalue(),
+            f"{speech_tokenizer}/config.json": json.dumps(dict(golden.config)).encode(),
+        },
+        "kyutai/mimi": {path.name: path.read_bytes() for path in folder.iterdir()},
+    }
+
+
+@pytest.fixture
+def desk(
+    tmp_path: Path,
+    commands: Path,
+    repos: dict[str, dict[str, bytes]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Desk]:
+    """An empty folder but for the examples, with `voice.wav` for a recording of the reader's."""
+    folder = tmp_path / "desk"
+    shutil.copytree(ROOT / "examples", folder / "examples")
+    shutil.copy(ROOT / "examples" / "voice.wav", folder)
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.setenv("USLM_VOICES", str(folder / "voices"))
+    modules = set(sys.modules)
+    with isolated_hub(tmp_path / "cache") as hub:
+        hub.repos.update({name: dict(files) for name, files in repos.items()})
+        hub.commits["kyutai/mimi"] = SYSTEMS["mimi"].ready[0].revision
+        environment = {
+            **os.environ,
+            "PATH": f"{commands}{os.pathsep}{os.environ['PATH']}",
+            "HF_ENDPOINT": hub.endpoint,
+            "HF_HUB_OFFLINE": "0",
+            "HF_HUB_CACHE": str(tmp_path / "cache" / "hub"),
+            "HF_ASSETS_CACHE": str(tmp_path / "cache" / "assets"),
+        }
+        made = Desk(folder=folder, environment=environment)
+        try:
+            yield made
+        finally:
+            made.clear()
+    for name in set(sys.modules) - modules:  # the files of one document are not those of the next
+        if str(getattr(sys.modules[name], "__file__", None)).startswith(str(folder)):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
