@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
@@ -115,10 +116,13 @@ def ctc_frames(text_ids: Int[Tensor, " s"]) -> int:
 def draw_batch(
     recipe: UnitsRecipe, corpus: Corpus, teacher: TeacherFeatures, batches: SecondsBatches
 ) -> Drawn[Batch]:
-    """The next batch."""
+    """The next batch, each row at a level that is drawn from epoch and utterance alone."""
+    epoch = batches.epoch
     chosen = next(batches).tolist()
     hop = recipe.model.hop_length
     batch = collate(corpus, teacher, chosen, hop)
+    draws = (np.random.default_rng((recipe.loop.seed, epoch, i)).uniform(0.4, 1.4) for i in chosen)
+    batch.waveforms *= torch.tensor(list(draws), dtype=torch.float32)[:, None, None]
     frames = int((-(-batch.lengths // hop)).sum())
     return Drawn(
         batch=batch,
@@ -152,14 +156,6 @@ def losses_of(
         + drawn.weights["texts"] * recipe.ctc_weight * phonemes,
         parts={"cosine": cosine, "ctc": phonemes, "commitment": predicted.commitment},
     )
-
-
-def augment(
-    waveforms: Float[Tensor, "b 1 n"], generator: torch.Generator
-) -> Float[Tensor, "b 1 n"]:
-    """A random level for each row."""
-    gain = torch.empty(len(waveforms), 1, 1).uniform_(0.4, 1.4, generator=generator)
-    return waveforms * gain
 
 
 @torch.no_grad()
@@ -233,7 +229,7 @@ def train(recipe: UnitsRecipe, out: Path, *, resume: bool = False) -> bool:
         models={"model": model},
         optimizers={"model": make_optimizer(model, recipe.loop)},
         streams={"batches": batches},
-        generators={"augment": generator},
+        generators={"codebook": generator},
     )
     held_out = [int(i) for i in corpus.select(split="test", with_text=True)][:200]
     data = TrainingData.of(corpus)
@@ -247,8 +243,7 @@ def train(recipe: UnitsRecipe, out: Path, *, resume: bool = False) -> bool:
             place_codebook_when_due(run, recipe, model, corpus, generator)
             batch = drawn.batch.to(device)
             with accelerator.accumulate(prepared):
-                waveforms = augment(drawn.batch.waveforms, generator).to(device)
-                predicted = prepared(waveforms, batch.lengths, generator)
+                predicted = prepared(batch.waveforms, batch.lengths, generator)
                 losses = losses_of(recipe, predicted, drawn, batch)
                 update(run, losses.total)
             is_placed = bool(model.quantizer.initialized)

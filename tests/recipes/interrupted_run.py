@@ -67,11 +67,15 @@ class Toy(nn.Module):
         return (self.layers(x) - x).square().mean()  # type: ignore[no-any-return]
 
 
-def train(out: Path, *, resume: bool = False) -> None:
-    """Train the toy to its end."""
+def train(
+    out: Path, *, resume: bool = False, steps: int | None = None, sharded: bool = False
+) -> None:
+    """Train the toy to its end, or end a piece of it after some steps."""
     recipe = ToyRecipe()
     seed_everything(0)
     accelerator = make_accelerator(recipe.loop, out)
+    if sharded:
+        shard(accelerator)
     batches = SecondsBatches(np.linspace(1, 4, 50), 8, seed=0, world=world_of(accelerator))
     model = Toy()
     state = TrainingState(
@@ -92,7 +96,21 @@ def train(out: Path, *, resume: bool = False) -> None:
                 update(run, loss)
             after_step(run, Losses(loss), drawn)
             print("BATCH", accelerator.process_index, run.progress.step, drawn.batch)
+            run.stop.requested = run.progress.step == steps
         finish_run(run)
+
+
+def shard(accelerator: Any) -> None:
+    """Let processes without a GPU share weights out, which accelerate does with GPUs only."""
+    from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
+
+    accelerator.state.distributed_type = DistributedType.FSDP
+    accelerator.state.fsdp_plugin = FullyShardedDataParallelPlugin(
+        fsdp_version=2,
+        auto_wrap_policy="transformer_based_wrap",
+        transformer_cls_names_to_wrap=["Linear"],
+        cpu_ram_efficient_loading=False,
+    )
 
 
 def kill_until_done(out: Path, seed: int) -> int:

@@ -14,7 +14,18 @@ STAGES = ("units", "codec", "ar", "nar", "tune")
 def test_every_stage_ran_once(trained: Path) -> None:
     lines = (trained / "command.log").read_text("utf-8").splitlines()
     stages = [line.removeprefix("== ") for line in lines if line.startswith("== ")]
-    assert stages == "prepare units codec encode ar nar tune bundle evaluate card".split()
+    assert stages == [
+        "prepare",
+        "units",
+        "codec",
+        "encode",
+        "ar",
+        "nar",
+        "tune",
+        "bundle",
+        "evaluate",
+        "card",
+    ]
 
 
 def test_what_was_trained_speaks(trained: Path) -> None:

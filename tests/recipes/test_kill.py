@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -53,20 +52,3 @@ def test_killed_run_ends_with_the_same_weights(tmp_path: Path) -> None:
     assert steps == [10, 20, 30, 40]  # work that was done twice is logged once
     # What a kill left half written is no checkpoint; the last whole ones are.
     assert len(list_checkpoints(tmp_path / "killed/checkpoints")) == 2
-
-
-def test_two_processes_share_the_data_and_agree(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    world = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
-    ranks = [
-        start("train", tmp_path / "run", **world, MASTER_PORT=port, RANK=rank, LOCAL_RANK=rank)
-        for rank in ("0", "1")
-    ]
-    seen = [[x for x in output(rank).splitlines() if x.startswith("BATCH")] for rank in ranks]
-    assert [len(lines) for lines in seen] == [80, 80]
-    first, second = ({line.split("[")[1] for line in lines[:8]} for lines in seen)
-    assert first.isdisjoint(second)
-    newest = list_checkpoints(tmp_path / "run/checkpoints")[0]
-    assert {path.name for path in newest.glob("random-*.pt")} == {"random-0.pt", "random-1.pt"}

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import signal
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from uslm_recipes.data.batches import SecondsBatches
 from uslm_recipes.loop import (
     Drawn,
     LoopConfig,
@@ -24,8 +23,6 @@ from uslm_recipes.loop import (
     Progress,
     Run,
     TrainingDiverged,
-    TrainingState,
-    Validation,
     after_step,
     each_batch,
     finish_run,
@@ -33,95 +30,13 @@ from uslm_recipes.loop import (
     keep_going,
     make_optimizer,
     schedule,
-    seed_everything,
-    start_run,
     update,
 )
 from uslm_recipes.loop.checkpoint import list_checkpoints
-from uslm_tokenizer.errors import ConfigError, EnvironmentProblem, UserError
+from uslm_recipes.loop.testing import draw_toy, toy_run, train_toy
+from uslm_tokenizer.errors import ConfigError, UserError
 
 LOOP = LoopConfig(steps=12, warmup_steps=3, log_every=4, validate_every=5, learning_rate=0.01)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ToyRecipe:
-    """As small as a recipe's config can be."""
-
-    loop: LoopConfig
-    seconds_per_batch: float = 8.0
-
-
-class Toy(nn.Module):
-    """Dropout, tied weights and a buffer: what a resumed run could get wrong."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.inner = nn.Linear(4, 4)
-        self.tied = nn.Linear(4, 4)
-        self.tied.weight = self.inner.weight
-        self.norm = nn.BatchNorm1d(4)
-        self.dropout = nn.Dropout(0.3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.tied(self.norm(self.dropout(self.inner(x)))).square().mean()  # type: ignore[no-any-return]
-
-
-def toy_run(
-    loop: LoopConfig, out: Path, *, resume: bool = False, model: nn.Module | None = None
-) -> Run:
-    seed_everything(loop.seed)
-    model = model or Toy()
-    recipe = ToyRecipe(loop=loop)
-    batches = SecondsBatches(np.linspace(1, 4, 23), recipe.seconds_per_batch, loop.seed)
-    return start_run(
-        recipe,
-        out,
-        TrainingState(
-            models={"model": model},
-            optimizers={"model": make_optimizer(model, loop)},
-            streams={"batches": batches},
-            generators={"noise": torch.Generator().manual_seed(1)},
-        ),
-        resume=resume,
-    )
-
-
-def draw(run: Run) -> Drawn[list[int]]:
-    chosen = next(run.state.streams["batches"]).tolist()  # type: ignore[call-overload]
-    counts = {"rows": len(chosen)}
-    return Drawn(batch=chosen, name=chosen, audio_seconds=1.0, tokens=10, slots=20, counts=counts)
-
-
-def train(
-    loop: LoopConfig,
-    out: Path,
-    *,
-    resume: bool = False,
-    stop_at: int | None = None,
-    poison: range = range(0),
-    model: nn.Module | None = None,
-) -> Run:
-    """The loop of a recipe; as if killed after step `stop_at`; NaN data in steps of `poison`."""
-    with toy_run(loop, out, resume=resume, model=model) as run:
-        prepared, noise = run.state.models["model"], run.state.generators["noise"]
-        for drawn in each_batch(run, lambda: draw(run)):
-            size = (len(drawn.batch) + 2, 4)
-            data = torch.randn(size, generator=noise) + np.random.rand()  # noqa: NPY002
-            if run.progress.step in poison:
-                data = data * float("nan")
-            with run.accelerator.accumulate(prepared):
-                loss = prepared(data) * drawn.weights["rows"]
-                update(run, loss)
-            losses = Losses(loss, {"rows": float(len(drawn.batch))})
-            after_step(run, losses, drawn, validate=validate)
-            if stop_at is not None and run.progress.step == stop_at:
-                return run
-        finish_run(run)
-    return run
-
-
-def validate() -> Validation:
-    return Validation(values={"loss": float(torch.rand(()))})
 
 
 def read_log(out: Path) -> list[dict[str, Any]]:
@@ -140,21 +55,21 @@ def assert_same(a: Run, b: Run) -> None:
 @pytest.mark.parametrize("pieces", [[1], [5], [2, 3, 9, 11]])
 def test_resumed_equals_uninterrupted(tmp_path: Path, accumulation: int, pieces: list[int]) -> None:
     loop = replace(LOOP, gradient_accumulation=accumulation, save_every_minutes=1e-9)
-    whole = train(loop, tmp_path / "whole")
+    whole = train_toy(loop, tmp_path / "whole")
     for i, stop in enumerate(pieces):
-        train(loop, tmp_path / "pieces", resume=i > 0, stop_at=stop)
-    resumed = train(loop, tmp_path / "pieces", resume=True)
+        train_toy(loop, tmp_path / "pieces", resume=i > 0, stop_at=stop)
+    resumed = train_toy(loop, tmp_path / "pieces", resume=True)
     assert_same(whole, resumed)
     steps = [line["step"] for line in read_log(tmp_path / "pieces") if line["kind"] == "train"]
     assert steps == [4, 8, 12]
 
 
 def test_work_after_the_last_checkpoint_is_done_again(tmp_path: Path) -> None:
-    whole = train(LOOP, tmp_path / "whole")
+    whole = train_toy(LOOP, tmp_path / "whole")
     with toy_run(LOOP, tmp_path / "pieces") as run:
         finish_run(run)
-    train(LOOP, tmp_path / "pieces", resume=True, stop_at=7)  # no checkpoint was due
-    assert_same(whole, train(LOOP, tmp_path / "pieces", resume=True))
+    train_toy(LOOP, tmp_path / "pieces", resume=True, stop_at=7)  # no checkpoint was due
+    assert_same(whole, train_toy(LOOP, tmp_path / "pieces", resume=True))
 
 
 @pytest.mark.parametrize("damage", ["cut", "missing", "changed"])
@@ -162,8 +77,8 @@ def test_damaged_checkpoint_is_passed_over(
     tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     loop = replace(LOOP, save_every_minutes=1e-9)
-    whole = train(loop, tmp_path / "whole")
-    train(loop, tmp_path / "pieces", stop_at=8)
+    whole = train_toy(loop, tmp_path / "whole")
+    train_toy(loop, tmp_path / "pieces", stop_at=8)
     newest = list_checkpoints(tmp_path / "pieces/checkpoints")[0]
     weights = newest / "model.safetensors"
     data = bytearray(weights.read_bytes())
@@ -172,12 +87,12 @@ def test_damaged_checkpoint_is_passed_over(
     else:
         data[-1] ^= 1
         weights.write_bytes(data[:-5] if damage == "cut" else data)
-    assert_same(whole, train(loop, tmp_path / "pieces", resume=True))
+    assert_same(whole, train_toy(loop, tmp_path / "pieces", resume=True))
     assert "damaged" in caplog.text and newest.name in caplog.text
 
 
 def test_half_written_checkpoint_is_no_checkpoint(tmp_path: Path) -> None:
-    run = train(replace(LOOP, steps=2), tmp_path)
+    run = train_toy(replace(LOOP, steps=2), tmp_path)
     [whole] = list_checkpoints(tmp_path / "checkpoints")
     shutil.copytree(whole, whole.with_name(".step-00000099.part"))
     assert list_checkpoints(tmp_path / "checkpoints") == [whole]
@@ -185,19 +100,19 @@ def test_half_written_checkpoint_is_no_checkpoint(tmp_path: Path) -> None:
 
 
 def test_only_the_newest_checkpoints_are_kept(tmp_path: Path) -> None:
-    train(replace(LOOP, save_every_minutes=1e-9, keep_last=3), tmp_path)
+    train_toy(replace(LOOP, save_every_minutes=1e-9, keep_last=3), tmp_path)
     names = [path.name for path in list_checkpoints(tmp_path / "checkpoints")]
     assert names == ["step-00000012", "step-00000011", "step-00000010"]
 
 
 def test_a_folder_holds_one_run(tmp_path: Path) -> None:
-    train(LOOP, tmp_path)
+    train_toy(LOOP, tmp_path)
     with pytest.raises(UserError, match="--resume"):
-        train(LOOP, tmp_path)
+        train_toy(LOOP, tmp_path)
 
 
 def test_resume_without_a_checkpoint_begins(tmp_path: Path) -> None:
-    assert_same(train(LOOP, tmp_path / "a"), train(LOOP, tmp_path / "b", resume=True))
+    assert_same(train_toy(LOOP, tmp_path / "a"), train_toy(LOOP, tmp_path / "b", resume=True))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -216,7 +131,7 @@ def test_signal_waits_for_the_whole_step(tmp_path: Path) -> None:
     loop, batches = replace(LOOP, gradient_accumulation=2), 0
     with toy_run(loop, tmp_path) as run:
         model = run.state.models["model"]
-        for drawn in each_batch(run, lambda: draw(run)):
+        for drawn in each_batch(run, lambda: draw_toy(run)):
             with run.accelerator.accumulate(model):
                 loss = model(torch.randn(3, 4))
                 update(run, loss)
@@ -226,12 +141,9 @@ def test_signal_waits_for_the_whole_step(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fused", [True, False])
-def test_bad_step_changes_nothing_and_names_its_batch(
-    tmp_path: Path, fused: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if not fused:
-        monkeypatch.setitem(globals(), "make_optimizer", plain_adamw)
-    with toy_run(LOOP, tmp_path) as run:
+def test_bad_step_changes_nothing_and_names_its_batch(tmp_path: Path, fused: bool) -> None:
+    optimizer = make_optimizer if fused else plain_adamw
+    with toy_run(LOOP, tmp_path, optimizer=optimizer) as run:
         model = run.state.models["model"]
         before = [p.detach().clone() for p in model.parameters()]
         for data, same in ((torch.full((3, 4), float("inf")), True), (torch.randn(3, 4), False)):
@@ -255,7 +167,7 @@ def plain_adamw(model: nn.Module, loop: LoopConfig) -> torch.optim.Optimizer:
 def test_many_bad_steps_end_the_run(tmp_path: Path) -> None:
     loop = replace(LOOP, max_skipped_in_a_row=3, log_every=1)
     with pytest.raises(TrainingDiverged, match="3 steps in a row"):
-        train(loop, tmp_path, poison=range(4, 12))
+        train_toy(loop, tmp_path, poison=range(4, 12))
 
 
 def test_weights_that_are_not_a_number_are_never_saved(tmp_path: Path) -> None:
@@ -266,15 +178,9 @@ def test_weights_that_are_not_a_number_are_never_saved(tmp_path: Path) -> None:
 
 
 def test_checkpoint_of_another_config_is_told(tmp_path: Path) -> None:
-    train(LOOP, tmp_path)
-    model = nn.Linear(3, 3)
+    train_toy(LOOP, tmp_path)
     with pytest.raises(UserError, match="another model config"):
-        toy_run(LOOP, tmp_path, resume=True, model=model)
-
-
-def test_too_little_memory_is_told_in_words(tmp_path: Path) -> None:
-    with pytest.raises(EnvironmentProblem, match="gradient_accumulation"), toy_run(LOOP, tmp_path):
-        raise torch.OutOfMemoryError("CUDA out of memory")
+        toy_run(LOOP, tmp_path, resume=True, model=lambda: nn.Linear(3, 3))
 
 
 def test_schedule_rises_and_falls_to_its_floor() -> None:
@@ -292,12 +198,20 @@ def test_schedule_follows_the_time_of_all_pieces() -> None:
     assert fraction_done(Progress(seconds_used=601), loop) == 1
 
 
+def test_warm_up_by_the_clock() -> None:
+    loop = LoopConfig(max_minutes=100, warmup_minutes=10, warmup_steps=10_000)
+    factors = [schedule(Progress(seconds_used=60 * m), loop) for m in (0, 2.5, 5, 10, 11, 50)]
+    assert factors[0] == 0
+    assert factors[1:3] == pytest.approx([0.25, 0.5], abs=0.01)
+    assert factors[3] > factors[4] > factors[5]
+
+
 def test_piece_ends_before_the_run(tmp_path: Path) -> None:
     loop = replace(LOOP, piece_minutes=1e-9)
     with toy_run(loop, tmp_path) as run:
         assert not keep_going(run)
         assert not finish_run(run)
-    assert train(LOOP, tmp_path, resume=True).progress.step == 12
+    assert train_toy(LOOP, tmp_path, resume=True).progress.step == 12
 
 
 def test_run_needs_a_length(tmp_path: Path) -> None:
@@ -307,11 +221,11 @@ def test_run_needs_a_length(tmp_path: Path) -> None:
 
 def test_a_run_that_read_ahead_and_took_nothing_has_not_moved(tmp_path: Path) -> None:
     loop = replace(LOOP, piece_minutes=1e-9, read_ahead=4)
-    assert train(loop, tmp_path / "pieces").progress.step == 0
-    whole = train(LOOP, tmp_path / "whole")
-    assert_same(whole, train(LOOP, tmp_path / "pieces", resume=True))
+    assert train_toy(loop, tmp_path / "pieces").progress.step == 0
+    whole = train_toy(LOOP, tmp_path / "whole")
+    assert_same(whole, train_toy(LOOP, tmp_path / "pieces", resume=True))
 
 
 def test_autocast_bf16_trains(tmp_path: Path) -> None:
-    run = train(replace(LOOP, precision="bf16"), tmp_path)
+    run = train_toy(replace(LOOP, precision="bf16"), tmp_path)
     assert all(p.dtype == torch.float32 for p in run.state.models["model"].parameters())

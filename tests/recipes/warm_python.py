@@ -1,6 +1,6 @@
 """A Python that has imported PyTorch before it is asked: half the cost of a command of the recipes.
 
-`python warm_python.py serve SOCKET` waits; `python -IS warm_python.py ask SOCKET -m MODULE ...` lets
+`python warm_python.py serve SOCKET` waits; `python -IS warm_python.py ask SOCKET -m MODULE ...` has
 it fork, become that command with the caller's folder, environment and output, and tells its exit
 code. One command at a time.
 """
@@ -14,6 +14,8 @@ import sys
 def serve(path: str) -> None:
     import runpy
 
+    from torch import nn
+
     import uslm_recipes.bundle
     import uslm_recipes.encode
     import uslm_recipes.prepare
@@ -21,7 +23,6 @@ def serve(path: str) -> None:
     import uslm_recipes.train_nar
     import uslm_recipes.train_units
     import uslm_recipes.tune  # noqa: F401
-    from torch import nn
     from uslm_recipes.loop import LoopConfig, make_optimizer
 
     make_optimizer(nn.Linear(1, 1), LoopConfig())  # this imports the other half of PyTorch

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from uslm.models.base import SemanticModel
+from uslm.models.marks import MarkedLM
 from uslm.models.teacher_forcing import NOT_PREDICTED, TeacherForced
 from uslm_tokenizer.nn.attention import KVCache
 from uslm_tokenizer.nn.padding import pad_left, pad_right
@@ -57,7 +57,7 @@ class SemanticBatch(TeacherForced):
     """The unit that follows, or NOT_PREDICTED."""
 
 
-class SemanticLM(SemanticModel):
+class SemanticLM(MarkedLM):
     """Phonemes (and a prompt) -> units."""
 
     model_type: ClassVar[str] = "semantic_lm"
@@ -74,24 +74,6 @@ class SemanticLM(SemanticModel):
         )
         self.to_logits = nn.Linear(config.dim, config.codebook_size + 1, bias=False)
         self.apply(_initialize)
-
-    @property
-    def codebook_size(self) -> int:
-        return self.config.codebook_size
-
-    @property
-    def separator_id(self) -> int:
-        return self.config.text_vocab_size
-
-    @property
-    def end_of_text_id(self) -> int:
-        """Text id behind the last symbol."""
-        return self.config.text_vocab_size + 1
-
-    @property
-    def start_id(self) -> int:
-        """Unit id in front of the first unit; as a prediction, the same index ends the speech."""
-        return self.config.codebook_size
 
     @classmethod
     def tiny_config(cls) -> SemanticLMConfig:

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from uslm.models.base import SemanticModel
+from uslm.models.marks import MarkedLM
 from uslm.models.reading_cache import ReadingCache
 from uslm.models.teacher_forcing import NOT_PREDICTED, TeacherForced
 from uslm_tokenizer.nn.attention import KVCache
@@ -68,7 +68,7 @@ class MonotonicBatch(TeacherForced):
     """How far the finger moves then, or NOT_PREDICTED."""
 
 
-class MonotonicLM(SemanticModel):
+class MonotonicLM(MarkedLM):
     """Phonemes (and a prompt) -> units, with an alignment that only goes forward."""
 
     model_type: ClassVar[str] = "monotonic_lm"
@@ -87,24 +87,6 @@ class MonotonicLM(SemanticModel):
         self.to_advance = nn.Linear(dim, config.max_advance + 1)
         for table in (self.text_embedding, self.unit_embedding):
             nn.init.normal_(table.weight, std=0.5)
-
-    @property
-    def codebook_size(self) -> int:
-        return self.config.codebook_size
-
-    @property
-    def separator_id(self) -> int:
-        return self.config.text_vocab_size
-
-    @property
-    def end_of_text_id(self) -> int:
-        """Text id behind the last symbol; the finger ends there, and with it the speech."""
-        return self.config.text_vocab_size + 1
-
-    @property
-    def start_id(self) -> int:
-        """Unit id in front of the first unit; as a prediction, the same index ends the speech."""
-        return self.config.codebook_size
 
     @classmethod
     def tiny_config(cls) -> MonotonicLMConfig:
@@ -166,13 +148,15 @@ class MonotonicLM(SemanticModel):
         return self.to_logits(hidden), self.to_advance(hidden)
 
     def loss(self, batch: MonotonicBatch) -> Float[Tensor, ""]:
-        """Cross-entropy of the units and of the finger's moves."""
+        """Cross-entropy of the units and of the finger's moves, both for each unit to predict."""
         hidden = self._hidden(batch)
         logits = self.to_logits(hidden).float().flatten(0, 1)
         moves = self.to_advance(hidden).float().flatten(0, 1)
         targets, advances = batch.targets.flatten(), batch.advances.flatten()
-        unit_loss = F.cross_entropy(logits, targets, ignore_index=NOT_PREDICTED)
-        return unit_loss + F.cross_entropy(moves, advances, ignore_index=NOT_PREDICTED)
+        unit_loss = F.cross_entropy(logits, targets, ignore_index=NOT_PREDICTED, reduction="sum")
+        move_loss = F.cross_entropy(moves, advances, ignore_index=NOT_PREDICTED, reduction="sum")
+        # One divisor for both: so a batch is the mean of its halves, each by its units.
+        return (unit_loss + move_loss) / (targets != NOT_PREDICTED).sum()
 
     def new_cache(self, batch_size: int, capacity: int) -> ReadingCache:
         return ReadingCache(**vars(self.speaker.new_cache(batch_size, capacity)))

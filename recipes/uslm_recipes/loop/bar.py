@@ -19,6 +19,7 @@ class Bar:
         from tqdm import tqdm
 
         self._config, self._progress = config, progress
+        self._told: dict[str, float] = {}
         self._bar: Any = tqdm(
             total=100.0,
             initial=100 * fraction_done(progress, config),
@@ -29,10 +30,11 @@ class Bar:
         )
 
     def update(self, **values: float) -> None:
-        """Move on to where the run is; `values` stand behind the bar."""
+        """Move on to where the run is; `values` stand behind the bar from now on."""
         if self._bar.disable:
             return
-        told = {name: f"{value:.4g}" for name, value in values.items()}
+        self._told |= values
+        told = {name: f"{value:.4g}" for name, value in self._told.items()}
         self._bar.set_postfix({"step": self._progress.step, **told}, refresh=False)
         self._bar.update(100 * fraction_done(self._progress, self._config) - self._bar.n)
 

@@ -96,9 +96,7 @@ def save_checkpoint(
     if rank.is_main:
         steps.take(lambda: fresh_folder(part))
     rank.barrier()
-    steps.take(
-        lambda: torch.save(random_states(state.generators), part / f"random-{rank.index}.pt")
-    )
+    steps.take(lambda: _save(random_states(state.generators), part / f"random-{rank.index}.pt"))
     rank.barrier()
     if rank.is_main:
         steps.take(lambda: _check_ranks(part, rank.size))
@@ -128,9 +126,9 @@ class _Contents:
         for name, tensors in self.weights.items():
             save_file(own_storage(tensors), folder / f"{name}.safetensors")
         for name, values in self.optimizers.items():
-            torch.save(values, folder / f"optimizer-{name}.pt")
+            _save(values, folder / f"optimizer-{name}.pt")
         if self.scaler is not None:
-            torch.save(self.scaler, folder / "scaler.pt")
+            _save(self.scaler, folder / "scaler.pt")
         (folder / ABOUT).write_text(json.dumps(about, indent=2), encoding="utf-8")
 
 
@@ -251,6 +249,11 @@ def own_storage(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         seen.add(plain.untyped_storage().data_ptr())
         result[name] = plain
     return result
+
+
+def _save(values: Any, path: Path) -> None:
+    with path.open("wb") as file:  # our own file says in plain words why it cannot be written
+        torch.save(values, file)
 
 
 def _load(path: Path) -> Any:

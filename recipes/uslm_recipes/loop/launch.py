@@ -31,7 +31,7 @@ def make_accelerator(config: LoopConfig, out: Path) -> Accelerator:
     try:
         from accelerate import Accelerator
         from accelerate.state import AcceleratorState, GradientState, PartialState
-        from accelerate.utils import DistributedDataParallelKwargs, TorchDynamoPlugin
+        from accelerate.utils import TorchDynamoPlugin
     except ImportError as problem:
         raise EnvironmentProblem("recipes need accelerate: pip install 'uslm[train]'") from problem
     if config.precision == "fp16" and PartialState().device.type == "cpu":
@@ -46,8 +46,6 @@ def make_accelerator(config: LoopConfig, out: Path) -> Accelerator:
         log_with=trackers_named(config.trackers) or None,
         project_dir=str(out),
         dynamo_plugin=None if config.compile == "no" else compiled,
-        # Codebooks add their counts up themselves; other buffers do not change.
-        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
     )
     plugin = getattr(accelerator.state, "fsdp_plugin", None)
     if plugin is not None and plugin.fsdp_version != 2:
@@ -86,7 +84,7 @@ def prepare(state: TrainingState, config: LoopConfig, accelerator: Accelerator) 
             "small: start it without FSDP"
         )
     prepared = accelerator.prepare(*parts)
-    prepared = prepared if isinstance(prepared, tuple) else (prepared,)
+    prepared = [prepared] if len(parts) == 1 else list(prepared)
     state.models = dict(zip(names, prepared[: len(names)], strict=True))
     state.optimizers = dict(zip(state.optimizers, prepared[len(names) :], strict=True))
     state.scaler = accelerator.scaler

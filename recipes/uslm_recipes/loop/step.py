@@ -135,6 +135,7 @@ def _log(run: Run) -> None:
     values["learning_rate"] = run.config.learning_rate * schedule(run.progress, run.config)
     values["minutes"] = run.progress.seconds_used / 60
     run.log.record("train", run.progress.step, values)
+    run.bar.update(loss=values["loss"])
 
 
 def _mean(run: Run, sums: Tensor) -> Tensor:
