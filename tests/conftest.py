@@ -21,6 +21,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--golden", metavar="DIR", help="run tests/parity on the golden files of DIR")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """A folder that was asked for must be there."""
+    golden = config.getoption("--golden")
+    if golden is not None and not os.path.isdir(golden):
+        raise pytest.UsageError(f"--golden: no folder at {golden}")
+
+
 @pytest.fixture(autouse=True)
 def fixed_seed() -> None:
     """Random weights are the same in each run and in each order of the tests."""

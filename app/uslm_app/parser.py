@@ -205,7 +205,7 @@ def parse(arguments: Sequence[str], console: Console) -> argparse.Namespace:
 
 def main_parser() -> argparse.ArgumentParser:
     """What `uslm --help` shows."""
-    lines = [f"  {words:<14}{command.help}" for words, command in COMMANDS.items()]
+    lines = [f"  {words:<18}{command.help}" for words, command in COMMANDS.items()]
     parser = _Parser(
         prog="uslm",
         usage="uslm [-h] [--version] COMMAND ...",

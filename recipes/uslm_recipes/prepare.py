@@ -19,7 +19,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,11 +61,11 @@ class Report:
     """What a run of `prepare` did."""
 
     summary: CorpusSummary
-    reasons: dict[str, int] = field(default_factory=dict)
-    """How often each kind of problem was met, since this run was started or gone on with."""
+    reasons: dict[str, int]
+    """How often each kind of problem was met."""
     seconds_taken: float
     hours_done: float
-    """Hours that entered the corpus since then."""
+    """Hours that entered the corpus in this time; less than all after an interruption."""
 
 
 def prepare(
@@ -81,7 +81,6 @@ def prepare(
     interrupted run goes on where it stopped, if `config` and what is found are the same.
     """
     began = time.monotonic()
-    reasons: Counter[str] = Counter()
     found = iter(found if config.limit is None else _limited(found, config))
     examiner = Examiner(config, front_end or EnglishFrontEnd(), split_of)
     sample_rate = config.audio.sample_rate
@@ -96,14 +95,14 @@ def prepare(
             for good in part.good:
                 writer.add(_utterance(good, writer.next_sample), good.samples)
             writer.commit(part.rejected, Done(num_found=part.num_found, mark=part.mark))
-            reasons.update(kinds(part.rejected))
             bar.update(part.num_found - bar.n)
+        reasons = kinds(writer.rejected)
         if not len(writer):
-            raise UserError(f"there is no usable recording in the sources: {dict(reasons)}")
+            raise UserError(f"there is no usable recording in the sources: {reasons}")
         summary = writer.finish()
     return Report(
         summary=summary,
-        reasons=dict(reasons.most_common()),
+        reasons=reasons,
         seconds_taken=time.monotonic() - began,
         hours_done=(writer.next_sample - before) / sample_rate / 3600,
     )

@@ -58,8 +58,8 @@ def validate(
         for part in examiner.slices(iter(found)):
             bad += [json.dumps(asdict(each), ensure_ascii=False) for each in part.rejected]
             num_good += len(part.good)
-            lines = (_line(each) for each in part.good if _is_file(each))
-            good += [json.dumps(each, ensure_ascii=False) for each in lines]
+            files = (_line(each) for each in part.good if _is_file(each))
+            good += [json.dumps(each, ensure_ascii=False) for each in files]
             reasons.update(kinds(part.rejected))
             num_samples += sum(len(each.samples) for each in part.good)
             bar.update(part.num_found - bar.n)

@@ -67,6 +67,7 @@ def until(found: list[Recording], number: int, end: BaseException) -> Iterator[F
 def test_an_interrupted_run_goes_on_and_ends_the_same(
     tmp_path: Path, recordings: list[Recording], stopped_at: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    recordings[0] = replace(recordings[0], audio=tmp_path / "missing.wav")
     make(recordings, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         make(until(recordings, stopped_at, KeyboardInterrupt()), tmp_path / "corpus")
@@ -78,7 +79,8 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(
         return read_samples(path, limits, piece)
 
     monkeypatch.setattr(decoding, "read_samples", read)
-    make(recordings, tmp_path / "corpus")
+    report = make(recordings, tmp_path / "corpus")
+    assert report.reasons == {"no such file": 1}
     assert len(decoded) == NUMBER - stopped_at // 3 * 3  # only what was not done
     whole, corpus = Corpus.open(tmp_path / "whole"), Corpus.open(tmp_path / "corpus")
     assert whole.headers == corpus.headers

@@ -249,6 +249,18 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "h" in utterance.phonemes and len(utterance.text_ids) > 5
 
 
+def test_command_takes_places_and_copies(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(1), 16_000)
+    manifest = write_manifest(tmp_path, [{"audio": "a.wav", "speaker": "s", "split": "train"}])
+    arguments = [str(manifest), "--source", "manifest", "--speed", "0.9", "--pitch", "-2", "2"]
+    assert main([*arguments, "--out", str(tmp_path / "c"), "--workers", "0"]) == 0
+    assert "4 utterances of 4 speakers" in capsys.readouterr().out
+    speakers = Corpus.open(tmp_path / "c").speakers
+    assert speakers == ["s", "s#speed0.9", "s#pitch-2", "s#pitch+2"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

@@ -91,7 +91,8 @@ def test_shards_are_laid_out_as_webdataset(tmp_path: Path, mapped: Corpus) -> No
 def test_a_stopped_run_goes_on_at_its_shard(
     tmp_path: Path, mapped: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write, firsts = shards._write_shard, []
+    write = shards._write_shard
+    firsts: list[int] = []
 
     def stopping(corpus: Corpus, path: Path, first: int, max_bytes: float) -> None:
         write(corpus, path, first, max_bytes)

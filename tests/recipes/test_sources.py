@@ -206,7 +206,7 @@ def datasets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
         return FakeDataset(rows)
 
     module = SimpleNamespace(load_dataset=load_dataset, Audio=lambda decode: ("Audio", decode))
-    monkeypatch.setitem(sys.modules, "datasets", module)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "datasets", module)
     return asked
 
 

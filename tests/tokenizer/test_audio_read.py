@@ -11,7 +11,8 @@ import pytest
 import soundfile
 import torch
 
-from uslm_tokenizer.audio import READABLE_WORDS, read_audio, resample, to_mono
+from uslm_tokenizer.audio import read_audio, resample, to_mono
+from uslm_tokenizer.audio_decode import READABLE_WORDS
 from uslm_tokenizer.errors import AudioError, MissingResource
 
 RATE = 16_000

@@ -5,11 +5,9 @@ import io
 import math
 import os
 import stat
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 import soundfile
@@ -19,33 +17,22 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from uslm_tokenizer.audio_sniff import SNIFFED_BYTES, announced_bytes, sniff
+from uslm_tokenizer.audio_decode import (
+    READABLE_WORDS,
+    BinaryReader,
+    open_sound,
+    read_blocks,
+    reason,
+)
+from uslm_tokenizer.audio_sniff import SNIFFED_BYTES, announced_bytes
 from uslm_tokenizer.errors import AudioError, MissingResource
 
 MIN_SAMPLE_RATE = 4_000
 MAX_SAMPLE_RATE = 768_000
 
-# What libsndfile guesses beyond these (HTK, MAT4, ...) is far more often not audio at all.
-READABLE = (
-    *("WAV", "WAVEX", "RF64", "W64", "FLAC", "OGG", "MP3", "AIFF", "AU", "CAF"),
-    *("NIST", "VOC", "IRCAM", "SVX", "PVF", "AVR", "SD2"),
-)
-READABLE_WORDS = "wav, flac, ogg, opus, mp3, aiff, au, caf and w64"
-
 # A pipe cannot be rewound, so it is held in memory first: at most this much of it.
 MAX_PIPE_BYTES = 256 * 2**20
-BLOCK_SAMPLES = 2**14  # small, for a block with damage in it is lost
 MIN_DAMAGED_SECONDS = 0.1
-
-
-@runtime_checkable
-class BinaryReader(Protocol):
-    """A file open for reading bytes: what `open(path, "rb")`, BytesIO and an upload have."""
-
-    def read(self, size: int, /) -> bytes: ...
-    def seek(self, offset: int, whence: int = ..., /) -> int: ...
-    def tell(self) -> int: ...
-    def seekable(self) -> bool: ...
 
 
 AudioSource = str | os.PathLike[str] | bytes | BinaryReader
@@ -106,7 +93,7 @@ def read_audio(source: AudioSource, *, max_seconds: float | None = None) -> Audi
         head = file.read(SNIFFED_BYTES)
         if size == 0:
             raise AudioError(f"{name} is empty (0 bytes); give a recording: {READABLE_WORDS}")
-        with _open_sound(_Reader(file), name, head) as sound:
+        with open_sound(file, name, head) as sound:
             return _read_sound(sound, name, announced_bytes(head) > size, max_seconds)
 
 
@@ -138,42 +125,6 @@ def _cancels(mix_energy: float, channel_energies: NDArray[np.float64]) -> bool:
     return mix_energy < 0.05 * unrelated
 
 
-class _Reader:
-    """The part of a file that libsndfile needs, and no name from which it would guess a format.
-
-    An exception cannot cross libsndfile: it is held in `failure` and reads as the end of the file.
-    """
-
-    def __init__(self, file: BinaryReader) -> None:
-        self.file = file
-        self.failure: OSError | None = None
-
-    def read(self, count: int) -> bytes:
-        try:
-            return self.file.read(count)
-        except OSError as error:
-            self.failure = error
-            return b""
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        # A damaged header can ask for a place before the start.
-        try:
-            return self.file.seek(offset, whence)
-        except (OSError, ValueError):
-            return -1
-
-    def tell(self) -> int:
-        return self.file.tell()
-
-
-class _SoundFile(soundfile.SoundFile):  # type: ignore[misc]  # soundfile has no types
-    """Reads straight on: where it may, soundfile seeks after each block, and that fails at the
-    end of a FLAC stream that does not tell its length."""
-
-    def seekable(self) -> bool:
-        return False
-
-
 def _name(source: AudioSource) -> str:
     if isinstance(source, bytes):
         return "the audio given as bytes"
@@ -197,7 +148,7 @@ def _open(source: AudioSource, name: str) -> AbstractContextManager[BinaryReader
     except FileNotFoundError as error:
         raise MissingResource(f"there is no file {name}{_nearest(Path(source))}") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path
-        raise AudioError(f"{name} cannot be opened: {_reason(error)}") from error
+        raise AudioError(f"{name} cannot be opened: {reason(error)}") from error
     if stat.S_ISREG(mode):
         return file
     with file:
@@ -220,39 +171,10 @@ def _nearest(path: Path) -> str:
     return f"; did you mean {str(folder / near[0])!r}?" if near else ""
 
 
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)
-
-
 def _check_rate(rate: int, name: str) -> None:
     if not MIN_SAMPLE_RATE <= rate <= MAX_SAMPLE_RATE:
         limits = f"{MIN_SAMPLE_RATE:,} to {MAX_SAMPLE_RATE:,} Hz"
         raise AudioError(f"the sample rate of {name} must be {limits}, but is {rate:,} Hz")
-
-
-def _open_sound(reader: _Reader, name: str, head: bytes) -> soundfile.SoundFile:
-    """Open the decoder, or say what the file is instead."""
-    reader.seek(0)
-    found = sniff(head)
-    try:
-        sound = _SoundFile(reader)
-    except (soundfile.SoundFileError, OverflowError) as error:
-        if reader.failure is not None:
-            raise AudioError(f"{name} cannot be read: {_reason(reader.failure)}") from error
-        raise AudioError(_refusal(name, found.words, readable=found.readable)) from error
-    if sound.format not in READABLE:
-        sound.close()
-        raise AudioError(_refusal(name, f"a file of the kind {sound.format}", readable=False))
-    return sound
-
-
-def _refusal(name: str, words: str, *, readable: bool) -> str:
-    if readable:
-        return f"{name} begins as {words}, but is damaged, cut off or of a coding not known here"
-    return (
-        f"{name} is {words}, which cannot be read here; it may be {READABLE_WORDS}. Other "
-        "recordings can be converted: ffmpeg -i INPUT -ac 1 OUTPUT.wav"
-    )
 
 
 def _read_sound(
@@ -264,7 +186,7 @@ def _read_sound(
 
     mixes, bad, mix_energy = [np.zeros(0, np.float32)], 0, 0.0
     energies = np.zeros(sound.channels)
-    for block in _blocks(sound, limit):
+    for block in read_blocks(sound, limit):
         bad += int(np.count_nonzero(~np.isfinite(block)))
         if bad == 0:
             mixes.append(block.mean(axis=1))
@@ -286,7 +208,7 @@ def _read_sound(
     if _cancels(mix_energy, energies):
         loudest = int(energies.argmax())
         sound.seek(0)
-        samples = np.concatenate([block[:, loudest] for block in _blocks(sound, limit)])
+        samples = np.concatenate([block[:, loudest] for block in read_blocks(sound, limit)])
         warnings.append(
             f"the {sound.channels} channels of {name} cancel each other (opposite phase); "
             f"only channel {loudest + 1} is used"
@@ -309,18 +231,3 @@ def _read_sound(
         warnings=tuple(warnings),
     )
     return Audio(torch.from_numpy(samples)[None], rate, info)
-
-
-def _blocks(sound: soundfile.SoundFile, limit: int) -> Iterator[NDArray[np.float32]]:
-    """Blocks [n, channels] until the limit, the end, or the first damage."""
-    size = max(1, BLOCK_SAMPLES // sound.channels)
-    remaining = limit
-    while remaining > 0:
-        try:
-            block = sound.read(min(size, remaining), dtype="float32", always_2d=True)
-        except soundfile.SoundFileError:
-            return
-        if len(block) == 0:
-            return
-        remaining -= len(block)
-        yield cast(NDArray[np.float32], block)

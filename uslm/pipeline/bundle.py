@@ -25,6 +25,14 @@ from uslm.generate.sampling import Sampling
 from uslm.models.base import AcousticModel, AcousticRow, SemanticModel
 from uslm.models.registry import load_model
 from uslm.pipeline.bundle_config import BundleConfig
+from uslm.pipeline.bundle_facts import (
+    BUNDLE_FILE,
+    FORMAT,
+    VOCAB_FILE,
+    make_frontend,
+    read_bundle_config,
+    read_vocab,
+)
 from uslm.pipeline.clock import Clock
 from uslm.pipeline.parts import fingerprint, move, read_dtype
 from uslm.pipeline.prompt import VoicePrompt
@@ -36,14 +44,11 @@ from uslm.text.vocab import PhonemeVocab, SentencePieceVocab, TextVocab
 from uslm_tokenizer.acoustic.unit_codec import UnitCodec
 from uslm_tokenizer.audio import Audio, AudioSource
 from uslm_tokenizer.base import AudioTokenizer
-from uslm_tokenizer.config import from_dict, to_dict
-from uslm_tokenizer.errors import ConfigError, EnvironmentProblem, MissingResource, UserError
+from uslm_tokenizer.config import to_dict
+from uslm_tokenizer.errors import ConfigError, EnvironmentProblem, MissingResource
 from uslm_tokenizer.hub import write_atomically
 from uslm_tokenizer.registry import load_tokenizer
 
-FORMAT = 1
-BUNDLE_FILE = "bundle.json"
-VOCAB_FILE = "text.model"
 PARTS = ("tokenizer", "semantic", "acoustic")
 DEFAULT = "default"
 
@@ -121,7 +126,7 @@ class Bundle:
         self, *, language: str | None = None, lexicon: Lexicon | None = None
     ) -> TextFrontend:
         """The front end for a language, the model's own unless given."""
-        return _frontend(self.config, self.vocab, language, lexicon)
+        return make_frontend(self.config, self.vocab, language, lexicon)
 
     # These three work on a whole bundle: imported above, the files would need each other.
 
@@ -215,7 +220,7 @@ def load_bundle(
         tokenizer=load_tokenizer(folder / "tokenizer"),
         semantic=semantic,
         acoustic=acoustic,
-        vocab=_vocab(folder, config),
+        vocab=read_vocab(folder, config),
         folder=folder,
     )
 
@@ -235,53 +240,6 @@ def save_bundle(
     text = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
     write_atomically(folder / BUNDLE_FILE, lambda path: path.write_text(text, "utf-8"))
     return folder
-
-
-def read_bundle_config(folder: Path) -> BundleConfig:
-    """What bundle.json says, without loading any weights."""
-    path = folder / BUNDLE_FILE
-    if not path.is_file():
-        raise MissingResource(f"{folder} holds no {BUNDLE_FILE}; it is not a speaking model")
-    try:
-        description = json.loads(path.read_text("utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as problem:
-        raise ConfigError(f"{path} is not JSON: {problem}") from problem
-    if not isinstance(description, dict):
-        raise ConfigError(f"{path} must hold a mapping")
-    version = description.pop("format", None)
-    if not isinstance(version, int) or version > FORMAT:
-        raise ConfigError(
-            f"{path} has format {version}, this version reads up to {FORMAT}; upgrade uslm"
-        )
-    try:
-        return from_dict(BundleConfig, description)
-    except UserError as problem:
-        raise ConfigError(f"{path}: {problem}") from problem
-
-
-def read_bundle_frontend(
-    folder: Path, *, language: str | None = None, lexicon: Lexicon | None = None
-) -> TextFrontend:
-    """The front end of a model, without loading any weights."""
-    config = read_bundle_config(folder)
-    return _frontend(config, _vocab(folder, config), language, lexicon)
-
-
-def _vocab(folder: Path, config: BundleConfig) -> TextVocab:
-    if config.frontend.vocab == "sentencepiece":
-        return SentencePieceVocab.load(folder / VOCAB_FILE)
-    return PhonemeVocab()
-
-
-def _frontend(
-    config: BundleConfig, vocab: TextVocab, language: str | None, lexicon: Lexicon | None
-) -> TextFrontend:
-    return TextFrontend(
-        language=language or config.language,
-        vocab=vocab,
-        lexicon=lexicon,
-        normalize=config.frontend.normalize,
-    )
 
 
 def resolve_bundle(

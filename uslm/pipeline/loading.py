@@ -7,12 +7,8 @@ from typing import Any
 
 import torch
 
-from uslm.pipeline.bundle import (
-    load_bundle,
-    read_bundle_config,
-    read_bundle_frontend,
-    resolve_bundle,
-)
+from uslm.pipeline.bundle import load_bundle, resolve_bundle
+from uslm.pipeline.bundle_facts import read_bundle_config, read_bundle_frontend
 from uslm.pipeline.speaker import Converter, FrontEnd, Speaker, SpeakerSettings
 from uslm.text.frontend import TextFrontend
 from uslm.text.lexicon import Lexicon

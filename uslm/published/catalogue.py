@@ -3,24 +3,23 @@
 from dataclasses import replace
 
 from uslm.published.registry import LAYOUTS
-from uslm_tokenizer.published.catalogue import Catalogue, Part, System, Weights
-from uslm_tokenizer.published.source import HubFile, WebFile
-from uslm_tokenizer.published.tokenizers import (
-    AMPHION,
-    MASKGCT,
+from uslm_tokenizer.published.amphion import (
     MASKGCT_ACOUSTIC,
     MASKGCT_SEMANTIC,
-    SPEECH_TOKENIZER,
-    VEVO,
     VEVO_CONTENT,
     VEVO_STYLE,
+    code_file,
+    maskgct_file,
+    vevo_file,
 )
+from uslm_tokenizer.published.catalogue import Catalogue, Part, System, Weights
+from uslm_tokenizer.published.source import HubFile
+from uslm_tokenizer.published.tokenizers import SPEECH_TOKENIZER
 from uslm_tokenizer.published.tokenizers import SYSTEMS as TOKENIZERS
 
-PHONES = WebFile(
-    url=f"https://raw.githubusercontent.com/open-mmlab/Amphion/{AMPHION}/models/tts/maskgct/g2p/"
-    "g2p/vocab.json",
-    sha256="0f5c44e05f79df8ae4fd77d7772950436a8bacc83d134fdf0ae3c72412b5676a",
+PHONES = code_file(
+    "models/tts/maskgct/g2p/g2p/vocab.json",
+    "0f5c44e05f79df8ae4fd77d7772950436a8bacc83d134fdf0ae3c72412b5676a",
 )
 """The phonemes that MaskGCT and Vevo read, and their ids."""
 
@@ -32,13 +31,12 @@ def part(name: str, layout: str, file: HubFile, config: str, entry: str = "") ->
 
 def maskgct(name: str, layout: str, path: str, config: str) -> Part:
     """A model of MaskGCT."""
-    return part(name, layout, HubFile(repo="amphion/MaskGCT", path=path, revision=MASKGCT), config)
+    return part(name, layout, maskgct_file(path), config)
 
 
 def vevo(name: str, layout: str, folder: str, config: str) -> Part:
     """A model of Vevo."""
-    path = f"{folder}/model.safetensors"
-    return part(name, layout, HubFile(repo="amphion/Vevo", path=path, revision=VEVO), config)
+    return part(name, layout, vevo_file(f"{folder}/model.safetensors"), config)
 
 
 SYSTEMS: dict[str, System] = {

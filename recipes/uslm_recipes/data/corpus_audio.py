@@ -21,8 +21,9 @@ from uslm_tokenizer.errors import MissingResource, UserError
 class CorpusAudio(Protocol):
     """The samples of one folder."""
 
-    shards: NDArray[np.int64] | None
-    """The shard of each utterance: those of one are read together; None where there are none."""
+    @property
+    def shards(self) -> NDArray[np.int64] | None:
+        """The shard of each utterance: those of one are read together; None without shards."""
 
     def read(self, number: int, row: Utterance, start: int, stop: int) -> NDArray[np.int16]:
         """Samples start..stop of the utterance with this number in its folder."""
@@ -39,7 +40,7 @@ def open_audio(folder: Path) -> CorpusAudio:
 class MappedAudio:
     """One file of samples."""
 
-    shards = None
+    shards: NDArray[np.int64] | None = None
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / AUDIO_FILE

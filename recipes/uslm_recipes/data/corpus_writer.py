@@ -83,7 +83,8 @@ class CorpusWriter:
         self._audio_hash = hashlib.sha256()
         self._utterances: list[Utterance] = []
         self._lines: list[str] = []
-        self._num_rejected = 0
+        self.rejected: list[Rejected] = []
+        """What was left out so far, by an interrupted run too."""
         self._files: dict[str, IO[bytes]] = {}
 
     def __enter__(self) -> CorpusWriter:
@@ -93,7 +94,8 @@ class CorpusWriter:
             self._files[name] = open_at(self._part.path / name, size)
         if state is not None:
             self.done = Done(num_found=state["num_found"], mark=state["mark"])
-            self._num_rejected = state["num_rejected"]
+            with (self._part.path / REJECTED_FILE).open(encoding="utf-8") as lines:
+                self.rejected = [Rejected(**json.loads(line)) for line in lines]
             with (self._part.path / UTTERANCES_FILE).open(encoding="utf-8") as lines:
                 self._lines = [line.rstrip("\n") for line in lines]
             self._utterances = [Utterance.from_json(line) for line in self._lines]
@@ -144,9 +146,7 @@ class CorpusWriter:
                 file.flush()
                 os.fsync(file.fileno())
             sizes = {name: file.tell() for name, file in self._files.items()}
-            self._part.write_state(
-                self.key, {"sizes": sizes, "num_rejected": self._num_rejected, **asdict(done)}
-            )
+            self._part.write_state(self.key, {"sizes": sizes, **asdict(done)})
 
     def finish(self, rejected: Iterable[Rejected] = ()) -> CorpusSummary:
         """Write the lists and put the folder in its place."""
@@ -155,7 +155,7 @@ class CorpusWriter:
             for file in self._files.values():
                 file.flush()
                 os.fsync(file.fileno())
-            summary = self._summary(self._num_rejected)
+            summary = self._summary(len(self.rejected))
             header = {
                 "format": FORMAT,
                 "sample_rate": self.sample_rate,
@@ -170,7 +170,7 @@ class CorpusWriter:
     def _write_rejected(self, rejected: Iterable[Rejected]) -> None:
         for each in rejected:
             self._files[REJECTED_FILE].write(f"{json.dumps(asdict(each))}\n".encode())
-            self._num_rejected += 1
+            self.rejected.append(each)
 
     def _disk(self) -> AbstractContextManager[None]:
         return told_when_full(self._part.path, f"{len(self)} utterances are kept")

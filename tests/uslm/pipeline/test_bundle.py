@@ -16,11 +16,11 @@ from uslm.pipeline import bundle as bundle_module
 from uslm.pipeline.bundle import (
     Bundle,
     load_bundle,
-    read_bundle_config,
     resolve_bundle,
     save_bundle,
 )
 from uslm.pipeline.bundle_config import BundleConfig, FrontendConfig
+from uslm.pipeline.bundle_facts import read_bundle_config
 from uslm.pipeline.prompt import VoicePrompt
 from uslm.pipeline.testing import TINY, speech_like
 from uslm.pipeline.tts import ZeroShotTTS

@@ -20,7 +20,10 @@ from uslm.pipeline.tts import ZeroShotTTS
 from uslm_tokenizer.errors import ConfigError, TextError, UserError
 
 HASTY = LengthConfig(min_frames_per_symbol=0.2, max_frames_per_symbol=0.4, margin_frames=5)
-TEXT = "This is the first of all. And here comes the second.\n\n***\n\n[pause:0.5] A third one ends it."
+TEXT = (
+    "This is the first of all. And here comes the second.\n\n***\n\n"
+    "[pause:0.5] A third one ends it."
+)
 
 
 @pytest.fixture(scope="module")

@@ -7,109 +7,15 @@ at the commit of its first download. Hashes come with the download, from the Hub
 from dataclasses import replace
 from typing import Any
 
-from uslm_tokenizer.published.catalogue import (
-    Catalogue,
-    Part,
-    Piece,
-    SpeechEncoder,
-    System,
-    Weights,
+from uslm_tokenizer.published.amphion import (
+    MASKGCT_ACOUSTIC,
+    MASKGCT_SEMANTIC,
+    VEVO_CONTENT,
+    VEVO_STYLE,
 )
+from uslm_tokenizer.published.catalogue import Catalogue, Part, Piece, System, Weights
 from uslm_tokenizer.published.registry import LAYOUTS
 from uslm_tokenizer.published.source import MAIN, HandFile, HubFile, Source, WebFile
-
-AMPHION = "d3de90f02e7f1c7dbc24b04d52fe1b8ef438effe"
-MASKGCT = "265c6cef07625665d0c28d2faafb1415562379dc"
-VEVO = "7edf4640c400c20542aa39c45b63f60e6c7baba0"
-
-W2V_BERT = SpeechEncoder(
-    repo="facebook/w2v-bert-2.0",
-    revision="da985ba0987f70aaeb84a80f2851cfac8c697a7b",
-    backbone={"model_type": "wav2vec2-bert"},
-    layer=17,
-    padding="end",
-    statistics=WebFile(
-        url=f"https://raw.githubusercontent.com/open-mmlab/Amphion/{AMPHION}/models/tts/maskgct/"
-        "ckpt/wav2vec2bert_stats.pt",
-        sha256="c9c176c2b8850ab2e3ba828bbfa969deaf4566ce55db5f2687b8430b87526ad2",
-    ),
-)
-
-HUBERT_LARGE = SpeechEncoder(
-    repo="facebook/hubert-large-ll60k",
-    revision="ff022d095678a2995f3c49bab18a96a9e553f782",
-    backbone={
-        "model_type": "hubert",
-        "hidden_size": 1024,
-        "num_hidden_layers": 24,
-        "num_attention_heads": 16,
-        "intermediate_size": 4096,
-        "feat_extract_norm": "layer",
-        "conv_bias": True,
-        "do_stable_layer_norm": True,
-    },
-    layer=18,
-    padding="none",
-    weights="pytorch_model.bin",
-    statistics=WebFile(
-        url=f"https://raw.githubusercontent.com/open-mmlab/Amphion/{AMPHION}/models/vc/vevo/"
-        "config/hubert_large_l18_mean_std.npz",
-        sha256="84115dd2ad3a44526b8e75e173956e41805ba540704acd735f302889a83067b4",
-    ),
-)
-
-
-def units(encoder: SpeechEncoder, layout: str, file: Source, config: str) -> Part:
-    """A codec of an encoder's features, with the encoder in front."""
-    codec = Weights(layout=layout, file=file, config=config)
-    return Part(
-        name="semantic",
-        pieces=(encoder, codec),
-        model="uslm_tokenizer.semantic.ssl_units:SSLUnits",
-    )
-
-
-MASKGCT_SEMANTIC = units(
-    W2V_BERT,
-    "repcodec",
-    HubFile(repo="amphion/MaskGCT", path="semantic_codec/model.safetensors", revision=MASKGCT),
-    "maskgct_semantic_codec",
-)
-
-MASKGCT_ACOUSTIC = Part(
-    name="acoustic",
-    pieces=(
-        Weights(
-            layout="maskgct_encoder",
-            file=HubFile(
-                repo="amphion/MaskGCT", path="acoustic_codec/model.safetensors", revision=MASKGCT
-            ),
-            config="maskgct_acoustic_encoder",
-        ),
-        Weights(
-            layout="maskgct_decoder",
-            file=HubFile(
-                repo="amphion/MaskGCT", path="acoustic_codec/model_1.safetensors", revision=MASKGCT
-            ),
-            config="maskgct_acoustic_decoder",
-        ),
-    ),
-    model="uslm_tokenizer.acoustic.maskgct_codec:MaskGCTCodec",
-)
-
-VEVO_STYLE = units(
-    HUBERT_LARGE,
-    "repcodec",
-    HubFile(repo="amphion/Vevo", path="tokenizer/vq8192/model.safetensors", revision=VEVO),
-    "maskgct_semantic_codec",
-)
-
-VEVO_CONTENT = units(
-    replace(HUBERT_LARGE, statistics=None),  # it was trained on what the layer gives
-    "vevo_content",
-    HubFile(repo="amphion/Vevo", path="tokenizer/vq32/hubert_large_l18_c32.pkl", revision=VEVO),
-    "vevo_content_tokenizer_c32",
-)
 
 SPEECH_TOKENIZER = Part(
     name="codec",
@@ -192,7 +98,7 @@ def hifi_codec(title: str, path: str, config: str) -> System:
 
 
 def huggingface(repo: str, path: str, revision: str = MAIN) -> HubFile:
-    """Shorter."""
+    """A file on the Hub."""
     return HubFile(repo=repo, path=path, revision=revision)
 
 
