@@ -1,4 +1,4 @@
-"""What goes wrong around a run: a full disk, too little memory, half precision, an old checkpoint."""
+"""Trouble around a run: a full disk, too little memory, half precision, an old checkpoint."""
 
 from __future__ import annotations
 

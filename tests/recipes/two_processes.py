@@ -97,8 +97,10 @@ class Joined:
     def __next__(self) -> Any:
         first, second = map(next, self.parts)
         if isinstance(first, Crops):
-            both = [np.concatenate(p) for p in zip(*(vars(c).values() for c in (first, second)), strict=True)]
-            return Crops(*both)
+            return Crops(
+                indices=np.concatenate([first.indices, second.indices]),
+                starts=np.concatenate([first.starts, second.starts]),
+            )
         return np.concatenate([first, second])
 
 
