@@ -83,7 +83,9 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     for name in [*scripts, "python", "python3"]:
         target = "python" if name.startswith("python") else name
         file = folder / name
-        file.write_text(f'#!/bin/sh\nexec "{sys.executable}" -IS "{FORKS}" "{path}" {target} "$@"\n')
+        file.write_text(
+            f'#!/bin/sh\nexec "{sys.executable}" -IS "{FORKS}" "{path}" {target} "$@"\n'
+        )
         file.chmod(file.stat().st_mode | stat.S_IXUSR)
     try:
         assert process.stdout is not None and process.stdout.readline() == "ready\n"
