@@ -1,4 +1,4 @@
-"""What the tests of the documents share: a desk to work at, quick commands, and a Hub of our own."""
+"""What the tests of documents share: a desk to work at, quick commands, a Hub of our own."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import io
 import json
 import os
 import shutil
+import signal
 import socket
 import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import distribution
 from pathlib import Path
@@ -66,10 +67,8 @@ class Desk:
     def clear(self) -> None:
         """End what is still at work."""
         for session in self.sessions:
-            try:
-                os.killpg(session, 15)
-            except ProcessLookupError:
-                continue
+            with suppress(ProcessLookupError):
+                os.killpg(session, signal.SIGTERM)
 
 
 @pytest.fixture(scope="session")
@@ -83,7 +82,9 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     for name in [*scripts, "python", "python3"]:
         target = "python" if name.startswith("python") else name
         file = folder / name
-        file.write_text(f'#!/bin/sh\nexec "{sys.executable}" -IS "{FORKS}" "{path}" {target} "$@"\n')
+        file.write_text(
+            f'#!/bin/sh\nexec "{sys.executable}" -IS "{FORKS}" "{path}" {target} "$@"\n'
+        )
         file.chmod(file.stat().st_mode | stat.S_IXUSR)
     try:
         assert process.stdout is not None and process.stdout.readline() == "ready\n"

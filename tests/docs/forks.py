@@ -14,6 +14,7 @@ import runpy
 import signal
 import socket
 import sys
+from contextlib import suppress
 from importlib import import_module, reload
 from importlib.metadata import entry_points
 
@@ -69,13 +70,9 @@ def become(connection: socket.socket) -> None:
     except BaseException:
         sys.excepthook(*sys.exc_info())
         code = 1
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except ValueError:
-            continue  # it is closed already
-        except OSError:
-            code = code or 1
+    with suppress(ValueError):  # they may be closed already
+        sys.stdout.flush()
+        sys.stderr.flush()
     connection.sendall(f"{code}\n".encode())
     os._exit(code)
 

@@ -1,0 +1,43 @@
+"""What the documents say about the code in tables is what the code says."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from uslm.published.catalogue import CATALOGUE
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def tables() -> ModuleType:
+    """The script that writes them."""
+    spec = importlib.util.spec_from_file_location("tables", ROOT / "docs" / "write_tables.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_tables_are_up_to_date(tables: ModuleType) -> None:
+    documents = tables.documents()
+    assert documents
+    for path in documents:
+        text = path.read_text("utf-8")
+        assert tables.written(text) == text, "they are written by: python docs/write_tables.py"
+
+
+def test_first_sentences_end_where_they_end(tables: ModuleType) -> None:
+    said = "Mimi (Defossez et al. 2024): 12.5 frames\n    a second. More.\n\nAnd more."
+    assert tables.first_sentence(said) == "Mimi (Defossez et al. 2024): 12.5 frames a second"
+
+
+def test_the_readme_names_every_published_model() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    section = readme.partition("## Systems")[2].partition("\n## ")[0]
+    assert set(re.findall(r"`([\w-]+)`", section)) == set(CATALOGUE.systems)
