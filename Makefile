@@ -1,9 +1,13 @@
 # What a contributor runs; `make check` is everything that decides.
 PYTHON ?= .venv/bin/python
 
-.PHONY: check format lint test wheel
+.PHONY: check docs format lint test wheel
 
 check: lint test
+
+docs: # without the theme's word about its successor
+	$(PYTHON) docs/write_tables.py
+	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict
 
 format:
 	$(PYTHON) -m ruff format .

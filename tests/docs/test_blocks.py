@@ -23,7 +23,20 @@ DOCUMENTS = sorted(
     for path in ROOT.glob(pattern)
     if not path.is_symlink() and not path.relative_to(ROOT).parts[0].startswith(".")
 )
-NOT_RUN: dict[str, int] = {}
+NOT_RUN = {
+    "CONTRIBUTING.md": 1,
+    "benchmarks/README.md": 1,
+    "demo/README.md": 1,
+    "docker/README.md": 1,
+    "docs/how-to/convert.md": 1,
+    "docs/how-to/demo.md": 1,
+    "docs/how-to/evaluate.md": 1,
+    "docs/how-to/published-models.md": 2,
+    "docs/how-to/serve.md": 1,
+    "docs/how-to/train.md": 1,
+    "docs/how-to/voices.md": 1,
+    "docs/tutorial.md": 1,
+}
 """How many blocks of a document are not run."""
 KINDS = {"", "bash", "python", "text", "json", "yaml", "toml"}
 SET_UP = ("python3 run.py test", "pip install ", "source .venv/")
