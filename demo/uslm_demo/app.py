@@ -1,50 +1,72 @@
-"""The command `uslm-demo`: a page on this machine to speak, convert and look at tokens with."""
+"""The command `uslm-demo`: a page on this machine to clone voices, read out, convert and look at
+tokens with."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from uslm_demo.engine import Engine
+from uslm_demo.limits import Limits
+from uslm_demo.model import Model
 from uslm_tokenizer.errors import EnvironmentProblem, MissingResource, UserError
 
 if TYPE_CHECKING:
     import gradio as gr
 
-    from uslm_demo.speaking import Limits
-
 SOUNDS = (".wav", ".flac", ".ogg", ".opus", ".mp3")
+LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
 def build_app(
-    engine: Engine | None = None, limits: Limits | None = None, examples: Path | None = None
+    model: Model | None = None,
+    limits: Limits | None = None,
+    *,
+    examples: str | Path | None = None,
+    voices: str | Path | None = None,
+    codecs: Sequence[str] = (),
 ) -> gr.Blocks:
     """The page, ready for `launch` or to be rendered inside another.
 
-    `examples` is a folder of recordings that visitors may try. Raises MissingResource where there
-    is no such model; its weights are loaded when they are first needed.
+    `examples` is a folder of recordings that visitors may try. `voices` is the folder of voices
+    that all visitors use and change; without it each has voices of his own, while he is there.
+    `codecs` can be compared, beside the model's own. Raises MissingResource where there is no
+    such model; its weights are loaded when they are first needed.
     """
     try:
+        from uslm_demo.comparing import Codecs
+        from uslm_demo.context import Context
         from uslm_demo.page import make_page
-        from uslm_demo.speaking import Limits
+        from uslm_demo.shelf import Shelf
     except ImportError as problem:
         raise EnvironmentProblem(
             f'the demo needs gradio ({problem}): pip install "uslm[demo]"'
         ) from problem
+    from uslm.pipeline.voice_store import VoiceStore
 
-    return make_page(engine or Engine(), limits or Limits(), _sounds(examples))
+    model = model or Model()
+    context = Context(
+        model=model,
+        limits=limits or Limits(),
+        shelf=Shelf(None if voices is None else VoiceStore(voices)),
+        codecs=Codecs(model, codecs),
+        examples=_sounds(examples),
+    )
+    return make_page(context)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """`uslm-demo`: returns the exit code."""
     options = _parser().parse_args(arguments)
+    model = Model(options.model, device=options.device)
     try:
-        page = build_app(Engine(options.model, device=options.device), examples=options.examples)
+        page = build_app(
+            model, examples=options.examples, voices=_voices(options), codecs=options.codec
+        )
         from uslm_demo.page import serve
-        from uslm_demo.speaking import Limits
 
         serve(page, Limits(), host=options.host, port=options.port, share=options.share)
     except MissingResource as error:
@@ -53,11 +75,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(1, error)
     except (EnvironmentProblem, OSError) as error:  # OSError: the port is taken
         return _fail(3, error)
+    finally:
+        model.close()
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("uslm-demo", description=(__doc__ or "").partition(": ")[2])
+    description = " ".join((__doc__ or "").partition(": ")[2].split())
+    parser = argparse.ArgumentParser("uslm-demo", description=description)
     parser.add_argument("--model", default="default", help="name, folder or Hub repository")
     parser.add_argument("--device", default="cpu", help="cpu (the default), cuda or mps")
     parser.add_argument(
@@ -72,12 +97,41 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--examples", type=Path, metavar="FOLDER", help="recordings that visitors may try"
     )
+    parser.add_argument(
+        "--voices",
+        type=Path,
+        metavar="FOLDER",
+        help="voices that all visitors use and change. Yours, the ones of `uslm voice`, unless "
+        "others can reach the page: then each visitor has their own, while they are there",
+    )
+    parser.add_argument(
+        "--codec",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a codec to compare the model's own with: a published one (`uslm codecs` lists them), "
+        "a folder or a Hub repository; may be given more than once",
+    )
     return parser
 
 
-def _sounds(folder: Path | None) -> list[Path]:
+def _voices(options: argparse.Namespace) -> Path | None:
+    """The folder of voices; nobody's where strangers could delete what is in it."""
+    host = options.host or os.environ.get("GRADIO_SERVER_NAME") or LOCAL[0]
+    if options.voices is not None:
+        return Path(options.voices)
+    is_public = options.share or host not in LOCAL or "SPACE_ID" in os.environ  # Hugging Face's
+    if is_public:
+        return None
+    from uslm.pipeline.voice_names import default_folder
+
+    return default_folder()
+
+
+def _sounds(folder: str | Path | None) -> list[Path]:
     if folder is None:
         return []
+    folder = Path(folder)
     if not folder.is_dir():
         raise MissingResource(f"there is no folder {str(folder)!r}")
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in SOUNDS)

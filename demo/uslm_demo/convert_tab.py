@@ -3,61 +3,78 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from uslm_demo.engine import Engine
-from uslm_demo.errors import shown
+from uslm_demo.context import LISTENING, Context, session_of
+from uslm_demo.errors import field, shown
+from uslm_demo.option_fields import seed_field
+from uslm_demo.outcome import beginning, ending, going_on, outcome
 from uslm_demo.results import result_files
-from uslm_demo.speaking import Limits, convert
+from uslm_demo.speaking import convert, read_seed
+from uslm_demo.voice_field import VoiceField, check_voice, voice_field
+from uslm_demo.voices import Heard, VoiceChoice, find_voice, needed, read
 
 
-def convert_tab(
-    engine: Engine, limits: Limits, made: gr.State, examples: list[Path], concurrency_id: str
-) -> Any:
-    """Lay the tab out; returns the event after which `made` holds new speech."""
+def convert_tab(context: Context, made: gr.State) -> tuple[VoiceField, Any]:
+    """Lay the tab out; returns its voice, and the event after which `made` holds new speech."""
+    model, limits = context.model, context.limits
+    most = limits.max_source_seconds
     with gr.Row():
-        with gr.Column():
+        with gr.Column(min_width=300):
             source = gr.Audio(
-                label=f"What to say: up to {limits.max_source_seconds:g} s of speech",
+                label=f"What to say: up to {most:g} s of speech",
                 sources=["upload", "microphone"],
                 type="filepath",
                 buttons=[],
+                elem_id="convert-source",
             )
-            recording = gr.Audio(
-                label="Voice: a few seconds of one person speaking",
-                sources=["upload", "microphone"],
-                type="filepath",
-                buttons=[],
-            )
-            if examples:
-                gr.Examples([[str(path)] for path in examples], [recording], label="Voices to try")
-            start = gr.Button("Convert", variant="primary")
-        with gr.Column():
-            status = gr.Textbox(label="Status", lines=2, interactive=False)
-            audio = gr.Audio(
-                label="Converted speech", type="filepath", interactive=False, buttons=["download"]
-            )
-            files = gr.File(label="Files", file_count="multiple", interactive=False)
+            voice = voice_field(context, elem_id="convert", has_transcript=False)
+            seed = seed_field(elem_id="convert")
+        with gr.Column(min_width=300):
+            start = gr.Button("Convert", variant="primary", elem_id="convert-start")
+            result = outcome(context, "Converted speech", elem_id="convert")
+
+    def check(
+        source: str | None, kept: str, recording: str | None, transcript: str,
+        heard: Heard | None, seed: str,
+    ) -> list[dict[str, Any]]:  # fmt: skip
+        return [
+            field(lambda: read(needed(source, "a recording to convert"), most)),
+            *check_voice(context, kept, recording, transcript),
+            field(lambda: read_seed(seed)),
+        ]
 
     @shown
-    def on_convert(source: str | None, recording: str | None) -> Iterator[tuple[Any, ...]]:
-        for progress in convert(engine, source, recording, limits=limits):
-            if progress.made is None:
-                yield progress.status, None, None, None
+    def on_convert(
+        source: str | None, kept: str, recording: str | None, transcript: str,
+        heard: Heard | None, seed: str, request: gr.Request,
+    ) -> Iterator[list[Any]]:  # fmt: skip
+        status = "Listening to the voice …" if model.is_loaded else "Loading the model …"
+        yield [*beginning(status), None]
+        store = context.shelf.store(session_of(request))
+        choice = VoiceChoice(kept=kept, recording=recording, transcript=transcript)
+        target = find_voice(model, store, choice, heard)
+        for step in convert(model, source, target, read_seed(seed), limits):
+            if step.made is None:
+                yield [*going_on(step.status), gr.skip()]
                 continue
-            with result_files(progress.made.speech) as paths:
-                yield progress.status, str(paths.wav), paths.as_list(), progress.made
+            speech = step.made.speech
+            sound = context.sounds.put(speech.waveform, speech.sample_rate)
+            with result_files(speech) as files:
+                yield [*ending(step.status, files, sound), step.made]
 
-    return start.click(
+    converted = start.click(
         on_convert,
-        inputs=[source, recording],
-        outputs=[status, audio, files, made],
+        inputs=[source, *voice.inputs, seed],
+        outputs=[*result.outputs, made],
+        validator=check,
         api_name="convert",
         show_progress="minimal",
-        show_progress_on=status,
+        show_progress_on=result.status,
         concurrency_limit=1,
-        concurrency_id=concurrency_id,
+        concurrency_id=LISTENING,
     )
+    result.follow(converted)
+    return voice, converted

@@ -1,42 +1,52 @@
-"""The page: its tabs, its looks, and how it is served."""
+"""The page: its tabs, and how it is served."""
 
 from __future__ import annotations
-
-from pathlib import Path
-from typing import Any
 
 import gradio as gr
 
 from uslm_demo.about_tab import about_tab
+from uslm_demo.clone_tab import clone_tab
+from uslm_demo.context import Context, session_of
 from uslm_demo.convert_tab import convert_tab
-from uslm_demo.engine import Engine
-from uslm_demo.speak_tab import speak_tab
-from uslm_demo.speaking import Limits
+from uslm_demo.limits import Limits
+from uslm_demo.long_tab import long_tab
+from uslm_demo.theme import CSS, theme
 from uslm_demo.tokens_tab import tokens_tab
+from uslm_demo.voices_tab import voices_tab
 
 KEPT_SECONDS = 3600
 """Uploads and results are deleted after this long."""
-MODEL = "model"
-"""What uses the model waits in one line: two at a time would only get in each other's way."""
+MAX_VISITORS = 32
+"""Of more visitors at a time, those who came first lose what is in work."""
 
 
-def make_page(engine: Engine, limits: Limits, examples: list[Path]) -> gr.Blocks:
+def make_page(context: Context) -> gr.Blocks:
     """The page, not yet served; it can also be rendered inside another."""
     page = gr.Blocks(
         title="USLM", analytics_enabled=False, delete_cache=(KEPT_SECONDS // 4, KEPT_SECONDS)
     )
     with page:
-        gr.Markdown("# USLM\nSpeak any text in a voice heard for a few seconds.")
+        gr.Markdown("# USLM\nSpeak any text in a voice heard for a few seconds.", elem_id="title")
         made = gr.State(None, time_to_live=KEPT_SECONDS)
-        with gr.Tab("Speak"):
-            spoken = speak_tab(engine, limits, made, examples, MODEL)
-        with gr.Tab("Convert"):
-            converted = convert_tab(engine, limits, made, examples, MODEL)
-        with gr.Tab("Tokens"):
-            tokens_tab(engine, made, [spoken, converted])
-        with gr.Tab("About"):
-            about_tab(engine)
-    page.queue(max_size=limits.max_waiting, api_open=False)
+        with gr.Tab("Clone", id="clone"):
+            voice, spoken = clone_tab(context, made)
+        with gr.Tab("Long text", id="long"):
+            narrator = long_tab(context)
+        with gr.Tab("Convert", id="convert"):
+            target, converted = convert_tab(context, made)
+        with gr.Tab("Voices", id="voices"):
+            follow = voices_tab(context, [voice, narrator, target])
+        with gr.Tab("Tokens", id="tokens"):
+            tokens_tab(context, made, [spoken, converted])
+        with gr.Tab("About", id="about"):
+            about_tab(context.model)
+        follow(page)
+
+        def on_leave(request: gr.Request) -> None:
+            context.shelf.leave(session_of(request))
+
+        page.unload(on_leave)
+    page.queue(max_size=context.limits.max_waiting, api_open=False)
     return page
 
 
@@ -57,8 +67,9 @@ def serve(
         prevent_thread_lock=not wait,
         quiet=not wait,
         max_file_size=limits.max_upload,
-        state_session_capacity=100,
-        theme=_theme(),
+        state_session_capacity=MAX_VISITORS,
+        theme=theme(),
+        css=CSS,
         footer_links=["api", "settings"],
         run_history=False,
         enable_monitoring=False,
@@ -67,13 +78,3 @@ def serve(
         ssr_mode=False,
     )
     return str(address)
-
-
-def _theme() -> Any:
-    """Fonts of the visitor's own machine: nothing is fetched from elsewhere."""
-    return gr.themes.Base(
-        primary_hue="blue",
-        neutral_hue="slate",
-        font=["system-ui", "sans-serif"],
-        font_mono=["ui-monospace", "monospace"],
-    )

@@ -1,17 +1,15 @@
-"""A result on its way to the page: files to download, and the table of the report."""
+"""A result on its way to the page: files to download."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 
-from uslm.pipeline.speech import ChunkReport, Speech
-
-HEADERS = ("Piece", "Text", "Time", "Seed", "Draws", "Phoneme error rate", "Ended by")
+from uslm.pipeline.speech import Speech
+from uslm.pipeline.subtitles import to_srt
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,48 +18,22 @@ class Files:
 
     wav: Path
     json: Path
-
-    def as_list(self) -> list[str]:
-        """Both, for a list of files."""
-        return [str(self.wav), str(self.json)]
+    """What was asked, how it went, what is needed to repeat it."""
+    srt: Path
+    """When each piece is said."""
 
 
 @contextmanager
 def result_files(speech: Speech) -> Iterator[Files]:
-    """The speech and its sidecar, in a folder that is gone when the block ends."""
+    """The speech and what belongs to it, in a folder that is gone when the block ends."""
     with tempfile.TemporaryDirectory(prefix="uslm-") as folder:
         stem = Path(folder) / f"uslm-{speech.seed}"
-        files = Files(wav=stem.with_suffix(".wav"), json=stem.with_suffix(".json"))
+        files = Files(
+            wav=stem.with_suffix(".wav"),
+            json=stem.with_suffix(".json"),
+            srt=stem.with_suffix(".srt"),
+        )
         speech.save(files.wav)
         files.json.write_text(speech.to_json(), "utf-8")
+        files.srt.write_text(to_srt(speech.chunks), "utf-8")
         yield files
-
-
-def report_table(chunks: Iterable[ChunkReport]) -> str:
-    """A table in HTML, one row for each piece; empty where there is none yet."""
-    body = "".join(_row("td", _cells(chunk)) for chunk in chunks)
-    if not body:
-        return ""
-    # Narrow screens scroll the table, not the page.
-    return (
-        '<div style="overflow-x: auto"><table style="width: 100%">'
-        f"<thead>{_row('th', HEADERS)}</thead><tbody>{body}</tbody></table></div>"
-    )
-
-
-def _cells(chunk: ChunkReport) -> list[str]:
-    errors = chunk.phoneme_error_rate
-    return [
-        str(chunk.index + 1),
-        chunk.text,
-        f"{chunk.start_seconds:.2f} to {chunk.end_seconds:.2f} s",
-        str(chunk.seed),
-        str(chunk.attempts),
-        "not listened to" if errors is None else f"{errors:.0%}",
-        chunk.stop_reason,
-    ]
-
-
-def _row(tag: str, cells: Iterable[str]) -> str:
-    style = 'style="text-align: left; vertical-align: top; padding: 0.3em 0.6em"'
-    return f"<tr>{''.join(f'<{tag} {style}>{escape(cell)}</{tag}>' for cell in cells)}</tr>"

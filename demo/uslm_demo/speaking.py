@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
+from uslm.pipeline.plan import plan_text
 from uslm.pipeline.prompt import VoicePrompt
-from uslm.pipeline.prompt_policy import PromptPolicy
+from uslm.pipeline.seeds import settle_seed
 from uslm.pipeline.speech import AudioChunk, ChunkReport, Speech
-from uslm.pipeline.tts import ZeroShotTTS
-from uslm_demo.engine import Engine
-from uslm_tokenizer.audio import Audio, read_audio
-from uslm_tokenizer.errors import AudioError, TextError, UserError
+from uslm_demo.limits import Limits
+from uslm_demo.model import Model
+from uslm_demo.voices import needed, read
+from uslm_tokenizer.errors import TextError, UserError
 
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
 
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """How much one visitor may ask for."""
-
-    max_chars: int = 2_000
-    """Longest text, characters."""
-    max_source_seconds: float = 60.0
-    """Longest recording that is converted; what comes after is left out."""
-    max_upload: str = "20mb"
-    """Largest file, as Gradio writes it."""
-    max_waiting: int = 16
-    """Requests that may wait; further ones are refused."""
+    Ear = Callable[[Float[Tensor, "1 n"]], object]
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpeakOptions:
-    """How a text is spoken; None is the model's own choice."""
+    """How a text is spoken, as `ZeroShotTTS.stream` has it; None is the model's own choice."""
 
     seed: int | None = None
     """Drawn where there is none."""
@@ -41,8 +34,20 @@ class SpeakOptions:
     """See `Sampling`."""
     top_p: float | None = None
     """See `Sampling`."""
+    speed: float = 1.0
+    """1 is as fast as the model speaks."""
     verify: bool = False
     """Whether each piece is listened to, and bad ones are drawn again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spoken:
+    """What a stretch of the codes says."""
+
+    num_frames: int
+    """Length of the stretch."""
+    phonemes: str
+    """What was asked of the model; empty where nobody knows."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -51,6 +56,8 @@ class Made:
 
     speech: Speech
     voice: VoicePrompt
+    pieces: tuple[Spoken, ...] = ()
+    """What its codes say, in order; empty where there was no text."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -61,75 +68,82 @@ class Progress:
     """Some plain words."""
     chunks: tuple[ChunkReport, ...] = ()
     """The pieces that are done."""
+    num_pieces: int = 0
+    """Pieces in all; 0 while nobody knows."""
     made: Made | None = None
     """The result; it comes last."""
 
 
 def speak(
-    engine: Engine,
+    model: Model,
     text: str,
-    recording: str | None,
-    transcript: str = "",
+    voice: VoicePrompt,
     options: SpeakOptions | None = None,
-    limits: Limits | None = None,
+    *,
+    hear: Ear | None = None,
 ) -> Iterator[Progress]:
-    """Speak the text in the voice of the recording. Closing the iterator stops the work."""
-    options, limits = options or SpeakOptions(), limits or Limits()
-    if len(text) > limits.max_chars:
-        raise TextError(f"the text may have {limits.max_chars} characters, but has {len(text)}")
-    path = _needed(recording, "a recording of the voice")
-    if not engine.is_loaded:
-        yield Progress(status="Loading the model …")
-    tts = engine.tts()
-    yield Progress(status="Listening to the voice …")
-    voice = create_voice(tts, path, transcript)
+    """Speak the text; `hear` gets the samples as they are made. Closing the iterator stops it."""
+    reports: list[ChunkReport] = []
     num_pieces = 0
 
     def count(report: ChunkReport, total: int) -> None:
         nonlocal num_pieces
         num_pieces = total
 
+    overrides = asdict(options or SpeakOptions())
+    utterance = model.engine().submit(text, voice, **overrides, on_chunk=count)
     parts: list[AudioChunk] = []
-    for part in tts.stream(
-        text,
-        voice,
-        seed=options.seed,
-        temperature=options.temperature,
-        top_k=options.top_k,
-        top_p=options.top_p,
-        verify=options.verify,
-        on_chunk=count,
-    ):
-        parts.append(part)
-        if part.waveform.numel() or part.report:
-            yield _so_far(parts, num_pieces)
-    made = Made(speech=Speech.joined(parts), voice=voice)
-    yield Progress(status=_summary(made), chunks=made.speech.chunks, made=made)
+    try:
+        for part in utterance:
+            parts.append(part)
+            if hear is not None:
+                hear(part.waveform)
+            if part.report is not None:
+                reports.append(part.report)
+            yield _so_far(parts, reports, num_pieces)
+    finally:
+        utterance.cancel()
+    made = Made(speech=Speech.joined(parts), voice=voice, pieces=_pieces(parts))
+    yield Progress(
+        status=summary(made.speech), chunks=made.speech.chunks, num_pieces=num_pieces, made=made
+    )
 
 
 def convert(
-    engine: Engine,
+    model: Model,
     source: str | None,
-    recording: str | None,
+    voice: VoicePrompt,
     seed: int | None = None,
     limits: Limits | None = None,
 ) -> Iterator[Progress]:
-    """Say what the source says in the voice of the recording."""
+    """Say what the source says in the voice."""
     limits = limits or Limits()
-    source = _needed(source, "a recording to convert")
-    path = _needed(recording, "a recording of the voice")
-    if not engine.is_loaded:
-        yield Progress(status="Loading the model …")
-    converter = engine.converter()
-    yield Progress(status="Listening to the voice …")
-    voice = create_voice(engine.tts(), path)
-    audio = _read(source, limits.max_source_seconds)
+    audio = read(needed(source, "a recording to convert"), limits.max_source_seconds)
+    converter = model.converter()
     yield Progress(status=f"Converting {audio.seconds:.1f} s …")
     made = Made(speech=converter.convert(audio, voice, seed=seed), voice=voice)
-    status = _summary(made)
+    status = summary(made.speech)
     if audio.source is not None and not audio.source.complete:
         status += f"\nOnly the first {audio.seconds:.0f} s were converted."
     yield Progress(status=status, made=made)
+
+
+def check_text(model: Model, text: str, most: int, voices: tuple[str, ...] | None = None) -> None:
+    """Raise TextError if the text cannot be spoken; needs no weights."""
+    if len(text) > most:
+        raise TextError(f"the text may have {most:,} characters, but has {len(text):,}")
+    frontend = model.frontend()
+    problem: TextError | None = None
+    for piece in plan_text(text, model.settings().plan, voices):
+        if piece.is_pause:
+            continue
+        try:
+            frontend(piece.text)
+            return
+        except TextError as error:
+            problem = problem or error
+    assert problem is not None  # a plan has something to say
+    raise problem
 
 
 def read_seed(text: str) -> int | None:
@@ -137,48 +151,29 @@ def read_seed(text: str) -> int | None:
     if not text.strip():
         return None
     try:
-        return int(text)
+        seed = int(text)
     except ValueError:
         raise UserError(f"the seed must be a whole number or empty, but is {text!r}") from None
+    return settle_seed(seed)
 
 
-def create_voice(tts: ZeroShotTTS, recording: str, transcript: str = "") -> VoicePrompt:
-    """A voice from a recording; without a transcript its phonemes are recognised."""
-    audio = _read(recording, PromptPolicy().read_seconds)
-    return tts.create_voice(audio, transcript.strip() or None, name=Path(recording).stem)
+def summary(speech: Speech) -> str:
+    """What was made."""
+    seconds = speech.timings.total
+    return f"{speech.seconds:.1f} s of speech, made in {seconds:.1f} s. Seed {speech.seed}."
 
 
-def _needed(recording: str | None, what: str) -> str:
-    if not recording:
-        raise AudioError(f"give {what}: upload a file, or use the microphone")
-    return recording
+def _pieces(parts: list[AudioChunk]) -> tuple[Spoken, ...]:
+    return tuple(
+        Spoken(num_frames=part.codes.shape[1], phonemes=part.report.phonemes)
+        for part in parts
+        if part.codes is not None and part.report is not None
+    )
 
 
-def _read(path: str, max_seconds: float) -> Audio:
-    """Read an upload; what is wrong with it is said without the folder that it lies in."""
-    try:
-        return read_audio(path, max_seconds=max_seconds)
-    except UserError as problem:
-        raise type(problem)(str(problem).replace(path, Path(path).name)) from problem
-
-
-def _so_far(parts: list[AudioChunk], num_pieces: int) -> Progress:
-    reports = tuple(part.report for part in parts if part.report is not None)
+def _so_far(parts: list[AudioChunk], reports: list[ChunkReport], num_pieces: int) -> Progress:
     seconds = sum(part.waveform.shape[-1] for part in parts) / parts[0].sample_rate
     status = f"{seconds:.1f} s of speech so far"
     if num_pieces:
         status += f", {len(reports)} of {num_pieces} pieces done"
-    return Progress(status=status + " …", chunks=reports)
-
-
-def _summary(made: Made) -> str:
-    """What was made, and what there is to say about the voice."""
-    speech, voice = made.speech, made.voice
-    lines = [
-        f"{speech.seconds:.1f} s of speech in {speech.timings.total:.1f} s, seed {speech.seed}.",
-        f"Voice: {voice.seconds:.1f} s of {voice.name!r}.",
-        *(f"{finding.severity.capitalize()}: {finding.message}." for finding in voice.findings),
-    ]
-    if voice.transcript is None:
-        lines.append(f"Heard in the voice: /{voice.phonemes}/")
-    return "\n".join(lines)
+    return Progress(status=status + " …", chunks=tuple(reports), num_pieces=num_pieces)

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+import gradio as gr
 import pytest
 
 from uslm.pipeline.bundle import save_bundle
+from uslm.pipeline.bundle_config import BundleConfig, LengthConfig
+from uslm.pipeline.long_text import JoinConfig
+from uslm.pipeline.prompt import VoicePrompt
 from uslm.pipeline.testing import speech_like, tiny_bundle
-from uslm_demo.engine import Engine
+from uslm_demo.limits import Limits
+from uslm_demo.model import Model
+from uslm_demo.page import serve
+from uslm_demo.voices import VoiceChoice, make_voice
 from uslm_tokenizer.audio_write import write_audio
 
 CARD = "---\nlicense: other\n---\n# Tiny\n\nIt babbles.\n"
+HASTY = LengthConfig(min_frames_per_symbol=0.2, max_frames_per_symbol=0.4, margin_frames=5)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -35,13 +45,35 @@ def closed_loops() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_bundle(tiny_bundle(), tmp_path_factory.mktemp("model"), card=CARD)
+def served() -> Callable[[gr.Blocks, Limits], AbstractContextManager[str]]:
+    """Serves a page, and gives its address."""
+
+    @contextmanager
+    def serving(page: gr.Blocks, limits: Limits) -> Iterator[str]:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        try:
+            yield serve(page, limits, port=port, wait=False)
+        finally:
+            page.close()
+
+    return serving
 
 
 @pytest.fixture(scope="session")
-def engine(model: Path) -> Engine:
-    return Engine(str(model))
+def bundle_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    # Random weights say nothing but silence now and then: it is kept.
+    keep = JoinConfig(trim_silence=False)
+    bundle = tiny_bundle(BundleConfig(name="tiny", length=HASTY, join=keep))
+    return save_bundle(bundle, tmp_path_factory.mktemp("model"), card=CARD)
+
+
+@pytest.fixture(scope="session")
+def model(bundle_folder: Path) -> Iterator[Model]:
+    model = Model(str(bundle_folder))
+    yield model
+    model.close()
 
 
 @pytest.fixture(scope="session")
@@ -50,3 +82,9 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     audio = speech_like(4.0)
     write_audio(path, audio.waveform, audio.sample_rate)
     return path
+
+
+@pytest.fixture(scope="session")
+def voice(model: Model, recording: Path) -> VoicePrompt:
+    choice = VoiceChoice(recording=str(recording))
+    return make_voice(model, choice, "anna", consent="none needed")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -17,69 +16,84 @@ import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
+from uslm.pipeline.prompt import VoicePrompt
 from uslm.pipeline.speech import AudioChunk
 from uslm.pipeline.tts import ZeroShotTTS
+from uslm.pipeline.voice_store import VoiceStore
 from uslm_demo.app import build_app
-from uslm_demo.engine import Engine
-from uslm_demo.page import serve
-from uslm_demo.speaking import Limits
+from uslm_demo.limits import Limits
+from uslm_demo.model import Model
 from uslm_tokenizer.audio import read_audio
 
-# Gradio counts its events with an option that pandas 3 deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore:'future.no_silent_downcasting' is deprecated")
+# Gradio counts its events with options that pandas 3 deprecates.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:'future.no_silent_downcasting' is deprecated"),
+    pytest.mark.filterwarnings("ignore:The copy keyword is deprecated"),
+]
+
+LIMITS = Limits(max_upload="1mb", max_chars=200)
 
 
 @pytest.fixture(scope="module")
 def page(
-    engine: Engine, recording: Path, tmp_path_factory: pytest.TempPathFactory
+    model: Model, voice: VoicePrompt, recording: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[gr.Blocks]:
+    voices = tmp_path_factory.mktemp("voices")
+    VoiceStore(voices).save(voice)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
-        yield build_app(engine, Limits(max_upload="1mb"), recording.parent)
+        yield build_app(model, LIMITS, examples=recording.parent, voices=voices)
 
 
 @pytest.fixture(scope="module")
-def address(page: gr.Blocks) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    yield serve(page, Limits(max_upload="1mb"), port=port, wait=False)
-    page.close()
+def address(page: gr.Blocks, served: Any) -> Iterator[str]:
+    with served(page, LIMITS) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
 def client(address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     folder = tmp_path_factory.mktemp("downloads")
-    client = Client(address, verbose=False, download_files=str(folder), analytics_enabled=False)
+    client = Client(
+        address, verbose=False, download_files=str(folder), analytics_enabled=False,
+        httpx_kwargs={"timeout": 600},
+    )  # fmt: skip
     yield client
     client.close()
 
 
+def fields(recording: Path | None = None, kept: str = "", seed: str = "3") -> tuple[Any, ...]:
+    """What /speak takes behind the text."""
+    return (kept, recording and handle_file(recording), "", seed, 0.8, 40, 0.95, 1.0, False)
+
+
 def test_speak(client: Client, recording: Path) -> None:
-    text = "One sentence. [pause:0.2] And another."
-    fields = (handle_file(recording), "", "3", 0.8, 40, 0.95, False)
-    job = client.submit(text, *fields, api_name="/speak")
-    status, wav, files, report, *_ = job.result(600)
-    assert "seed 3" in status
-    assert [Path(file).suffix for file in files] == [".wav", ".json"]
-    sidecar = json.loads(Path(files[1]).read_text())
+    text = "One sentence is this. [pause:0.2] And another."
+    job = client.submit(text, *fields(recording), api_name="/speak")
+    status, _, wav, sidecar_path, report = job.result(600)
+    assert "Seed 3" in status
+    sidecar = json.loads(Path(sidecar_path).read_text())
     assert sidecar["seed"] == 3
     assert read_audio(wav).seconds == pytest.approx(sidecar["seconds"], abs=0.001)
     assert all(str(chunk["seed"]) in report for chunk in sidecar["chunks"])
     assert any("so far" in step[0] for step in job.outputs())
+    assert any(step[1].get("value", {}).get("rate") == 16_000 for step in job.outputs())
+
+
+def test_a_kept_voice_speaks_too(client: Client) -> None:
+    status, *_ = client.predict("One sentence.", *fields(kept="anna"), api_name="/speak")
+    assert "Seed 3" in status
 
 
 def test_convert(client: Client, recording: Path) -> None:
-    status, wav, *_ = client.predict(
-        handle_file(recording), handle_file(recording), api_name="/convert"
+    status, _, wav, _ = client.predict(
+        handle_file(recording), "anna", None, "", "", api_name="/convert"
     )
     assert "4.0 s of speech" in status
     assert read_audio(wav).seconds == pytest.approx(4, abs=0.05)
 
 
-def test_who_cancels_stops_the_work(
-    client: Client, recording: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_cancels_stops_the_work(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     stopped = threading.Event()
     stream = ZeroShotTTS.stream
 
@@ -93,8 +107,7 @@ def test_who_cancels_stops_the_work(
             stopped.set()
 
     monkeypatch.setattr(ZeroShotTTS, "stream", endless)
-    fields = (handle_file(recording), "", "3", 0.8, 40, 0.95, False)
-    job = client.submit("A text without an end.", *fields, api_name="/speak")
+    job = client.submit("A text without an end.", *fields(kept="anna"), api_name="/speak")
     while not any("so far" in step[0] for step in job.outputs()):
         time.sleep(0.05)
     assert not stopped.is_set()
@@ -102,12 +115,20 @@ def test_who_cancels_stops_the_work(
     assert stopped.wait(600)
 
 
-def test_a_mistake_becomes_a_message(client: Client, recording: Path) -> None:
-    fields = (handle_file(recording), "", "3", 0.8, 40, 0.95, False)
-    with pytest.raises(AppError, match="something to say"):
-        client.predict("<b> ?", *fields, api_name="/speak")
-    with pytest.raises(AppError, match="recording of the voice"):
-        client.predict("Hello.", None, *fields[1:], api_name="/speak")
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        ("<b> ?", {}, "text: .*something to say|pronounce|spoken"),
+        ("Hello. " * 40, {}, "text: .*may have 200 characters, but has 280"),
+        ("Hello.", {"kept": ""}, "recording: .*recording of the voice"),
+        ("Hello.", {"seed": "x"}, "seed: .*whole number"),
+    ],
+)
+def test_a_mistake_is_told_at_its_field(
+    client: Client, text: str, options: dict[str, str], message: str
+) -> None:
+    with pytest.raises((AppError, ValueError), match=f"(?s)1 param.*{message}"):
+        client.predict(text, *fields(**{"kept": "anna", **options}), api_name="/speak")  # type: ignore[arg-type]
 
 
 def test_only_what_visitors_do_is_in_the_api(client: Client) -> None:
@@ -115,26 +136,39 @@ def test_only_what_visitors_do_is_in_the_api(client: Client) -> None:
     assert set(endpoints) == {"/speak", "/convert"}
 
 
-def test_nothing_comes_from_elsewhere(address: str) -> None:
+def test_nothing_comes_from_elsewhere(address: str, page: gr.Blocks) -> None:
     html = httpx.get(address).text
     loaded = re.findall(r"<(?:script|link|img|iframe)[^>]*(?:src|href)=.(https?://[^\"'>]+)", html)
     assert not [link for link in loaded if not link.startswith(address)]
     assert "fonts.g" not in httpx.get(f"{address}theme.css").text
+    assert not re.findall(r"https?://(?!127\.0\.0\.1)[^\"'\\\s]+", own_code(page))
 
 
-def test_uploads_are_bounded(address: str, tmp_path: Path) -> None:
+def own_code(page: gr.Blocks) -> str:
+    """All HTML, CSS and JavaScript that the page brings, and its theme's fonts."""
+    config = page.get_config_file()
+    parts = [
+        str(component["props"].get(name, ""))
+        for component in config["components"]
+        for name in ("html_template", "css_template", "js_on_load", "head")
+    ]
+    return "\n".join([*parts, str(config["css"]), str(config.get("head")), str(config.get("js"))])
+
+
+def test_uploads_are_bounded(address: str) -> None:
     files = {"files": ("big.wav", bytes(2 * 2**20))}
     answer = httpx.post(f"{address}gradio_api/upload", files=files)
     assert answer.status_code == 413
 
 
 def test_the_line_is_bounded_and_nobody_is_told_on(page: gr.Blocks) -> None:
-    assert page._queue.max_size == Limits().max_waiting
+    assert page._queue.max_size == LIMITS.max_waiting
     assert not page.analytics_enabled
     assert not page.share
 
 
-def test_the_page_fits_into_another(page: gr.Blocks) -> None:
+def test_the_page_fits_into_another(model: Model) -> None:
+    inner = build_app(model)
     with gr.Blocks(analytics_enabled=False) as outer:
-        page.render()
-    assert len(outer.fns) == len(page.fns)
+        inner.render()
+    assert len(outer.fns) == len(inner.fns)

@@ -1,0 +1,42 @@
+"""What all tabs of one page share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import gradio as gr
+
+from uslm_demo.comparing import Codecs
+from uslm_demo.limits import Limits
+from uslm_demo.model import Model
+from uslm_demo.shelf import Shelf
+from uslm_demo.widgets.sounds import Sounds
+
+SPEAKING = "speaking"
+"""What speaks: as many at a time as the model has slots."""
+LISTENING = "listening"
+"""What makes voices and looks at codes waits in one line: two at a time would only get in each
+other's way."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What all tabs of one page share."""
+
+    model: Model
+    limits: Limits
+    shelf: Shelf
+    codecs: Codecs
+    examples: list[Path]
+    """Recordings that visitors may try."""
+    sounds: Sounds = field(default_factory=Sounds)
+
+    def kept_names(self, request: gr.Request | None) -> list[str]:
+        """The voices that a visitor has."""
+        return self.shelf.store(session_of(request)).names()
+
+
+def session_of(request: gr.Request | None) -> str | None:
+    """Who asks."""
+    return None if request is None else request.session_hash

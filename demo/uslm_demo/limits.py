@@ -1,0 +1,23 @@
+"""How much one visitor may ask for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How much one visitor may ask for."""
+
+    max_chars: int = 2_000
+    """Longest text that is spoken at once, characters."""
+    max_long_chars: int = 20_000
+    """Longest text that is worked on piece by piece, characters."""
+    max_source_seconds: float = 60.0
+    """Longest recording that is converted; what comes after is left out."""
+    max_clip_seconds: float = 20.0
+    """Longest clip that codecs are compared on; what comes after is left out."""
+    max_upload: str = "20mb"
+    """Largest file, as Gradio writes it."""
+    max_waiting: int = 16
+    """Requests that may wait; further ones are refused."""

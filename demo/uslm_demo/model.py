@@ -1,0 +1,96 @@
+"""The model behind the page: loaded once, when it is first needed, and shared by all visitors."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from uslm.pipeline.conversion import VoiceConverter
+    from uslm.pipeline.engine import Engine
+    from uslm.pipeline.speaker import FrontEnd, SpeakerSettings
+    from uslm.pipeline.tts import ZeroShotTTS
+
+NUM_SLOTS = 4
+"""Texts that are spoken at a time, and pieces of one text."""
+MAX_SECONDS = 3600.0
+"""A text that is not spoken after so long is given up."""
+
+
+class Model:
+    """Hands out one model; threads that ask while it is loading wait for it."""
+
+    def __init__(self, name: str = "default", *, device: str = "cpu") -> None:
+        self.name = name
+        """Its name, folder or Hub repository."""
+        self.device = device
+        """Where it runs, as PyTorch calls it."""
+        self._lock = threading.Lock()
+        self._tts: ZeroShotTTS | None = None
+        self._engine: Engine | None = None
+        self._frontend: FrontEnd | None = None
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the next call answers at once."""
+        return self._tts is not None
+
+    def tts(self) -> ZeroShotTTS:
+        """The model, for all but speaking: making voices, listening, looking at codes."""
+        from uslm.pipeline.tts import ZeroShotTTS
+
+        with self._lock:
+            if self._tts is None:
+                self._tts = ZeroShotTTS.from_pretrained(self.name, device=self.device)
+            return self._tts
+
+    def engine(self) -> Engine:
+        """What speaks, for all visitors side by side."""
+        from uslm.pipeline.engine import Engine, EngineConfig
+
+        tts = self.tts()
+        with self._lock:
+            if self._engine is None:
+                config = EngineConfig(num_slots=NUM_SLOTS, max_seconds=MAX_SECONDS)
+                self._engine = Engine(tts.speaker, config, frontend=tts.frontend)
+            return self._engine
+
+    def converter(self) -> VoiceConverter:
+        """The same model, converting. UserError if it only speaks."""
+        from uslm.pipeline.conversion import VoiceConverter
+        from uslm.pipeline.loading import as_converter
+
+        tts = self.tts()
+        return VoiceConverter(as_converter(tts.speaker), tts.frontend)
+
+    def settings(self) -> SpeakerSettings:
+        """What the model says of itself; reads no weights. MissingResource where there is none."""
+        from uslm.pipeline.loading import read_settings
+
+        return read_settings(self.name)
+
+    def frontend(self) -> FrontEnd:
+        """What reads texts; reads no weights."""
+        from uslm.pipeline.loading import read_frontend
+
+        with self._lock:
+            if self._frontend is None:
+                self._frontend = read_frontend(self.name)
+            return self._frontend
+
+    def card(self) -> str:
+        """The model card, in Markdown, without its YAML header; empty where there is none."""
+        from uslm.pipeline.loading import resolve_speaker
+
+        path = resolve_speaker(self.name) / "README.md"
+        text = path.read_text("utf-8") if path.is_file() else ""
+        if text.startswith("---\n"):
+            _, _, text = text[4:].partition("\n---\n")
+        return text.strip()
+
+    def close(self) -> None:
+        """Let go of those who are still spoken for. The page is over."""
+        with self._lock:
+            engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.close()

@@ -1,0 +1,68 @@
+"""What the buttons of the long text do, without a page: prepare, speak, speak a piece again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+
+from uslm.pipeline.manuscript import Manuscript
+from uslm.pipeline.prompt import VoicePrompt
+from uslm.pipeline.voice_store import VoiceStore
+from uslm.text.chunking import parse_script
+from uslm_demo.model import Model
+from uslm_demo.speaking import SpeakOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadOptions(SpeakOptions):
+    """How a long text is spoken."""
+
+    sentence_seconds: float = 0.3
+    """Rest behind a sentence."""
+    paragraph_seconds: float = 0.6
+    """Rest behind a paragraph."""
+
+
+def script_voices(text: str, store: VoiceStore, narrator: VoicePrompt) -> dict[str, VoicePrompt]:
+    """The kept voices that a script asks for, and the narrator by name. TextError for others."""
+    pieces = parse_script(text, script_names(store, narrator.name))
+    names = sorted({piece.voice for piece in pieces} - {"", narrator.name})
+    return {narrator.name: narrator, **{name: store.load(name) for name in names}}
+
+
+def script_names(store: VoiceStore, narrator: str = "") -> tuple[str, ...]:
+    """What a script may call its voices."""
+    return (*store.names(), *((narrator,) if narrator else ()))
+
+
+def prepare(
+    model: Model,
+    text: str,
+    voice: VoicePrompt,
+    voices: dict[str, VoicePrompt] | None,
+    options: ReadOptions,
+) -> Manuscript:
+    """Cut the text into pieces; nothing is spoken yet."""
+    overrides = asdict(options)
+    plan = replace(
+        model.settings().plan,
+        sentence_seconds=overrides.pop("sentence_seconds"),
+        paragraph_seconds=overrides.pop("paragraph_seconds"),
+    )
+    call = model.engine().call(
+        lambda tts: tts.manuscript(text, voice, voices=voices, plan=plan, **overrides)
+    )
+    return call.result()
+
+
+def read_out(
+    model: Model, manuscript: Manuscript, indices: Sequence[int] | None = None
+) -> Iterator[int]:
+    """Speak what is missing, or these pieces again; yields each that is done."""
+    utterance = model.engine().run(lambda _: manuscript.stream(indices))
+    try:
+        for chunk in utterance:
+            if chunk.report is not None:
+                yield chunk.index
+    finally:
+        utterance.cancel()

@@ -1,0 +1,142 @@
+"""The group of fields that ask for a voice: a kept one, or a recording and what is said in it."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from uslm_demo.context import LISTENING, Context, session_of
+from uslm_demo.errors import EXPECTED, field, fine
+from uslm_demo.voices import Heard, VoiceChoice, check_recording, describe, find_voice
+
+RECORDING = "A recording"
+ADVICE = "Three to ten seconds of one person speaking, without music or echo."
+
+
+@dataclass(frozen=True, kw_only=True)
+class VoiceField:
+    """The fields; `inputs` go to handlers in this order."""
+
+    kept: gr.Dropdown
+    """Empty: the recording."""
+    recording: gr.Audio
+    transcript: gr.Textbox
+    heard: gr.State
+    """A `Heard`, where the voice was listened to already."""
+
+    @property
+    def inputs(self) -> list[Any]:
+        """kept, recording, transcript, heard."""
+        return [self.kept, self.recording, self.transcript, self.heard]
+
+
+def voice_field(
+    context: Context,
+    *,
+    elem_id: str,
+    label: str = "Voice",
+    has_transcript: bool = True,
+    can_be_kept: bool = True,
+) -> VoiceField:
+    """Lay the fields out; what a recording sounds like to the model is said below it."""
+    kept = gr.Dropdown(
+        menu(context.shelf.store(None).names() if context.shelf.is_shared else []),
+        value="",
+        label=label,
+        elem_id=f"{elem_id}-kept",
+        visible=can_be_kept,
+    )
+    recording = gr.Audio(
+        label="Recording",
+        sources=["upload", "microphone"],
+        type="filepath",
+        buttons=[],
+        elem_id=f"{elem_id}-recording",
+    )
+    transcript = gr.Textbox(
+        label="Transcript (optional)",
+        info="What is said in the recording. Without it, its sounds are recognised.",
+        max_length=context.limits.max_chars,
+        elem_id=f"{elem_id}-transcript",
+        visible=has_transcript,
+    )
+    note = gr.Markdown(ADVICE, elem_classes="note", elem_id=f"{elem_id}-note")
+    if context.examples:
+        examples = gr.Examples(
+            [[str(path)] for path in context.examples],
+            [recording],
+            label="Recordings to try",
+            elem_id=f"{elem_id}-examples",
+            api_visibility="private",
+        )
+    heard = gr.State(None)
+
+    def on_kept(name: str) -> list[Any]:
+        shown = gr.update(visible=not name)
+        return [shown, gr.update(visible=has_transcript and not name)] + (
+            [gr.update(visible=not name)] if context.examples else []
+        )
+
+    kept.change(
+        on_kept,
+        inputs=kept,
+        outputs=[recording, transcript] + ([examples.dataset] if context.examples else []),
+        queue=False,
+        show_progress="hidden",
+        api_visibility="private",
+    )
+
+    def on_change(
+        kept: str,
+        recording: str | None,
+        transcript: str,
+        heard: Heard | None,
+        request: gr.Request,
+    ) -> Iterator[tuple[Any, Any]]:
+        choice = VoiceChoice(kept=kept, recording=recording, transcript=transcript)
+        if heard is not None and heard.choice == choice:
+            yield gr.skip(), gr.skip()
+        elif not kept and not recording:
+            yield ADVICE, None
+        else:
+            yield "Listening …", None
+            try:
+                store = context.shelf.store(session_of(request))
+                voice = find_voice(context.model, store, choice)
+            except EXPECTED as error:
+                yield f"**Problem:** {html.escape(str(error))}", None
+            else:
+                yield describe(voice), Heard(choice=choice, voice=voice)
+
+    gr.on(
+        [kept.change, recording.change, transcript.blur, transcript.submit],
+        on_change,
+        inputs=[kept, recording, transcript, heard],
+        outputs=[note, heard],
+        show_progress="hidden",
+        trigger_mode="always_last",
+        concurrency_limit=1,
+        concurrency_id=LISTENING,
+        api_visibility="private",
+    )
+    return VoiceField(kept=kept, recording=recording, transcript=transcript, heard=heard)
+
+
+def menu(names: list[str]) -> list[tuple[str, str]]:
+    """What the first field offers."""
+    return [(RECORDING, ""), *((name, name) for name in names)]
+
+
+def check_voice(
+    context: Context, kept: str, recording: str | None, transcript: str
+) -> list[dict[str, Any]]:
+    """What is wrong with each of the `inputs`."""
+    if kept:
+        return [fine()] * 4
+    frontend = context.model.frontend()
+    said = field(lambda: frontend(transcript)) if transcript.strip() else fine()
+    return [fine(), field(lambda: check_recording(recording)), said, fine()]

@@ -1,0 +1,137 @@
+"""The voice that a visitor asks for: one that is kept, or a recording that is to become one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from uslm.pipeline.creation import render_voice
+from uslm.pipeline.prompt import VoicePrompt
+from uslm.pipeline.prompt_doctor import examine_prompt
+from uslm.pipeline.prompt_policy import PromptPolicy
+from uslm.pipeline.voice_store import VoiceStore
+from uslm_demo.model import Model
+from uslm_tokenizer.audio import Audio, read_audio
+from uslm_tokenizer.errors import AudioError, UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class VoiceChoice:
+    """What was asked for."""
+
+    kept: str = ""
+    """Name of a kept voice; empty: the recording."""
+    recording: str | None = None
+    """Path of an upload."""
+    transcript: str = ""
+    """What is said in it; empty: its sounds are recognised."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Heard:
+    """A choice that was listened to already."""
+
+    choice: VoiceChoice
+    voice: VoicePrompt
+
+
+def find_voice(
+    model: Model, store: VoiceStore, choice: VoiceChoice, heard: Heard | None = None
+) -> VoicePrompt:
+    """The voice, ready to speak with; what was heard before is not listened to again."""
+    if heard is not None and heard.choice == choice:
+        return heard.voice
+    tts = model.tts()
+    if choice.kept:
+        voice = store.load(choice.kept)
+        tts.speaker.check_voice(voice)
+        return voice
+    path = needed(choice.recording, "a recording of the voice")
+    audio = read(path, PromptPolicy().read_seconds)
+    return tts.create_voice(audio, choice.transcript.strip() or None, name=Path(path).stem)
+
+
+def check_recording(recording: str | None) -> None:
+    """Raise AudioError if no voice can be made of it; needs no model."""
+    path = needed(recording, "a recording of the voice")
+    examine_prompt(read(path, PromptPolicy().read_seconds))
+
+
+def make_voice(
+    model: Model,
+    choice: VoiceChoice,
+    name: str,
+    *,
+    consent: str,
+    licence: str = "",
+    heard: Heard | None = None,
+) -> VoicePrompt:
+    """A voice to be kept, of a recording. UserError where nobody says who agreed."""
+    check_consent(consent)
+    assert not choice.kept
+    voice = find_voice(model, VoiceStore(), choice, heard)
+    return replace(
+        voice, name=name.strip(), consent=consent.strip(), licence=licence.strip() or None
+    )
+
+
+def check_consent(consent: str) -> None:
+    """Raise UserError where nobody says who agreed."""
+    if not consent.strip():
+        raise UserError("say whose voice it is, and that they agreed; without that it is not kept")
+
+
+def import_voice(model: Model, store: VoiceStore, path: str) -> VoicePrompt:
+    """Keep a voice file that was uploaded, under the name that the file has."""
+    voice = replace(VoicePrompt.load(path), name=Path(path).stem)
+    model.tts().speaker.check_voice(voice)
+    store.save(voice)
+    return voice
+
+
+def listen(model: Model, voice: VoicePrompt) -> Audio:
+    """What a voice was made of."""
+    tts = model.tts()
+    return Audio(render_voice(tts.bundle, voice), tts.sample_rate)
+
+
+def describe(voice: VoicePrompt) -> str:
+    """What there is to say about a voice that was just heard, in Markdown."""
+    lines = [f"Uses {voice.seconds:.1f} s."]
+    lines += [
+        f"**{finding.severity.capitalize()}:** {finding.message}." for finding in voice.findings
+    ]
+    if voice.transcript is None and voice.phonemes:
+        lines.append(f"Heard, as phonemes: `{voice.phonemes}`")
+    return "\n\n".join(lines)
+
+
+def facts(voice: VoicePrompt) -> Sequence[tuple[str, str]]:
+    """What is known about a kept voice: names and values."""
+    known = {
+        "Length": f"{voice.seconds:.1f} s",
+        "Transcript": voice.transcript,
+        "Phonemes": voice.phonemes,
+        "Consent": voice.consent,
+        "Licence": voice.licence,
+        "Recording": voice.origin.recording,
+        "Made": voice.origin.made_at,
+        "Model": voice.model,
+    }
+    return [(name, value) for name, value in known.items() if value]
+
+
+def needed(recording: str | None, what: str) -> str:
+    """The path of an upload. AudioError if there is none."""
+    if not recording:
+        raise AudioError(f"give {what}: upload a file, or use the microphone")
+    return recording
+
+
+def read(path: str, max_seconds: float) -> Audio:
+    """Read an upload; what is wrong with it is said without the folder that it lies in."""
+    try:
+        return read_audio(path, max_seconds=max_seconds)
+    except UserError as problem:
+        raise type(problem)(str(problem).replace(path, Path(path).name)) from problem

@@ -1,0 +1,87 @@
+"""Sound on its way to the players of a page: kept in memory, and given to who knows its name."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import torch
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
+MAX_BYTES = 256 * 2**20
+"""What all sounds of a page may take; the oldest are forgotten first."""
+TAKEN_BYTES = 2**20
+"""Most that one answer holds."""
+WAIT_SECONDS = 10.0
+"""So long an answer waits for something new."""
+
+
+class Sound:
+    """Samples that come bit by bit; one thread writes, others read."""
+
+    def __init__(self, sample_rate: int) -> None:
+        self.id = secrets.token_urlsafe(16)
+        """Whoever knows it may listen."""
+        self.sample_rate = sample_rate
+        """Hz."""
+        self.data = bytearray()
+        """16-bit samples, little endian."""
+        self.is_done = False
+        """Whether nothing more will come."""
+
+    def push(self, waveform: Float[Tensor, "1 n"]) -> None:
+        """More samples."""
+        samples = (waveform[0].clamp(-1, 1) * 32767).round().to(torch.int16)
+        self.data += samples.numpy().astype("<i2").tobytes()
+
+    def close(self) -> None:
+        """That was all."""
+        self.is_done = True
+
+
+class Sounds:
+    """The sounds of one page."""
+
+    def __init__(self) -> None:
+        self._sounds: OrderedDict[str, Sound] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def open(self, sample_rate: int) -> Sound:
+        """A new sound, without samples."""
+        sound = Sound(sample_rate)
+        with self._lock:
+            self._sounds[sound.id] = sound
+            while len(self._sounds) > 1 and self._num_bytes() > MAX_BYTES:
+                self._sounds.popitem(last=False)
+        return sound
+
+    def put(self, waveform: Float[Tensor, "1 n"], sample_rate: int) -> Sound:
+        """A sound that is there as a whole."""
+        sound = self.open(sample_rate)
+        sound.push(waveform)
+        sound.close()
+        return sound
+
+    async def take(self, wanted: dict[str, Any]) -> dict[str, Any]:
+        """What players ask for: the sound `id` from sample `start` on, or a wait for more of it."""
+        sound, start = self._sounds.get(str(wanted.get("id"))), wanted.get("start")
+        if sound is None or not isinstance(start, int) or start < 0:
+            return {"samples": "", "done": True}
+        deadline = time.monotonic() + WAIT_SECONDS
+        while len(sound.data) <= 2 * start and not sound.is_done and time.monotonic() < deadline:
+            await anyio.sleep(0.05)
+        is_done = sound.is_done  # before the samples: none can come between the two
+        new = bytes(sound.data[2 * start : 2 * start + TAKEN_BYTES])
+        is_last = is_done and 2 * start + len(new) >= len(sound.data)
+        return {"samples": base64.b64encode(new).decode(), "done": is_last}
+
+    def _num_bytes(self) -> int:
+        return sum(len(sound.data) for sound in self._sounds.values())

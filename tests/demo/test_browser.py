@@ -1,0 +1,279 @@
+"""The page in a real browser: Debian's Chromium, driven by Playwright."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from uslm.pipeline.prompt import VoicePrompt
+from uslm.pipeline.voice_store import VoiceStore
+from uslm_demo.app import build_app
+from uslm_demo.limits import Limits
+from uslm_demo.model import Model
+from uslm_tokenizer.audio import read_audio
+
+pytestmark = [
+    pytest.mark.browser,
+    # Gradio counts its events with options that pandas 3 deprecates.
+    pytest.mark.filterwarnings("ignore:'future.no_silent_downcasting' is deprecated"),
+    pytest.mark.filterwarnings("ignore:The copy keyword is deprecated"),
+]
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+PATIENCE_MS = 40_000
+LIMITS = Limits()
+TABS = ("Clone", "Long text", "Convert", "Voices", "Tokens", "About")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError as problem:
+        missing = str(problem)
+    else:
+        missing = "" if found else f"there is none of {', '.join(BROWSERS)}"
+    if missing and os.environ.get("CI"):
+        pytest.fail(f"CI must have a browser, but {missing}")
+    if missing:
+        pytest.skip(f"needs Chromium and Playwright: {missing}")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def address(
+    model: Model,
+    voice: VoicePrompt,
+    recording: Path,
+    served: Any,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[str]:
+    voices = tmp_path_factory.mktemp("voices")
+    VoiceStore(voices).save(voice)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
+        page = build_app(model, LIMITS, examples=recording.parent, voices=voices)
+        with served(page, LIMITS) as address:
+            yield address
+
+
+@pytest.fixture
+def visit(browser: Any, address: str) -> Iterator[Callable[..., Any]]:
+    """Opens the page; in the end, nothing came from elsewhere, and no script failed."""
+    contexts, requests, failures = [], [], []
+
+    def open_page(width: int = 1280, height: int = 900, **options: Any) -> Any:
+        context = browser.new_context(viewport={"width": width, "height": height}, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE_MS)
+        page.on("request", lambda request: requests.append(request.url))
+        page.on("pageerror", lambda error: failures.append(str(error)))
+        page.goto(address)
+        page.locator("#clone-speak").wait_for()
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    ours = (address, "data:", "blob:")
+    assert [url for url in requests if not url.startswith(ours)] == []
+    assert failures == []
+
+
+def box(page: Any, selector: str) -> Any:
+    """Where one types."""
+    return page.locator(selector).locator("textarea, input")
+
+
+def state(page: Any, selector: str, wanted: str) -> None:
+    """Wait for the state of a player or a token view."""
+    page.locator(f"{selector} [data-state='{wanted}']").first.wait_for(state="attached")
+
+
+def holds(page: Any, selector: str, words: str) -> None:
+    """Wait for words in a field."""
+    page.wait_for_function(
+        "([selector, words]) => document.querySelector(selector).value.includes(words)",
+        arg=[f"{selector} textarea, {selector} input", words],
+    )
+
+
+def says(page: Any, selector: str, words: str) -> None:
+    """Wait for words on the page."""
+    page.locator(selector).get_by_text(words).first.wait_for()
+
+
+def test_upload_speak_hear_tokens(
+    visit: Callable[..., Any], recording: Path, tmp_path: Path
+) -> None:
+    page = visit()
+    page.locator("#clone-recording input[type=file]").set_input_files(recording)
+    says(page, "#clone-note", "Heard, as phonemes")
+    box(page, "#clone-text").fill("One sentence is here to begin. And here is another one.")
+    page.locator("#clone-dice").click()
+    page.locator("#clone-speak").click()
+    state(page, "#clone-player", "playing")
+    says(page, "#clone-pieces", "2 of 2 pieces done")
+    state(page, "#clone-player", "ended")
+    seed = box(page, "#clone-seed").input_value()
+    holds(page, "#clone-status", f"Seed {seed}")
+
+    with page.expect_download() as download:
+        page.locator("#clone-wav").click()
+    download.value.save_as(tmp_path / "speech.wav")
+    heard = float(page.locator("#clone-player .player").get_attribute("data-seconds"))
+    assert read_audio(tmp_path / "speech.wav").seconds == pytest.approx(heard, abs=0.02)
+
+    page.get_by_role("tab", name="Tokens").click()
+    state(page, "#tokens-speech", "ready")
+    canvas = page.locator("#tokens-speech canvas")
+    canvas.click(position={"x": 200, "y": 60})
+    page.locator("#tokens-speech [data-heard]").wait_for()
+    canvas.focus()
+    page.keyboard.press("Escape")
+    for key in ("ArrowDown", "ArrowDown", "ArrowDown", "ArrowRight"):
+        page.keyboard.press(key)
+    readout = page.locator("#tokens-speech .readout").inner_text()
+    assert re.fullmatch(r"(prompt|speech), -?\d.* to -?\d.* s, units: code \d+.*", readout)
+    page.keyboard.press("Enter")
+    state(page, "#tokens-speech", "playing")
+
+
+def test_cancel(visit: Callable[..., Any], model: Model) -> None:
+    page = visit()
+    page.locator("#clone-kept input").click()
+    page.get_by_role("option", name="anna").click()
+    page.locator("#clone-recording").wait_for(state="hidden")
+    box(page, "#clone-text").fill("This sentence is one of very many. " * 50)
+    before = model.engine().stats()
+    page.locator("#clone-speak").click()
+    page.locator("#clone-pieces").get_by_text("of 50 pieces done").wait_for()
+    page.locator("#clone-cancel").click()
+    holds(page, "#clone-status", "Cancelled.")
+    for _ in range(600):
+        after = model.engine().stats()
+        if after.cancelled > before.cancelled:
+            break
+        page.wait_for_timeout(100)
+    assert after.cancelled == before.cancelled + 1
+    assert after.done == before.done
+
+
+def test_mistakes_are_told_at_the_field(visit: Callable[..., Any], tmp_path: Path) -> None:
+    page = visit()
+    noise = tmp_path / "notes.wav"
+    noise.write_bytes(b"no sound")
+    page.locator("#clone-recording input[type=file]").set_input_files(noise)
+    says(page, "#clone-note", "Problem")
+    box(page, "#clone-text").fill("")
+    box(page, "#clone-seed").fill("x")
+    page.locator("#clone-speak").click()
+    says(page, "#clone-text", "Text must have something to say")
+    says(page, "#clone-seed", "The seed must be a whole number")
+    says(page, "#clone-recording", "notes.wav")
+
+
+def test_a_long_text_piece_by_piece(visit: Callable[..., Any], tmp_path: Path) -> None:
+    page = visit()
+    page.get_by_role("tab", name="Long text").click()
+    story = tmp_path / "story.txt"
+    story.write_text("This is the first of all pieces. [anna] And here comes the second.")
+    with page.expect_file_chooser() as chooser:
+        page.locator("#long-file").click()
+    chooser.value.set_files(story)
+    holds(page, "#long-text", "[anna] And")
+    page.locator("#long-kept input").click()
+    page.get_by_role("option", name="anna").last.click()
+    page.get_by_label("Script with several voices").check()
+    page.locator("#long-cut").click()
+    says(page, "#long-pieces", "0 of 2 pieces done")
+    page.locator("#long-speak").click()
+    says(page, "#long-pieces", "2 of 2 pieces done")
+    page.get_by_role("button", name="Listen piece 2").click()
+    state(page, "#long-player", "playing")
+    page.get_by_role("button", name="Redo piece 2").click()
+    says(page, "#long-pieces", "speaking again")
+    holds(page, "#long-status", "2 pieces. Seed")
+    with page.expect_download() as download:
+        page.locator("#long-srt").click()
+    assert "And here comes the second." in Path(download.value.path()).read_text()
+
+
+def test_a_voice_is_kept_used_renamed_and_deleted(
+    visit: Callable[..., Any], recording: Path
+) -> None:
+    page = visit()
+    page.get_by_role("tab", name="Voices").click()
+    box(page, "#voices-name").fill("anna")
+    page.get_by_role("button", name="prompt.wav").last.click()
+    says(page, "#voices-note", "Heard, as phonemes")
+    page.locator("#voices-save").click()
+    says(page, "#voices-name", "There is a voice 'anna' already")
+    says(page, "#voices-consent", "Say whose voice it is")
+    box(page, "#voices-name").fill("bob")
+    box(page, "#voices-consent").fill("a machine")
+    page.locator("#voices-save").click()
+    says(page, "#voices-facts", "a machine")
+    page.locator("#voices-listen").click()
+    state(page, "#voices-player", "playing")
+    box(page, "#voices-new-name").fill("carl")
+    page.locator("#voices-rename").click()
+    holds(page, "#voices-status", "'bob' is now 'carl'")
+    page.get_by_role("tab", name="Convert").click()
+    page.locator("#convert-kept input").click()
+    page.get_by_role("option", name="carl").last.wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_role("tab", name="Voices").click()
+    page.locator("#voices-delete").click()
+    page.locator("#voices-sure").click()
+    holds(page, "#voices-status", "'carl' is deleted")
+    says(page, "#voices-facts", "No voice is chosen")
+
+
+def test_a_phone_shows_all_and_every_control_has_a_name(visit: Callable[..., Any]) -> None:
+    page = visit(390, 844, color_scheme="dark")
+    nameless, wide = set(), {}
+    for tab in TABS:
+        open_tab(page, tab)
+        nameless |= set(page.evaluate(NAMELESS))
+        wide[tab] = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    assert nameless == set()
+    assert wide == dict.fromkeys(TABS, 0)
+
+
+def open_tab(page: Any, name: str) -> None:
+    """Tabs that a narrow screen has no room for are in a menu."""
+    tab = page.get_by_role("tab", name=name)
+    if tab.count() == 0 or not tab.first.is_visible():
+        page.locator(".overflow-menu > button").click()
+        page.locator(".overflow-dropdown button", has_text=name).click()
+    else:
+        tab.first.click()
+    page.wait_for_timeout(300)
+
+
+NAMELESS = """() => {
+  const named = (node) =>
+    node.getAttribute("aria-label") || node.title || node.innerText?.trim() ||
+    [...(node.labels ?? [])].some((label) => label.innerText.trim()) ||
+    document.getElementById(node.getAttribute("aria-labelledby"));
+  const controls = "button, input, select, textarea, [role=slider], [tabindex='0']";
+  return [...document.querySelectorAll(controls)]
+    .filter((node) => node.checkVisibility({ visibilityProperty: true, opacityProperty: true }))
+    .filter((node) => node.getBoundingClientRect().width > 1 && !named(node))
+    .map((node) => node.outerHTML.slice(0, 160));
+}"""

@@ -1,0 +1,57 @@
+"""A long text: cut, spoken, spoken again; scripts with kept voices."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from uslm.pipeline.prompt import VoicePrompt
+from uslm.pipeline.voice_store import VoiceStore
+from uslm_demo.model import Model
+from uslm_demo.reading import ReadOptions, prepare, read_out, script_voices
+from uslm_demo.widgets.pieces import progress
+from uslm_tokenizer.errors import TextError
+
+TEXT = "This is the first of all pieces. And here comes the second."
+
+
+def test_it_is_what_the_library_speaks(model: Model, voice: VoicePrompt) -> None:
+    manuscript = prepare(model, TEXT, voice, None, ReadOptions(seed=3))
+    assert progress(manuscript.lines, [0]).count("waiting</small>") == 1
+    assert 'aria-label="Listen piece 1"' not in progress(manuscript.lines)
+    assert list(read_out(model, manuscript)) == [0, 1]
+    before = manuscript.speech()
+    assert torch.equal(before.codes, model.tts().generate(TEXT, voice, seed=3).codes)
+    assert list(read_out(model, manuscript, [1])) == [1]
+    after = manuscript.speech()
+    assert after.chunks[0] == before.chunks[0]
+    assert after.chunks[1].seed != before.chunks[1].seed
+    assert 'aria-label="Redo piece 2"' in progress(manuscript.lines)
+
+
+def test_who_stops_may_go_on(model: Model, voice: VoicePrompt) -> None:
+    manuscript = prepare(model, TEXT, voice, None, ReadOptions(seed=3))
+    reading = read_out(model, manuscript)
+    assert next(reading) == 0
+    reading.close()  # type: ignore[attr-defined]
+    left = list(manuscript.missing)
+    assert list(read_out(model, manuscript)) == left
+    assert manuscript.missing == ()
+
+
+def test_a_script_finds_its_voices(model: Model, voice: VoicePrompt, tmp_path: Path) -> None:
+    store = VoiceStore(tmp_path)
+    store.save(replace(voice, name="bob"))
+    store.save(replace(voice, name="unused"))
+    text = "I tell it, and you listen to me. [bob] And so do I, my friend. [anna] The end is near."
+    voices = script_voices(text, store, voice)
+    assert sorted(voices) == ["anna", "bob"]
+    options = ReadOptions(seed=1, sentence_seconds=1.0)
+    manuscript = prepare(model, text, voice, voices, options)
+    assert [line.voice for line in manuscript.lines] == ["anna", "bob", "anna"]
+    assert manuscript.lines[0].pause_seconds == 1.0
+    with pytest.raises(TextError, match=r"\[carl\]; the voices given: anna, bob, unused"):
+        script_voices("[carl] Hm.", store, voice)

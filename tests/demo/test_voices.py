@@ -1,0 +1,91 @@
+"""The voice that is asked for: kept, recorded, or neither."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from uslm.pipeline.prompt import VoicePrompt
+from uslm.pipeline.voice_store import VoiceStore
+from uslm_demo.model import Model
+from uslm_demo.voices import (
+    Heard,
+    VoiceChoice,
+    check_recording,
+    describe,
+    facts,
+    find_voice,
+    import_voice,
+    listen,
+    make_voice,
+)
+from uslm_tokenizer.errors import AudioError, ConfigError, MissingResource, UserError
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> VoiceStore:
+    return VoiceStore(tmp_path / "voices")
+
+
+def test_a_recording_is_listened_to_once(model: Model, store: VoiceStore, recording: Path) -> None:
+    choice = VoiceChoice(recording=str(recording))
+    voice = find_voice(model, store, choice)
+    assert voice.name == "prompt"
+    assert voice.phonemes in describe(voice)
+    heard = Heard(choice=choice, voice=voice)
+    assert find_voice(model, store, choice, heard) is voice
+    other = replace(choice, transcript="Hello there.")
+    assert find_voice(model, store, other, heard).transcript == "Hello there."
+
+
+def test_a_kept_voice_is_found_by_name(
+    model: Model, store: VoiceStore, voice: VoicePrompt, recording: Path
+) -> None:
+    store.save(voice)
+    found = find_voice(model, store, VoiceChoice(kept="anna", recording=str(recording)))
+    assert torch.equal(found.codes, voice.codes)
+    with pytest.raises(MissingResource, match="no voice 'bob'"):
+        find_voice(model, store, VoiceChoice(kept="bob"))
+    store.save(replace(voice, name="old", tokenizer_hash="0" * 16))
+    with pytest.raises(ConfigError, match="'old' was made with the tokenizer"):
+        find_voice(model, store, VoiceChoice(kept="old"))
+
+
+def test_only_who_agreed_is_kept(model: Model, recording: Path) -> None:
+    choice = VoiceChoice(recording=str(recording))
+    with pytest.raises(UserError, match="agreed"):
+        make_voice(model, choice, "anna", consent="  ")
+    voice = make_voice(model, choice, " anna ", consent=" my own ", licence="CC0-1.0")
+    assert (voice.name, voice.consent, voice.licence) == ("anna", "my own", "CC0-1.0")
+    assert dict(facts(voice))["Consent"] == "my own"
+
+
+def test_a_voice_travels_as_a_file(
+    model: Model, store: VoiceStore, voice: VoicePrompt, tmp_path: Path
+) -> None:
+    path = voice.save(tmp_path / "cara.safetensors")
+    assert import_voice(model, store, str(path)).name == "cara"
+    assert store.names() == ["cara"]
+    with pytest.raises(UserError, match="already"):
+        import_voice(model, store, str(path))
+    path.write_bytes(b"no voice")
+    with pytest.raises(ConfigError):
+        import_voice(model, store, str(path))
+
+
+def test_a_voice_can_be_heard(model: Model, voice: VoicePrompt) -> None:
+    audio = listen(model, voice)
+    assert audio.seconds == pytest.approx(voice.seconds, abs=0.05)
+
+
+def test_mistakes_are_named_without_the_folder(tmp_path: Path) -> None:
+    with pytest.raises(AudioError, match="recording of the voice"):
+        check_recording(None)
+    path = tmp_path / "notes.wav"
+    path.write_bytes(b"this is no sound at all")
+    with pytest.raises(AudioError, match=r"notes\.wav") as raised:
+        check_recording(str(path))
+    assert str(tmp_path) not in str(raised.value)
