@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from uslm.models.monotonic import MonotonicLM
 from uslm.models.registry import model_class
 from uslm.models.regressor import AcousticRegressor
 from uslm_recipes import train_ar
 from uslm_recipes.config import config_names, load_config
+from uslm_recipes.losses import MEL_SCALES
 from uslm_recipes.train_ar import ARRecipe
 from uslm_recipes.train_codec import CodecRecipe
 from uslm_recipes.train_nar import NARRecipe
@@ -18,6 +20,7 @@ from uslm_recipes.train_units import UnitsRecipe
 from uslm_recipes.tune import TuneRecipe
 from uslm_tokenizer.acoustic.unit_codec import UnitCodec
 from uslm_tokenizer.config import from_dict
+from uslm_tokenizer.hub import empty_parameters
 
 RECIPES = {
     "train_units": UnitsRecipe,
@@ -34,9 +37,9 @@ def nar_config(size: str) -> Any:
     return from_dict(model_class(recipe.kind).config_class, recipe.model, where="model")
 
 
-def test_each_recipe_has_a_tiny_and_a_mini_config() -> None:
+def test_each_recipe_has_a_config_of_each_size() -> None:
     assert {recipe: set(config_names(recipe)) for recipe in RECIPES} == {
-        recipe: {"tiny", "mini"} for recipe in RECIPES
+        recipe: {"tiny", "mini", "base"} for recipe in RECIPES
     }
 
 
@@ -46,12 +49,24 @@ def test_the_config_loads(recipe: str, name: str) -> None:
     assert isinstance(config, RECIPES[recipe])
 
 
-@pytest.mark.parametrize("size", ["tiny", "mini"])
-def test_the_stages_fit_together(size: str) -> None:
+def parts(size: str) -> tuple[UnitCodec, Any, AcousticRegressor]:
+    """Codec and both stages, without memory for their weights."""
     units = load_config(UnitsRecipe, size, recipe="train_units").model
     codec = load_config(CodecRecipe, size, recipe="train_codec").model
-    ar = train_ar.build(load_config(ARRecipe, size, recipe="train_ar")).config
-    nar = nar_config(size)
+    with empty_parameters():
+        return (
+            UnitCodec(replace(codec, units=units)),
+            train_ar.build(load_config(ARRecipe, size, recipe="train_ar")),
+            AcousticRegressor(nar_config(size)),
+        )
+
+
+@pytest.mark.parametrize("size", ["tiny", "mini", "base"])
+def test_the_stages_fit_together(size: str) -> None:
+    units = load_config(UnitsRecipe, size, recipe="train_units").model
+    codec, stage1, nar = (part.config for part in parts(size))
+    ar: Any = stage1
+    assert nar.vector_dim == codec.dim == codec.residual.dim
     assert units.quantizer.codebook_size == ar.codebook_size == nar.codebook_size
     assert codec.num_residual_levels + 1 == nar.num_codebooks
     assert codec.residual.codebook_size == nar.codebook_size
@@ -59,11 +74,25 @@ def test_the_stages_fit_together(size: str) -> None:
 
 
 def test_the_default_model_is_at_most_60_mb() -> None:
-    units = load_config(UnitsRecipe, "mini", recipe="train_units").model
-    codec = load_config(CodecRecipe, "mini", recipe="train_codec").model
-    parts = [
-        UnitCodec(replace(codec, units=units)),
-        train_ar.build(load_config(ARRecipe, "mini", recipe="train_ar")),
-        AcousticRegressor(nar_config("mini")),
-    ]
-    assert 2 * sum(part.num_parameters() for part in parts) <= 60e6
+    assert 2 * sum(part.num_parameters() for part in parts("mini")) <= 60e6
+
+
+def test_base_has_the_published_sizes() -> None:
+    """12 layers of width 1,024, and so about as many weights as VALL-E's stages."""
+    _, stage1, stage2 = parts("base")
+    assert isinstance(stage1, MonotonicLM)
+    for speaking in (stage1.speaker, stage2.transformer):
+        assert (speaking.num_layers, speaking.dim) == (12, 1024)
+    assert 150e6 < stage1.num_parameters() < 250e6
+    assert 150e6 < stage2.num_parameters() < 200e6
+
+
+@pytest.mark.parametrize("size", ["tiny", "mini", "base"])
+def test_crops_are_as_long_as_the_mel_loss_wants_them(size: str) -> None:
+    longest = max(window for window, _ in MEL_SCALES)
+    for recipe, crop in (
+        ("train_codec", load_config(CodecRecipe, size, recipe="train_codec").crop_frames),
+        ("tune", load_config(TuneRecipe, size, recipe="tune").crop_frames),
+    ):
+        samples = crop * load_config(UnitsRecipe, size, recipe="train_units").model.hop_length
+        assert samples % (longest // 4) == 0, recipe
