@@ -183,6 +183,7 @@ def train(recipe: ARRecipe, out: Path, *, resume: bool = False) -> bool:
         models={"model": objective},
         optimizers={"model": make_optimizer(objective, recipe.loop)},
         streams={"batches": batches},
+        shardable=True,
     )
     data = TrainingData.of(corpus, tokens)
     with start_run(recipe, out, state, accelerator=accelerator, data=data, resume=resume) as run:

@@ -58,6 +58,8 @@ class CodecRecipe:
     """Length, learning rate and the like."""
     corpus: tuple[str, ...] = ("data/corpus",)
     """Corpus folders, as uslm-prepare makes them."""
+    corpus_on_device: bool = False
+    """Whether all of it lies on the device, 115 MB an hour, so that nothing is read or copied."""
     units: str = "runs/units/model"
     """The trained semantic tokenizer; it stays as it is."""
     batch_size: int = 16
@@ -91,10 +93,9 @@ def draw_batch(
     hop, length = tokens.header.hop_length, recipe.crop_frames
     drawn = next(crops)
     places = list(zip(drawn.indices.tolist(), drawn.starts.tolist(), strict=True))
-    waveforms = [corpus.waveform(i, start, start + length * hop) for i, start in places]
     units = [tokens.codes(i, start // hop, start // hop + length)[0] for i, start in places]
     return Drawn(
-        batch=Batch(torch.stack(waveforms)[:, None], torch.stack(units)),
+        batch=Batch(corpus.crops(drawn.indices, drawn.starts, length * hop), torch.stack(units)),
         name=Named(corpus, drawn.indices.tolist()),
         audio_seconds=len(places) * length * hop / corpus.sample_rate,
         tokens=len(places) * length,
@@ -171,7 +172,7 @@ def train(recipe: CodecRecipe, out: Path, *, resume: bool = False) -> bool:
     seed_everything(recipe.loop.seed)
     accelerator = make_accelerator(recipe.loop, out)
     device = accelerator.device
-    corpus = Corpus.open(recipe.corpus)
+    corpus = Corpus.open(recipe.corpus, device=device if recipe.corpus_on_device else None)
     codec = build(recipe)
     with accelerator.main_process_first():
         tokens = encode_corpus(codec.units.to(device), corpus, out / "units")

@@ -289,6 +289,7 @@ def train(recipe: NARRecipe, out: Path, *, resume: bool = False) -> bool:
         models={"model": objective},
         optimizers={"model": make_optimizer(objective, recipe.loop)},
         streams={"batches": batches},
+        shardable=True,
     )
     held_out = corpus.select(split="test", min_seconds=1.0, max_seconds=8.0)[:48].tolist()
     held_out_rows = AcousticRows(corpus, tokens, np.array(held_out, dtype=np.int64))

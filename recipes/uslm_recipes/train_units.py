@@ -64,6 +64,8 @@ class UnitsRecipe:
     """Length, learning rate and the like."""
     corpus: tuple[str, ...] = ("data/corpus",)
     """Corpus folders, as uslm-prepare makes them."""
+    corpus_on_device: bool = False
+    """Whether all of it lies on the device, 115 MB an hour, so that nothing is read or copied."""
     sources: tuple[str, ...] = ()
     """Collections to learn from; empty means all."""
     teacher: str = "openai/whisper-base"
@@ -122,7 +124,8 @@ def draw_batch(
     hop = recipe.model.hop_length
     batch = collate(corpus, teacher, chosen, hop)
     draws = (np.random.default_rng((recipe.loop.seed, epoch, i)).uniform(0.4, 1.4) for i in chosen)
-    batch.waveforms *= torch.tensor(list(draws), dtype=torch.float32)[:, None, None]
+    gains = torch.tensor(list(draws), dtype=torch.float32)[:, None, None]
+    batch.waveforms *= gains.to(batch.waveforms.device)
     frames = int((-(-batch.lengths // hop)).sum())
     return Drawn(
         batch=batch,
@@ -206,7 +209,7 @@ def train(recipe: UnitsRecipe, out: Path, *, resume: bool = False) -> bool:
     seed_everything(recipe.loop.seed)
     accelerator = make_accelerator(recipe.loop, out)
     device = accelerator.device
-    corpus = Corpus.open(recipe.corpus)
+    corpus = Corpus.open(recipe.corpus, device=device if recipe.corpus_on_device else None)
     with accelerator.main_process_first():
         teacher = teacher_features(
             corpus, out / "teacher", recipe.teacher, recipe.teacher_layers, device=device
@@ -224,6 +227,7 @@ def train(recipe: UnitsRecipe, out: Path, *, resume: bool = False) -> bool:
         recipe.loop.seed,
         indices=corpus.select(split="train", sources=recipe.sources or None),
         world=world_of(accelerator),
+        groups=corpus.shards,
     )
     state = TrainingState(
         models={"model": model},

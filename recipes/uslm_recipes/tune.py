@@ -61,6 +61,8 @@ class TuneRecipe:
     """Length, learning rate and the like."""
     corpus: tuple[str, ...] = ("data/corpus",)
     """Corpus folders, as uslm-prepare makes them."""
+    corpus_on_device: bool = False
+    """Whether all of it lies on the device, 115 MB an hour, so that nothing is read or copied."""
     tokens: tuple[str, ...] = ("runs/tokens/0",)
     """Token folders, as encode makes them; one for each corpus."""
     sources: tuple[str, ...] = ()
@@ -251,14 +253,15 @@ def train(recipe: TuneRecipe, out: Path, *, resume: bool = False) -> bool:
     """Run the recipe in `out`; True when it is over: saved as `model` (stage 2) and `codec`."""
     seed_everything(recipe.loop.seed)
     accelerator = make_accelerator(recipe.loop, out)
-    corpus = Corpus.open(recipe.corpus)
+    device = accelerator.device
+    corpus = Corpus.open(recipe.corpus, device=device if recipe.corpus_on_device else None)
     tokens = TokenCorpus.open(corpus, recipe.tokens)
     voice = Voice(
         AcousticRegressor.from_pretrained(recipe.acoustic),
         UnitCodec.from_pretrained(recipe.tokenizer),
     ).train()
     discriminator = build_adversary(recipe.adversary)
-    mel_loss = MultiScaleMelLoss(corpus.sample_rate).to(accelerator.device)
+    mel_loss = MultiScaleMelLoss(corpus.sample_rate).to(device)
     hop_length = voice.codec.hop_length
     shortest = recipe.crop_frames * hop_length / corpus.sample_rate
     indices = corpus.select(
@@ -271,6 +274,7 @@ def train(recipe: TuneRecipe, out: Path, *, resume: bool = False) -> bool:
         recipe.loop.seed,
         indices=indices,
         world=world_of(accelerator),
+        groups=corpus.shards,
     )
     models = {"voice": voice, "discriminator": discriminator}
     state = TrainingState(
@@ -290,7 +294,7 @@ def train(recipe: TuneRecipe, out: Path, *, resume: bool = False) -> bool:
 
         for drawn in each_batch(run, lambda: draw_batch(recipe, rows, batches, hop_length)):
             crops, weights = drawn.batch.crops, drawn.weights
-            real = crops.waveforms.to(accelerator.device)
+            real = crops.waveforms.to(device)
             with accelerator.accumulate(voice_, judge):
                 made, error = voice_(
                     voice.acoustic.batch(drawn.batch.rows), crops, recipe.crop_frames

@@ -82,6 +82,7 @@ def train(
         models={"model": model},
         optimizers={"model": make_optimizer(model, recipe.loop)},
         streams={"batches": batches},
+        shardable=True,
     )
 
     def draw() -> Drawn[Sequence[int]]:

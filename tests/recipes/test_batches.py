@@ -78,6 +78,14 @@ def test_streams_go_on_from_their_state(taken: int) -> None:
         assert next(whole).tolist() == next(resumed).tolist()
 
 
+def test_a_place_behind_the_last_of_larger_batches_is_the_next_epoch() -> None:
+    small, large = (SecondsBatches(SECONDS, size, seed=3) for size in (20, 200))
+    list(itertools.islice(small, len(small) - 1))
+    large.load_state_dict(small.state_dict())
+    assert (large.epoch, large.position) == (1, 0)
+    next(large)
+
+
 def test_state_of_another_seed_is_told() -> None:
     state = SecondsBatches(SECONDS, 40, seed=3).state_dict()
     with pytest.raises(UserError, match="seed 3"):

@@ -138,6 +138,14 @@ def test_a_thread_that_reads_ahead_changes_nothing(trained: Path, tmp_path: Path
     assert whole == (tmp_path / "model" / "model.safetensors").read_bytes()
 
 
+@pytest.mark.parametrize("stage", ["units", "codec", "tune"])
+def test_a_corpus_on_the_device_changes_nothing(trained: Path, stage: str, tmp_path: Path) -> None:
+    more = ["corpus_on_device=true", "loop.samples=0", "loop.validate_every=0"]
+    assert MAINS[stage](arguments(stage, trained, tmp_path, *more)) == 0
+    whole = (trained / stage / "model" / "model.safetensors").read_bytes()
+    assert whole == (tmp_path / "model" / "model.safetensors").read_bytes()
+
+
 def test_a_checkpoint_of_another_config_is_refused_by_its_key(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

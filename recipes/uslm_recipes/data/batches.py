@@ -87,6 +87,9 @@ class SecondsBatches:
             raise UserError(f"the run was begun with seed {state['seed']}, but is now {self.seed}")
         self.epoch, self.position = int(state["epoch"]), int(state["position"])
         self._batches = self._draw(self.epoch)
+        if self.position >= len(self):  # batches have become larger, and so fewer
+            self.epoch, self.position = self.epoch + 1, 0
+            self._batches = self._draw(self.epoch)
 
     def _draw(self, epoch: int) -> list[NDArray[np.int64]]:
         random = np.random.default_rng((self.seed, epoch))

@@ -31,7 +31,7 @@ def make_accelerator(config: LoopConfig, out: Path) -> Accelerator:
     try:
         from accelerate import Accelerator
         from accelerate.state import AcceleratorState, GradientState, PartialState
-        from accelerate.utils import TorchDynamoPlugin
+        from accelerate.utils import GradientAccumulationPlugin, TorchDynamoPlugin
     except ImportError as problem:
         raise EnvironmentProblem("recipes need accelerate: pip install 'uslm[train]'") from problem
     if config.precision == "fp16" and PartialState().device.type == "cpu":
@@ -42,7 +42,8 @@ def make_accelerator(config: LoopConfig, out: Path) -> Accelerator:
     compiled = TorchDynamoPlugin(backend="inductor", mode=config.compile)
     accelerator = Accelerator(
         mixed_precision="no" if config.precision == "fp32" else config.precision,
-        gradient_accumulation_steps=config.gradient_accumulation,
+        # As a plugin, so that no environment variable takes its place.
+        gradient_accumulation_plugin=GradientAccumulationPlugin(config.gradient_accumulation),
         log_with=trackers_named(config.trackers) or None,
         project_dir=str(out),
         dynamo_plugin=None if config.compile == "no" else compiled,
@@ -78,10 +79,10 @@ def prepare(state: TrainingState, config: LoopConfig, accelerator: Accelerator) 
     Behind this every process draws by itself: dropout must not be the same for all batches.
     """
     names, parts = list(state.models), [*state.models.values(), *state.optimizers.values()]
-    if getattr(accelerator, "is_fsdp2", False) and len(names) > 1:
+    if getattr(accelerator, "is_fsdp2", False) and not state.shardable:
         raise ConfigError(
-            f"FSDP shares out one model, but this recipe trains {' and '.join(names)}, which are "
-            "small: start it without FSDP"
+            f"FSDP is for the language models; {' and '.join(names)} fit one device: start this "
+            "recipe without it"
         )
     prepared = accelerator.prepare(*parts)
     prepared = [prepared] if len(parts) == 1 else list(prepared)

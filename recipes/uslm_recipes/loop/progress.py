@@ -46,6 +46,8 @@ class TrainingState:
     """Data streams by name; JSON-able positions."""
     generators: dict[str, torch.Generator] = field(default_factory=dict)
     """Generators that the recipe draws from."""
+    shardable: bool = False
+    """Whether FSDP may spread the weights: there is one model, asked only through `forward`."""
     averaged: tuple[str, ...] = ("model",)
     """Models whose averaged weights are kept too, if the config says so."""
     ema: dict[str, Ema] = field(default_factory=dict)
