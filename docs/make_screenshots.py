@@ -80,7 +80,7 @@ def visit(browser: Any, address: str, size: tuple[int, int], scheme: str) -> Ite
     width, height = size
     context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
     page = context.new_page()
-    page.set_default_timeout(300_000)
+    page.set_default_timeout(120_000)
     page.goto(address)
     page.locator("#clone-speak").wait_for()
     yield page
