@@ -40,8 +40,8 @@ def clone_tab(context: Context, made: gr.State) -> tuple[VoiceField, Any]:
             done = pieces("Pieces", elem_id="clone-pieces")
 
     def check(
-        text: str, kept: str, recording: str | None, transcript: str, heard: Heard | None,
-        seed: str, *_: Any,
+        text: str, kept: str | None, recording: str | None, transcript: str | None,
+        heard: Heard | None, seed: str, *_: Any,
     ) -> list[dict[str, Any]]:  # fmt: skip
         return [
             field(lambda: check_text(model, text, limits.max_chars)),
@@ -51,11 +51,11 @@ def clone_tab(context: Context, made: gr.State) -> tuple[VoiceField, Any]:
 
     @shown
     def on_speak(
-        text: str, kept: str, recording: str | None, transcript: str, heard: Heard | None,
-        seed: str, temperature: float, top_k: float, top_p: float, speed: float, verify: bool,
+        text: str, kept: str | None, recording: str | None, transcript: str | None,
+        heard: Heard | None, seed: str, temperature: float, top_k: float, top_p: float, speed: float, verify: bool,
         request: gr.Request,
     ) -> Iterator[list[Any]]:  # fmt: skip
-        choice = VoiceChoice(kept=kept, recording=recording, transcript=transcript)
+        choice = VoiceChoice.asked(kept, recording, transcript)
         wanted = read_options(seed, temperature, top_k, top_p, speed, verify)
         if not model.is_loaded:
             yield [*beginning("Loading the model …"), "", None]

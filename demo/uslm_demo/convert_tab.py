@@ -37,7 +37,8 @@ def convert_tab(context: Context, made: gr.State) -> tuple[VoiceField, Any]:
             result = outcome(context, "Converted speech", elem_id="convert")
 
     def check(
-        source: str | None, kept: str, recording: str | None, transcript: str,
+        source: str | None, kept: str | None, recording: str | None,
+        transcript: str | None,
         heard: Heard | None, seed: str,
     ) -> list[dict[str, Any]]:  # fmt: skip
         return [
@@ -48,13 +49,14 @@ def convert_tab(context: Context, made: gr.State) -> tuple[VoiceField, Any]:
 
     @shown
     def on_convert(
-        source: str | None, kept: str, recording: str | None, transcript: str,
+        source: str | None, kept: str | None, recording: str | None,
+        transcript: str | None,
         heard: Heard | None, seed: str, request: gr.Request,
     ) -> Iterator[list[Any]]:  # fmt: skip
         status = "Listening to the voice …" if model.is_loaded else "Loading the model …"
         yield [*beginning(status), None]
         store = context.shelf.store(session_of(request))
-        choice = VoiceChoice(kept=kept, recording=recording, transcript=transcript)
+        choice = VoiceChoice.asked(kept, recording, transcript)
         target = find_voice(model, store, choice, heard)
         for step in convert(model, source, target, read_seed(seed), limits):
             if step.made is None:

@@ -92,7 +92,8 @@ def long_tab(context: Context) -> VoiceField:
     showing = [status, table, whole, wav, json, srt]
 
     def check(
-        request: gr.Request, text: str, kept: str, recording: str | None, transcript: str,
+        request: gr.Request, text: str, kept: str | None, recording: str | None,
+        transcript: str | None,
         heard: Heard | None, is_script: bool, seed: str, *_: Any,
     ) -> list[dict[str, Any]]:  # fmt: skip
         names = tuple(context.kept_names(request)) if is_script else None
@@ -113,7 +114,7 @@ def long_tab(context: Context) -> VoiceField:
         if work is not None and work.asked == key:
             return work
         store = context.shelf.store(session_of(request))
-        choice = VoiceChoice(kept=kept, recording=recording, transcript=transcript)
+        choice = VoiceChoice.asked(kept, recording, transcript)
         narrator = find_voice(model, store, choice, heard)
         voices: dict[str, VoicePrompt] | None = None
         if is_script:

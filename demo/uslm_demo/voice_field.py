@@ -91,16 +91,16 @@ def voice_field(
     )
 
     def on_change(
-        kept: str,
+        kept: str | None,
         recording: str | None,
-        transcript: str,
+        transcript: str | None,
         heard: Heard | None,
         request: gr.Request,
     ) -> Iterator[tuple[Any, Any]]:
-        choice = VoiceChoice(kept=kept, recording=recording, transcript=transcript)
+        choice = VoiceChoice.asked(kept, recording, transcript)
         if heard is not None and heard.choice == choice:
             yield gr.skip(), gr.skip()
-        elif not kept and not recording:
+        elif not choice.kept and not recording:
             yield ADVICE, None
         else:
             yield "Listening …", None
@@ -132,11 +132,12 @@ def menu(names: list[str]) -> list[tuple[str, str]]:
 
 
 def check_voice(
-    context: Context, kept: str, recording: str | None, transcript: str
+    context: Context, kept: str | None, recording: str | None, transcript: str | None
 ) -> list[dict[str, Any]]:
     """What is wrong with each of the `inputs`."""
-    if kept:
+    choice = VoiceChoice.asked(kept, recording, transcript)
+    if choice.kept:
         return [fine()] * 4
     frontend = context.model.frontend()
-    said = field(lambda: frontend(transcript)) if transcript.strip() else fine()
+    said = field(lambda: frontend(choice.transcript)) if choice.transcript else fine()
     return [fine(), field(lambda: check_recording(recording)), said, fine()]

@@ -27,6 +27,11 @@ class VoiceChoice:
     transcript: str = ""
     """What is said in it; empty: its sounds are recognised."""
 
+    @classmethod
+    def asked(cls, kept: str | None, recording: str | None, transcript: str | None) -> VoiceChoice:
+        """What the fields say; those that were never shown say None."""
+        return cls(kept=kept or "", recording=recording, transcript=(transcript or "").strip())
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Heard:
@@ -49,7 +54,7 @@ def find_voice(
         return voice
     path = needed(choice.recording, "a recording of the voice")
     audio = read(path, PromptPolicy().read_seconds)
-    return tts.create_voice(audio, choice.transcript.strip() or None, name=Path(path).stem)
+    return tts.create_voice(audio, choice.transcript or None, name=Path(path).stem)
 
 
 def check_recording(recording: str | None) -> None:

@@ -93,8 +93,8 @@ def voices_tab(context: Context, fields: Sequence[VoiceField]) -> Callable[..., 
         return [gr.update(choices=names, value=shown_name), *updates]
 
     def check(
-        request: gr.Request, name: str, kept: str, recording: str | None, transcript: str, _: Any,
-        consent: str, *rest: Any,
+        request: gr.Request, name: str, kept: str | None, recording: str | None,
+        transcript: str | None, heard: Any, consent: str, *rest: Any,
     ) -> list[dict[str, Any]]:  # fmt: skip
         return [
             field(lambda: store_of(request).check_free(name.strip())),
@@ -105,10 +105,11 @@ def voices_tab(context: Context, fields: Sequence[VoiceField]) -> Callable[..., 
 
     @shown
     def on_save(
-        request: gr.Request, name: str, kept: str, recording: str | None, transcript: str,
+        request: gr.Request, name: str, kept: str | None, recording: str | None,
+        transcript: str | None,
         heard: Any, consent: str, licence: str, *current: str,
     ) -> Iterator[list[Any]]:  # fmt: skip
-        choice = VoiceChoice(recording=recording, transcript=transcript)
+        choice = VoiceChoice.asked(None, recording, transcript)
         made = make_voice(model, choice, name, heard=heard, consent=consent, licence=licence)
         store = store_of(request)
         store.save(made)

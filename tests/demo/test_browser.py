@@ -244,6 +244,17 @@ def test_a_voice_is_kept_used_renamed_and_deleted(
     says(page, "#voices-facts", "No voice is chosen")
 
 
+def test_convert(visit: Callable[..., Any], recording: Path) -> None:
+    page = visit()
+    page.get_by_role("tab", name="Convert").click()
+    page.locator("#convert-source input[type=file]").set_input_files(recording)
+    page.locator("#convert-recording input[type=file]").set_input_files(recording)
+    says(page, "#convert-note", "Heard, as phonemes")
+    page.locator("#convert-start").click()
+    state(page, "#convert-player", "playing")
+    holds(page, "#convert-status", "4.0 s of speech")
+
+
 def test_a_phone_shows_all_and_every_control_has_a_name(visit: Callable[..., Any]) -> None:
     page = visit(390, 844, color_scheme="dark")
     nameless, wide = set(), {}

@@ -41,6 +41,11 @@ def test_a_recording_is_listened_to_once(model: Model, store: VoiceStore, record
     assert find_voice(model, store, other, heard).transcript == "Hello there."
 
 
+def test_fields_that_were_never_shown_say_nothing() -> None:
+    assert VoiceChoice.asked(None, "a.wav", None) == VoiceChoice(recording="a.wav")
+    assert VoiceChoice.asked("", None, " a ") == VoiceChoice(transcript="a")
+
+
 def test_a_kept_voice_is_found_by_name(
     model: Model, store: VoiceStore, voice: VoicePrompt, recording: Path
 ) -> None:

@@ -30,7 +30,7 @@ from uslm_tokenizer.published.tokenizers import SYSTEMS
 ROOT = Path(__file__).parents[2]
 FORKS = Path(__file__).with_name("forks.py")
 GOLDEN = ROOT / "tests/parity/golden/speechtokenizer_train_step.safetensors"
-SECONDS = 600
+SECONDS = 180
 """That a block may take; the machine may well be busy."""
 
 
@@ -77,7 +77,7 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("bin")
     # The path of a socket must be short, and that of pytest's folders is not.
     path = f"/tmp/uslm-docs-{os.getpid()}.socket"
-    process = subprocess.Popen([sys.executable, FORKS, path], stdout=subprocess.PIPE, text=True)
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     scripts = [each.name for each in distribution("uslm").entry_points]
     for name in [*scripts, "python", "python3"]:
         target = "python" if name.startswith("python") else name
@@ -86,15 +86,12 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             f'#!/bin/sh\nexec "{sys.executable}" -IS "{FORKS}" "{path}" {target} "$@"\n'
         )
         file.chmod(file.stat().st_mode | stat.S_IXUSR)
-    try:
-        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    with subprocess.Popen([sys.executable, FORKS, path], **pipes) as process:
+        assert process.stdout is not None and process.stdin is not None
+        assert process.stdout.readline() == "ready\n"
         yield folder
-    finally:
-        process.terminate()
-        process.wait(SECONDS)
-        assert process.stdout is not None
-        process.stdout.close()
-        Path(path).unlink(missing_ok=True)
+        process.stdin.close()
+    Path(path).unlink()
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import runpy
+import select
 import signal
 import socket
 import sys
@@ -41,7 +42,8 @@ def wait_for_commands(path: str) -> None:
         listening.bind(path)
         listening.listen()
         print("ready", flush=True)
-        while True:
+        # Standard input ends with whoever started this, however they end.
+        while sys.stdin not in select.select([listening, sys.stdin], [], [])[0]:
             connection, _ = listening.accept()
             if os.fork() == 0:
                 listening.close()

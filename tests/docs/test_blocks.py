@@ -8,6 +8,7 @@ so in its title, `not run: why`, and is counted below.
 from __future__ import annotations
 
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,8 @@ RUNNABLE = [path for path in DOCUMENTS if any(block.is_run for block in blocks(p
 
 @pytest.mark.parametrize("document", RUNNABLE, ids=name_of)
 def test_blocks_run(document: Path, desk: Any, free_port: int) -> None:
+    if "\ncurl " in document.read_text("utf-8") and shutil.which("curl") is None:
+        pytest.skip("curl is not on this machine")
     for block in blocks(document):
         body = re.sub(r"\b8000\b", str(free_port), block.body)
         if block.is_file:
