@@ -25,7 +25,7 @@ FOLDER = HERE / "screenshots"
 EXAMPLES = HERE.parent / "examples"
 DESK, PHONE = (1180, 760), (390, 800)
 NUM_COLORS = 128
-"""Few enough for files of about 100 KB."""
+"""Few enough for files of at most 150 KB."""
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--mute-audio"]
 TEXT = "The house is built, and now it speaks. Each of its voices was heard for a few seconds."
 SCRIPT = """\
@@ -62,8 +62,9 @@ def main() -> None:
             draw(dark, "clone-dark")
             open_tab(dark, "Tokens")
             show_tokens(dark)
+            draw(dark, "tokens-dark")
             compare(dark)
-            draw(dark, "tokens-dark", whole=True)
+            draw(dark, "codecs-dark", part="#compare-view")
         with visit(browser, address, PHONE, "light") as phone:
             speak(phone)
             draw(phone, "clone-phone", whole=True)
@@ -184,10 +185,12 @@ def holds(page: Any, selector: str, words: str) -> None:
     )
 
 
-def draw(page: Any, name: str, *, whole: bool = False) -> None:
-    """What can be seen, or the whole page, in few colours."""
+def draw(page: Any, name: str, *, whole: bool = False, part: str = "") -> None:
+    """What can be seen from the top, or the whole page, or a part of it, in few colours."""
+    page.evaluate("scrollTo(0, 0)")
     page.wait_for_timeout(500)
-    picture = Image.open(io.BytesIO(page.screenshot(full_page=whole))).convert("RGB")
+    data = page.locator(part).screenshot() if part else page.screenshot(full_page=whole)
+    picture = Image.open(io.BytesIO(data)).convert("RGB")
     path = FOLDER / f"{name}.png"
     picture.quantize(NUM_COLORS, dither=Image.Dither.NONE).save(path, optimize=True)
     print(f"{path}: {path.stat().st_size / 1000:.0f} KB")
