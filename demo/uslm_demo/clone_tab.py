@@ -52,8 +52,8 @@ def clone_tab(context: Context, made: gr.State) -> tuple[VoiceField, Any]:
     @shown
     def on_speak(
         text: str, kept: str | None, recording: str | None, transcript: str | None,
-        heard: Heard | None, seed: str, temperature: float, top_k: float, top_p: float, speed: float, verify: bool,
-        request: gr.Request,
+        heard: Heard | None, seed: str, temperature: float, top_k: float, top_p: float,
+        speed: float, verify: bool, request: gr.Request,
     ) -> Iterator[list[Any]]:  # fmt: skip
         choice = VoiceChoice.asked(kept, recording, transcript)
         wanted = read_options(seed, temperature, top_k, top_p, speed, verify)

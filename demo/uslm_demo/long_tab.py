@@ -71,7 +71,7 @@ def long_tab(context: Context) -> VoiceField:
         with gr.Column(min_width=300):
             with gr.Row():
                 start = gr.Button("Speak", variant="primary", min_width=120, elem_id="long-speak")
-                cut = gr.Button("Preview pieces", min_width=140, elem_id="long-cut")
+                cut = gr.Button("Preview", min_width=120, elem_id="long-cut")
                 cancel = gr.Button("Cancel", min_width=120, elem_id="long-cancel")
             status = gr.Textbox(
                 label="Status", lines=2, interactive=False, elem_id="long-status",
@@ -163,7 +163,9 @@ def long_tab(context: Context) -> VoiceField:
     def spoken(work: Work, indices: list[int] | None) -> Iterator[list[Any]]:
         manuscript = work.manuscript
         waiting = list(manuscript.missing if indices is None else indices)
-        yield [_count(manuscript), progress(manuscript.lines, waiting[:1]), *_nothing()]
+        again = "" if indices is None else f"Speaking piece {indices[0] + 1} again …"
+        begun = progress(manuscript.lines, waiting[:1])
+        yield [again or _count(manuscript), begun, *_nothing()]
         for index in read_out(model, manuscript, indices):
             waiting.remove(index)
             lines = progress(manuscript.lines, waiting[:1])

@@ -31,6 +31,7 @@ FLAGS = [
 ]  # fmt: skip
 PATIENCE_MS = 40_000
 LIMITS = Limits()
+REACHED = ("kept", "recording", "transcript", "seed", "dice", "speak", "cancel")
 TABS = ("Clone", "Long text", "Convert", "Voices", "Tokens", "About")
 
 
@@ -264,6 +265,14 @@ def test_a_phone_shows_all_and_every_control_has_a_name(visit: Callable[..., Any
         wide[tab] = page.evaluate("document.documentElement.scrollWidth - innerWidth")
     assert nameless == set()
     assert wide == dict.fromkeys(TABS, 0)
+
+    open_tab(page, "Clone")
+    box(page, "#clone-text").focus()
+    reached = set()
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.closest('[id^=clone-]')?.id"))
+    assert {f"clone-{name}" for name in REACHED} <= reached
 
 
 def open_tab(page: Any, name: str) -> None:

@@ -167,8 +167,19 @@ def test_the_line_is_bounded_and_nobody_is_told_on(page: gr.Blocks) -> None:
     assert not page.share
 
 
-def test_the_page_fits_into_another(model: Model) -> None:
-    inner = build_app(model)
-    with gr.Blocks(analytics_enabled=False) as outer:
+def test_the_page_fits_into_another(
+    model: Model, recording: Path, served: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    inner = build_app(model, LIMITS)
+    with gr.Blocks(analytics_enabled=False) as outer, gr.Tab("Ours"):
         inner.render()
     assert len(outer.fns) == len(inner.fns)
+    with served(outer, LIMITS) as address:
+        client = Client(
+            address, verbose=False, download_files=str(tmp_path), analytics_enabled=False,
+            httpx_kwargs={"timeout": 600},
+        )  # fmt: skip
+        status, *_ = client.predict("One sentence.", *fields(recording), api_name="/speak")
+        client.close()
+    assert "Seed 3" in status
