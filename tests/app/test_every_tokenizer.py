@@ -74,7 +74,7 @@ def test_fewer_codebooks_are_asked_for_once(recording: Path, uslm: Uslm, tmp_pat
 @pytest.mark.parametrize(("name", "count", "words"), [
     ("dac", 5, "must be from 1 to 4, but is 5"),
     ("language_codec", 2, "must be from 3 to 5, but is 2"),
-    ("unit_codec", 2, "must be 4, but is 2"),
+    ("unit_codec", 5, "must be from 1 to 4, but is 5"),
 ])  # fmt: skip
 def test_codebooks_that_are_not_there_are_refused(
     name: str, count: int, words: str, recording: Path, uslm: Uslm, tmp_path: Path
