@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import socket
 from types import FrameType
@@ -46,6 +47,11 @@ class Server(uvicorn.Server):
         """SIGINT or SIGTERM; a second SIGINT ends it at once."""
         self._engine.refuse()
         super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn does it; then what was closed may close before its loop is gone."""
+        await super().shutdown(sockets)
+        await asyncio.sleep(0.02)
 
     def serve_on(self, listening: socket.socket) -> None:
         """Answer until somebody ends it; then close the engine."""
