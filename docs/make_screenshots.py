@@ -24,7 +24,7 @@ HERE = Path(__file__).parent
 FOLDER = HERE / "screenshots"
 EXAMPLES = HERE.parent / "examples"
 DESK, PHONE = (1180, 760), (390, 800)
-NUM_COLORS = 128
+NUM_COLORS = 64
 """Few enough for files of at most 150 KB."""
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--mute-audio"]
 TEXT = "The house is built, and now it speaks. Each of its voices was heard for a few seconds."

@@ -1,5 +1,4 @@
-"""The command `uslm-demo`: a page on this machine to clone voices, read out, convert and look at
-tokens with."""
+"""The command `uslm-demo`: a page on this machine to try a model with."""
 
 from __future__ import annotations
 
@@ -81,8 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    description = " ".join((__doc__ or "").partition(": ")[2].split())
-    parser = argparse.ArgumentParser("uslm-demo", description=description)
+    parser = argparse.ArgumentParser("uslm-demo", description=(__doc__ or "").partition(": ")[2])
     parser.add_argument("--model", default="default", help="name, folder or Hub repository")
     parser.add_argument("--device", default="cpu", help="cpu (the default), cuda or mps")
     parser.add_argument(

@@ -93,8 +93,7 @@ def long_tab(context: Context) -> VoiceField:
 
     def check(
         request: gr.Request, text: str, kept: str | None, recording: str | None,
-        transcript: str | None,
-        heard: Heard | None, is_script: bool, seed: str, *_: Any,
+        transcript: str | None, heard: Heard | None, is_script: bool, seed: str, *_: Any,
     ) -> list[dict[str, Any]]:  # fmt: skip
         names = tuple(context.kept_names(request)) if is_script else None
         narrator = (Path(recording).stem,) if recording and not kept else ()
@@ -108,10 +107,10 @@ def long_tab(context: Context) -> VoiceField:
         ]
 
     def prepared(work: Work | None, asked: tuple[Any, ...], request: gr.Request) -> Work:
-        """The text in pieces; what was cut, and spoken, before stays where nothing changed."""
+        """The text in pieces; where nothing changed and some are missing, those that were cut."""
         (text, kept, recording, transcript, heard, is_script), rest = asked[:6], asked[6:]
         key = (text, kept, recording, transcript, is_script, *rest)
-        if work is not None and work.asked == key:
+        if work is not None and work.asked == key and work.manuscript.missing:
             return work
         store = context.shelf.store(session_of(request))
         choice = VoiceChoice.asked(kept, recording, transcript)

@@ -212,6 +212,15 @@ def test_a_long_text_piece_by_piece(visit: Callable[..., Any], tmp_path: Path) -
     with page.expect_download() as download:
         page.locator("#long-srt").click()
     assert "And here comes the second." in Path(download.value.path()).read_text()
+    before = box(page, "#long-status").input_value()
+    page.locator("#long-speak").click()  # all anew, with another seed
+    page.wait_for_function(
+        """before => {
+          const now = document.querySelector("#long-status textarea").value;
+          return now !== before && now.includes("Seed");
+        }""",
+        arg=before,
+    )
 
 
 def test_a_voice_is_kept_used_renamed_and_deleted(
