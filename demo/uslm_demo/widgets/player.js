@@ -32,6 +32,7 @@ function feed() {
   if (begun === null) {
     if (ready < AHEAD_SECONDS * recording.rate && !recording.done) return;
     begun = context.currentTime + 0.05 - offset;
+    root.dataset.heard = "true";
   }
   nodes.push(recording.sound(scheduled, recording.length, begun + scheduled / recording.rate));
   scheduled = recording.length;
@@ -127,6 +128,7 @@ function load() {
     recording.abandoned = true;
     pause();
   }
+  delete root.dataset.heard;
   offset = scheduled = 0;
   recording = props.value?.id ? new Recording(props.value) : null;
   if (recording) {
