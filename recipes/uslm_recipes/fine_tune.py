@@ -139,7 +139,7 @@ def train(recipe: FineTuneRecipe, given: argparse.Namespace) -> Path | None:
         raise ConfigError(f"{given.model} reads text, but fine_tune prepares phonemes only")
     corpus, out = corpus_of(given, recipe, model), given.out
     encode_corpus(model.tokenizer, corpus, out / "tokens")
-    shared = {"corpus": (str(out / "corpus"),), "tokens": (str(out / "tokens" / "0"),)}
+    corpora, tokens = (str(out / "corpus"),), (str(out / "tokens" / "0"),)
     parts = {name: str(origin / name) for name in ("tokenizer", "semantic", "acoustic")}
     trained: dict[str, str] = dict(parts)
     if len(corpus.select(split="train", with_text=True)):
@@ -147,7 +147,8 @@ def train(recipe: FineTuneRecipe, given: argparse.Namespace) -> Path | None:
             recipe.stage1,
             initial=parts["semantic"],
             recognizer=parts["tokenizer"],
-            **shared,
+            corpus=corpora,
+            tokens=tokens,
         )
         if not _finished(
             out / "stage1", lambda folder: train_ar.train(stage1, folder, resume=True)
@@ -156,7 +157,11 @@ def train(recipe: FineTuneRecipe, given: argparse.Namespace) -> Path | None:
         trained["semantic"] = str(out / "stage1" / "model")
     if isinstance(model.acoustic, AcousticRegressor):
         voice = replace(
-            recipe.voice, tokenizer=parts["tokenizer"], acoustic=parts["acoustic"], **shared
+            recipe.voice,
+            tokenizer=parts["tokenizer"],
+            acoustic=parts["acoustic"],
+            corpus=corpora,
+            tokens=tokens,
         )
         if not _finished(out / "voice", lambda folder: tune.train(voice, folder, resume=True)):
             return None
@@ -164,7 +169,11 @@ def train(recipe: FineTuneRecipe, given: argparse.Namespace) -> Path | None:
         trained["acoustic"] = str(out / "voice" / "model")
     else:
         stage2 = replace(
-            recipe.stage2, tokenizer=parts["tokenizer"], initial=parts["acoustic"], **shared
+            recipe.stage2,
+            tokenizer=parts["tokenizer"],
+            initial=parts["acoustic"],
+            corpus=corpora,
+            tokens=tokens,
         )
         if not _finished(
             out / "stage2", lambda folder: train_nar.train(stage2, folder, resume=True)
