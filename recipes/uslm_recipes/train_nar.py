@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from uslm.generate.levels import fill_levels
-from uslm.models.base import AcousticBatch, AcousticModel, AcousticRow
+from uslm.models.base import AcousticBatch, AcousticModel, AcousticRow, batch_rows
 from uslm.models.nar import AcousticLM
+from uslm.models.packing import pack_rows
 from uslm.models.registry import load_model, model_class
 from uslm.models.regressor import AcousticRegressor
 from uslm_recipes import samples
@@ -80,6 +81,9 @@ class NARRecipe:
     """Seconds of target speech in a batch."""
     rows: RowShape = field(default_factory=RowShape)
     """What a row shows."""
+    packed_frames: int = 0
+    """acoustic_regressor: frames of a row that utterances share, so that little is padded; 0: each
+    has its own. Wide models gain, narrow ones lose it again in attention."""
     tokenizer: str = ""
     """The codec whose codes are learnt: a regressor needs it; an acoustic_lm learns its decoder's
     expected input, too, where it is given."""
@@ -93,9 +97,9 @@ class NARRecipe:
 
 @dataclass(frozen=True)
 class Rows:
-    """A batch of rows on the CPU; how many levels each shows is drawn."""
+    """A batch of rows; how many levels each shows is drawn."""
 
-    rows: Sequence[AcousticRow]
+    rows: AcousticBatch
     num_known: Int[Tensor, " b"]
 
 
@@ -120,14 +124,16 @@ def draw_batch(
         random = np.random.default_rng((seed, epoch, index))
         drawn.append(rows.row(index, recipe.rows, random))
         levels.append(draw_levels(groups, random))
-    lengths = [row.prompt.shape[1] + row.codes.shape[1] for row in drawn]
+    cpu = torch.device("cpu")
+    most = recipe.packed_frames
+    batch = pack_rows(drawn, cpu, most) if most else batch_rows(drawn, cpu)
     return Drawn(
-        batch=Rows(drawn, torch.tensor(levels)),
+        batch=Rows(batch, torch.tensor(levels[: len(batch.codes)])),
         name=Named(rows.corpus, chosen),
         audio_seconds=float(rows.corpus.seconds[chosen].sum()),
-        tokens=sum(lengths),
-        slots=max(lengths) * len(lengths),
-        counts={"frames": sum(row.codes.shape[1] - row.num_context for row in drawn)},
+        tokens=int(batch.frame_mask.sum()),
+        slots=batch.frame_mask.numel(),
+        counts={"frames": int(batch.is_target.sum())},
     )
 
 
@@ -238,12 +244,10 @@ def build(
     recipe: NARRecipe, codec: UnitCodec | None, tokens: TokenCorpus, indices: NDArray[np.int64]
 ) -> RegressorObjective | LMObjective:
     """The model, in its objective."""
-    if recipe.initial:
-        model = load_model(recipe.initial).train()
-    else:
-        found = model_class(recipe.kind)
-        model = found(from_dict(found.config_class, recipe.model, where="model"))
+    model = load_model(recipe.initial).train() if recipe.initial else new_model(recipe)
     if isinstance(model, AcousticLM):
+        if recipe.packed_frames:
+            raise ConfigError("packed_frames must be 0 for an acoustic_lm: its rows have levels")
         return LMObjective(model, recipe, None if codec is None else codec.level_vectors())
     if not isinstance(model, AcousticRegressor):
         raise ConfigError(f"initial must name a stage 2, but names a {model.model_type}")
@@ -254,6 +258,12 @@ def build(
     some = indices[:: max(1, len(indices) // NUM_MEASURED)].tolist()
     model.learn_vectors(codec.level_vectors(), [tokens.codes(index) for index in some])
     return RegressorObjective(model)
+
+
+def new_model(recipe: NARRecipe) -> Any:
+    """The model that the recipe describes, untrained."""
+    found = model_class(recipe.kind)
+    return found(from_dict(found.config_class, recipe.model, where="model"))
 
 
 def _groups(model: AcousticModel) -> tuple[int, ...]:
@@ -302,7 +312,7 @@ def train(recipe: NARRecipe, out: Path, *, resume: bool = False) -> bool:
             return validate(recipe, objective, prepared, held_out_rows, held_out, decoder)
 
         for drawn in each_batch(run, lambda: draw_batch(recipe, groups, rows, batches)):
-            batch = model.batch(drawn.batch.rows)
+            batch = drawn.batch.rows.to(accelerator.device)
             with accelerator.accumulate(prepared):
                 loss, parts = prepared(batch, drawn.batch.num_known.to(accelerator.device))
                 loss = loss * drawn.weights["frames"]

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,6 +49,12 @@ def arguments(stage: str, trained: Path, out: Path, *overrides: str) -> list[str
     return ["--config", "tiny", "--out", str(out), *settings(corpus, *own[stage], *overrides)]
 
 
+def records(run: Path, kind: str) -> list[dict[str, Any]]:
+    """Lines of a run's log."""
+    lines = (run / "log.jsonl").read_text("utf-8").splitlines()
+    return [line for line in map(json.loads, lines) if line["kind"] == kind]
+
+
 # ---- what a run leaves
 
 
@@ -83,9 +90,7 @@ def test_tuning_moves_the_decoder_and_leaves_the_tokens(trained: Path) -> None:
 def test_training_lowers_the_loss(trained: Path) -> None:
     """On the same few recordings again and again."""
     for name in ("units", "codec", "ar"):
-        lines = (trained / name / "log.jsonl").read_text("utf-8").splitlines()
-        records = [json.loads(line) for line in lines]
-        losses = [record["loss"] for record in records if record.get("kind") == "train"]
+        losses = [record["loss"] for record in records(trained / name, "train")]
         assert np.isfinite(losses).all() and min(losses[1:]) < losses[0]
 
 
@@ -190,15 +195,28 @@ def test_a_stage_that_only_attends_trains_too(trained: Path, tmp_path: Path) -> 
     assert read_description(tmp_path / "model")["model_type"] == "semantic_lm"
 
 
+def test_utterances_that_share_rows_train_the_same(trained: Path, tmp_path: Path) -> None:
+    more = ["packed_frames=500", "loop.samples=0", "loop.ema_decay=null", "loop.steps=2"]
+    plain = arguments("nar", trained, tmp_path / "plain", *more[1:])
+    assert MAINS["nar"](plain) == 0
+    assert MAINS["nar"](arguments("nar", trained, tmp_path / "packed", *more)) == 0
+    losses = [
+        [r["loss"] for r in records(tmp_path / name, "train")] for name in ("plain", "packed")
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    plain_padding, packed_padding = (
+        records(tmp_path / name, "train")[-1]["padding"] for name in ("plain", "packed")
+    )
+    assert packed_padding <= plain_padding
+
+
 @pytest.mark.parametrize("stage", ["codec", "tune"])
 def test_games_of_two_models_accumulate_gradients(
     trained: Path, stage: str, tmp_path: Path
 ) -> None:
     more = ["loop.gradient_accumulation=2", "loop.steps=3", "adversary.joins_at=0.0"]
     assert MAINS[stage](arguments(stage, trained, tmp_path, *more)) == 0
-    lines = (tmp_path / "log.jsonl").read_text("utf-8").splitlines()
-    [train] = [r for r in map(json.loads, lines) if r["kind"] == "train" and r["step"] == 2]
-    assert np.isfinite(train["discriminator"])
+    assert np.isfinite(records(tmp_path, "train")[0]["discriminator"])
 
 
 # ---- mistakes

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
@@ -93,6 +93,37 @@ class AcousticBatch:
     frame_mask: Bool[Tensor, "b t"]
     is_target: Bool[Tensor, "b t"]
     positions: Float[Tensor, "b t"]
+    text_positions: Float[Tensor, "b s"] | None = None
+    """Symbols before each one in its own text; None: as many as columns."""
+    text_rows: Int[Tensor, "b s"] | None = None
+    """Of a packed row (packing.py): which utterance each symbol is of, from 1 on; 0 is padding."""
+    frame_rows: Int[Tensor, "b t"] | None = None
+    """The same of the frames. None: a row is one utterance."""
+
+    def to(self, device: torch.device) -> "AcousticBatch":
+        """The same on another device."""
+        tensors = {name: each.to(device) for name, each in vars(self).items() if each is not None}
+        return replace(self, **tensors)
+
+    def in_sight(self) -> Bool[Tensor, "b #q l"]:
+        """Which of text and frames, behind each other, each of them may look at."""
+        if self.text_rows is None or self.frame_rows is None:
+            return torch.cat([self.text_mask, self.frame_mask], dim=1)[:, None]
+        rows = torch.cat([self.text_rows, self.frame_rows], dim=1)
+        return rows[:, :, None] == rows[:, None]  # padding sees padding: no query sees nothing
+
+    def frames_in_sight(self, which: Bool[Tensor, "b t"]) -> Bool[Tensor, "b #t t"]:
+        """Those of some frames that each frame may look at."""
+        if self.frame_rows is None:
+            return which[:, None]
+        return which[:, None] & (self.frame_rows[:, :, None] == self.frame_rows[:, None])
+
+    def symbol_positions(self) -> Float[Tensor, "b s"]:
+        """Symbols before each one in its text."""
+        if self.text_positions is not None:
+            return self.text_positions
+        columns = torch.arange(self.text_ids.shape[1], device=self.text_ids.device)
+        return columns.float().expand_as(self.text_ids)
 
 
 @dataclass

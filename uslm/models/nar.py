@@ -116,6 +116,7 @@ class AcousticLM(CodeModel):
 
     def forward(self, batch: AcousticBatch, num_known: Int[Tensor, " b"]) -> Float[Tensor, "b t d"]:
         """Hidden state of each frame when target frames show their first `num_known` levels."""
+        assert batch.frame_rows is None, "utterances of a packed row would share their levels"
         levels = torch.arange(self.num_codebooks, device=batch.codes.device)[:, None]
         size = self.config.codebook_size
         known = (levels < num_known[:, None, None]) | ~batch.is_target[:, None]

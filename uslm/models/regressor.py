@@ -111,14 +111,14 @@ class AcousticRegressor(VectorModel):
         frames = self.unit_embedding(batch.codes[:, 0]) + self.from_vector(heard)
         frames = frames + self.kind_embedding(1 + batch.is_target.long())
         text = self.text_embedding(batch.text_ids) + self.kind_embedding.weight[0]
-        num_text = batch.text_ids.shape[1]
-        text_positions = torch.arange(num_text, device=text.device) * self.config.frames_per_symbol
+        text_positions = batch.symbol_positions() * self.config.frames_per_symbol
         hidden = self.transformer(
             torch.cat([text, frames], dim=1),
-            torch.cat([text_positions.expand(len(text), -1), batch.positions], dim=1),
-            mask=torch.cat([batch.text_mask, batch.frame_mask], dim=1)[:, None, None],
-        )[:, num_text:]
-        predicted = self.to_vector(hidden) + self.copying(hidden, heard, known)
+            torch.cat([text_positions, batch.positions], dim=1),
+            mask=batch.in_sight()[:, None],
+        )[:, batch.text_ids.shape[1] :]
+        copied = self.copying(hidden, heard, batch.frames_in_sight(known))
+        predicted = self.to_vector(hidden) + copied
         return cast(Tensor, predicted.float() * self.scale + self.mean)
 
     def loss(
@@ -157,16 +157,16 @@ class Copying(nn.Module):
         self,
         hidden: Float[Tensor, "b t d"],
         vectors: Float[Tensor, "b t e"],
-        known: Bool[Tensor, "b t"],
+        known: Bool[Tensor, "b #t t"],
     ) -> Float[Tensor, "b t e"]:
-        """`vectors` are read only where they are known."""
+        """`vectors` are read only where they are known to a frame."""
         size = (self.num_heads, -1)
         query = self.query(hidden).unflatten(-1, size).transpose(1, 2)  # b h t dh
         key = self.key(hidden).unflatten(-1, size).transpose(1, 2)
         nothing = self.nothing.to(key.dtype)[None, :, None].expand(len(key), -1, -1, -1)
         key = torch.cat([nothing, key], dim=2)
         value = F.pad(vectors, (0, 0, 1, 0)).to(key.dtype)[:, None]
-        mask = F.pad(known, (1, 0), value=True)[:, None, None]
+        mask = F.pad(known, (1, 0), value=True)[:, None]
         scores = (query @ key.transpose(-1, -2)) * query.shape[-1] ** -0.5
         weights = scores.float().masked_fill(~mask, float("-inf")).softmax(dim=-1)
         mixed = weights.to(key.dtype) @ value  # b h t e

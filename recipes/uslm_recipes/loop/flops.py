@@ -7,6 +7,7 @@ multiply-add as two. MFU is the share of the measured peak that goes into frames
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -66,6 +67,14 @@ class _Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if formula is not None:
             self.flops += formula(*args, **(kwargs or {}), out_val=result)
         return result
+
+
+def counted_flops(action: Callable[[], object]) -> int:
+    """What an action computes, its backward passes too."""
+    mode: Any = _Counting
+    with mode() as counting:
+        action()
+        return int(counting.flops)
 
 
 @cache
