@@ -7,9 +7,11 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import soundfile
@@ -19,6 +21,21 @@ from uslm.pipeline.testing import speech_like
 
 ROOT = Path(__file__).parents[2]
 TEXTS = ["Hello there.", "The house stands.", "Seven birds sing.", "Come and see it."]
+
+
+@pytest.fixture(scope="session")
+def script() -> Callable[[str], ModuleType]:
+    """A script of this folder as a module; one finds another beside it."""
+
+    def load(name: str) -> ModuleType:
+        folder = Path(__file__).parent
+        sys.path.insert(0, str(folder))
+        try:
+            return import_module(name)
+        finally:
+            sys.path.remove(str(folder))
+
+    return load
 
 
 @pytest.fixture(scope="session")

@@ -6,29 +6,15 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from uslm_recipes.loop.checkpoint import list_checkpoints
-
-SCRIPT = Path(__file__).with_name("interrupted_run.py")
-needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked runs")
-
-
-def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:
-    variables = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", **environment}
-    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
-    return subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, text=True)
-
-
-def output(process: subprocess.Popen[str]) -> str:
-    with process:
-        text, _ = process.communicate()
-    assert process.returncode == 0
-    return text
 
 
 def assert_same_end(left: Path, right: Path) -> None:
@@ -39,16 +25,21 @@ def assert_same_end(left: Path, right: Path) -> None:
         assert a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
 
 
-@needs_fork
-def test_killed_run_ends_with_the_same_weights(tmp_path: Path) -> None:
-    whole = start("train", tmp_path / "whole")
-    killed = start("kill", tmp_path / "killed", 1)
-    output(whole)
-    text = output(killed)
-    assert int(text.split("KILLS ")[1]) >= 20
-    assert_same_end(tmp_path / "whole", tmp_path / "killed")
-    lines = (tmp_path / "killed/log.jsonl").read_text().splitlines()
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked runs")
+def test_killed_run_ends_with_the_same_weights(
+    tmp_path: Path, script: Callable[[str], ModuleType]
+) -> None:
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    toy = script("interrupted_run")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    command = [sys.executable, str(toy.__file__), "kill", str(killed), "1"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        toy.train(whole)
+        text, _ = process.communicate()
+    assert process.returncode == 0 and int(text.split("KILLS ")[1]) >= 20
+    assert_same_end(whole, killed)
+    lines = (killed / "log.jsonl").read_text().splitlines()
     steps = [line["step"] for line in map(json.loads, lines) if line["kind"] == "train"]
     assert steps == [10, 20, 30, 40]  # work that was done twice is logged once
     # What a kill left half written is no checkpoint; the last whole ones are.
-    assert len(list_checkpoints(tmp_path / "killed/checkpoints")) == 2
+    assert len(list_checkpoints(killed / "checkpoints")) == 2

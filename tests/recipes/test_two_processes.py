@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -64,22 +63,11 @@ def pair(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Pair:
     return Pair(out, said)
 
 
-@pytest.fixture(scope="module")
-def two_processes() -> Iterator[ModuleType]:
-    """The script of the two as a module; it finds the toy recipe beside it."""
-    sys.path.insert(0, str(FOLDER))
-    spec = importlib.util.spec_from_file_location("two_processes", FOLDER / "two_processes.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    sys.path.remove(str(FOLDER))
-    yield module
-
-
 @pytest.mark.parametrize("stage", STAGES)
 def test_two_processes_give_the_gradients_of_one_with_both_batches(
-    pair: Pair, trained: Path, stage: str, two_processes: ModuleType, tmp_path: Path
+    pair: Pair, trained: Path, stage: str, script: Callable[[str], ModuleType], tmp_path: Path
 ) -> None:
+    two_processes = script("two_processes")
     with two_processes.joined_batches(stage):
         joined = two_processes.gradients(stage, trained, tmp_path / "joined")
     others = [torch.load(pair.out / f"{stage}-{rank}.pt") for rank in (0, 1)]
