@@ -70,7 +70,7 @@ tune() {
 bundle() {
     "$python" -m uslm_recipes.bundle --tokenizer "$out/tune/codec" --semantic "$out/ar/model" \
         --acoustic "$out/tune/model" --out "$out/bundle" \
-        --set use_prompt_units=false --set sampling.temperature=0.3
+        --set use_prompt_units=false --set sampling.temperature=0.15
 }
 evaluate() {
     "$python" -m uslm_recipes.evaluate --model "$out/bundle" --manifest $manifests \

@@ -11,9 +11,13 @@ from jaxtyping import Int
 from numpy.typing import NDArray
 from torch import Tensor
 
+from uslm.models.base import AcousticModel
+from uslm.models.regressor import AcousticRegressor
 from uslm.pipeline.alignment import align_ctc
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.tokens import TokenCorpus
+from uslm_tokenizer.acoustic.unit_codec import UnitCodec
+from uslm_tokenizer.errors import ConfigError
 from uslm_tokenizer.hub import write_atomically
 from uslm_tokenizer.semantic.unit_tokenizer import UnitTokenizer
 
@@ -64,6 +68,24 @@ def align(
         }
         write_atomically(path, lambda part: _save(part, columns))
     return Alignments(path)
+
+
+def align_for(
+    model: AcousticModel,
+    codec: UnitCodec | None,
+    corpus: Corpus,
+    tokens: TokenCorpus,
+    indices: NDArray[np.int64],
+    folder: Path,
+) -> Alignments | None:
+    """The alignments of those utterances that have a text, if this stage 2 looks at them."""
+    if not (isinstance(model, AcousticRegressor) and model.config.sees_spoken):
+        return None
+    if codec is None or not isinstance(codec.units, UnitTokenizer):
+        raise ConfigError("tokenizer must name a unit codec that recognises phonemes: a model with "
+                          "sees_spoken learns from alignments")  # fmt: skip
+    texts = np.array([i for i in indices if len(corpus.text_ids[int(i)])], dtype=np.int64)
+    return align(corpus, tokens, codec.units, texts, folder)
 
 
 def _save(path: Path, columns: dict[str, NDArray[np.int64]]) -> None:

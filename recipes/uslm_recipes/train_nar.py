@@ -26,6 +26,7 @@ from uslm.models.packing import pack_rows
 from uslm.models.registry import load_model, model_class
 from uslm.models.regressor import AcousticRegressor
 from uslm_recipes import samples
+from uslm_recipes.alignments import align_for
 from uslm_recipes.config import recipe_main
 from uslm_recipes.data.acoustic_rows import AcousticRows, RowShape
 from uslm_recipes.data.batches import SecondsBatches
@@ -287,7 +288,13 @@ def train(recipe: NARRecipe, out: Path, *, resume: bool = False) -> bool:
     codec = _codec(recipe)
     objective = build(recipe, codec, tokens, indices)
     model, groups = objective.model, _groups(objective.model)
-    rows = AcousticRows(corpus, tokens, indices)
+    held_out = corpus.select(split="test", min_seconds=1.0, max_seconds=8.0)[:48]
+    with accelerator.main_process_first():
+        every = np.concatenate([indices, held_out])
+        alignments = align_for(model, codec, corpus, tokens, every, out)
+    rows, held_out_rows = (
+        AcousticRows(corpus, tokens, each, alignments) for each in (indices, held_out)
+    )
     batches = SecondsBatches(
         corpus.seconds,
         recipe.seconds_per_batch,
@@ -301,15 +308,14 @@ def train(recipe: NARRecipe, out: Path, *, resume: bool = False) -> bool:
         streams={"batches": batches},
         shardable=True,
     )
-    held_out = corpus.select(split="test", min_seconds=1.0, max_seconds=8.0)[:48].tolist()
-    held_out_rows = AcousticRows(corpus, tokens, np.array(held_out, dtype=np.int64))
     data = TrainingData.of(corpus, tokens)
     with start_run(recipe, out, state, accelerator=accelerator, data=data, resume=resume) as run:
         prepared = state.models["model"]
         decoder = None if run.is_sharded else codec
 
         def check() -> Validation:
-            return validate(recipe, objective, prepared, held_out_rows, held_out, decoder)
+            few = held_out.tolist()
+            return validate(recipe, objective, prepared, held_out_rows, few, decoder)
 
         for drawn in each_batch(run, lambda: draw_batch(recipe, groups, rows, batches)):
             batch = drawn.batch.rows.to(accelerator.device)
@@ -317,7 +323,7 @@ def train(recipe: NARRecipe, out: Path, *, resume: bool = False) -> bool:
                 loss, parts = prepared(batch, drawn.batch.num_known.to(accelerator.device))
                 loss = loss * drawn.weights["frames"]
                 update(run, loss)
-            after_step(run, Losses(loss, parts), drawn, validate=check if held_out else None)
+            after_step(run, Losses(loss, parts), drawn, validate=check if len(held_out) else None)
         if complete := finish_run(run):
             export(run, "model", {"model": model})
     return complete

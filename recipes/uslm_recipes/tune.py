@@ -24,6 +24,7 @@ from uslm.models.base import AcousticBatch, AcousticRow
 from uslm.models.regressor import AcousticRegressor
 from uslm_recipes import samples
 from uslm_recipes.adversary import AdversaryConfig, build_adversary, playing, teach
+from uslm_recipes.alignments import align_for
 from uslm_recipes.config import recipe_main
 from uslm_recipes.data.acoustic_rows import AcousticRows, RowShape
 from uslm_recipes.data.batches import SecondsBatches
@@ -267,7 +268,13 @@ def train(recipe: TuneRecipe, out: Path, *, resume: bool = False) -> bool:
     indices = corpus.select(
         split="train", min_seconds=max(1.0, 2 * shortest), sources=recipe.sources or None
     )
-    rows = AcousticRows(corpus, tokens, indices)
+    held_out = corpus.select(split="test", min_seconds=2 * shortest, max_seconds=8)[:48]
+    with accelerator.main_process_first():
+        every = np.concatenate([indices, held_out])
+        alignments = align_for(voice.acoustic, voice.codec, corpus, tokens, every, out)
+    rows, held_out_rows = (
+        AcousticRows(corpus, tokens, each, alignments) for each in (indices, held_out)
+    )
     batches = SecondsBatches(
         corpus.seconds,
         recipe.seconds_per_batch,
@@ -283,14 +290,12 @@ def train(recipe: TuneRecipe, out: Path, *, resume: bool = False) -> bool:
         streams={"batches": batches},
         averaged=("voice",),
     )
-    held_out = corpus.select(split="test", min_seconds=2 * shortest, max_seconds=8)[:48].tolist()
-    held_out_rows = AcousticRows(corpus, tokens, np.array(held_out, dtype=np.int64))
     data = TrainingData.of(corpus, tokens)
     with start_run(recipe, out, state, accelerator=accelerator, data=data, resume=resume) as run:
         voice_, judge = state.models["voice"], state.models["discriminator"]
 
         def check() -> Validation:
-            return validate(recipe, voice, held_out_rows, held_out)
+            return validate(recipe, voice, held_out_rows, held_out.tolist())
 
         for drawn in each_batch(run, lambda: draw_batch(recipe, rows, batches, hop_length)):
             crops, weights = drawn.batch.crops, drawn.weights
@@ -310,7 +315,7 @@ def train(recipe: TuneRecipe, out: Path, *, resume: bool = False) -> bool:
                 update(run, total, "voice")
                 parts |= teach(run, recipe.adversary, real, made)
             losses = Losses(total, {**parts, "input": error})
-            after_step(run, losses, drawn, validate=check if held_out else None)
+            after_step(run, losses, drawn, validate=check if len(held_out) else None)
         if complete := finish_run(run):
             export(run, "voice", {"model": voice.acoustic, "codec": voice.codec})
     return complete

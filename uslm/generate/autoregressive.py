@@ -9,6 +9,7 @@ from torch import Tensor
 
 from uslm.generate.sampling import Sampling, sample
 from uslm.models.base import SemanticModel
+from uslm_tokenizer.nn.attention import KVCache
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,9 @@ class UnitRow:
     """What one row has said so far."""
 
     units: list[int] = field(default_factory=list)
+    fingers: list[int] = field(default_factory=list)
+    """Index of the symbol that each unit is of, in all that stage 1 reads; empty if it does not
+    know."""
     stop_reason: str | None = None
     """`end` (the model ended), `length` (cut at max_frames), `loop`; None while it speaks."""
 
@@ -67,8 +71,9 @@ def speak_units(
         window = sampling.repetition_window
         recent = [row.units[-window:] if window else [] for row in rows]
         chosen = sample(logits, sampling, generators, recent)
-        for row, stop, unit in zip(rows, stops, chosen.tolist(), strict=True):
-            advance(row, unit, stop, end)
+        fingers = finger_list(model, cache, len(rows))
+        for row, stop, unit, finger in zip(rows, stops, chosen.tolist(), fingers, strict=True):
+            advance(row, unit, stop, end, finger)
         yield rows
         if all(row.stop_reason for row in rows):
             return
@@ -96,7 +101,13 @@ def forbid(logits: Tensor, units: list[int], stop: StopRule, end: int) -> None:
         logits[:end] = float("-inf")
 
 
-def advance(row: UnitRow, unit: int, stop: StopRule, end: int) -> None:
+def finger_list(model: SemanticModel, cache: KVCache, num_rows: int) -> list[int | None]:
+    """Which symbol the unit that each row draws next is of; None where the model cannot tell."""
+    fingers = model.fingers(cache)
+    return [None] * num_rows if fingers is None else list(fingers.tolist())
+
+
+def advance(row: UnitRow, unit: int, stop: StopRule, end: int, finger: int | None = None) -> None:
     """Let a row say a unit, or stop."""
     if row.stop_reason:
         return
@@ -104,9 +115,11 @@ def advance(row: UnitRow, unit: int, stop: StopRule, end: int) -> None:
         row.stop_reason = "end"
         return
     row.units.append(unit)
+    if finger is not None:
+        row.fingers.append(finger)
     n = stop.loop_length
     if len(row.units) >= 2 * n and row.units[-n:] == row.units[-2 * n : -n]:
-        del row.units[-n:]
+        del row.units[-n:], row.fingers[-n:]
         row.stop_reason = "loop"
     elif len(row.units) >= stop.max_frames:
         row.stop_reason = "length"

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from uslm.generate.autoregressive import StopRule, UnitRow, advance, forbid
+from uslm.generate.autoregressive import StopRule, UnitRow, advance, finger_list, forbid
 from uslm.generate.sampling import Sampling, sample
 from uslm.models.base import SemanticModel
 
@@ -79,9 +79,10 @@ class UnitPool:
         chosen = self._draw(self._logits, seated)
         self.steps += 1
         self.row_steps += len(seated)
-        units = chosen.tolist()
+        units, fingers = chosen.tolist(), finger_list(self._model, self._cache, len(chosen))
+        end = self._model.codebook_size
         for slot, row in seated:
-            advance(row, units[slot], row.stop, self._model.codebook_size)
+            advance(row, units[slot], row.stop, end, fingers[slot])
             if row.stop_reason:
                 self._free(slot)
         if any(row is not None for row in self._slots):

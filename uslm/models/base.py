@@ -56,6 +56,11 @@ class SemanticModel(PretrainedModel, ABC):
     def step(self, units: Int[Tensor, " b"], cache: KVCache) -> Float[Tensor, "b v"]:
         """Read one unit of each row; logits of the next."""
 
+    def fingers(self, cache: KVCache) -> Int[Tensor, " b"] | None:
+        """Index in each row's text of the symbol that the unit scored last is of; None from a
+        model that does not know."""
+        return None
+
     @abstractmethod
     def batch(
         self,
@@ -93,6 +98,8 @@ class AcousticBatch:
     frame_mask: Bool[Tensor, "b t"]
     is_target: Bool[Tensor, "b t"]
     positions: Float[Tensor, "b t"]
+    spoken_ids: Int[Tensor, "b t"]
+    """Text id of the symbol that each frame is of; -1 where it is not known."""
     text_positions: Float[Tensor, "b s"] | None = None
     """Symbols before each one in its own text; None: as many as columns."""
     text_rows: Int[Tensor, "b s"] | None = None
@@ -140,6 +147,16 @@ class AcousticRow:
     """Frame of the utterance where `codes` begins."""
     text_ids: Int[Tensor, " s"] | None = None
     """The utterance's text, or None to do without."""
+    fingers: Int[Tensor, " t"] | None = None
+    """Index in `text_ids` of the symbol that each frame of `codes` is of, where it is known."""
+
+    def spoken_ids(self) -> Int[Tensor, " f"]:
+        """Text id of the symbol that each frame, the prompt's among them, is of; -1: unknown."""
+        num_prompt, num_frames = self.prompt.shape[1], self.codes.shape[1]
+        unknown = torch.full((num_prompt + num_frames,), -1)
+        if self.text_ids is not None and self.fingers is not None:
+            unknown[num_prompt:] = self.text_ids.cpu()[self.fingers.cpu()]
+        return unknown
 
 
 class AcousticModel(PretrainedModel, ABC):
@@ -209,4 +226,5 @@ def batch_rows(rows: Sequence[AcousticRow], device: torch.device) -> AcousticBat
         frame_mask=frame_mask.to(device),
         is_target=pad_right(targets)[0].to(device),
         positions=pad_right(positions)[0].to(device),
+        spoken_ids=pad_right([row.spoken_ids() for row in rows], -1)[0].to(device),
     )

@@ -194,6 +194,10 @@ class MonotonicLM(MarkedLM):
             logits = self._advance(units, cache, started)
         return logits
 
+    def fingers(self, cache: KVCache) -> Int[Tensor, " b"]:
+        assert isinstance(cache, ReadingCache)
+        return cache.spoken
+
     @torch.no_grad()
     def step(self, units: Int[Tensor, " b"], cache: KVCache) -> Float[Tensor, "b v"]:
         assert isinstance(cache, ReadingCache) and cache.symbols is not None
@@ -213,6 +217,7 @@ class MonotonicLM(MarkedLM):
         arrived = cache.fingers >= cache.last
         # The speech ends when the finger has arrived, and not before.
         logits[:, -1] = logits[:, -1].masked_fill(~arrived, -1e9)
+        cache.spoken = cache.fingers
         moves = self.to_advance(hidden).float().softmax(dim=-1)
         cache.pressure = cache.pressure + (1 - moves[:, 0]) * going
         moving = (cache.pressure >= self.config.patience) & going

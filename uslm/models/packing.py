@@ -39,6 +39,7 @@ def pack_rows(
         frame_mask=(frame_rows > 0).to(device),
         is_target=joined(plain.is_target, frames).to(device),
         positions=joined(plain.positions, frames).to(device),
+        spoken_ids=joined(plain.spoken_ids, frames).to(device),
         text_positions=joined(symbols, texts).to(device),
         text_rows=text_rows.to(device),
         frame_rows=frame_rows.to(device),

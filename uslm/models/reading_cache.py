@@ -20,6 +20,8 @@ class ReadingCache(KVCache):
     """Index of each row's end symbol."""
     fingers: Int[Tensor, " b"] = field(default_factory=lambda: torch.zeros(0, dtype=torch.long))
     """Index of the symbol that the next unit belongs to."""
+    spoken: Int[Tensor, " b"] = field(default_factory=lambda: torch.zeros(0, dtype=torch.long))
+    """Index of the symbol that the unit scored last belongs to."""
     pressure: Float[Tensor, " b"] = field(default_factory=lambda: torch.zeros(0))
     """Summed probability of moving since the finger's last move."""
 
@@ -30,6 +32,7 @@ class ReadingCache(KVCache):
         self.symbols = self.keys.new_zeros(num_slots, SLOT_STEP, width)
         self.last = torch.zeros(num_slots, dtype=torch.long, device=device)
         self.fingers = torch.zeros(num_slots, dtype=torch.long, device=device)
+        self.spoken = torch.zeros(num_slots, dtype=torch.long, device=device)
         self.pressure = torch.zeros(num_slots, device=device)
 
     def put(self, slot: int, other: KVCache) -> None:
@@ -41,7 +44,7 @@ class ReadingCache(KVCache):
         self.symbols = F.pad(self.symbols, (0, 0, 0, missing))
         self.symbols[slot, :num_symbols] = other.symbols[0]
         self.last[slot], self.fingers[slot] = other.last[0], other.fingers[0]
-        self.pressure[slot] = other.pressure[0]
+        self.spoken[slot], self.pressure[slot] = other.spoken[0], other.pressure[0]
 
     def free(self, slot: int) -> None:
         super().free(slot)

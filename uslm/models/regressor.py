@@ -47,6 +47,8 @@ class AcousticRegressorConfig:
     """Share of activations dropped in training."""
     frames_per_symbol: float = 3.4
     """Utterance positions that one text symbol counts for."""
+    sees_spoken: bool = False
+    """Whether each frame is told which symbol is spoken in it, where that is known."""
 
 
 class AcousticRegressor(VectorModel):
@@ -69,6 +71,10 @@ class AcousticRegressor(VectorModel):
         self.text_embedding = nn.Embedding(config.text_vocab_size, dim)
         self.unit_embedding = nn.Embedding(config.codebook_size, dim)
         self.kind_embedding = nn.Embedding(3, dim)  # text, known frame, frame to fill
+        # Row 0: not known. Zeros at first, so that a model may be given it late.
+        self.spoken_embedding = (
+            nn.Embedding(config.text_vocab_size + 1, dim) if config.sees_spoken else None
+        )
         self.from_vector = nn.Linear(width, dim, bias=False)
         self.transformer = Transformer(
             dim, config.num_heads, config.num_layers, dropout=config.dropout
@@ -77,6 +83,8 @@ class AcousticRegressor(VectorModel):
         self.copying = Copying(dim, width, config.num_heads)
         for table in (self.text_embedding, self.unit_embedding, self.kind_embedding):
             nn.init.normal_(table.weight, std=0.02)
+        if self.spoken_embedding is not None:
+            nn.init.zeros_(self.spoken_embedding.weight)
         nn.init.zeros_(self.to_vector.weight)
         nn.init.zeros_(self.to_vector.bias)
 
@@ -87,7 +95,13 @@ class AcousticRegressor(VectorModel):
     @classmethod
     def tiny_config(cls) -> AcousticRegressorConfig:
         return AcousticRegressorConfig(
-            num_codebooks=4, codebook_size=32, vector_dim=24, dim=32, num_heads=2, num_layers=2
+            num_codebooks=4,
+            codebook_size=32,
+            vector_dim=24,
+            dim=32,
+            num_heads=2,
+            num_layers=2,
+            sees_spoken=True,
         )
 
     @torch.no_grad()
@@ -110,6 +124,8 @@ class AcousticRegressor(VectorModel):
         heard = (self._sum_of_vectors(batch.codes) - self.mean) / self.scale * known[..., None]
         frames = self.unit_embedding(batch.codes[:, 0]) + self.from_vector(heard)
         frames = frames + self.kind_embedding(1 + batch.is_target.long())
+        if self.spoken_embedding is not None:
+            frames = frames + self.spoken_embedding(batch.spoken_ids + 1)
         text = self.text_embedding(batch.text_ids) + self.kind_embedding.weight[0]
         text_positions = batch.symbol_positions() * self.config.frames_per_symbol
         hidden = self.transformer(

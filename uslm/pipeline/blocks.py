@@ -77,8 +77,13 @@ class CodeBlocks:
         """Frames that are made."""
         return self.codes.shape[1]
 
-    def plan(self, units: Sequence[int], is_final: bool) -> AcousticRow | None:
-        """The next block of the units so far, or None before there are enough of them."""
+    def plan(
+        self, units: Sequence[int], is_final: bool, fingers: Sequence[int] = ()
+    ) -> AcousticRow | None:
+        """The next block of the units so far, or None before there are enough of them.
+
+        `fingers` tells of each unit the index of the symbol that it is of, if that is known.
+        """
         done, schedule = self.num_frames, self._schedule
         waiting = len(units) - done
         size = schedule.block_frames(self._index, hurry=self._hurry, lag=self._lag)
@@ -91,12 +96,14 @@ class CodeBlocks:
         shown = units[done : done + size + schedule.lookahead_frames]
         target = self._prompt.new_zeros(len(self._prompt), len(shown))
         target[0] = torch.tensor(shown)
+        first, last = done - context, done + len(shown)
         return AcousticRow(
             prompt=self._prompt,
-            codes=torch.cat([self.codes[:, done - context :], target], dim=1),
+            codes=torch.cat([self.codes[:, first:], target], dim=1),
             num_context=context,
-            start=done - context,
+            start=first,
             text_ids=self._text_ids,
+            fingers=torch.tensor(fingers[first:last]) if fingers else None,
         )
 
     def accept(self, filled: Int[Tensor, "k f"]) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from uslm.generate.autoregressive import StopRule, UnitRow, speak_units
 from uslm.generate.sampling import Sampling
+from uslm.models.base import AcousticRow
 from uslm.pipeline.blocks import CodeBlocks
 from uslm.pipeline.bundle import Bundle
 from uslm.pipeline.clock import Clock
@@ -32,7 +33,7 @@ class Reader:
 
         Stage 1 speaks the jobs side by side; what later ones say waits until it is their turn.
         """
-        readings = [_Reading(self._bundle, job) for job in jobs]
+        readings = self._readings(jobs)
         current = 0
         nothing = torch.zeros(1, 0)
         for rows in self._clock.each("semantic", self._speak_units(jobs)):
@@ -52,7 +53,7 @@ class Reader:
 
     def read_batch(self, jobs: Sequence[Job]) -> list[Sound]:
         """The whole sound of each job; stage 2, too, works on them side by side."""
-        readings = [_Reading(self._bundle, job) for job in jobs]
+        readings = self._readings(jobs)
         rows: list[UnitRow] = []
         for rows in self._clock.each("semantic", self._speak_units(jobs)):
             going = [i for i, row in enumerate(rows) if not row.stop_reason]
@@ -82,6 +83,9 @@ class Reader:
         separator = torch.tensor([self._bundle.semantic.separator_id])
         return torch.cat([job.voice.text_ids, separator, text]), job.voice.units
 
+    def _readings(self, jobs: Sequence[Job]) -> list["_Reading"]:
+        return [_Reading(self._bundle, job, len(self._prompt(job)[0])) for job in jobs]
+
     def _stop_rule(self, num_symbols: int) -> StopRule:
         length = self._bundle.config.length
         return StopRule(
@@ -93,7 +97,7 @@ class Reader:
         planned = [
             (reading, plan)
             for reading, row in zip(readings, rows, strict=True)
-            if (plan := reading.blocks.plan(row.units, row.stop_reason is not None)) is not None
+            if (plan := reading.plan(row)) is not None
         ]
         if not planned:
             return False
@@ -119,8 +123,9 @@ class Reader:
 class _Reading:
     """A job on its way."""
 
-    def __init__(self, bundle: Bundle, job: Job) -> None:
+    def __init__(self, bundle: Bundle, job: Job, num_symbols: int) -> None:
         self.job = job
+        self._num_symbols = num_symbols  # that stage 1 reads; the job's text is the last of it
         self.generator = generator(job.seed, "acoustic")
         self.decoder = StreamingDecoder(bundle.tokenizer)
         self.blocks = CodeBlocks(
@@ -130,3 +135,11 @@ class _Reading:
             hurry=job.hurry,
             lag=decoder_lag(bundle.tokenizer) or 0,
         )
+
+    def plan(self, row: UnitRow) -> AcousticRow | None:
+        """The next block of what stage 1 has said so far."""
+        num_own = len(self.job.text.text_ids)
+        before = self._num_symbols - num_own
+        # Behind the text stands stage 1's end mark, which stage 2 does not know.
+        fingers = [min(max(finger - before, 0), num_own - 1) for finger in row.fingers]
+        return self.blocks.plan(row.units, row.stop_reason is not None, fingers)

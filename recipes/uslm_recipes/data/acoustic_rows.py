@@ -1,4 +1,7 @@
-"""Rows for stage 2: a prompt of the speaker, and an utterance (or a piece of it) to fill."""
+"""Rows for stage 2: a prompt of the speaker, and an utterance (or a piece of it) to fill.
+
+With alignments, a row that shows its text also says which symbol each of its frames is of.
+"""
 
 from dataclasses import dataclass
 
@@ -9,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from uslm.models.base import AcousticRow
+from uslm_recipes.alignments import Alignments
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.mates import Mates
 from uslm_recipes.data.tokens import TokenCorpus
@@ -33,8 +37,14 @@ class RowShape:
 class AcousticRows:
     """Rows with prompts; what a row shows is drawn."""
 
-    def __init__(self, corpus: Corpus, tokens: TokenCorpus, indices: NDArray[np.int64]) -> None:
-        self.corpus, self.tokens = corpus, tokens
+    def __init__(
+        self,
+        corpus: Corpus,
+        tokens: TokenCorpus,
+        indices: NDArray[np.int64],
+        alignments: Alignments | None = None,
+    ) -> None:
+        self.corpus, self.tokens, self.alignments = corpus, tokens, alignments
         self.mates = Mates(corpus, indices)
 
     def row(self, index: int, shape: RowShape, random: np.random.Generator) -> AcousticRow:
@@ -60,7 +70,15 @@ class AcousticRows:
             num_context=known,
             start=start + offset,
             text_ids=None if hidden else text,
+            fingers=None if hidden else self._fingers(index, start + offset, target.shape[1]),
         )
+
+    def _fingers(self, index: int, first: int, num_frames: int) -> Int[Tensor, " t"] | None:
+        """Which symbol some frames of an utterance are of, where its text is aligned."""
+        if self.alignments is None or index not in self.alignments:
+            return None
+        frames = torch.arange(first, first + num_frames)
+        return (torch.searchsorted(self.alignments[index], frames, right=True) - 1).clamp(min=0)
 
 
 def _piece(

@@ -90,7 +90,15 @@ def test_a_row_says_what_it_says_without_a_pool(model: SemanticModel) -> None:
                 sampling=same.sampling, generators=[same.generator],
             )
         )  # fmt: skip
-        assert (spoken[-1][0].units, spoken[-1][0].stop_reason) == (row.units, row.stop_reason)
+        [whole] = spoken[-1]
+        assert (whole.units, whole.stop_reason) == (row.units, row.stop_reason)
+        assert whole.fingers == row.fingers
+        if model.needs_alignment:  # a finger that only goes forward, on the text or its end mark
+            assert len(row.fingers) == len(row.units)
+            assert sorted(row.fingers) == row.fingers
+            assert max(row.fingers, default=0) <= len(row.text_ids)
+        else:
+            assert not row.fingers
 
 
 def test_a_row_that_leaves_makes_room_and_changes_nothing(model: SemanticModel) -> None:

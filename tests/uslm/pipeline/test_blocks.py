@@ -64,6 +64,21 @@ def test_the_first_block_is_small_and_later_ones_see_context_and_lookahead() -> 
     assert rows[-1].codes[0, -1] == 139
 
 
+def test_a_block_is_told_the_symbols_of_its_own_frames_and_context() -> None:
+    text = torch.arange(20, 30)
+    blocks = CodeBlocks(SCHEDULE, torch.zeros(3, 4, dtype=torch.long), text)
+    units, fingers = list(range(100, 117)), [frame // 2 for frame in range(17)]
+    seen = []
+    while (row := blocks.plan(units, True, fingers)) is not None:
+        assert row.fingers is not None
+        begin = row.start
+        assert row.fingers.tolist() == fingers[begin : begin + row.codes.shape[1]]
+        assert row.spoken_ids().tolist() == [-1] * 4 + text[row.fingers].tolist()
+        seen.append(row.num_context)
+        blocks.accept(fake_fill(row))
+    assert seen == [0, 5]
+
+
 def test_units_taken_back_after_they_were_filled_stay() -> None:
     blocks = CodeBlocks(SCHEDULE, torch.zeros(3, 4, dtype=torch.long), None)
     row = blocks.plan(list(range(12)), False)
