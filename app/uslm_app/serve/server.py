@@ -49,8 +49,11 @@ class Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """As uvicorn does it; then what was closed may close before its loop is gone."""
+        """As uvicorn does it; then whoever is still there is cut off, and what was closed may
+        close before its loop is gone."""
         await super().shutdown(sockets)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
         await asyncio.sleep(0.02)
 
     def serve_on(self, listening: socket.socket) -> None:
