@@ -1,0 +1,70 @@
+#!/usr/bin/env python3
+"""Runs benchmarks and writes what they print into docs/speed.md; nothing there is typed in.
+
+    python benchmarks/write_page.py                      # all of them: an hour
+    python benchmarks/write_page.py serve default_model  # these, the others stay
+
+A benchmark's part of the page stands between `<!-- measured: NAME -->` and `<!-- end -->`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+from uslm.evaluation.machine import Machine
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "speed.md"
+COMMANDS = {
+    "default_model": ["default_model.py"],
+    "serve": ["serve.py"],
+    "published": ["published.py", "--threads", "2", "--dtype", "float32"],
+    "train": ["train.py", "--compiled"],
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("names", nargs="*", help=f"some of {', '.join(COMMANDS)} (default: all)")
+    parser.add_argument("--page", type=Path, default=PAGE, help="the page (docs/speed.md)")
+    options = parser.parse_args(arguments)
+    if unknown := sorted(set(options.names) - set(COMMANDS)):
+        parser.error(f"names must be of {', '.join(COMMANDS)}, but {unknown[0]!r} is not")
+    for name in options.names or COMMANDS:
+        printed = run(COMMANDS[name])
+        page = options.page.read_text("utf-8")
+        options.page.write_text(replaced(page, name, section(COMMANDS[name], printed)), "utf-8")
+    return 0
+
+
+def run(command: Sequence[str]) -> str:
+    """What a benchmark prints; 1, its word for a missed goal, is a result like any other."""
+    path = str(ROOT / "benchmarks" / command[0])
+    done = subprocess.run([sys.executable, path, *command[1:]], stdout=subprocess.PIPE, text=True)
+    if done.returncode not in (0, 1) or not done.stdout:
+        sys.exit(f"{command[0]} ended with {done.returncode}; the page is as it was")
+    return done.stdout
+
+
+def section(command: Sequence[str], printed: str) -> str:
+    """What was printed, with the command and where and when it ran."""
+    here = Machine.here("cpu")
+    where = f"{here.cpu}, {here.cores} cores, torch {here.torch}, {date.today():%B %Y}"
+    return f"\n`python benchmarks/{' '.join(command)}` on {where}:\n\n{printed.strip()}\n\n"
+
+
+def replaced(page: str, name: str, text: str) -> str:
+    """The page with another part of this name."""
+    part = re.compile(rf"(<!-- measured: {name} -->\n).*?(<!-- end -->)", re.S)
+    assert len(part.findall(page)) == 1, f"the page must have one part {name}"
+    return part.sub(lambda found: found[1] + text + found[2], page)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
