@@ -49,12 +49,16 @@ class Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """As uvicorn does it; then whoever is still there is cut off, and what was closed may
-        close before its loop is gone."""
-        await super().shutdown(sockets)
-        for connection in list(self.server_state.connections):
-            connection.transport.abort()
-        await asyncio.sleep(0.02)
+        """As uvicorn does it; then whoever is still there is cut off."""
+        try:
+            await super().shutdown(sockets)
+        finally:
+            # A connection closes once its client has read what was sent; one that does not read
+            # would stay open for longer than the loop that holds it.
+            while connections := list(self.server_state.connections):
+                for connection in connections:
+                    connection.transport.abort()
+                await asyncio.sleep(0)  # an aborted connection is lost in the loop's next round
 
     def serve_on(self, listening: socket.socket) -> None:
         """Answer until somebody ends it; then close the engine."""

@@ -92,6 +92,7 @@ def serving(
             server.should_exit = True
             thread.join(30)
         assert not thread.is_alive()
+        assert not server.server_state.connections
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:

@@ -225,10 +225,18 @@ def test_shutting_down_finishes_what_was_asked_for(serve: Any) -> None:
 
 
 def test_shutting_down_does_not_wait_for_ever(serve: Any) -> None:
-    with serve(finish_seconds=1.0) as running, closing(connect(running)) as client:
-        client.sendall(request(LONG, response_format="wav"))
+    with serve(finish_seconds=1.0) as running, closing(socket.socket()) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        client.settimeout(10)
+        client.connect(("127.0.0.1", running.port))
+        client.sendall(request(LONG, response_format="wav", sample_rate=48000))
         assert client.recv(1000)
         begin = time.monotonic()
         running.server.should_exit = True
         wait_until(lambda: not running.engine._thread.is_alive())
         assert time.monotonic() - begin < 20
+        # Who does not read is hung up on, too: nothing is left open behind a server that ended.
+        assert not running.server.server_state.connections
+        with suppress(ConnectionResetError):
+            while client.recv(65536):
+                pass
