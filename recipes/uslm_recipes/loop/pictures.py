@@ -24,7 +24,8 @@ def draw_mels(waveforms: Mapping[str, Float[Tensor, " n"]], sample_rate: int) ->
     hop = sample_rate // 100
     mel = LogMel(sample_rate, n_fft=4 * hop, hop_length=hop, num_mels=80)
     pictures = {
-        name: mel(w.detach().float().cpu()[None, None, : len(w) // hop * hop])[0].T
+        # Back from what a validation in bf16 makes of it: NumPy does not know that.
+        name: mel(w.detach().float().cpu()[None, None, : len(w) // hop * hop])[0].T.float()
         for name, w in waveforms.items()
     }
     top = max(float(picture.max()) for picture in pictures.values())
@@ -50,7 +51,7 @@ def draw_alignment(
     axes = figure.subplots()
     if scores is not None:
         axes.imshow(
-            scores.numpy(), aspect="auto", origin="lower", cmap="Blues", vmin=0, vmax=1,
+            scores.float().numpy(), aspect="auto", origin="lower", cmap="Blues", vmin=0, vmax=1,
             interpolation="nearest",
         )  # fmt: skip
     for (name, path), colour in zip(paths.items(), (ACCENT, INK), strict=False):
