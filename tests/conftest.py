@@ -1,10 +1,14 @@
-"""What holds for all tests: one thread, a fixed seed, no internet."""
+"""What holds for all tests: one thread, a fixed seed, no internet; and a GPU that is not there."""
 
 from __future__ import annotations
 
 import os
 import socket
 import sys
+from collections.abc import Iterator
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
 
 # Before PyTorch is imported. Tests are tiny: more threads only get in each other's way.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -49,3 +53,14 @@ def no_internet(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
         connect(self, address)  # type: ignore[arg-type]
 
     monkeypatch.setattr(socket.socket, "connect", connect_locally)
+
+
+@pytest.fixture
+def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A device that fails as a GPU would where tensors lie on two devices."""
+    spec = spec_from_file_location("pretended_gpu", Path(__file__).with_name("pretended_gpu.py"))
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with module.pretend(monkeypatch) as device:
+        yield device

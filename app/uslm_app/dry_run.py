@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from typing import Any
 
 from uslm.pipeline.loading import read_frontend, read_settings
@@ -17,6 +18,7 @@ from uslm_tokenizer.errors import TextError
 def show_plan(
     text: str,
     source: VoiceSource,
+    roles: Mapping[str, VoiceSource] | None,
     lexicon: Lexicon | None,
     options: argparse.Namespace,
     console: Console,
@@ -24,11 +26,15 @@ def show_plan(
     """Print the chunks and what is said for them; what is odd about the prompt is a remark."""
     settings = read_settings(options.model)
     frontend = read_frontend(options.model, language=options.language, lexicon=lexicon)
-    chunks: list[dict[str, Any]] = [
-        {"pause_seconds": piece.pause_seconds} if piece.is_pause else _chunk(piece.text, frontend)
-        for piece in plan_text(text, settings.plan)
-    ]
-    tell_findings(source.findings, console)
+    chunks: list[dict[str, Any]] = []
+    for piece in plan_text(text, settings.plan, roles):
+        if piece.is_pause:
+            chunks.append({"pause_seconds": piece.pause_seconds})
+        else:
+            speaker = {} if roles is None else {"voice": piece.voice or source.name}
+            chunks.append({**speaker, **_chunk(piece.text, frontend)})
+    for each in dict.fromkeys([source, *(roles or {}).values()]):
+        tell_findings(each.findings, console)
     if options.json:
         console.json({"model": settings.name, "voice": source.name, "chunks": chunks})
         return
@@ -38,6 +44,8 @@ def show_plan(
         if "pause_seconds" in chunk:
             console.result(f"pause   {chunk['pause_seconds']:g} s")
             continue
+        if "voice" in chunk:
+            console.result(f"by      {chunk['voice']}")
         console.result(f"text    {chunk['text']}")
         if chunk["normalized"] != chunk["text"]:
             console.result(f"said    {chunk['normalized']}")

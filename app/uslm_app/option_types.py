@@ -6,6 +6,8 @@ import difflib
 from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterable, Sequence
 
+from uslm.pipeline.voice_names import is_voice_name
+
 
 def whole(low: int, high: int | None = None) -> Callable[[str], int]:
     """A whole number within limits."""
@@ -48,6 +50,14 @@ def one_of(choices: Sequence[str]) -> Callable[[str], str]:
         return text
 
     return convert
+
+
+def named(text: str) -> tuple[str, str]:
+    """A name and what it stands for."""
+    name, _, value = text.partition("=")
+    if not (is_voice_name(name) and value):
+        raise _refused("NAME=VOICE, as in anna=anna.wav", text)
+    return name, value
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

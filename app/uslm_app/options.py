@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from uslm_app.option_types import number, one_of, whole
+from uslm_app.option_types import named, number, one_of, whole
 
 FORMATS = ("wav", "wav-float", "flac", "ogg", "opus", "mp3", "raw")
 DTYPES = ("float32", "bfloat16", "float16")
@@ -43,6 +43,7 @@ def add_say(parser: ArgumentParser) -> None:
         help="refuse longer texts (default 200000, some 3.5 hours of speech); 0: no limit",
     )
     add_voice(parser)
+    add_script(parser)
     add_output(parser, "speech")
     parser.add_argument(
         "--sidecar",
@@ -163,6 +164,26 @@ def add_voice(parser: ArgumentParser) -> None:
     voice.add_argument("--prompt", metavar="AUDIO", help=PROMPT_HELP)
     voice.add_argument("--voice", metavar="VOICE", help="name of a kept voice, or a voice file")
     voice.add_argument("--prompt-text", metavar="TEXT", help=PROMPT_TEXT_HELP)
+
+
+def add_script(parser: ArgumentParser) -> None:
+    """Who else speaks."""
+    script = parser.add_argument_group("several voices")
+    script.add_argument(
+        "--script",
+        action="store_true",
+        help="behind [anna] in the text the kept voice anna speaks, until the next such mark; "
+        "what stands before the first one is said by --prompt or --voice",
+    )
+    script.add_argument(
+        "--voice-for",
+        type=named,
+        action="append",
+        default=[],
+        metavar="NAME=VOICE",
+        help="who speaks behind [NAME], where it is no kept voice of that name: another kept "
+        "voice, a voice file or a recording; may be repeated, means --script",
+    )
 
 
 def add_output(parser: ArgumentParser, what: str) -> None:

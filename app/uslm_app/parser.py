@@ -37,6 +37,7 @@ COMMANDS = {
         """\
   uslm-tts --text "Good morning." --prompt me.wav --out morning.wav
   uslm-tts --file story.txt --voice anna.safetensors --out story.mp3 --verify --seed 7
+  uslm-tts --file play.txt --script --voice-for ben=ben.wav --voice anna --out play.wav
   echo "Straight to the speakers." | uslm-tts --prompt me.wav --out - | aplay
 """,
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from uslm.pipeline.prompt import VoicePrompt
@@ -19,7 +20,7 @@ from uslm_app.console import Console
 from uslm_app.dry_run import show_plan
 from uslm_app.outputs import AudioTarget, write_file, write_json
 from uslm_app.progress import TextProgress
-from uslm_app.voices import open_voice
+from uslm_app.voices import make_voices, open_roles, open_voice
 from uslm_tokenizer.audio_write import StreamWriter, output_format
 
 MAX_REMARKS = 5
@@ -28,27 +29,30 @@ MAX_REMARKS = 5
 
 def say(
     text: str,
+    role_files: Mapping[str, str] | None,
     target: AudioTarget,
     sidecar: str | None,
     options: argparse.Namespace,
     console: Console,
 ) -> None:
-    """Check what needs PyTorch, load the model, speak, report."""
+    """Check what needs PyTorch, load the model, speak, report. `role_files` are the voices of a
+    script; None: names in brackets mean nothing."""
     options.format = output_format(target, options.format)
     lexicon = None if options.lexicon is None else Lexicon.load(options.lexicon)
     source = open_voice(options)
+    roles = None if role_files is None else open_roles(role_files, source, options)
     watermark = engine.load_watermark(options)
     engine.check_model(options.model)
     if options.dry_run:
-        show_plan(text, source, lexicon, options, console)
+        show_plan(text, source, roles, lexicon, options, console)
         return
     start = time.perf_counter()
     tts = engine.load_tts(options, lexicon)
     load_seconds = time.perf_counter() - start
-    voice = source.voice(tts, console)
+    voice, voices = make_voices(source, roles, tts, console)
     record = {
         "out": options.out,
-        **_speak(tts, voice, text, target, options, console, watermark),
+        **_speak(tts, voice, voices, text, target, options, console, watermark),
         "load_seconds": round(load_seconds, 3),
     }
     if sidecar is not None:
@@ -59,6 +63,7 @@ def say(
 def _speak(
     tts: ZeroShotTTS,
     voice: VoicePrompt,
+    voices: Mapping[str, VoicePrompt] | None,
     text: str,
     target: AudioTarget,
     options: argparse.Namespace,
@@ -72,7 +77,7 @@ def _speak(
     first_audio: float | None = None
     reports: list[ChunkReport] = []
     words = bool(options.timestamps or options.srt or options.vtt)
-    stream = tts.stream(text, voice, seed=seed, words=words, **settings)
+    stream = tts.stream(text, voice, voices=voices, seed=seed, words=words, **settings)
     if watermark is not None:
         stream = watermarked(stream, watermark)
         settings["watermark"] = watermark.name

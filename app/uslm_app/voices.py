@@ -1,9 +1,9 @@
-"""The voice that `--prompt` or `--voice` names: opened before the model loads, made after."""
+"""The voices of `--prompt`, `--voice` and a script: opened before the model loads, made after."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,6 +12,7 @@ from uslm.pipeline.prompt import VoicePrompt
 from uslm.pipeline.prompt_doctor import Finding, PromptPolicy, examine_prompt
 from uslm_app import engine
 from uslm_app.console import Console
+from uslm_app.roles import is_voice_file
 from uslm_tokenizer.audio import Audio, AudioSource, read_audio
 
 EMBEDDED_RATE = 16_000
@@ -26,7 +27,7 @@ class VoiceMaker(Protocol):
     ) -> VoicePrompt: ...
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class VoiceSource:
     """A saved voice, or a recording that is to become one."""
 
@@ -54,18 +55,54 @@ class VoiceSource:
 def open_voice(options: argparse.Namespace) -> VoiceSource:
     """Read and examine the file named; AudioError or ConfigError if it is no voice."""
     if getattr(options, "voice", None) is not None:
-        saved = VoicePrompt.load(options.voice)
-        return VoiceSource(
-            name=saved.name, seconds=saved.seconds, findings=saved.findings, saved=saved
-        )
-    recording = read_audio(options.prompt, max_seconds=PromptPolicy().read_seconds)
+        return _open_saved(options.voice)
+    source = _open_recording(options.prompt)
+    return replace(
+        source,
+        name=getattr(options, "name", None) or source.name,
+        text=getattr(options, "prompt_text", None),
+    )
+
+
+def open_roles(
+    roles: Mapping[str, str], narrator: VoiceSource, options: argparse.Namespace
+) -> dict[str, VoiceSource]:
+    """The voices of a script, by name; each file is opened once."""
+    opened = {options.voice or options.prompt: narrator}
+    for path in roles.values():
+        if path not in opened:
+            opened[path] = _open_saved(path) if is_voice_file(path) else _open_recording(path)
+    return {name: opened[path] for name, path in roles.items()}
+
+
+def make_voices(
+    narrator: VoiceSource,
+    roles: Mapping[str, VoiceSource] | None,
+    maker: VoiceMaker,
+    console: Console,
+) -> tuple[VoicePrompt, dict[str, VoicePrompt] | None]:
+    """The voice of a text, and those behind its marks; each source becomes a voice once."""
+    made = {narrator: narrator.voice(maker, console)}
+    for source in (roles or {}).values():
+        if source not in made:
+            made[source] = source.voice(maker, console)
+    voices = roles and {name: replace(made[source], name=name) for name, source in roles.items()}
+    return made[narrator], voices
+
+
+def _open_saved(path: str) -> VoiceSource:
+    saved = VoicePrompt.load(path)
+    return VoiceSource(name=saved.name, seconds=saved.seconds, findings=saved.findings, saved=saved)
+
+
+def _open_recording(path: str) -> VoiceSource:
+    recording = read_audio(path, max_seconds=PromptPolicy().read_seconds)
     prepared = examine_prompt(recording)
     return VoiceSource(
-        name=getattr(options, "name", None) or Path(options.prompt).stem,
+        name=Path(path).stem,
         seconds=prepared.seconds,
         findings=prepared.findings,
         recording=recording,
-        text=getattr(options, "prompt_text", None),
     )
 
 

@@ -94,20 +94,31 @@ def test_training_lowers_the_loss(trained: Path) -> None:
         assert np.isfinite(losses).all() and min(losses[1:]) < losses[0]
 
 
-@pytest.mark.parametrize(
-    ("stage", "samples"),
-    [
-        ("units", {"heard0_alignment.png", "codebook.png", "texts.txt"}),
-        ("codec", {"decoded0_true.wav", "decoded0_made.wav", "decoded0_mel.png", "codebooks.png"}),
-        ("ar", {"texts.txt"}),
-        ("nar", {"filled0_made.wav", "filled0_mel.png", "filled0_codebooks.png"}),
-        ("tune", {"spoken0_true.wav", "spoken0_made.wav", "spoken0_mel.png"}),
-    ],
-)
-def test_validation_shows_samples(trained: Path, stage: str, samples: set[str]) -> None:
+SAMPLES = {
+    "units": {"heard0_alignment.png", "codebook.png", "texts.txt"},
+    "codec": {"decoded0_true.wav", "decoded0_made.wav", "decoded0_mel.png", "codebooks.png"},
+    "ar": {"texts.txt"},
+    "nar": {"filled0_made.wav", "filled0_mel.png", "filled0_codebooks.png"},
+    "tune": {"spoken0_true.wav", "spoken0_made.wav", "spoken0_mel.png"},
+}
+
+
+@pytest.mark.parametrize("stage", MAINS)
+def test_validation_shows_samples(trained: Path, stage: str) -> None:
     newest = max((trained / stage / "validation").iterdir())
-    assert samples <= {path.name for path in newest.iterdir()}
+    assert SAMPLES[stage] <= {path.name for path in newest.iterdir()}
     assert all(path.stat().st_size for path in newest.iterdir())
+
+
+@pytest.mark.parametrize("stage", MAINS)
+def test_a_run_in_bf16_trains_and_shows_samples_too(
+    trained: Path, stage: str, tmp_path: Path
+) -> None:
+    more = ("loop.precision=bf16", "loop.steps=3", "loop.validate_every=3", "loop.samples=1")
+    assert MAINS[stage](arguments(stage, trained, tmp_path / "run", *more)) == 0
+    [folder] = (tmp_path / "run" / "validation").iterdir()
+    assert SAMPLES[stage] <= {path.name for path in folder.iterdir()}
+    assert all(np.isfinite(record["loss"]) for record in records(tmp_path / "run", "valid"))
 
 
 @pytest.mark.parametrize("folder", ["units/model", "ar/model", "tune/model", "tune/codec"])

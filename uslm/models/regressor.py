@@ -122,7 +122,8 @@ class AcousticRegressor(VectorModel):
         """The predicted input of each frame; of frames to fill, only the unit is looked at."""
         known = batch.frame_mask & ~batch.is_target
         heard = (self._sum_of_vectors(batch.codes) - self.mean) / self.scale * known[..., None]
-        frames = self.unit_embedding(batch.codes[:, 0]) + self.from_vector(heard)
+        seen = self.from_vector(heard.to(self.from_vector.weight.dtype))
+        frames = self.unit_embedding(batch.codes[:, 0]) + seen
         frames = frames + self.kind_embedding(1 + batch.is_target.long())
         if self.spoken_embedding is not None:
             frames = frames + self.spoken_embedding(batch.spoken_ids + 1)

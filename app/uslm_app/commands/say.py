@@ -7,15 +7,20 @@ import argparse
 from uslm_app.console import Console
 from uslm_app.inputs import check_file, check_voice_options, read_text
 from uslm_app.outputs import audio_target, check_distinct, check_output, sidecar_path
+from uslm_app.roles import find_roles, is_script
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """Check texts, files and places; then wake PyTorch and speak."""
-    check_voice_options(options)
+    # The first who speaks in a script may be all the voice that there is.
+    if not is_script(options) or options.prompt is not None or options.voice is not None:
+        check_voice_options(options)
     text = read_text(options)
+    roles = find_roles(text, options) if is_script(options) else None
     if options.lexicon is not None:
         check_file(options.lexicon, "the lexicon")
-    inputs = (options.prompt, options.voice, options.file, options.lexicon)
+    named = (options.prompt, options.voice, options.file, options.lexicon)
+    inputs = (*named, *(roles or {}).values())
     target = audio_target(options.out, options.format, console, force=options.force, inputs=inputs)
     sidecar = sidecar_path(options.out, force=options.force) if options.sidecar else None
     for subtitles in (options.srt, options.vtt):
@@ -25,4 +30,4 @@ def run(options: argparse.Namespace, console: Console) -> None:
 
     from uslm_app.speaking import say
 
-    say(text, target, sidecar, options, console)
+    say(text, roles, target, sidecar, options, console)
