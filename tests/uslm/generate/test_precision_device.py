@@ -1,0 +1,114 @@
+"""Every model of the table generates in half precision, and on a device that is not the CPU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from uslm.generate.autoregressive import StopRule
+from uslm.generate.flow import FlowRow, FlowSteps, flow_frames
+from uslm.generate.levels import fill_levels
+from uslm.generate.masked import Unmasking, fill_masked
+from uslm.generate.pool import PoolRow, UnitPool
+from uslm.generate.sampling import Sampling
+from uslm.models.base import AcousticModel, AcousticRow, SemanticModel
+from uslm.models.flow_matching import FlowMatching
+from uslm.models.masked import MaskedModel, MaskedRow
+from uslm.models.registry import MODELS, model_class
+from uslm.models.valle import Valle
+
+SPEAKING = [name for name in MODELS if model_class(name) is not Valle]  # it only holds two others
+
+
+def build(name: str) -> Any:
+    found = model_class(name)
+    return found(found.tiny_config()).eval()
+
+
+def ids(*shape: int) -> Tensor:
+    return torch.randint(32, shape, generator=torch.Generator().manual_seed(0))
+
+
+def draw(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def speak(model: SemanticModel) -> list[Tensor]:
+    pool = UnitPool(model, num_slots=2)
+    rows = [
+        PoolRow(
+            text_ids=ids(num_text), prompt_units=ids(num_units), generator=draw(num_text), owner=0,
+            stop=StopRule(min_frames=2, max_frames=6),
+            sampling=Sampling(top_k=5, repetition_penalty=1.2, repetition_window=4),
+        )
+        for num_text, num_units in [(4, 3), (6, 0), (3, 5)]
+    ]  # fmt: skip
+    for row in rows:
+        pool.join(row)
+    while pool.num_rows:
+        pool.step()
+    return [row.tensor() for row in rows]
+
+
+def fill(model: AcousticModel) -> list[Tensor]:
+    k = model.num_codebooks
+    rows = [
+        AcousticRow(prompt=ids(k, 6), codes=ids(k, 9), text_ids=ids(5), fingers=ids(9) % 5),
+        AcousticRow(prompt=ids(k, 0), codes=ids(k, 7), num_context=3, start=20),
+    ]
+    return [each.cpu() for each in fill_levels(model, rows)]
+
+
+def unmask(model: MaskedModel) -> list[Tensor]:
+    k = model.num_codebooks
+    rows = [
+        MaskedRow(condition=ids(4 + count), prompt=ids(k, 4), target=ids(k, count))
+        for count in (9, 5)
+    ]
+    steps = (2,) * (k - model.first_level)
+    return fill_masked(model, rows, Unmasking(steps=steps), generators=[draw(1), draw(2)])
+
+
+def flow(model: FlowMatching) -> list[Tensor]:
+    rows = [
+        FlowRow(content=ids(count), prompt=torch.zeros(4, model.config.frame_dim))
+        for count in (9, 7)
+    ]
+    frames = flow_frames(model, rows, FlowSteps(steps=2), generators=[draw(1), draw(2)])
+    return [each.float().cpu() for each in frames]
+
+
+def generate(model: Any) -> list[Tensor]:
+    """What a model of any kind makes of rows of unequal length."""
+    match model:
+        case SemanticModel():
+            return speak(model)
+        case AcousticModel():
+            return fill(model)
+        case MaskedModel():
+            return unmask(model)
+        case FlowMatching():
+            return flow(model)
+        case _:
+            raise AssertionError(f"nobody says here how {type(model).__name__} generates")
+
+
+@pytest.mark.parametrize("name", SPEAKING)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_it_generates_in_half_precision(name: str, dtype: torch.dtype) -> None:
+    model = build(name)
+    whole = generate(model)
+    half = generate(model.to(dtype))
+    assert [each.dtype for each in half] == [each.dtype for each in whole]
+    assert all(bool(each.isfinite().all()) for each in half)
+
+
+@pytest.mark.parametrize("name", SPEAKING)
+def test_another_device_generates_the_same(name: str, pretended_gpu: torch.device) -> None:
+    model = build(name)
+    here = generate(model)
+    there = generate(model.to(pretended_gpu))
+    torch.testing.assert_close(there, here)
