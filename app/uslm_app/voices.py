@@ -86,8 +86,9 @@ def make_voices(
     for source in (roles or {}).values():
         if source not in made:
             made[source] = source.voice(maker, console)
-    voices = roles and {name: replace(made[source], name=name) for name, source in roles.items()}
-    return made[narrator], voices
+    if roles is None:
+        return made[narrator], None
+    return made[narrator], {name: replace(made[each], name=name) for name, each in roles.items()}
 
 
 def _open_saved(path: str) -> VoiceSource:
