@@ -13,6 +13,7 @@
 #   UNITS_MINUTES, CODEC_MINUTES, AR_MINUTES, NAR_MINUTES, TUNE_MINUTES   another length
 #   UNITS_SET, CODEC_SET, AR_SET, NAR_SET, TUNE_SET                       words KEY=VALUE
 #   JUDGES          options of uslm_recipes.evaluate: who judges what is spoken
+#   DEVICE          where tokens are made and speech is evaluated (cpu); recipes find a GPU themselves
 #   LAUNCH          what starts a recipe, such as "accelerate launch -m"
 set -euo pipefail
 out=${1:?usage: recipes/default.sh FOLDER [STAGE...]}
@@ -21,6 +22,7 @@ stages=${*:-prepare units codec encode ar nar tune bundle evaluate card}
 speech=${SPEECH:-../shared/speech}
 teacher=${TEACHER:-openai/whisper-base}
 python=${PYTHON:-python3}
+device=${DEVICE:-cpu}
 manifests=${MANIFESTS:-$speech/manifest.jsonl $speech/kokoro.jsonl}
 config=${CONFIG:-mini}
 judges=${JUDGES:---recognizer $teacher --speaker-model resemblyzer --dnsmos --clip-sources kokoro cv}
@@ -53,7 +55,7 @@ codec() {
 }
 encode() {
     "$python" -m uslm_recipes.encode --corpus "$out/corpus" \
-        --tokenizer "$out/codec/model" --out "$out/tokens"
+        --tokenizer "$out/codec/model" --out "$out/tokens" --device "$device"
 }
 ar() {
     train train_ar ar "corpus=[$out/corpus]" "tokens=[$out/tokens/0]" \
@@ -74,7 +76,7 @@ bundle() {
 }
 evaluate() {
     "$python" -m uslm_recipes.evaluate --model "$out/bundle" --manifest $manifests \
-        --out "$out/evaluation" --force $judges
+        --out "$out/evaluation" --device "$device" --force $judges
 }
 card() {
     "$python" -m uslm_recipes.model_card --model "$out/bundle" \

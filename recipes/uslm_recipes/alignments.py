@@ -82,8 +82,10 @@ def align_for(
     if not (isinstance(model, AcousticRegressor) and model.config.sees_spoken):
         return None
     if codec is None or not isinstance(codec.units, UnitTokenizer):
-        raise ConfigError("tokenizer must name a unit codec that recognises phonemes: a model with "
-                          "sees_spoken learns from alignments")  # fmt: skip
+        raise ConfigError(
+            "tokenizer must name a unit codec that recognises phonemes: a model with sees_spoken "
+            "learns from alignments"
+        )
     texts = np.array([i for i in indices if len(corpus.text_ids[int(i)])], dtype=np.int64)
     return align(corpus, tokens, codec.units, texts, folder)
 
@@ -101,6 +103,7 @@ def _starts(
         seconds = np.cumsum(utterance.durations)[:-2]
         frames = seconds * corpus.sample_rate / tokens.header.hop_length
         return [int(frame) for frame in frames]
-    with torch.autocast("cpu", torch.bfloat16):
-        logits = recognizer.phoneme_logits(tokens.codes(index)[:1])[0]
+    units, device = tokens.codes(index)[:1], recognizer.device
+    with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
+        logits = recognizer.phoneme_logits(units.to(device))[0]
     return align_ctc(logits, corpus.text_ids[index].tolist())

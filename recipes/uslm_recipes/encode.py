@@ -17,6 +17,7 @@ from pathlib import Path
 
 import torch
 
+from uslm.pipeline.parts import move
 from uslm_recipes.command import run_command
 from uslm_recipes.data.batches import pad_waveforms
 from uslm_recipes.data.corpus import Corpus
@@ -140,7 +141,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
 
     def action() -> None:
-        tokenizer = load_tokenizer(given.tokenizer).to(given.device)
+        tokenizer = load_tokenizer(given.tokenizer)
+        move((tokenizer,), given.device)
         tokens = encode_corpus(
             tokenizer,
             Corpus.open(given.corpus),

@@ -16,7 +16,7 @@ from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.corpus_format import Utterance
 from uslm_recipes.data.corpus_writer import CorpusWriter
 from uslm_recipes.data.tokens import TokenCorpus
-from uslm_recipes.encode import encode_corpus
+from uslm_recipes.encode import encode_corpus, main
 from uslm_tokenizer.errors import EnvironmentProblem, UserError
 from uslm_tokenizer.semantic.unit_tokenizer import UnitTokenizer
 
@@ -131,3 +131,13 @@ def test_a_full_disk_is_told_before_anything_is_written(
     with pytest.raises(EnvironmentProblem, match="is full"):
         run(tokenizer, corpus, tmp_path / "tokens")
     assert list((tmp_path / "tokens").iterdir()) == []
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "nonesuch"])
+def test_a_device_that_is_not_there_is_told(
+    corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str], device: str
+) -> None:
+    UnitTokenizer(UnitTokenizer.tiny_config()).save_pretrained(tmp_path / "model")
+    folders = ["--corpus", str(corpus.folders[0]), "--out", str(tmp_path / "tokens")]
+    assert main([*folders, "--tokenizer", str(tmp_path / "model"), "--device", device]) == 3
+    assert f"cannot use device '{device}'" in capsys.readouterr().err

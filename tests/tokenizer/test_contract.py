@@ -123,6 +123,19 @@ def test_a_decoded_frame_depends_on_no_more_than_is_said(tokenizer: AudioTokeniz
     torch.testing.assert_close(one[..., span], two[..., span], atol=1e-6, rtol=1e-5)
 
 
+def test_another_device_hears_and_makes_the_same(
+    tokenizer: AudioTokenizer, pretended_gpu: torch.device
+) -> None:
+    waveform, lengths, codes = audio(2, 4000), torch.tensor([4000, 1500]), codes_of(tokenizer, 2, 5)
+    heard = tokenizer.encode(waveform, lengths)
+    made = tokenizer.decode(codes) if tokenizer.can_decode else None
+    tokenizer.to(pretended_gpu)
+    there = tokenizer.encode(waveform.to(pretended_gpu), lengths.to(pretended_gpu))
+    assert there.device == pretended_gpu and torch.equal(there.cpu(), heard)
+    if made is not None:
+        torch.testing.assert_close(tokenizer.decode(codes.to(pretended_gpu)).cpu(), made)
+
+
 def test_a_loaded_tokenizer_equals_the_saved_one(tokenizer: AudioTokenizer, tmp_path: Path) -> None:
     loaded = load_tokenizer(tokenizer.save_pretrained(tmp_path))
     assert type(loaded) is type(tokenizer)
