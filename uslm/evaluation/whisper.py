@@ -19,12 +19,12 @@ from torch import Tensor
 
 from uslm_tokenizer.errors import EnvironmentProblem, MissingResource
 from uslm_tokenizer.semantic.front_ends import SAMPLE_RATE, WhisperLogMel
+from uslm_tokenizer.semantic.whisper_encoder import layer_outputs
 
 FULL_SECONDS = 30
 STEP_SECONDS = 5
 SPARE_SECONDS = 1.5
 """Silence behind the speech, at least: Whisper expects some."""
-FRAME_SAMPLES = 320
 MAX_TOKENS = 220
 MIN_LOG_PROBABILITY = -0.5
 MAX_COMPRESSION = 2.2
@@ -178,20 +178,12 @@ class WhisperRecognizer:
         return _Heard(text, log_probability / (len(kept) + 1))
 
     def _encode(self, waveforms: Sequence[Tensor], window: int) -> Float[Tensor, "b t d"]:
-        """Whisper's encoder by hand: transformers insists on 30 s."""
-        encoder = self._model.model.encoder
+        """What the encoder gives of clips in a window of their own length, not of 30 s."""
         size = window * SAMPLE_RATE
         padded = torch.stack([F.pad(w[:size], (0, max(0, size - len(w)))) for w in waveforms])
         mel = self._mel(padded.to(self._model.device)).to(self._model.dtype)
-        hidden = F.gelu(encoder.conv2(F.gelu(encoder.conv1(mel)))).transpose(1, 2)
-        hidden = hidden + encoder.embed_positions.weight[: hidden.shape[1]]
-        for block in encoder.layers:
-            heard = block.self_attn_layer_norm(hidden)
-            hidden = hidden + block.self_attn(heard)[0]
-            heard = block.final_layer_norm(hidden)
-            hidden = hidden + block.fc2(block.activation_fn(block.fc1(heard)))
-        normed: Tensor = encoder.layer_norm(hidden)
-        return normed
+        *_, encoded = layer_outputs(self._model.model.encoder, mel)
+        return encoded
 
 
 def _window(seconds: float) -> int:

@@ -1,11 +1,11 @@
 """Whisper's encoder, run by hand: transformers insists on 30 s, however short the speech."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from uslm_tokenizer.nn.padding import length_mask
@@ -52,21 +52,32 @@ def _window_outputs(
     total = min(num_frames + SILENT_FRAMES, limit)
     audio = F.pad(waveform[:, : total * HOP_LENGTH], (0, SILENT_FRAMES * HOP_LENGTH))
     mel = log_mel(audio[:, : total * HOP_LENGTH]).to(encoder.conv1.weight.dtype)
-    mel_mask = length_mask(2 * visible, mel.shape[2])[:, None]
-    hidden = F.gelu(encoder.conv1(mel * mel_mask)) * mel_mask
-    hidden = F.gelu(encoder.conv2(hidden)).transpose(1, 2)
-    hidden = hidden + encoder.embed_positions.weight[:total]
+    mel_mask = length_mask(2 * visible, mel.shape[2])
     keep = length_mask(visible, total)[:, None, None]
-    attention = torch.zeros_like(keep, dtype=hidden.dtype)
-    attention = attention.masked_fill(~keep, torch.finfo(hidden.dtype).min)
+    attention = torch.zeros_like(keep, dtype=mel.dtype)
+    attention = attention.masked_fill(~keep, torch.finfo(mel.dtype).min)
     attention = attention.expand(-1, 1, total, total)
-    outputs = []
+    each = enumerate(layer_outputs(encoder, mel, mel_mask, attention), start=1)
+    return [hidden[:, :num_frames] for number, hidden in each if number in layers]
+
+
+def layer_outputs(
+    encoder: Any,
+    mel: Float[Tensor, "b m two_t"],
+    mel_mask: Bool[Tensor, "b two_t"] | None = None,
+    attention: Float[Tensor, "b 1 t t"] | None = None,
+) -> Iterator[Float[Tensor, "b t d"]]:
+    """What each layer of a WhisperEncoder gives of a spectrogram of any length up to 30 s.
+
+    The last one's is normed, as the decoder wants it. `attention` is added to the scores.
+    """
+    seen = 1.0 if mel_mask is None else mel_mask[:, None]
+    hidden = F.gelu(encoder.conv1(mel * seen)) * seen
+    hidden = F.gelu(encoder.conv2(hidden)).transpose(1, 2)
+    hidden = hidden + encoder.embed_positions.weight[: hidden.shape[1]]
     for number, block in enumerate(encoder.layers, start=1):
         heard = block.self_attn_layer_norm(hidden)
         hidden = hidden + block.self_attn(heard, attention_mask=attention)[0]
         heard = block.final_layer_norm(hidden)
         hidden = hidden + block.fc2(block.activation_fn(block.fc1(heard)))
-        if number in layers:
-            is_last = number == encoder.config.encoder_layers
-            outputs.append((encoder.layer_norm(hidden) if is_last else hidden)[:, :num_frames])
-    return outputs
+        yield encoder.layer_norm(hidden) if number == len(encoder.layers) else hidden
