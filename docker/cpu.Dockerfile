@@ -9,7 +9,7 @@ COPY constraints.txt .
 # The CPU build of PyTorch: the usual one brings gigabytes of CUDA.
 RUN pip install --index-url https://download.pytorch.org/whl/cpu --constraint constraints.txt torch
 COPY . .
-RUN pip install --constraint constraints.txt ".[serve]"
+RUN pip install --constraint constraints.txt ".[serve,watermark]"
 
 FROM python:3.12-slim
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin uslm \

@@ -8,7 +8,7 @@ ENV PATH=/opt/uslm/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 COPY constraints.txt .
 RUN pip install --constraint constraints.txt torch
 COPY . .
-RUN pip install --constraint constraints.txt ".[serve]"
+RUN pip install --constraint constraints.txt ".[serve,watermark]"
 
 FROM python:3.12-slim
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin uslm \

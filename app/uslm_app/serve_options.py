@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser
 
 from uslm_app.option_types import number, whole
-from uslm_app.options import add_common, add_model
+from uslm_app.options import add_common, add_model, add_watermark
 
 
 def add_serve(parser: ArgumentParser) -> None:
@@ -29,6 +29,7 @@ def add_serve(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--fixed-voices", action="store_true", help="voices cannot be uploaded or deleted"
     )
+    add_watermark(parser)
     parser.add_argument(
         "--language", metavar="CODE", help="language of the texts (default: the model's)"
     )

@@ -18,6 +18,7 @@ from uslm_app.serve.settings import ServeSettings
 def serve(settings: ServeSettings, options: argparse.Namespace, console: Console) -> None:
     """Listen, and say where."""
     models.check_model(options.model)
+    watermark = models.load_watermark(options)
     voices = VoiceStore(options.voices)
     listening = open_socket(settings)
     with listening:
@@ -28,7 +29,7 @@ def serve(settings: ServeSettings, options: argparse.Namespace, console: Console
             max_seconds=float(options.max_seconds),
         )
         with Engine(tts.speaker, config, frontend=tts.frontend) as engine:
-            app = build_app(engine, voices, settings)
+            app = build_app(engine, voices, settings, watermark)
             _tell(settings, listening.getsockname()[1], voices, options, console)
             _end_quietly()
             Server(app, engine, settings).serve_on(listening)

@@ -8,6 +8,7 @@ from starlette.types import ASGIApp
 from uslm import __version__
 from uslm.pipeline.engine import Engine
 from uslm.pipeline.voice_store import VoiceStore
+from uslm.pipeline.watermark import Watermark
 from uslm_app.serve import errors
 from uslm_app.serve.guards import Guard, LastResort
 from uslm_app.serve.metrics import Metrics
@@ -18,10 +19,17 @@ from uslm_app.serve.status import status_router
 from uslm_app.serve.voices import voices_router
 
 
-def build_app(engine: Engine, voices: VoiceStore, settings: ServeSettings) -> ASGIApp:
+def build_app(
+    engine: Engine,
+    voices: VoiceStore,
+    settings: ServeSettings,
+    watermark: Watermark | None = None,
+) -> ASGIApp:
     """The application; the engine stays the caller's, who closes it."""
     metrics = Metrics(engine)
-    service = Service(engine=engine, voices=voices, settings=settings, metrics=metrics)
+    service = Service(
+        engine=engine, voices=voices, settings=settings, metrics=metrics, watermark=watermark
+    )
     return LastResort(Guard(build_api(service), settings, metrics))
 
 

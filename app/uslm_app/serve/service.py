@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from uslm.pipeline.engine import Engine
 from uslm.pipeline.prompt import VoicePrompt
 from uslm.pipeline.voice_store import VoiceStore
+from uslm.pipeline.watermark import Watermark
 from uslm_app.serve.errors import ApiError
 from uslm_app.serve.metrics import Metrics
 from uslm_app.serve.settings import ServeSettings
@@ -25,6 +26,8 @@ class Service:
     voices: VoiceStore
     settings: ServeSettings
     metrics: Metrics
+    watermark: Watermark | None = None
+    """The mark that all speech gets, if any."""
     started: int = field(default_factory=lambda: int(time.time()))
 
     @property

@@ -10,14 +10,18 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 import anyio
+import torch
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Request
+from jaxtyping import Float
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+from torch import Tensor
 
 from uslm.pipeline.seeds import settle_seed
 from uslm.pipeline.speech import AudioChunk
 from uslm.pipeline.utterance import Cancelled, Utterance
+from uslm.pipeline.watermark import MarkedStream
 from uslm_app.serve.encoding import MEDIA_TYPES, ByteEncoder, check_format
 from uslm_app.serve.errors import ApiError, to_api_error
 from uslm_app.serve.listening import Listener, cancelled_with
@@ -71,7 +75,12 @@ def speech_router(service: Service) -> APIRouter:
             "X-Uslm-Sample-Rate": str(encoder.sample_rate),
             "X-Uslm-Model": service.model_name,
         }
-        stream = _Stream(utterance, listener, first, encoder, num_chars=len(wanted.input))
+        marking = None
+        if service.watermark is not None:
+            marking = MarkedStream(service.watermark, service.engine.sample_rate)
+            headers["X-Uslm-Watermark"] = service.watermark.name
+        num_chars = len(wanted.input)
+        stream = _Stream(utterance, listener, first, encoder, marking, num_chars=num_chars)
         send_seconds = service.settings.send_seconds
         return StreamedSpeech(stream, wanted.stream_format == "sse", headers, send_seconds)
 
@@ -112,6 +121,7 @@ class _Stream:
         listener: Listener,
         first: AudioChunk | None,
         encoder: ByteEncoder,
+        marking: MarkedStream | None,
         *,
         num_chars: int,
     ) -> None:
@@ -119,7 +129,7 @@ class _Stream:
         self.num_chars = num_chars
         self.num_units = 0
         """Units that were drawn for the text."""
-        self._listener, self._first = listener, first
+        self._listener, self._first, self._marking = listener, first, marking
 
     async def parts(self) -> AsyncGenerator[bytes, None]:
         """Bytes, as they are made; raises what went wrong."""
@@ -127,11 +137,24 @@ class _Stream:
         while chunk is not None:
             if chunk.codes is not None:
                 self.num_units += chunk.codes.shape[1]
-            if data := await run_sync(self.encoder.push, chunk.waveform):
+            if data := await run_sync(self._push, chunk.waveform):
                 yield data
             chunk = await self._listener.next()
-        if data := await run_sync(self.encoder.finish):
+        if data := await run_sync(self._finish):
             yield data
+
+    def _push(self, waveform: Float[Tensor, "1 n"]) -> bytes:
+        """What can be sent by now; with a watermark it comes a second and a bit later."""
+        if self._marking is not None:
+            waveform = self._marking.push(waveform, is_final=False)
+        return self.encoder.push(waveform)
+
+    def _finish(self) -> bytes:
+        """What is left."""
+        if self._marking is None:
+            return self.encoder.finish()
+        rest = self._marking.push(torch.zeros(1, 0), is_final=True)
+        return self.encoder.push(rest) + self.encoder.finish()
 
 
 class StreamedSpeech(Response):

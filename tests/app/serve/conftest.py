@@ -21,6 +21,7 @@ from uslm.pipeline.long_text import JoinConfig
 from uslm.pipeline.testing import tiny_bundle, tiny_voice
 from uslm.pipeline.tts import ZeroShotTTS
 from uslm.pipeline.voice_store import VoiceStore
+from uslm.pipeline.watermark import Watermark
 from uslm_app.serve.application import build_app
 from uslm_app.serve.server import Server, open_socket
 from uslm_app.serve.settings import ServeSettings
@@ -66,7 +67,11 @@ def alone(bundle: Bundle) -> ZeroShotTTS:
 
 @contextmanager
 def serving(
-    bundle: Bundle, folder: Path, engine_options: dict[str, Any] | None = None, **options: Any
+    bundle: Bundle,
+    folder: Path,
+    engine_options: dict[str, Any] | None = None,
+    watermark: Watermark | None = None,
+    **options: Any,
 ) -> Iterator[Running]:
     """Start a server in a thread, and stop it."""
     voices = VoiceStore(folder)
@@ -79,7 +84,7 @@ def serving(
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         port = listening.getsockname()[1]
         url = f"http://127.0.0.1:{port}"
-        server = Server(build_app(engine, voices, settings), engine, settings)
+        server = Server(build_app(engine, voices, settings, watermark), engine, settings)
         thread = threading.Thread(target=server.serve_on, args=[listening])
         thread.start()
         try:

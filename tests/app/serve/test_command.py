@@ -53,12 +53,13 @@ def started(shelf: Path, *options: str, **environment: str) -> Iterator[tuple[An
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_speaks_until_it_is_told_to_end(shelf: Path, number: signal.Signals) -> None:
-    with started(shelf, USLM_API_KEY=TOKEN) as (process, url):
+    with started(shelf, "--watermark", USLM_API_KEY=TOKEN) as (process, url):
         body = {"model": "tiny", "voice": "babble", "input": "Hello.", "seed": 1}
         assert httpx2.post(f"{url}/v1/audio/speech", json=body, timeout=60).status_code == 401
         token = {"Authorization": f"Bearer {TOKEN}"}
         answer = httpx2.post(f"{url}/v1/audio/speech", json=body, headers=token, timeout=60)
         assert answer.status_code == 200 and answer.headers["content-type"] == "audio/mpeg"
+        assert answer.headers["x-uslm-watermark"] == "perth"
         process.send_signal(number)
         _, errors = process.communicate(timeout=60)
         assert process.returncode == 0, errors
@@ -93,3 +94,6 @@ def test_what_it_cannot_start_with_is_said(
         port = str(taken.getsockname()[1])
         code, line = refusal(capsys, "--port", port, "--model", str(shelf / "model"))
         assert code == 3 and "cannot listen" in line
+    monkeypatch.setattr("uslm.pipeline.watermark.find_spec", lambda name: None)
+    code, line = refusal(capsys, "--watermark", "--model", str(shelf / "model"))
+    assert code == 3 and "pip install 'uslm[watermark]'" in line

@@ -74,7 +74,7 @@ def test_an_image_holds_what_the_wheel_is_made_of(path: Path) -> None:
     assert packages is not None
     wanted = {name.partition("/")[0] for name in re.findall(r'"(.+?)"', packages[1])}
     assert wanted | {"pyproject.toml", "README.md", "LICENSE", "constraints.txt"} == kept
-    assert "[serve]" in path.read_text()
+    assert "[serve,watermark]" in path.read_text()  # all that `uslm serve` can be asked for
 
 
 @pytest.mark.parametrize("name", ["cpu", "cuda"])

@@ -216,3 +216,37 @@ def test_metrics_count(server: Any) -> None:
 
 def test_health(server: Any) -> None:
     assert server.client.get("/health").json() == {"status": "ok"}
+
+
+class Offset:
+    """A stand-in for PerTh: a constant that no speech has."""
+
+    name = "offset"
+
+    def mark(self, waveform: torch.Tensor, sample_rate: int) -> torch.Tensor:
+        assert sample_rate == 16_000
+        return waveform * 0.5 + 0.25
+
+    def score(self, waveform: torch.Tensor, sample_rate: int) -> float:
+        raise AssertionError("nobody asked")
+
+
+def test_every_answer_is_marked(serve: Any, alone: ZeroShotTTS) -> None:
+    """To the last sample, whether it is streamed, in events, or at another rate."""
+    marked = generate(alone, LONG, seed=1) * 0.5 + 0.25
+    assert marked.shape[1] > 3 * 16_000  # several blocks of the mark
+    with serve(watermark=Offset()) as running:
+        whole = running.speak(LONG, response_format="wav")
+        assert whole.headers["x-uslm-watermark"] == "offset"
+        assert np.array_equal(samples(whole.content[44:]), int16(marked))
+
+        events = running.speak(LONG, response_format="wav", stream_format="sse").text
+        parts = [base64.b64decode(each) for each in re.findall(r'"audio": "([^"]+)"', events)]
+        assert b"".join(parts) == whole.content
+
+        pcm = samples(running.speak(LONG, response_format="pcm").content)
+        assert np.abs(pcm - int16(resample(marked, 16_000, 24_000))).max() <= 2
+
+
+def test_without_a_watermark_none_is_claimed(server: Any) -> None:
+    assert "x-uslm-watermark" not in server.speak("Hi.").headers
