@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Runs benchmarks and writes what they print into docs/speed.md; nothing there is typed in.
+"""Runs benchmarks and writes what they print into the documents; nothing there is typed in.
 
     python benchmarks/write_page.py                      # all of them: an hour
     python benchmarks/write_page.py serve default_model  # these, the others stay
 
-A benchmark's part of the page stands between `<!-- measured: NAME -->` and `<!-- end -->`.
+What a benchmark says stands between `<!-- measured: NAME -->` and `<!-- end -->`, in docs/speed.md
+and, of the default model, in the README too.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pathlib import Path
 from uslm.evaluation.machine import Machine
 
 ROOT = Path(__file__).parent.parent
-PAGE = ROOT / "docs" / "speed.md"
+PAGES = (ROOT / "docs" / "speed.md", ROOT / "README.md")
 COMMANDS = {
     "default_model": ["default_model.py"],
     "serve": ["serve.py"],
@@ -32,14 +33,15 @@ COMMANDS = {
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("names", nargs="*", help=f"some of {', '.join(COMMANDS)} (default: all)")
-    parser.add_argument("--page", type=Path, default=PAGE, help="the page (docs/speed.md)")
+    parser.add_argument("--pages", type=Path, nargs="+", default=PAGES, help="pages to write")
     options = parser.parse_args(arguments)
     if unknown := sorted(set(options.names) - set(COMMANDS)):
         parser.error(f"names must be of {', '.join(COMMANDS)}, but {unknown[0]!r} is not")
     for name in options.names or COMMANDS:
         printed = run(COMMANDS[name])
-        page = options.page.read_text("utf-8")
-        options.page.write_text(replaced(page, name, section(COMMANDS[name], printed)), "utf-8")
+        for page in options.pages:
+            text = replaced(page.read_text("utf-8"), name, section(COMMANDS[name], printed))
+            page.write_text(text, "utf-8")
     return 0
 
 
@@ -60,9 +62,8 @@ def section(command: Sequence[str], printed: str) -> str:
 
 
 def replaced(page: str, name: str, text: str) -> str:
-    """The page with another part of this name."""
+    """The page with another part of this name, if it has one."""
     part = re.compile(rf"(<!-- measured: {name} -->\n).*?(<!-- end -->)", re.S)
-    assert len(part.findall(page)) == 1, f"the page must have one part {name}"
     return part.sub(lambda found: found[1] + text + found[2], page)
 
 

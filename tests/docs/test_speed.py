@@ -33,7 +33,7 @@ def test_a_part_is_replaced_and_the_others_stay(script: dict[str, Any], tmp_path
     benchmark.write_text("print('| a |\\n|---|\\n| 1 |')\nraise SystemExit(1)\n")
     script["COMMANDS"].clear()
     script["COMMANDS"].update({"one": [str(benchmark)]})
-    assert script["main"](["--page", str(page)]) == 0
+    assert script["main"](["--pages", str(page)]) == 0
     text = page.read_text("utf-8")
     assert "| 1 |" in text and text.count("old") == 1 and "# Title" in text
 
@@ -45,7 +45,7 @@ def test_a_benchmark_that_breaks_leaves_the_page(script: dict[str, Any], tmp_pat
     script["COMMANDS"].clear()
     script["COMMANDS"].update({"one": [str(benchmark)]})
     with pytest.raises(SystemExit, match="ended with 3"):
-        script["main"](["--page", str(page)])
+        script["main"](["--pages", str(page)])
     assert "old" in page.read_text("utf-8")
     with pytest.raises(SystemExit):
-        script["main"](["three", "--page", str(page)])
+        script["main"](["three", "--pages", str(page)])
