@@ -28,8 +28,8 @@ def torchaudio_fault() -> str | None:
 def check_torchaudio() -> None:
     """Raise EnvironmentProblem where a torchaudio is installed that does not load.
 
-    To be called before a feature extractor of `transformers` is imported: transformers imports
-    torchaudio if it finds one, and its own error says nothing of the remedy.
+    To be called before most networks of `transformers` that hear: they import torchaudio where
+    they find one, and its own error says nothing of the remedy.
     """
     fault = torchaudio_fault()
     if fault is not None:

@@ -8,7 +8,6 @@ or a guess, the clip is heard again in the full window that Whisper was trained 
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from os import PathLike
 from typing import Any
 
@@ -17,9 +16,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from uslm_tokenizer.errors import EnvironmentProblem, MissingResource
+from uslm_tokenizer.errors import MissingResource
 from uslm_tokenizer.semantic.front_ends import SAMPLE_RATE, WhisperLogMel
 from uslm_tokenizer.semantic.whisper_encoder import layer_outputs
+from uslm_tokenizer.transformers_package import import_transformers, transformers_class
 
 FULL_SECONDS = 30
 STEP_SECONDS = 5
@@ -69,14 +69,9 @@ class WhisperRecognizer:
         dtype: torch.dtype | None = None,
     ) -> "WhisperRecognizer":
         """Load a folder or a repository of the Hub; bfloat16 on a CPU, float16 elsewhere."""
-        try:
-            transformers: Any = import_module("transformers")
-            build, read = (
-                transformers.WhisperForConditionalGeneration,
-                transformers.WhisperTokenizer,
-            )
-        except ImportError as problem:
-            raise EnvironmentProblem(f"Whisper needs transformers: {problem}") from problem
+        transformers = import_transformers("Whisper needs")
+        build = transformers_class("WhisperForConditionalGeneration", "Whisper needs")
+        read = transformers.WhisperTokenizer
         transformers.utils.logging.disable_progress_bar()
         on_cpu = torch.device(device).type == "cpu"
         dtype = dtype or (torch.bfloat16 if on_cpu else torch.float16)

@@ -5,7 +5,6 @@ and is not among them: similarities of two models cannot be compared, so a repor
 """
 
 import json
-from importlib import import_module
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from uslm_tokenizer.errors import EnvironmentProblem, MissingResource
+from uslm_tokenizer.environment import check_torchaudio
+from uslm_tokenizer.errors import MissingResource
+from uslm_tokenizer.transformers_package import import_transformers
 
 MIN_SAMPLES = 8_000
 """What is shorter is repeated: the head's convolutions need some frames."""
@@ -32,13 +33,9 @@ class XVector:
         cls, name_or_path: str | PathLike[str], *, device: str | torch.device = "cpu"
     ) -> "XVector":
         """Load a folder or a repository of the Hub."""
-        try:
-            transformers: Any = import_module("transformers")
-            build = transformers.AutoModelForAudioXVector
-        except ImportError as problem:
-            raise EnvironmentProblem(
-                f"the speaker model needs transformers: {problem}"
-            ) from problem
+        transformers = import_transformers("the speaker model needs")
+        check_torchaudio()
+        build = transformers.AutoModelForAudioXVector
         transformers.utils.logging.disable_progress_bar()
         try:
             model = build.from_pretrained(name_or_path)

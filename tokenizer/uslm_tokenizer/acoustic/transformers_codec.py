@@ -16,9 +16,9 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from uslm_tokenizer.base import AudioTokenizer
-from uslm_tokenizer.errors import CheckpointError, ConfigError, EnvironmentProblem, UserError
+from uslm_tokenizer.errors import CheckpointError, ConfigError, UserError
 from uslm_tokenizer.hub import CONFIG_FILE, resolve
-from uslm_tokenizer.transformers_package import network_shape
+from uslm_tokenizer.transformers_package import network_shape, transformers_class
 
 Codec = TypeVar("Codec", bound="TransformersCodec")
 
@@ -78,9 +78,10 @@ class TransformersCodec(AudioTokenizer):
 
     @classmethod
     def _from_transformers(cls: type[Codec], folder: Path) -> Codec:
+        build = transformers_class(cls.backbone_class, "this codec needs")
         try:
             with _quiet():
-                backbone, found = _transformers_class(cls.backbone_class).from_pretrained(
+                backbone, found = build.from_pretrained(
                     folder, local_files_only=True, output_loading_info=True
                 )
         except (OSError, RuntimeError, ValueError, SafetensorError) as problem:
@@ -100,7 +101,7 @@ class TransformersCodec(AudioTokenizer):
     def _build(cls, data: dict[str, object]) -> nn.Module:
         """A network with random weights, and random codebooks where transformers leaves zeros."""
         options = {key: value for key, value in data.items() if key != "model_type"}
-        build = _transformers_class(cls.backbone_class)
+        build = transformers_class(cls.backbone_class, "this codec needs")
         try:
             backbone: nn.Module = build(build.config_class(**options))
         except Exception as problem:  # the packages' own errors of many kinds, all for one reason
@@ -204,19 +205,6 @@ def transformers_family(folder: Path) -> str | None:
     if not isinstance(found, dict) or "config" in found or "model_type" not in found:
         return None
     return str(found["model_type"])
-
-
-def _transformers_class(name: str) -> Any:
-    """A class of transformers, imported on first use: it takes seconds."""
-    try:
-        import transformers
-
-        return getattr(transformers, name)
-    except (ImportError, AttributeError) as problem:
-        raise EnvironmentProblem(
-            f"this codec needs the class {name} of the package transformers, a newer one than "
-            "is installed, or all that it needs: pip install --upgrade transformers"
-        ) from problem
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from uslm_tokenizer.environment import check_torchaudio
 from uslm_tokenizer.errors import MissingResource
 from uslm_tokenizer.transformers_package import import_transformers
 
@@ -15,6 +16,7 @@ NEED = "pretrained speech encoders need"
 def build_backbone(data: Mapping[str, object]) -> nn.Module:
     """A network with random weights, of Whisper the encoder alone; `data` is its configuration."""
     transformers = import_transformers(NEED)
+    check_torchaudio()
     options = {key: value for key, value in data.items() if key != "model_type"}
     config = transformers.AutoConfig.for_model(str(data["model_type"]), **options)
     build: Callable[..., nn.Module] = transformers.AutoModel.from_config
@@ -29,6 +31,7 @@ def load_backbone(name_or_path: str, where: Mapping[str, Any]) -> Any:
     `where` are transformers' words for which revision, and whether from this machine only.
     """
     transformers = import_transformers(NEED)
+    check_torchaudio()
     try:
         return transformers.AutoModel.from_pretrained(name_or_path, **where)
     except (OSError, ValueError) as problem:
