@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from uslm.pipeline.conversion import VoiceConverter
     from uslm.pipeline.engine import Engine
-    from uslm.pipeline.speaker import FrontEnd, SpeakerSettings
+    from uslm.pipeline.speaker import FrontEnd, Imitate, SpeakerSettings
     from uslm.pipeline.tts import ZeroShotTTS
 
 NUM_SLOTS = 4
@@ -68,6 +68,12 @@ class Model:
         from uslm.pipeline.loading import read_settings
 
         return read_settings(self.name)
+
+    def imitates(self) -> tuple[Imitate, ...]:
+        """What it can take from a voice; nothing if it only speaks. Reads no weights."""
+        from uslm.pipeline.loading import read_imitates
+
+        return read_imitates(self.name)
 
     def frontend(self) -> FrontEnd:
         """What reads texts; reads no weights."""

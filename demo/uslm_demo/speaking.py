@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from uslm.pipeline.plan import plan_text
 from uslm.pipeline.prompt import VoicePrompt
 from uslm.pipeline.seeds import settle_seed
+from uslm.pipeline.speaker import Imitate
 from uslm.pipeline.speech import AudioChunk, ChunkReport, Speech
 from uslm_demo.limits import Limits
 from uslm_demo.model import Model
@@ -115,13 +116,14 @@ def convert(
     voice: VoicePrompt,
     seed: int | None = None,
     limits: Limits | None = None,
+    imitate: Imitate = "timbre",
 ) -> Iterator[Progress]:
-    """Say what the source says in the voice."""
+    """Say what the source says in the voice, or in its manner."""
     limits = limits or Limits()
     audio = read(needed(source, "a recording to convert"), limits.max_source_seconds)
     converter = model.converter()
     yield Progress(status=f"Converting {audio.seconds:.1f} s …")
-    made = Made(speech=converter.convert(audio, voice, seed=seed), voice=voice)
+    made = Made(speech=converter.convert(audio, voice, imitate=imitate, seed=seed), voice=voice)
     status = summary(made.speech)
     if audio.source is not None and not audio.source.complete:
         status += f"\nOnly the first {audio.seconds:.0f} s were converted."

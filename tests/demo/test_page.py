@@ -17,13 +17,16 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
 from uslm.pipeline.prompt import VoicePrompt
+from uslm.pipeline.published.tiny_vevo import save_tiny_vevo
 from uslm.pipeline.speech import AudioChunk
+from uslm.pipeline.testing import speech_like
 from uslm.pipeline.tts import ZeroShotTTS
 from uslm.pipeline.voice_store import VoiceStore
 from uslm_demo.app import build_app
 from uslm_demo.limits import Limits
 from uslm_demo.model import Model
 from uslm_tokenizer.audio import read_audio
+from uslm_tokenizer.audio_write import write_audio
 
 # Gradio counts its events with options that pandas 3 deprecates.
 pytestmark = [
@@ -91,6 +94,44 @@ def test_convert(client: Client, recording: Path) -> None:
     )
     assert "4.0 s of speech" in status
     assert read_audio(wav).seconds == pytest.approx(4, abs=0.05)
+
+
+def test_a_choice_of_one_is_not_shown(page: gr.Blocks) -> None:
+    imitate = field_of(page, "convert-imitate")
+    assert imitate["visible"] is False and imitate["value"] == "timbre"
+
+
+def field_of(page: gr.Blocks, elem_id: str) -> dict[str, Any]:
+    """What a field of the page was made with."""
+    made: list[dict[str, Any]] = [
+        component["props"] for component in page.get_config_file()["components"]
+    ]
+    [found] = [props for props in made if props.get("elem_id") == elem_id]
+    return found
+
+
+def test_a_model_that_can_imitates_more_than_a_timbre(
+    served: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
+    audio = speech_like(1.2)
+    write_audio(tmp_path / "short.wav", audio.waveform, audio.sample_rate)
+    vevo = Model(str(save_tiny_vevo(tmp_path / "vevo")))
+    page = build_app(vevo, LIMITS)
+    assert not vevo.is_loaded
+    imitate = field_of(page, "convert-imitate")
+    assert imitate["visible"] is True
+    assert [value for _, value in imitate["choices"]] == ["timbre", "style", "both"]
+    with served(page, LIMITS) as address:
+        client = Client(
+            address, verbose=False, download_files=str(tmp_path), analytics_enabled=False,
+            httpx_kwargs={"timeout": 600},
+        )  # fmt: skip
+        short = handle_file(tmp_path / "short.wav")
+        *_, sidecar = client.predict(short, "", short, "", "1", "style", api_name="/convert")
+        client.close()
+    vevo.close()
+    assert json.loads(Path(sidecar).read_text())["settings"] == {"imitate": "style"}
 
 
 def test_who_cancels_stops_the_work(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,6 +51,8 @@ from uslm_tokenizer.registry import load_tokenizer
 
 PARTS = ("tokenizer", "semantic", "acoustic")
 DEFAULT = "default"
+IMITATES: tuple[Imitate, ...] = ("timbre",)
+"""What a bundle can take from a voice: the units of the source hold its manner."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,8 +99,8 @@ class Bundle:
 
     @property
     def imitates(self) -> tuple[Imitate, ...]:
-        """What it can take from a voice: the units of the source hold its manner."""
-        return ("timbre",)
+        """What it can take from a voice."""
+        return IMITATES
 
     def fill(
         self, rows: Sequence[AcousticRow], generators: Sequence[torch.Generator]

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from uslm.pipeline.bundle import load_bundle, resolve_bundle
+from uslm.pipeline.bundle import IMITATES, load_bundle, resolve_bundle
 from uslm.pipeline.bundle_facts import read_bundle_config, read_bundle_frontend
-from uslm.pipeline.speaker import Converter, FrontEnd, Speaker, SpeakerSettings
+from uslm.pipeline.speaker import Converter, FrontEnd, Imitate, Speaker, SpeakerSettings
 from uslm.text.frontend import TextFrontend
 from uslm.text.lexicon import Lexicon
 from uslm_tokenizer.errors import ConfigError, UserError
@@ -91,6 +91,16 @@ def read_settings(name_or_path: str | PathLike[str] = "default") -> SpeakerSetti
         return read_bundle_config(folder)
     settings: SpeakerSettings = _of(system, f"{system}_settings")(folder)
     return settings
+
+
+def read_imitates(name_or_path: str | PathLike[str] = "default") -> tuple[Imitate, ...]:
+    """What a model can take from a voice, nothing if it only speaks; loads no weights."""
+    folder = resolve_speaker(name_or_path)
+    if (system := _published(folder)) is None:
+        return IMITATES
+    read = getattr(import_module(PUBLISHED[system]), f"{system}_imitates", None)
+    imitates: tuple[Imitate, ...] = () if read is None else read(folder)
+    return imitates
 
 
 def read_frontend(

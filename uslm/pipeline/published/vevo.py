@@ -84,8 +84,7 @@ class Vevo(PublishedSpeaker):
     @property
     def imitates(self) -> tuple[Imitate, ...]:
         """What it can take from a voice."""
-        converts = "content_lm" in self.parts.parts and "content" in self.parts.parts
-        return ("timbre", "style", "both") if converts else ("timbre",)
+        return _imitates(self.parts.parts)
 
     def encode(self, recording: Audio) -> Encoded:
         units = self.parts.units(recording)
@@ -150,6 +149,16 @@ def vevo_settings(folder: Path) -> VevoSettings:
     return VevoSettings()
 
 
+def vevo_imitates(folder: Path) -> tuple[Imitate, ...]:
+    """What the model of a folder can take from a voice."""
+    return _imitates(Parts(folder=folder))
+
+
 def vevo_text(folder: Path) -> tuple[TextVocab, Phonemizer]:
     """What the model reads, and how texts become it."""
     return MaskGCTVocab.load(folder / VOCAB_FILE), MaskGCTPhonemizer()
+
+
+def _imitates(parts: Parts) -> tuple[Imitate, ...]:
+    converts = "content_lm" in parts and "content" in parts
+    return ("timbre", "style", "both") if converts else ("timbre",)

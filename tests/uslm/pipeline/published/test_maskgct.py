@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from uslm import ZeroShotTTS
-from uslm.pipeline.loading import read_frontend, read_settings
+from uslm.pipeline.loading import read_frontend, read_imitates, read_settings
 from uslm.pipeline.prompt import VoicePrompt
 from uslm.pipeline.published.maskgct import STAGES, MaskGCT, load_maskgct
 from uslm.pipeline.published.parts import Parts
@@ -138,7 +138,7 @@ def test_parts_that_do_not_fit_are_refused() -> None:
 
 def test_a_folder_speaks_by_its_name(voice: VoicePrompt, tmp_path: Path, system: MaskGCT) -> None:
     save_tiny_maskgct(tmp_path)
-    assert read_settings(tmp_path).name == "maskgct"
+    assert read_settings(tmp_path).name == "maskgct" and read_imitates(tmp_path) == ()
     frontend = read_frontend(tmp_path)
     assert frontend("Is it?").phonemes == "ɪz ɪt?"  # noqa: RUF001
     loaded = load_maskgct(tmp_path)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from uslm import VoiceConverter, ZeroShotTTS
-from uslm.pipeline.loading import read_frontend, read_settings
+from uslm.pipeline.loading import read_frontend, read_imitates, read_settings
 from uslm.pipeline.prompt import VoicePrompt
 from uslm.pipeline.published import vevo_parts
 from uslm.pipeline.published.parts import Parts
@@ -205,6 +205,7 @@ def test_a_converted_folder_speaks_and_converts(tmp_path: Path) -> None:
     tts = ZeroShotTTS.from_pretrained(tmp_path)
     assert isinstance(tts.speaker, Vevo)
     assert tts.speaker.settings == VevoSettings() == read_settings(tmp_path)
+    assert tts.speaker.imitates == read_imitates(tmp_path)
     text = "Wait, what?"
     assert tts.frontend(text) == read_frontend(tmp_path)(text)
     assert "," in tts.frontend(text).phonemes and tts.frontend(text).phonemes[-1] == "?"
