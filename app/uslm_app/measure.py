@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from uslm.evaluation.machine import Machine
 from uslm.models.base import SemanticModel
@@ -191,9 +192,11 @@ def measure_steps(
     ]
     steps = 16
     cache = model.new_cache(rows, context + 4 + steps * (repeats + 1))
-    model.prefill(text, units, cache)
+    with torch.inference_mode():
+        model.prefill(text, units, cache)
     chosen = torch.zeros(rows, dtype=torch.long, device=model.device)
 
+    @torch.inference_mode()  # as whoever speaks does
     def step_on() -> None:
         for _ in range(steps):
             model.step(chosen, cache)
@@ -212,16 +215,39 @@ def measure_steps(
 
 
 def step_bytes(model: SemanticModel, *, rows: int, context: int) -> int:
-    """Bytes a cached step reads: all weights but the tables looked up in, and the cache so far."""
+    """Bytes a cached step reads: the weights that it uses, and the cache so far.
+
+    Neither tables, of which it looks up a row, nor layers that only read the text.
+    """
+    cache, used = model.new_cache(1, 8), _UsedStorages()
+    symbol, nothing = torch.ones(1, dtype=torch.long), torch.zeros(0, dtype=torch.long)
+    with torch.inference_mode():
+        model.prefill([symbol], [nothing], cache)
+        with used:
+            model.step(torch.zeros(1, dtype=torch.long, device=model.device), cache)
     tables = {id(part.weight) for part in model.modules() if isinstance(part, nn.Embedding)}
     weights = sum(
         tensor.numel() * tensor.element_size()
         for tensor in (*model.parameters(), *model.buffers())
-        if id(tensor) not in tables
+        if id(tensor) not in tables and tensor.untyped_storage().data_ptr() in used.storages
     )
-    cache = model.new_cache(1, 1)
-    token = cache.keys.numel() * cache.keys.element_size() * 2
-    return weights + rows * context * token
+    token = cache.stored[..., :1, :]  # its place is the last but one
+    return weights + rows * context * token.numel() * token.element_size()
+
+
+class _UsedStorages(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Notes the memory of every tensor that goes into a kernel."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.storages: set[int] = set()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        tensors = [value for value in args if isinstance(value, torch.Tensor)]
+        self.storages.update(tensor.untyped_storage().data_ptr() for tensor in tensors)
+        return func(*args, **(kwargs or {}))
 
 
 def _uncached_seconds(
@@ -232,6 +258,7 @@ def _uncached_seconds(
 ) -> float:
     """One step as it would be without a cache: a whole pass for a single new unit."""
 
+    @torch.inference_mode()
     def read_all() -> None:
         model.prefill(text, units, model.new_cache(len(text), len(text[0]) + len(units[0]) + 2))
 

@@ -23,7 +23,7 @@ from uslm.models.marks import MarkedLM
 from uslm.models.reading_cache import ReadingCache
 from uslm.models.teacher_forcing import NOT_PREDICTED, TeacherForced
 from uslm_tokenizer.nn.attention import KVCache
-from uslm_tokenizer.nn.padding import pad_right
+from uslm_tokenizer.nn.padding import pad_left, pad_right
 from uslm_tokenizer.nn.transformer import Transformer
 
 
@@ -173,60 +173,49 @@ class MonotonicLM(MarkedLM):
         assert isinstance(cache, ReadingCache) and cache.length == 0
         texts = [F.pad(text.cpu(), (0, 1), value=self.end_of_text_id) for text in text_ids]
         padded, mask = (part.to(self.device) for part in pad_right(texts))
-        cache.symbols, cache.last = self._read(padded, mask), mask.sum(dim=1) - 1
-        cache.fingers = torch.zeros_like(cache.last)
-        cache.pressure = torch.zeros(len(texts), device=self.device)
-        cache.positions = torch.zeros(len(texts), device=self.device)
-        begins = torch.tensor(
-            [_behind(text, self.separator_id) for text in texts], device=self.device
-        )
+        cache.begin_reading(self._read(padded, mask), [len(text) - 1 for text in texts])
         # Rows are aligned at their right ends: one with a shorter prompt starts later.
-        prompts = [F.pad(units.cpu(), (1, 0), value=self.start_id) for units in prompt_units]
-        longest = max(len(prompt) for prompt in prompts)
-        logits = torch.zeros(0)
-        for step in range(longest):
-            going = [step - (longest - len(prompt)) for prompt in prompts]
-            shown = [int(p[max(at, 0)]) for p, at in zip(prompts, going, strict=True)]
-            units = torch.tensor(shown, device=self.device)
-            started = torch.tensor([place >= 0 for place in going], device=self.device)
-            if step == longest - 1:
-                cache.fingers = torch.maximum(cache.fingers, begins)
-            logits = self._advance(units, cache, started)
-        return logits
+        prompts, started = pad_left(
+            [F.pad(units.cpu(), (1, 0), value=self.start_id) for units in prompt_units]
+        )
+        *before, last = zip(prompts.T.to(self.device), started.T.tolist(), strict=True)
+        for units, going in before:
+            self._advance(units, cache, going)
+        cache.move_to([_behind(text, self.separator_id) for text in texts])
+        return self._score(self._advance(last[0], cache, last[1]), cache)
 
     def fingers(self, cache: KVCache) -> Int[Tensor, " b"]:
         assert isinstance(cache, ReadingCache)
-        return cache.spoken
+        return torch.tensor(cache.spoken)
 
     @torch.no_grad()
     def step(self, units: Int[Tensor, " b"], cache: KVCache) -> Float[Tensor, "b v"]:
-        assert isinstance(cache, ReadingCache) and cache.symbols is not None
-        return self._advance(units, cache, torch.ones_like(units, dtype=torch.bool))
+        assert isinstance(cache, ReadingCache)
+        return self._score(self._advance(units, cache, [True] * len(units)), cache)
 
     def _advance(
-        self, units: Int[Tensor, " b"], cache: ReadingCache, going: Bool[Tensor, " b"]
-    ) -> Float[Tensor, "b v"]:
-        """Read a unit of the rows that are going, score the next one, move the fingers."""
-        assert cache.symbols is not None and cache.positions is not None
-        rows = torch.arange(len(units), device=units.device)
-        x = self.unit_embedding(units) + cache.symbols[rows, cache.fingers]
-        hidden = self.speaker.extend(x[:, None], cache.positions[:, None], cache, going[:, None])[
-            :, 0
-        ]
-        logits: Tensor = self.to_logits(hidden).float()
-        arrived = cache.fingers >= cache.last
-        # The speech ends when the finger has arrived, and not before.
-        logits[:, -1] = logits[:, -1].masked_fill(~arrived, -1e9)
-        cache.spoken = cache.fingers
-        moves = self.to_advance(hidden).float().softmax(dim=-1)
-        cache.pressure = cache.pressure + (1 - moves[:, 0]) * going
-        moving = (cache.pressure >= self.config.patience) & going
-        distance = 1 + moves[:, 1:].argmax(dim=-1)
-        cache.fingers = torch.where(
-            moving, torch.minimum(cache.fingers + distance, cache.last), cache.fingers
-        )
-        cache.pressure = cache.pressure.masked_fill(moving, 0.0)
-        cache.positions = cache.positions + going
+        self, units: Int[Tensor, " b"], cache: ReadingCache, going: list[bool]
+    ) -> Float[Tensor, "b d"]:
+        """Read a unit of the rows that are going, and move their fingers."""
+        # Weights, not modules: here the call of a module costs as much as its kernel.
+        x = self.unit_embedding.weight.index_select(0, units) + cache.pointed
+        if cache.is_plain and all(going) and not self.training:
+            hidden = self.speaker.step(x, cache)
+        else:
+            valid = torch.tensor(going, device=units.device)[:, None]
+            positions = cache.num_tokens()[:, None]
+            hidden = self.speaker.extend(x[:, None], positions, cache, valid)[:, 0]
+        moves = F.linear(hidden, self.to_advance.weight, self.to_advance.bias)
+        shares = moves.float().softmax(dim=-1).tolist()
+        cache.move(shares, going, self.config.patience)
+        return hidden
+
+    def _score(self, hidden: Float[Tensor, "b d"], cache: ReadingCache) -> Float[Tensor, "b v"]:
+        """Logits of the next unit."""
+        logits = F.linear(hidden, self.to_logits.weight).float()
+        for row, (place, last) in enumerate(zip(cache.spoken, cache.last, strict=True)):
+            if place < last:  # the speech ends when the finger has arrived, and not before
+                logits[row, -1] = -1e9
         return logits
 
     def _read(

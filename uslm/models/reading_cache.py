@@ -1,10 +1,11 @@
 """What stage 1 with a reading finger remembers of each row: the text, and where the finger is."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from uslm_tokenizer.nn.attention import SLOT_STEP, KVCache
@@ -12,39 +13,74 @@ from uslm_tokenizer.nn.attention import SLOT_STEP, KVCache
 
 @dataclass
 class ReadingCache(KVCache):
-    """The attention's memory, and where each row's finger is."""
+    """The attention's memory, and where each row's finger is.
 
-    symbols: Float[Tensor, "b s d"] | None = None
-    """What was read of the text; None before prefill."""
-    last: Int[Tensor, " b"] = field(default_factory=lambda: torch.zeros(0, dtype=torch.long))
+    A finger is a plain number: for a few rows, Python counts faster than a kernel is called.
+    """
+
+    symbols: Float[Tensor, "b s d"] = field(default_factory=lambda: torch.zeros(0, 0, 0))
+    """What was read of the text; nothing before prefill."""
+    last: list[int] = field(default_factory=list)
     """Index of each row's end symbol."""
-    fingers: Int[Tensor, " b"] = field(default_factory=lambda: torch.zeros(0, dtype=torch.long))
+    fingers: list[int] = field(default_factory=list)
     """Index of the symbol that the next unit belongs to."""
-    spoken: Int[Tensor, " b"] = field(default_factory=lambda: torch.zeros(0, dtype=torch.long))
+    pointed: Float[Tensor, "b d"] = field(default_factory=lambda: torch.zeros(0, 0))
+    """These symbols."""
+    spoken: list[int] = field(default_factory=list)
     """Index of the symbol that the unit scored last belongs to."""
-    pressure: Float[Tensor, " b"] = field(default_factory=lambda: torch.zeros(0))
+    pressure: list[float] = field(default_factory=list)
     """Summed probability of moving since the finger's last move."""
+
+    def begin_reading(self, symbols: Float[Tensor, "b s d"], last: Sequence[int]) -> None:
+        """Fingers go to the first symbol of each row; `last` is the index of its end symbol."""
+        self.symbols, self.last = symbols, list(last)
+        self.spoken, self.pressure = [0] * len(last), [0.0] * len(last)
+        self.fingers = [0] * len(last)
+        self._point()
+
+    def move_to(self, places: Sequence[int]) -> None:
+        """Move the fingers that are not as far yet."""
+        self.fingers = [max(pair) for pair in zip(self.fingers, places, strict=True)]
+        self._point()
+
+    def move(
+        self, moves: Sequence[Sequence[float]], going: Sequence[bool], patience: float
+    ) -> None:
+        """Move the fingers of the rows that are going. `moves` are each row's probabilities of
+        moving by 0, 1, 2, ... symbols; `patience` is the pressure at which a finger moves."""
+        self.spoken = list(self.fingers)
+        for row, shares in enumerate(moves):
+            if going[row]:
+                self.pressure[row] += 1 - shares[0]
+                if self.pressure[row] >= patience:
+                    self.pressure[row] = 0.0
+                    distance = max(range(1, len(shares)), key=shares.__getitem__)
+                    self.fingers[row] = min(self.fingers[row] + distance, self.last[row])
+        if self.fingers != self.spoken:
+            self._point()
+
+    def _point(self) -> None:
+        width = self.symbols.shape[1]
+        index = [row * width + finger for row, finger in enumerate(self.fingers)]
+        places = torch.tensor(index, device=self.symbols.device)
+        self.pointed = self.symbols.flatten(0, 1).index_select(0, places)
 
     def open_slots(self) -> None:
         super().open_slots()
-        num_slots, device = self.keys.shape[1], self.keys.device
-        width = self.keys.shape[2] * self.keys.shape[4]
-        self.symbols = self.keys.new_zeros(num_slots, SLOT_STEP, width)
-        self.last = torch.zeros(num_slots, dtype=torch.long, device=device)
-        self.fingers = torch.zeros(num_slots, dtype=torch.long, device=device)
-        self.spoken = torch.zeros(num_slots, dtype=torch.long, device=device)
-        self.pressure = torch.zeros(num_slots, device=device)
+        num_slots, num_heads, _, head_dim = self.stored.shape[2:]
+        symbols = self.stored.new_zeros(num_slots, SLOT_STEP, num_heads * head_dim)
+        self.begin_reading(symbols, [0] * num_slots)
 
     def put(self, slot: int, other: KVCache) -> None:
         super().put(slot, other)
         assert isinstance(other, ReadingCache)
-        assert self.symbols is not None and other.symbols is not None
         num_symbols = other.symbols.shape[1]
         missing = max(0, num_symbols - self.symbols.shape[1])
         self.symbols = F.pad(self.symbols, (0, 0, 0, missing))
         self.symbols[slot, :num_symbols] = other.symbols[0]
         self.last[slot], self.fingers[slot] = other.last[0], other.fingers[0]
         self.spoken[slot], self.pressure[slot] = other.spoken[0], other.pressure[0]
+        self._point()
 
     def free(self, slot: int) -> None:
         super().free(slot)

@@ -27,6 +27,39 @@ def test_pieces_through_the_cache_equal_one_pass(stack: Transformer, pieces: lis
     assert cache.length == 9 and bool(cache.valid.all())
 
 
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_step_equals_an_extension_by_one(
+    stack: Transformer, rows: int, dtype: torch.dtype
+) -> None:
+    stack.to(dtype)
+    stepped, extended = stack.new_cache(rows, 6), stack.new_cache(rows, 6)
+    close = {"atol": 1e-5, "rtol": 1e-5} if dtype == torch.float32 else {"atol": 0.06, "rtol": 0.06}
+    for position in range(6):
+        x = torch.randn(rows, 1, 16, dtype=dtype)
+        with torch.no_grad():
+            expected = stack.extend(x, torch.full((rows, 1), float(position)), extended)
+            found = stack.step(x[:, 0], stepped)
+        torch.testing.assert_close(found, expected[:, 0], **close)
+    torch.testing.assert_close(stepped.stored, extended.stored, **close)
+    assert stepped.length == extended.length == 6
+    with pytest.raises(AssertionError, match="cache of 6 tokens is full"), torch.no_grad():
+        stack.step(x[:, 0], stepped)
+
+
+def test_steps_and_extensions_take_turns_in_any_mode(stack: Transformer) -> None:
+    x, positions = torch.randn(2, 6, 16), torch.arange(6.0).expand(2, -1)
+    whole = stack(x, positions, causal=True)
+    cache = stack.new_cache(2, 6)
+    with torch.inference_mode():
+        stack.step(x[:, 0], cache)
+    with torch.no_grad():
+        stack.step(x[:, 1], cache)
+        parts = stack.extend(x[:, 2:5], positions[:, 2:5], cache)
+        last = stack.step(x[:, 5], cache)
+    torch.testing.assert_close(torch.cat([parts, last[:, None]], dim=1), whole[:, 2:])
+
+
 def test_left_padding_in_the_cache_changes_nothing(stack: Transformer) -> None:
     x = torch.randn(1, 5, 16)
     padded = torch.cat([torch.randn(1, 3, 16), x], dim=1)

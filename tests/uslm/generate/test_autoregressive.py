@@ -33,8 +33,8 @@ class Scripted(SemanticModel):
 
     def new_cache(self, batch_size: int, capacity: int) -> KVCache:
         self.capacity = capacity
-        none = torch.zeros(1, batch_size, 1, 0, 1)
-        return KVCache(none, none, torch.zeros(batch_size, 0, dtype=torch.bool))
+        none = torch.zeros(1, 2, batch_size, 1, 0, 1)
+        return KVCache(none, torch.zeros(batch_size, 0, dtype=torch.bool))
 
     def prefill(
         self,

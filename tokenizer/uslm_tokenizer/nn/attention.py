@@ -1,6 +1,6 @@
 """Self-attention, rotary positions, and the cache that makes a next step cheap."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -24,9 +24,10 @@ class KVCache:
     (`put`) and go (`free`) between steps of one token. Slots grow as they need to.
     """
 
-    keys: Float[Tensor, "layers b h capacity dh"]
-    values: Float[Tensor, "layers b h capacity dh"]
+    stored: Float[Tensor, "layers 2 b h capacity dh"]
+    """Keys, then values."""
     valid: Bool[Tensor, "b capacity"]
+    """False at padding and in free slots; True where there is no token yet."""
     length: int = 0
     padded: bool = False
     """Whether any row has padding; without it no mask is needed."""
@@ -36,11 +37,25 @@ class KVCache:
     """Tokens in each slot, None where it is free; None where rows are no slots."""
     places: Int[Tensor, " b"] | None = None
     """Where the next token of each slot goes."""
+    stepper: object | None = None
+    """What the transformer that fills this cache keeps at hand for steps of one token."""
 
     @property
     def capacity(self) -> int:
         """Tokens that fit in a row."""
-        return self.keys.shape[3]
+        return self.stored.shape[4]
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether each row is tokens from its first place on, as many as the others."""
+        return not self.padded and self.slots is None
+
+    def num_tokens(self) -> Int[Tensor, " b"]:
+        """Tokens in each row."""
+        if self.slots is None:
+            return self.valid[:, : self.length].sum(dim=1)
+        lengths = [length or 0 for length in self.slots]
+        return torch.tensor(lengths, device=self.stored.device)
 
     def begin(
         self,
@@ -57,9 +72,7 @@ class KVCache:
             return self._begin_slots(self.slots)
         start, end = self.length, self.length + num_tokens
         assert end <= self.capacity, f"cache of {self.capacity} tokens is full"
-        if valid is None:
-            self.valid[:, start:end] = True
-        else:
+        if valid is not None:
             self.valid[:, start:end] = valid
             self.padded = self.padded or not bool(valid.all())
         if not self.padded and (num_tokens == 1 or (start == 0 and prefix is None)):
@@ -89,27 +102,38 @@ class KVCache:
         """Store the new tokens of one layer; returns all keys and values so far."""
         if self.places is not None:
             end, rows = self.length, torch.arange(len(self.places), device=keys.device)
-            self.keys[layer, rows, :, self.places] = keys[:, :, 0]
-            self.values[layer, rows, :, self.places] = values[:, :, 0]
+            self.stored[layer, 0, rows, :, self.places] = keys[:, :, 0]
+            self.stored[layer, 1, rows, :, self.places] = values[:, :, 0]
         else:
             end = self.length + keys.shape[2]
-            self.keys[layer, :, :, self.length : end] = keys
-            self.values[layer, :, :, self.length : end] = values
-        return self.keys[layer, :, :, :end], self.values[layer, :, :, :end]
+            self.stored[layer, 0, :, :, self.length : end] = keys
+            self.stored[layer, 1, :, :, self.length : end] = values
+        all_keys, all_values = self.stored[layer, :, :, :, :end]
+        return all_keys, all_values
+
+    def open_token(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """For one token more of plain rows, of each layer: where its key and value go,
+        [2, b, h, dh]; all keys with it, [b*h, dh, all]; all values with it, [b*h, all, dh]."""
+        assert self.is_plain
+        assert self.length < self.capacity, f"cache of {self.capacity} tokens is full"
+        seen = self.stored.narrow(4, 0, self.length + 1).flatten(2, 3)
+        keys, values = seen.unbind(1)
+        new = self.stored.select(4, self.length)
+        return zip(new.unbind(), keys.mT.unbind(), values.unbind(), strict=True)
 
     def open_slots(self) -> None:
         """Turn the rows of an empty cache into free slots."""
         assert self.length == 0 and self.slots is None and self.capacity % SLOT_STEP == 0
-        self.slots = [None] * self.keys.shape[1]
-        self.positions = torch.zeros(len(self.slots), device=self.keys.device)
+        self.slots = [None] * self.stored.shape[2]
+        self.valid = torch.zeros_like(self.valid)
+        self.positions = torch.zeros(len(self.slots), device=self.stored.device)
 
     def put(self, slot: int, other: "KVCache") -> None:
         """Take over the only row of another cache into a free slot."""
         assert self.slots is not None and self.slots[slot] is None and other.slots is None
         length = other.length
         self._reserve(length)
-        self.keys[:, slot, :, :length] = other.keys[:, 0, :, :length]
-        self.values[:, slot, :, :length] = other.values[:, 0, :, :length]
+        self.stored[:, :, slot, :, :length] = other.stored[:, :, 0, :, :length]
         self.valid[slot] = False
         self.valid[slot, :length] = other.valid[0, :length]
         if self.positions is not None and other.positions is not None:
@@ -126,8 +150,8 @@ class KVCache:
         # A free slot writes to its first place over and over, and sees nothing else.
         lengths = [length or 0 for length in slots]
         self._reserve(max(lengths) + 1)
-        self.places = torch.tensor(lengths, device=self.keys.device)
-        self.valid[torch.arange(len(slots), device=self.keys.device), self.places] = True
+        self.places = torch.tensor(lengths, device=self.stored.device)
+        self.valid[torch.arange(len(slots), device=self.stored.device), self.places] = True
         self.length = _rounded(max(lengths) + 1)
         return self.valid[:, None, None, : self.length]
 
@@ -135,8 +159,7 @@ class KVCache:
         """Grow, by half at least, if a row of this many tokens does not fit."""
         if length > self.capacity:
             more = _rounded(max(length, self.capacity * 3 // 2)) - self.capacity
-            self.keys = F.pad(self.keys, (0, 0, 0, more))
-            self.values = F.pad(self.values, (0, 0, 0, more))
+            self.stored = F.pad(self.stored, (0, 0, 0, more))
             self.valid = F.pad(self.valid, (0, more))
 
 
@@ -155,14 +178,18 @@ class Rotary:
     @staticmethod
     def at(positions: Num[Tensor, "b t"], head_dim: int, base: float = 10_000.0) -> "Rotary":
         """Angles of Su et al. 2021 (RoFormer, eq. 34); positions may be fractions."""
+        rates = Rotary.rates(head_dim, positions.device, base)
+        angles = positions[:, :, None, None, None].float() * rates
+        return Rotary(angles.cos(), angles.sin())
+
+    @staticmethod
+    def rates(head_dim: int, device: torch.device, base: float = 10_000.0) -> Float[Tensor, " dh"]:
+        """Angle by which each of a head's dimensions turns from one position to the next."""
         assert head_dim % 2 == 0, "rotary positions turn pairs"
-        steps = torch.arange(0, head_dim, 2, device=positions.device, dtype=torch.float32)
-        angles = positions[..., None].float() * base ** (-steps / head_dim)
-        cos, sin = angles.cos(), angles.sin()
-        return Rotary(
-            torch.cat([cos, cos], dim=-1)[:, :, None, None],
-            torch.cat([-sin, sin], dim=-1)[:, :, None, None],
-        )
+        steps = torch.arange(0, head_dim, 2, device=device, dtype=torch.float32)
+        rates = base ** (-steps / head_dim)
+        # The first of a pair takes minus the sine: as much as turning the other way.
+        return torch.cat([-rates, rates])
 
     def rotate(self, x: Float[Tensor, "b t s h dh"]) -> Float[Tensor, "b t s h dh"]:
         """Turn each pair (i, i + dh/2) of `x` by its angle."""

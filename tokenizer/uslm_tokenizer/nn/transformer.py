@@ -96,11 +96,10 @@ class Stack(nn.Module):
     def new_cache(self, batch_size: int, capacity: int) -> KVCache:
         """An empty cache for `batch_size` rows of up to `capacity` tokens."""
         weight = next(self.parameters())
-        shape = (self.num_layers, batch_size, self.num_heads, capacity, self.head_dim)
+        shape = (self.num_layers, 2, batch_size, self.num_heads, capacity, self.head_dim)
         return KVCache(
-            keys=weight.new_zeros(shape),
-            values=weight.new_zeros(shape),
-            valid=torch.zeros(batch_size, capacity, dtype=torch.bool, device=weight.device),
+            stored=weight.new_zeros(shape),
+            valid=torch.ones(batch_size, capacity, dtype=torch.bool, device=weight.device),
         )
 
     def forward(
@@ -164,3 +163,91 @@ class Transformer(Stack):
     ) -> None:
         blocks = [Block(dim, num_heads, dropout, condition_dim) for _ in range(num_layers)]
         super().__init__(dim, num_heads, blocks, nn.LayerNorm(dim, bias=False))
+
+    def step(self, x: Float[Tensor, "b d"], cache: KVCache) -> Float[Tensor, "b d"]:
+        """`extend` for one token more of plain rows, whose positions count from zero; without
+        gradients and dropout."""
+        if not isinstance(cache.stepper, Stepper):
+            cache.stepper = Stepper(self, len(x), cache.capacity)
+        return cache.stepper.step(x, cache)
+
+
+class Stepper:
+    """One token more of each row: the sums of `Block`, and next to nothing around them.
+
+    A step should take as long as reading the weights once, about half a millisecond. Around such
+    small products, modules, views and new tensors would take twice as long again. So weights are
+    looked up and positions turned into angles once for all steps, what is between the products
+    has its place in memory, and what is left for each layer is bare kernels.
+    """
+
+    def __init__(self, transformer: Transformer, num_rows: int, capacity: int) -> None:
+        dim, heads, half = transformer.dim, transformer.num_heads, transformer.head_dim // 2
+        blocks = [cast(Block, block) for block in transformer.blocks]
+        with torch.inference_mode(False):  # so that they may be written to in and out of it
+            self.width = (dim,)
+            self.norm = cast(Tensor, transformer.norm.weight).detach()
+            self.layers = [_weights(block) for block in blocks]
+            self.turns = _turns(capacity, 2 * half, self.norm)
+            self.qkv = self.norm.new_zeros(num_rows, 3 * dim)
+            self.pairs = self.qkv.view(num_rows, 3, heads, 2, half).transpose(0, 1)
+            self.turned = torch.zeros_like(self.pairs, memory_format=torch.contiguous_format)
+            self.q, self.kv = self.turned[0].view(-1, 1, 2 * half), self.turned[1:].flatten(3)
+            self.first, self.second = self.pairs.chunk(2, dim=3)
+            self.turned_first, self.turned_second = self.turned.chunk(2, dim=3)
+            self.up = self.norm.new_zeros(num_rows, blocks[0].feed_forward.up.out_features)
+            self.gate, self.value = self.up.chunk(2, dim=1)
+
+    def step(self, x: Float[Tensor, "b d"], cache: KVCache) -> Float[Tensor, "b d"]:
+        """Hidden states of one token more of each row."""
+        opened = cache.open_token()
+        cos, sin, minus_sin = self.turns.select(0, cache.length).unbind()
+        for weights, (new, keys, values) in zip(self.layers, opened, strict=True):
+            norm, qkv, out, feed_forward_norm, up, down = weights
+            torch.mm(torch.layer_norm(x, self.width, norm), qkv, out=self.qkv)
+            torch.mul(self.pairs, cos, out=self.turned)
+            self.turned_first.addcmul_(self.second, minus_sin)
+            self.turned_second.addcmul_(self.first, sin)
+            new.copy_(self.kv)
+            x = torch.addmm(x, _attend(self.q, keys, values).view_as(x), out)
+            torch.mm(torch.layer_norm(x, self.width, feed_forward_norm), up, out=self.up)
+            x = torch.addmm(x, F.silu(self.gate).mul_(self.value), down)
+        cache.end(1)
+        return torch.layer_norm(x, self.width, self.norm)
+
+
+def _weights(block: Block) -> tuple[Tensor, ...]:
+    """Of a block, in the order of their use; matrices as a product from the left wants them."""
+    assert block.scales is None
+    attention, feed_forward = block.attention, block.feed_forward
+    weights = (
+        block.attention_norm.weight,
+        attention.qkv.weight.t(),
+        attention.out.weight.t(),
+        block.feed_forward_norm.weight,
+        feed_forward.up.weight.t(),
+        feed_forward.down.weight.t(),
+    )
+    return tuple(weight.detach() for weight in weights)
+
+
+def _turns(capacity: int, head_dim: int, like: Tensor) -> Float[Tensor, "p 3 3 1 1 1 half"]:
+    """Of each position the cosine, the sine and the sine the other way, and of each of these what
+    queries, keys and values are multiplied by."""
+    rates = Rotary.rates(head_dim, like.device)[head_dim // 2 :]
+    angles = torch.arange(capacity, device=like.device)[:, None] * rates
+    turns = torch.stack([angles.cos(), angles.sin(), -angles.sin()], dim=1)
+    # Queries are scaled on the way. Values do not turn: so one product does for all three.
+    still = turns.new_tensor([1.0, 0.0, 0.0])[:, None].expand_as(turns)
+    parts = torch.stack([turns * head_dim**-0.5, turns, still], dim=2)
+    return parts[:, :, :, None, None, None].to(like.dtype)
+
+
+def _attend(
+    q: Float[Tensor, "n 1 dh"], keys: Float[Tensor, "n dh all"], values: Float[Tensor, "n all dh"]
+) -> Float[Tensor, "n 1 dh"]:
+    """Attention of one query of each head, scaled already."""
+    if q.dtype != torch.float32:  # the fused kernel adds up in float32
+        return F.scaled_dot_product_attention(q[None], keys.mT[None], values[None], scale=1.0)[0]
+    # For a single query, two products take half as long as the fused kernel.
+    return torch.bmm(torch.bmm(q, keys).softmax(dim=-1), values)
