@@ -13,7 +13,6 @@ from uslm_recipes.data.batches import (
     CropSampler,
     SecondsBatches,
     World,
-    pad_codes,
     pad_ids,
     pad_waveforms,
 )
@@ -132,6 +131,3 @@ def test_padding() -> None:
     assert waveforms[0, 0].tolist() == [1, 1, 1, 0, 0]
     ids, lengths = pad_ids([torch.tensor([4, 5]), torch.tensor([6])], padding=-1)
     assert ids.tolist() == [[4, 5], [6, -1]] and lengths.tolist() == [2, 1]
-    codes, lengths = pad_codes([torch.ones(2, 1, dtype=torch.long), torch.ones(2, 3).long()], 9)
-    assert codes.shape == (2, 2, 3) and lengths.tolist() == [1, 3]
-    assert codes[0].tolist() == [[1, 9, 9], [1, 9, 9]]

@@ -111,14 +111,6 @@ def resample(
     return joined.reshape(*waveform.shape[:-1], joined.shape[-1])
 
 
-def to_mono(waveform: Float[Tensor, "c n"]) -> Float[Tensor, "1 n"]:
-    """Mean of the channels; the loudest one where they cancel each other (opposite phase)."""
-    mix, energies = waveform.mean(dim=0, keepdim=True), waveform.double().square().sum(dim=1)
-    if _cancels(float(mix.double().square().sum()), energies.numpy(force=True)):
-        return waveform[int(energies.argmax())][None]
-    return mix
-
-
 def _cancels(mix_energy: float, channel_energies: NDArray[np.float64]) -> bool:
     # Unrelated channels, or one live among dead ones, give a mean of energy sum(E) / c^2.
     unrelated = float(channel_energies.sum()) / len(channel_energies) ** 2

@@ -213,13 +213,3 @@ def pad_ids(
     lengths = torch.tensor([len(each) for each in sequences])
     padded = pad_sequence(list(sequences), batch_first=True, padding_value=padding)
     return padded, lengths
-
-
-def pad_codes(
-    codes: Sequence[Int[Tensor, "k _"]], padding: int = 0
-) -> tuple[Int[Tensor, "b k t"], Int[Tensor, b]]:
-    """Codes side by side, `padding` after their ends; and their lengths in frames."""
-    lengths = torch.tensor([each.shape[-1] for each in codes])
-    rows = [each.transpose(0, 1) for each in codes]
-    padded = pad_sequence(rows, batch_first=True, padding_value=padding)
-    return padded.transpose(1, 2), lengths
