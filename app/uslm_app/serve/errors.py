@@ -13,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from uslm.pipeline.utterance import Cancelled, EngineClosed, EngineError, QueueFull, TimedOut
-from uslm_tokenizer.errors import AudioError, GenerationError, TextError, UserError
+from uslm_tokenizer.errors import AudioError, GenerationError, MissingResource, TextError, UserError
 
 LOG = logging.getLogger(__name__)
 
@@ -75,6 +75,10 @@ def to_api_error(error: Exception) -> ApiError:
         return ApiError(400, str(error), param="input", code="bad_text")
     if isinstance(error, AudioError):
         return ApiError(400, str(error), param="audio_sample", code="bad_audio")
+    if isinstance(error, MissingResource):  # a voice that is not there is an ApiError already
+        LOG.error("the model is not whole: %s", error)
+        message = "the model of this server lacks what that needs"
+        return ApiError(501, message, code="model_incomplete")
     if isinstance(error, UserError):
         return ApiError(400, str(error))
     if isinstance(error, GenerationError):

@@ -16,6 +16,7 @@ from uslm_app.serve.forms import Part, read_form
 from uslm_app.serve.schemas import ErrorBody, Voice, VoiceDeleted, VoiceList
 from uslm_app.serve.service import Service
 from uslm_tokenizer.audio import read_audio
+from uslm_tokenizer.errors import MissingResource
 
 FILE = "audio_sample"
 MAX_FIELD_CHARS = 4_000
@@ -164,6 +165,8 @@ def _keep(service: Service, voice: VoicePrompt, force: bool) -> None:
 def _remove(service: Service, name: str) -> None:
     try:
         service.voices.remove(name)
+    except MissingResource:  # somebody else was quicker
+        raise ApiError(404, f"there is no voice {name!r}", code="voice_not_found") from None
     except OSError as error:
         raise ApiError(507, "the voice could not be deleted", code="not_deleted") from error
 

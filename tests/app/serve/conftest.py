@@ -18,6 +18,7 @@ from uslm.pipeline.bundle import Bundle
 from uslm.pipeline.bundle_config import BundleConfig, LengthConfig
 from uslm.pipeline.engine import Engine, EngineConfig
 from uslm.pipeline.long_text import JoinConfig
+from uslm.pipeline.speaker import FrontEnd, Speaker
 from uslm.pipeline.testing import tiny_bundle, tiny_voice
 from uslm.pipeline.tts import ZeroShotTTS
 from uslm.pipeline.voice_store import VoiceStore
@@ -67,19 +68,25 @@ def alone(bundle: Bundle) -> ZeroShotTTS:
 
 @contextmanager
 def serving(
-    bundle: Bundle,
+    speaker: Speaker,
     folder: Path,
+    *,
+    frontend: FrontEnd | None = None,
     engine_options: dict[str, Any] | None = None,
     watermark: Watermark | None = None,
     **options: Any,
 ) -> Iterator[Running]:
-    """Start a server in a thread, and stop it."""
+    """Start a server in a thread, and stop it; with a model of ours there is a voice, babble."""
     voices = VoiceStore(folder)
-    voices.save(tiny_voice(bundle), force=True)
+    if isinstance(speaker, Bundle):
+        voices.save(tiny_voice(speaker), force=True)
     settings = ServeSettings(**{"port": 0, "finish_seconds": 5.0, **options})
     token = {"Authorization": f"Bearer {settings.token}"} if settings.token else {}
     config = EngineConfig(**{"num_slots": 3, **(engine_options or {})})
-    with open_socket(settings) as listening, Engine(bundle, config) as engine:
+    with (
+        open_socket(settings) as listening,
+        Engine(speaker, config, frontend=frontend) as engine,
+    ):
         # What the system buffers for a slow reader would hide that nobody reads.
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         port = listening.getsockname()[1]
@@ -120,5 +127,15 @@ def serve(bundle: Bundle, tmp_path: Path) -> Callable[..., Any]:
 
     def start(**options: Any) -> Any:
         return serving(bundle, tmp_path / "voices", **options)
+
+    return start
+
+
+@pytest.fixture
+def serve_speaker(tmp_path: Path) -> Callable[..., Any]:
+    """Starts a server with another model and no voices."""
+
+    def start(speaker: Speaker, **options: Any) -> Any:
+        return serving(speaker, tmp_path / "voices", **options)
 
     return start

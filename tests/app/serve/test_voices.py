@@ -85,6 +85,12 @@ def test_a_voice_made_here_is_one_made_anywhere(
         server.voices.remove("anna")
 
 
+def test_who_deletes_second_is_told_so(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server.voices, "names", lambda: ["gone"])  # as it was a moment ago
+    answer = server.client.delete("/v1/audio/voices/gone")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "voice_not_found")
+
+
 def test_long_lists_come_in_pages(server: Any) -> None:
     babble = server.voices.load("babble")
     from dataclasses import replace
