@@ -11,7 +11,7 @@ from torch import Tensor
 from uslm.generate.autoregressive import StopRule, speak_units
 from uslm.generate.sampling import Sampling
 from uslm.models.base import SemanticModel
-from uslm.pipeline.alignment import align_ctc
+from uslm.pipeline.alignment import align_ctc, symbols_of
 from uslm.text.vocab import PhonemeVocab
 from uslm_recipes.loop.pictures import draw_alignment
 from uslm_recipes.loop.validation import Validation
@@ -40,16 +40,9 @@ def heard_text(name: str, logits: Float[Tensor, "t v"], text_ids: Int[Tensor, " 
     if starts is None:  # too few frames for the text
         return Validation(values={}, texts=texts)
     scores = logits.softmax(-1)[:, ids].T
-    picture = draw_alignment(
-        [phonemes([i]) for i in ids], {"best path": path(starts, logits)}, scores
-    )
+    path = symbols_of(torch.arange(len(logits)), torch.tensor(starts))
+    picture = draw_alignment([phonemes([i]) for i in ids], {"best path": path}, scores)
     return Validation(values={}, texts=texts, pictures={f"{name}_alignment": picture})
-
-
-def path(starts: Sequence[int], frames: Float[Tensor, "t v"]) -> Int[Tensor, " t"]:
-    """The symbol of each frame, from the frame in which each begins."""
-    places = torch.arange(len(frames))
-    return torch.searchsorted(torch.tensor(starts), places, right=True).sub(1).clamp(min=0)
 
 
 @torch.no_grad()

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 
@@ -36,3 +37,9 @@ def align_ctc(logits: Float[Tensor, "t v"], ids: Sequence[int]) -> list[int] | N
             starts[state // 2] = frame
         state -= int(steps[frame, state])
     return starts
+
+
+def symbols_of(frames: Int[Tensor, " t"], starts: Int[Tensor, " s"]) -> Int[Tensor, " t"]:
+    """Index of the symbol that each frame is of, from the frames where the symbols begin; what
+    lies before the first belongs to it."""
+    return (torch.searchsorted(starts, frames, right=True) - 1).clamp(min=0)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from uslm.models.base import AcousticRow
+from uslm.pipeline.alignment import symbols_of
 from uslm_recipes.alignments import Alignments
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.mates import Mates
@@ -78,7 +79,7 @@ class AcousticRows:
         if self.alignments is None or index not in self.alignments:
             return None
         frames = torch.arange(first, first + num_frames)
-        return (torch.searchsorted(self.alignments[index], frames, right=True) - 1).clamp(min=0)
+        return symbols_of(frames, self.alignments[index])
 
 
 def _piece(

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from uslm.pipeline.alignment import align_ctc, symbols_of
 from uslm.pipeline.blocks import CodeBlocks
 from uslm.pipeline.bundle import Bundle
 from uslm.pipeline.phonemes import audible
@@ -26,15 +27,26 @@ def stage2_alone(
 ) -> Float[Tensor, "1 n"]:
     """The units of a real recording, spoken by stage 2 in another voice: stage 1 without fault."""
     tokenizer, config = bundle.tokenizer, bundle.config
-    units = recognizer(tokenizer).encode(waveform[None].to(tokenizer.device))[0, 0].tolist()
+    units = recognizer(tokenizer).encode(waveform[None].to(tokenizer.device))[0, 0]
+    fingers = _fingers(bundle, units, text_ids)
     blocks = CodeBlocks(
         config.blocks, voice.codes[:, : config.prompt.acoustic_frames], torch.tensor(text_ids)
     )
-    while (row := blocks.plan(units, is_final=True)) is not None:
+    while (row := blocks.plan(units.tolist(), True, fingers)) is not None:
         [filled] = bundle.fill([row], [generator])
         blocks.accept(filled)
     codes = blocks.codes[None].to(tokenizer.device)
     return tokenizer.decode(codes)[0].cpu().clamp(-1, 1)
+
+
+def _fingers(bundle: Bundle, units: Int[Tensor, " t"], text_ids: Sequence[int]) -> list[int]:
+    """Which symbol each unit is of, in place of stage 1's finger; empty where nobody can tell."""
+    if bundle.vocab.reads != "phonemes" or not text_ids:
+        return []
+    starts = align_ctc(recognizer(bundle.tokenizer).phoneme_logits(units[None])[0], text_ids)
+    if starts is None:
+        return []
+    return symbols_of(torch.arange(len(units)), torch.tensor(starts)).tolist()
 
 
 def phoneme_errors(

@@ -1,0 +1,46 @@
+"""Each part of a model alone: stage 2 is told what it is told in speech."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+from torch import Tensor
+
+from uslm.models.base import AcousticRow
+from uslm.pipeline.alignment import align_ctc
+from uslm.pipeline.testing import speech_like, tiny_bundle, tiny_voice
+from uslm.pipeline.verification import recognizer
+from uslm_recipes.evaluating.parts import stage2_alone
+
+
+def test_stage_2_alone_knows_which_symbol_each_frame_is_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = tiny_bundle()
+    voice, waveform = tiny_voice(bundle), speech_like(1.0).waveform
+    text_ids = bundle.vocab.encode("hɛloʊ")
+    told: list[int] = []
+    fill = type(bundle).fill
+
+    def seen(self: object, rows: Sequence[AcousticRow], generators: object) -> list[Tensor]:
+        for row in rows:
+            assert row.fingers is not None
+            told.extend(row.fingers[row.num_context :].tolist())
+        return fill(self, rows, generators)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(type(bundle), "fill", seen)
+    stage2_alone(bundle, waveform, text_ids, voice, torch.Generator().manual_seed(0))
+    listener = recognizer(bundle.tokenizer)
+    units = listener.encode(waveform[None])[:, 0]
+    starts = align_ctc(listener.phoneme_logits(units)[0], text_ids)
+    assert starts is not None
+    wanted = [max(sum(start <= frame for start in starts) - 1, 0) for frame in range(len(units[0]))]
+    assert told == wanted
+
+
+def test_a_text_that_does_not_fit_is_not_pointed_at() -> None:
+    bundle = tiny_bundle()
+    text_ids = bundle.vocab.encode("hɛloʊ") * 20
+    args = bundle, speech_like(0.5).waveform, text_ids, tiny_voice(bundle)
+    made = stage2_alone(*args, torch.Generator().manual_seed(0))
+    assert made.shape[1] >= 8000
