@@ -5,9 +5,7 @@
 from __future__ import annotations
 
 import io
-import os
 import re
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -159,15 +157,9 @@ class SentencePieceVocab:
 
     def save(self, path: str | Path) -> None:
         """Write the `.model` file, whole or not at all."""
-        path = Path(path)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(self._model)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        from uslm_tokenizer.hub import write_atomically  # imports PyTorch
+
+        write_atomically(Path(path), lambda part: part.write_bytes(self._model))
 
     @property
     def size(self) -> int:

@@ -75,6 +75,15 @@ def test_sentencepiece_saves_and_loads(pieces: SentencePieceVocab, tmp_path: Pat
     assert [file.name for file in tmp_path.iterdir()] == ["text.model"]
 
 
+def test_a_saved_vocabulary_can_be_read_as_any_new_file(
+    pieces: SentencePieceVocab, tmp_path: Path
+) -> None:
+    (tmp_path / "any").touch()
+    pieces.save(tmp_path / "vocab.model")
+    assert (tmp_path / "vocab.model").stat().st_mode == (tmp_path / "any").stat().st_mode
+    assert {file.name for file in tmp_path.iterdir()} == {"any", "vocab.model"}
+
+
 def test_sentencepiece_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(MissingResource, match=r"none\.model"):
         SentencePieceVocab.load(tmp_path / "none.model")
