@@ -205,7 +205,7 @@ class MonotonicLM(MarkedLM):
             valid = torch.tensor(going, device=units.device)[:, None]
             positions = cache.num_tokens()[:, None]
             hidden = self.speaker.extend(x[:, None], positions, cache, valid)[:, 0]
-        moves = F.linear(hidden, self.to_advance.weight, self.to_advance.bias)
+        moves = torch.addmm(self.to_advance.bias, hidden, self.to_advance.weight.t())
         shares = moves.float().softmax(dim=-1).tolist()
         cache.move(shares, going, self.config.patience)
         return hidden

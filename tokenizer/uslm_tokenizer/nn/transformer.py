@@ -189,10 +189,13 @@ class Stepper:
             self.norm = cast(Tensor, transformer.norm.weight).detach()
             self.layers = [_weights(block) for block in blocks]
             self.turns = _turns(capacity, 2 * half, self.norm)
+            # Queries, keys and values as the product gives them; the halves of a head turn as pairs.
             self.qkv = self.norm.new_zeros(num_rows, 3 * dim)
             self.pairs = self.qkv.view(num_rows, 3, heads, 2, half).transpose(0, 1)
             self.turned = torch.zeros_like(self.pairs, memory_format=torch.contiguous_format)
             self.q, self.kv = self.turned[0].view(-1, 1, 2 * half), self.turned[1:].flatten(3)
+            self.seen = torch.zeros_like(self.q)
+            self.mixed = self.seen.view(num_rows, dim)
             self.first, self.second = self.pairs.chunk(2, dim=3)
             self.turned_first, self.turned_second = self.turned.chunk(2, dim=3)
             self.up = self.norm.new_zeros(num_rows, blocks[0].feed_forward.up.out_features)
@@ -209,11 +212,20 @@ class Stepper:
             self.turned_first.addcmul_(self.second, minus_sin)
             self.turned_second.addcmul_(self.first, sin)
             new.copy_(self.kv)
-            x = torch.addmm(x, _attend(self.q, keys, values).view_as(x), out)
+            self._attend(keys, values)
+            x = torch.addmm(x, self.mixed, out)
             torch.mm(torch.layer_norm(x, self.width, feed_forward_norm), up, out=self.up)
             x = torch.addmm(x, F.silu(self.gate).mul_(self.value), down)
         cache.end(1)
         return torch.layer_norm(x, self.width, self.norm)
+
+    def _attend(self, keys: Float[Tensor, "n dh all"], values: Float[Tensor, "n all dh"]) -> None:
+        if self.q.dtype == torch.float32:
+            # For a single query, two products take half as long as the fused kernel.
+            torch.bmm(torch.bmm(self.q, keys).softmax(dim=-1), values, out=self.seen)
+        else:  # the fused kernel adds up in float32
+            q, k, v = self.q[None], keys.mT[None], values[None]
+            self.seen.copy_(F.scaled_dot_product_attention(q, k, v, scale=1.0)[0])
 
 
 def _weights(block: Block) -> tuple[Tensor, ...]:
@@ -241,13 +253,3 @@ def _turns(capacity: int, head_dim: int, like: Tensor) -> Float[Tensor, "p 3 3 1
     still = turns.new_tensor([1.0, 0.0, 0.0])[:, None].expand_as(turns)
     parts = torch.stack([turns * head_dim**-0.5, turns, still], dim=2)
     return parts[:, :, :, None, None, None].to(like.dtype)
-
-
-def _attend(
-    q: Float[Tensor, "n 1 dh"], keys: Float[Tensor, "n dh all"], values: Float[Tensor, "n all dh"]
-) -> Float[Tensor, "n 1 dh"]:
-    """Attention of one query of each head, scaled already."""
-    if q.dtype != torch.float32:  # the fused kernel adds up in float32
-        return F.scaled_dot_product_attention(q[None], keys.mT[None], values[None], scale=1.0)[0]
-    # For a single query, two products take half as long as the fused kernel.
-    return torch.bmm(torch.bmm(q, keys).softmax(dim=-1), values)
