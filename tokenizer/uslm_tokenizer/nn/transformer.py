@@ -189,7 +189,7 @@ class Stepper:
             self.norm = cast(Tensor, transformer.norm.weight).detach()
             self.layers = [_weights(block) for block in blocks]
             self.turns = _turns(capacity, 2 * half, self.norm)
-            # Queries, keys and values as the product gives them; the halves of a head turn as pairs.
+            # Queries, keys and values; the two halves of a head are pairs, which turn.
             self.qkv = self.norm.new_zeros(num_rows, 3 * dim)
             self.pairs = self.qkv.view(num_rows, 3, heads, 2, half).transpose(0, 1)
             self.turned = torch.zeros_like(self.pairs, memory_format=torch.contiguous_format)
