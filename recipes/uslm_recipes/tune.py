@@ -29,6 +29,7 @@ from uslm_recipes.config import recipe_main
 from uslm_recipes.data.acoustic_rows import AcousticRows, RowShape
 from uslm_recipes.data.batches import SecondsBatches
 from uslm_recipes.data.corpus import Corpus
+from uslm_recipes.data.crops import Crops, cut_crops
 from uslm_recipes.data.tokens import TokenCorpus
 from uslm_recipes.export import export
 from uslm_recipes.loop import (
@@ -52,6 +53,7 @@ from uslm_recipes.losses import MultiScaleMelLoss
 from uslm_recipes.training_data import Named, TrainingData
 from uslm_recipes.waveform_losses import WaveformWeights, waveform_losses
 from uslm_tokenizer.acoustic.unit_codec import UnitCodec
+from uslm_tokenizer.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,16 +89,13 @@ class TuneRecipe:
     adversary: AdversaryConfig = field(default_factory=AdversaryConfig)
     """The discriminator."""
 
-
-@dataclass
-class Crops:
-    """Where in a batch the decoded stretches lie, and how they sound in truth."""
-
-    rows: list[int]
-    """Rows of the batch."""
-    starts: list[int]
-    """First frame of each, counted in the batch's columns."""
-    waveforms: Float[Tensor, "c 1 n"]
+    def __post_init__(self) -> None:
+        longest = self.rows.max_target_frames
+        if not 1 <= self.crop_frames <= longest:  # no row would ever be long enough
+            raise ConfigError(
+                f"crop_frames must be from 1 to rows.max_target_frames, {longest}, but is "
+                f"{self.crop_frames}"
+            )
 
 
 class Voice(nn.Module):
@@ -154,7 +153,10 @@ def draw_batch(
         drawn = [
             rows.row(i, recipe.rows, random) for i, random in zip(chosen, randoms, strict=True)
         ]
-        crops = cut_crops(rows.corpus, chosen, drawn, recipe, hop_length, randoms)
+        crops = cut_crops(
+            rows.corpus, chosen, drawn, randoms,
+            num_frames=recipe.crop_frames, hop_length=hop_length, most=recipe.max_crops,
+        )  # fmt: skip
         if crops is not None:
             break
     lengths = [row.prompt.shape[1] + row.codes.shape[1] for row in drawn]
@@ -169,34 +171,6 @@ def draw_batch(
             "crops": len(crops.rows),
         },
     )
-
-
-def cut_crops(
-    corpus: Corpus,
-    chosen: Sequence[int],
-    rows: Sequence[AcousticRow],
-    recipe: TuneRecipe,
-    hop_length: int,
-    randoms: Sequence[np.random.Generator],
-) -> Crops | None:
-    """A stretch of the frames to fill, of each row that is long enough; None if none is."""
-    crops = Crops([], [], torch.zeros(0))
-    waveforms: list[Tensor] = []
-    for place, (index, row, random) in enumerate(zip(chosen, rows, randoms, strict=True)):
-        last = row.codes.shape[1] - recipe.crop_frames
-        if last < row.num_context or len(waveforms) == recipe.max_crops:
-            continue
-        first = int(random.integers(row.num_context, last + 1))
-        start = (row.start + first) * hop_length
-        waveform = corpus.waveform(index, start, start + recipe.crop_frames * hop_length)
-        missing = recipe.crop_frames * hop_length - len(waveform)  # of the last frame
-        waveforms.append(nn.functional.pad(waveform, (0, missing)))
-        crops.rows.append(place)
-        crops.starts.append(row.prompt.shape[1] + first)
-    if not waveforms:
-        return None
-    crops.waveforms = torch.stack(waveforms)[:, None]
-    return crops
 
 
 @torch.no_grad()
@@ -215,8 +189,10 @@ def validate(
         drawn = [
             rows.row(i, recipe.rows, random) for i, random in zip(chosen, randoms, strict=True)
         ]
-        hop = voice.codec.hop_length
-        crops = cut_crops(rows.corpus, chosen, drawn, recipe, hop, randoms)
+        crops = cut_crops(
+            rows.corpus, chosen, drawn, randoms,
+            num_frames=recipe.crop_frames, hop_length=voice.codec.hop_length, most=recipe.max_crops,
+        )  # fmt: skip
         if crops is None:
             continue
         made, error = voice(voice.acoustic.batch(drawn), crops, recipe.crop_frames)

@@ -12,6 +12,7 @@ from uslm.models.registry import model_class
 from uslm.models.regressor import AcousticRegressor
 from uslm_recipes import train_ar
 from uslm_recipes.config import config_names, load_config
+from uslm_recipes.data.acoustic_rows import RowShape
 from uslm_recipes.losses import MEL_SCALES
 from uslm_recipes.train_ar import ARRecipe
 from uslm_recipes.train_codec import CodecRecipe
@@ -20,6 +21,7 @@ from uslm_recipes.train_units import UnitsRecipe
 from uslm_recipes.tune import TuneRecipe
 from uslm_tokenizer.acoustic.unit_codec import UnitCodec
 from uslm_tokenizer.config import from_dict
+from uslm_tokenizer.errors import ConfigError
 from uslm_tokenizer.hub import empty_parameters
 
 RECIPES = {
@@ -96,3 +98,12 @@ def test_crops_are_as_long_as_the_mel_loss_wants_them(size: str) -> None:
     ):
         samples = crop * load_config(UnitsRecipe, size, recipe="train_units").model.hop_length
         assert samples % (longest // 4) == 0, recipe
+
+
+@pytest.mark.parametrize("frames", [0, 26])
+def test_crops_longer_than_any_row_are_refused(frames: int) -> None:
+    """Otherwise the recipe would look for a row that is long enough for ever."""
+    rows = RowShape(max_target_frames=25)
+    assert TuneRecipe(rows=rows, crop_frames=25).crop_frames == 25
+    with pytest.raises(ConfigError, match="crop_frames must be from 1 to"):
+        TuneRecipe(rows=rows, crop_frames=frames)
