@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
+import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -53,6 +57,33 @@ def no_internet(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
         connect(self, address)  # type: ignore[arg-type]
 
     monkeypatch.setattr(socket.socket, "connect", connect_locally)
+
+
+@pytest.fixture(scope="session")
+def forking() -> Callable[..., AbstractContextManager[None]]:
+    """Puts commands into a folder that run in forks of one ready process; see forks.py."""
+    forks = Path(__file__).with_name("forks.py")
+
+    @contextmanager
+    def start(folder: Path, commands: Sequence[str], modules: Sequence[str]) -> Iterator[None]:
+        # The path of a socket must be short, and that of pytest's folders is not.
+        with tempfile.TemporaryDirectory(prefix="forks-") as place:
+            address = f"{place}/socket"
+            for name in commands:
+                target = "python" if name.startswith("python") else name
+                ask = f'exec "{sys.executable}" -IS "{forks}" ask "{address}" {target} "$@"'
+                (folder / name).write_text(f"#!/bin/sh\n{ask}\n")
+                (folder / name).chmod(stat.S_IRWXU)
+            serve = [sys.executable, str(forks), "serve", address, *modules]
+            with subprocess.Popen(
+                serve, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            ) as process:
+                assert process.stdout is not None and process.stdin is not None
+                assert process.stdout.readline() == "ready\n"
+                yield
+                process.stdin.close()
+
+    return start
 
 
 @pytest.fixture

@@ -8,14 +8,14 @@ import os
 import shutil
 import signal
 import socket
-import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import redirect_stdout, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import distribution
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -28,10 +28,38 @@ from uslm_tokenizer.published.testing import isolated_hub
 from uslm_tokenizer.published.tokenizers import SYSTEMS
 
 ROOT = Path(__file__).parents[2]
-FORKS = Path(__file__).with_name("forks.py")
 GOLDEN = ROOT / "tests/parity/golden/speechtokenizer_train_step.safetensors"
+HEAVY = (
+    "phonemizer",
+    "soundfile",
+    "soxr",
+    "torch",
+    "torch._dynamo",  # models on the meta device ask for it
+    "transformers",
+    "uslm.pipeline.conversion",
+    "uslm.pipeline.tts",
+    "uslm_app.cli",
+    "uslm_tokenizer.acoustic.unit_codec",
+)
+"""What the commands have imported before they are asked."""
 SECONDS = 180
 """That a block may take; the machine may well be busy."""
+
+
+@contextmanager
+def ended_after(seconds: int, place: str) -> Iterator[None]:
+    """What does not come to an end in time fails."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        pytest.fail(f"{place}: not done after {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @dataclass
@@ -44,6 +72,8 @@ class Desk:
     """What the Python blocks have defined so far."""
     sessions: list[int] = field(default_factory=list)
     """The process groups that may still be at work."""
+    seconds: int = SECONDS
+    """That a block may take."""
 
     def bash(self, body: str, place: str) -> None:
         """Run commands; fails with what they said."""
@@ -55,12 +85,17 @@ class Desk:
                 stdout=output, stderr=output, start_new_session=True,
             )  # fmt: skip
             self.sessions.append(shell.pid)
-            code = shell.wait(SECONDS)
+            try:
+                code = shell.wait(self.seconds)
+            except subprocess.TimeoutExpired:
+                os.killpg(shell.pid, signal.SIGKILL)
+                shell.wait()
+                pytest.fail(f"{place}: not done after {self.seconds} s\n{said.read_text()}")
         assert code == 0, f"{place}: exit code {code}\n{said.read_text()}"
 
     def python(self, body: str, place: str) -> list[str]:
         """Run Python beside the blocks before it; the lines that it printed."""
-        with redirect_stdout(io.StringIO()) as printed:
+        with redirect_stdout(io.StringIO()) as printed, ended_after(self.seconds, place):
             exec(compile(body, place, "exec"), self.names)
         return printed.getvalue().splitlines()
 
@@ -72,26 +107,12 @@ class Desk:
 
 
 @pytest.fixture(scope="session")
-def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder with our commands, each run in a fork of a process that is ready; see forks.py."""
+def commands(tmp_path_factory: pytest.TempPathFactory, forking: Any) -> Iterator[Path]:
+    """A folder with our commands."""
     folder = tmp_path_factory.mktemp("bin")
-    # The path of a socket must be short, and that of pytest's folders is not.
-    path = f"/tmp/uslm-docs-{os.getpid()}.socket"
-    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     scripts = [each.name for each in distribution("uslm").entry_points]
-    for name in [*scripts, "python", "python3"]:
-        target = "python" if name.startswith("python") else name
-        file = folder / name
-        file.write_text(
-            f'#!/bin/sh\nexec "{sys.executable}" -IS "{FORKS}" "{path}" {target} "$@"\n'
-        )
-        file.chmod(file.stat().st_mode | stat.S_IXUSR)
-    with subprocess.Popen([sys.executable, FORKS, path], **pipes) as process:
-        assert process.stdout is not None and process.stdin is not None
-        assert process.stdout.readline() == "ready\n"
+    with forking(folder, [*scripts, "python", "python3"], HEAVY):
         yield folder
-        process.stdin.close()
-    Path(path).unlink()
 
 
 @pytest.fixture(scope="session")

@@ -6,12 +6,11 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import soundfile
@@ -20,6 +19,17 @@ from filelock import FileLock
 from uslm.pipeline.testing import speech_like
 
 ROOT = Path(__file__).parents[2]
+HEAVY = (
+    "torch._dynamo",  # an optimizer asks for it
+    "uslm_recipes.bundle",
+    "uslm_recipes.encode",
+    "uslm_recipes.prepare",
+    "uslm_recipes.train_ar",
+    "uslm_recipes.train_nar",
+    "uslm_recipes.train_units",
+    "uslm_recipes.tune",
+)
+"""What a stage has imported before it begins."""
 TEXTS = ["Hello there.", "The house stands.", "Seven birds sing.", "Come and see it."]
 
 
@@ -39,7 +49,7 @@ def script() -> Callable[[str], ModuleType]:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(tmp_path_factory: pytest.TempPathFactory, forking: Any) -> Path:
     """The folder of the one command, run whole at `tiny` size.
 
     corpus, units, codec, tokens, ar, nar, tune, bundle, evaluation; and in `made_up` what it was
@@ -51,27 +61,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = everyone / "trained"
     with FileLock(everyone / "trained.lock"):
         if not (out / "command.log").exists():
-            with warm_python(everyone) as python:
-                run_default(out, python)
+            # The recipes do what `python -m` does, but with PyTorch imported before.
+            with forking(everyone, ["python"], HEAVY):
+                run_default(out, everyone / "python")
     return out
-
-
-@contextmanager
-def warm_python(folder: Path) -> Iterator[Path]:
-    """A command that does what `python -m` does, but has imported PyTorch before."""
-    script, address = Path(__file__).with_name("warm_python.py"), folder / "python.socket"
-    command = folder / "python"
-    command.write_text(f'#!/bin/sh\nexec {sys.executable} -IS {script} ask {address} "$@"\n')
-    command.chmod(0o755)
-    server = subprocess.Popen([sys.executable, str(script), "serve", str(address)])
-    try:
-        while not address.exists():
-            assert server.poll() is None
-            time.sleep(0.05)
-        yield command
-    finally:
-        server.terminate()
-        server.wait()
 
 
 def run_default(out: Path, python: Path) -> None:

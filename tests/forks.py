@@ -1,9 +1,10 @@
 """Commands without the wait: a process that has PyTorch imported already forks for each of them.
 
-    python forks.py SOCKET       # the process; says `ready` once it is
-    python forks.py SOCKET NAME ARGUMENT...    # runs a command in a fork of it, as if it were it
+    python forks.py serve SOCKET MODULE...       # imports the modules, then says `ready`
+    python forks.py ask SOCKET NAME ARGUMENT...  # runs a command in a fork, as if it were it
 
-The second form imports nothing heavy, so that a page of commands costs what its models cost.
+The second form imports nothing heavy, so that a page of commands costs what its models cost. Who
+asks and goes away takes the command along, and all that it has started.
 """
 
 from __future__ import annotations
@@ -18,24 +19,15 @@ import sys
 from contextlib import suppress
 from importlib import import_module, reload
 from importlib.metadata import entry_points
+from types import FrameType
 
-HEAVY = (
-    "phonemizer",
-    "soundfile",
-    "soxr",
-    "torch",
-    "torch._dynamo",  # models on the meta device ask for it
-    "transformers",
-    "uslm.pipeline.conversion",
-    "uslm.pipeline.tts",
-    "uslm_app.cli",
-    "uslm_tokenizer.acoustic.unit_codec",
-)
+GRACE_SECONDS = 5
+"""That a command has to end in, once it is told to."""
 
 
-def wait_for_commands(path: str) -> None:
+def serve(path: str, modules: list[str]) -> None:
     """The process that forks."""
-    for name in HEAVY:
+    for name in modules:
         import_module(name)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks
     with socket.socket(socket.AF_UNIX) as listening:
@@ -47,26 +39,46 @@ def wait_for_commands(path: str) -> None:
             connection, _ = listening.accept()
             if os.fork() == 0:
                 listening.close()
-                become(connection)
+                os._exit(mind(connection))
             connection.close()
 
 
-def become(connection: socket.socket) -> None:
-    """Run what is asked for with the asker's folder, environment and standard streams."""
+def mind(connection: socket.socket) -> int:
+    """Run what is asked for in a process group of its own; tell its id, then its exit code."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     message, streams, _, _ = socket.recv_fds(connection, 2**20, 3)
-    asked = json.loads(message)
+    over, running = os.pipe()  # its other end closes with the command
+    command = os.fork()
+    if command == 0:
+        os.close(over)
+        connection.close()
+        os.setsid()
+        os._exit(become(json.loads(message), streams))
+    for each in (*streams, running):
+        os.close(each)
+    connection.sendall(f"{command}\n".encode())
+    if over not in select.select([over, connection], [], [])[0]:  # nobody listens any more
+        with suppress(ProcessLookupError):
+            os.killpg(command, signal.SIGKILL)
+    code = os.waitstatus_to_exitcode(os.waitpid(command, 0)[1])
+    with suppress(OSError):
+        connection.sendall(f"{code if code >= 0 else 128 - code}\n".encode())  # as shells do
+    return 0
+
+
+def become(asked: dict[str, object], streams: list[int]) -> int:
+    """Run a command with the asker's folder, environment and standard streams."""
     for place, stream in enumerate(streams):
         os.dup2(stream, place)
         os.close(stream)
-    os.chdir(asked["folder"])
+    os.chdir(str(asked["folder"]))
     os.environ.clear()
-    os.environ.update(asked["environment"])
+    os.environ.update(asked["environment"])  # type: ignore[call-overload]
     sys.path[1:1] = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
-    reload(import_module("huggingface_hub.constants"))  # it reads the environment
-    connection.sendall(f"{os.getpid()}\n".encode())
+    if constants := sys.modules.get("huggingface_hub.constants"):
+        reload(constants)  # it reads the environment
     try:
-        code = run(asked["command"])
+        code = run(asked["command"])  # type: ignore[arg-type]
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:
@@ -75,8 +87,7 @@ def become(connection: socket.socket) -> None:
     with suppress(ValueError):  # they may be closed already
         sys.stdout.flush()
         sys.stderr.flush()
-    connection.sendall(f"{code}\n".encode())
-    os._exit(code)
+    return code
 
 
 def run(command: list[str]) -> int:
@@ -104,13 +115,19 @@ def ask(path: str, command: list[str]) -> int:
         socket.send_fds(connection, [json.dumps(asked).encode()], [0, 1, 2])
         answers = connection.makefile()
         process = int(answers.readline())
+
+        def pass_on(number: int, frame: FrameType | None) -> None:
+            with suppress(ProcessLookupError):
+                os.kill(process, number)
+            signal.alarm(GRACE_SECONDS)  # which ends this process, and with it the command
+
         for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, lambda number, frame: os.kill(process, number))
+            signal.signal(each, pass_on)
         return int(answers.readline() or 1)
 
 
 if __name__ == "__main__":
-    socket_path, *rest = sys.argv[1:]
-    if rest:
-        sys.exit(ask(socket_path, rest))
-    wait_for_commands(socket_path)
+    what, address, *others = sys.argv[1:]
+    if what == "ask":
+        sys.exit(ask(address, others))
+    serve(address, others)
