@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from uslm.pipeline.prompt import VoicePrompt
 from uslm.pipeline.prompt_doctor import Finding, PromptPolicy, examine_prompt
+from uslm.pipeline.voice_names import default_folder
 from uslm_app import engine
 from uslm_app.console import Console
 from uslm_app.roles import is_voice_file
@@ -93,6 +94,8 @@ def make_voices(
 
 def _open_saved(path: str) -> VoiceSource:
     saved = VoicePrompt.load(path)
+    if Path(path).parent == default_folder():  # what it is kept under is what it is called
+        saved = replace(saved, name=Path(path).stem)
     return VoiceSource(name=saved.name, seconds=saved.seconds, findings=saved.findings, saved=saved)
 
 

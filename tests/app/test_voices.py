@@ -15,6 +15,7 @@ import pytest
 import soundfile
 
 from uslm.pipeline.prompt import VoicePrompt
+from uslm.pipeline.voice_store import VoiceStore
 from uslm_app import playing
 from uslm_tokenizer.errors import EnvironmentProblem
 
@@ -107,6 +108,14 @@ def test_an_empty_list_says_where_it_looked(uslm: Uslm, kept: Path) -> None:
     result = uslm("voice", "list")
     assert (result.code, result.out) == (0, "") and str(kept) in result.stderr
     assert not kept.exists()
+
+
+def test_a_voice_is_called_what_it_is_kept_under(
+    uslm: Uslm, model: tuple[str, Path], babble: Path
+) -> None:
+    VoiceStore(babble.parent).rename("babble", "anna")
+    said = uslm("say", "--text", "Hi.", "--voice", "anna", "--out", "a.wav", "--json", *model)
+    assert json.loads(said.out)["voice"] == "anna"
 
 
 def test_a_voice_is_imported_under_any_name(uslm: Uslm, babble: Path, shelf: Path) -> None:
