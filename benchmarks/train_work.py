@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from uslm.models.base import AcousticRow, batch_rows
 from uslm.models.packing import pack_rows
 from uslm_recipes import train_ar, train_codec, train_nar, train_units
+from uslm_recipes.acoustic_objectives import RegressorObjective
 from uslm_recipes.adversary import build_adversary
 from uslm_recipes.config import load_config
 from uslm_recipes.loop import LoopConfig, make_optimizer
@@ -123,7 +124,7 @@ def _ar(size: str, variant: Variant, device: torch.device, random: np.random.Gen
 def _nar(size: str, variant: Variant, device: torch.device, random: np.random.Generator) -> Work:
     recipe = load_config(train_nar.NARRecipe, size, recipe="train_nar")
     model = train_nar.new_model(recipe)
-    objective = train_nar.RegressorObjective(model).to(device)
+    objective = RegressorObjective(model).to(device)
     shape, rows = recipe.rows, []
     for n in utterances(recipe.seconds_per_batch, variant, random):
         prompt = int(random.integers(shape.min_prompt_frames, shape.max_prompt_frames + 1))

@@ -1,7 +1,8 @@
 """Train stage 2, the acoustic transformer: units and a voice's codes -> all levels.
 
     python -m uslm_recipes.train_nar --config mini --out runs/nar \\
-        --set corpus=[data/corpus] --set tokens=[runs/tokens/0] --max-minutes 20
+        --set corpus=[data/corpus] --set tokens=[runs/tokens/0] \\
+        --set tokenizer=runs/codec/model --max-minutes 20
 
 Any speech trains it, with text or without. The prompt is a piece of another utterance of the
 speaker, or of the same one; a row may begin inside the utterance with frames that are known, as
@@ -15,7 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -26,6 +27,7 @@ from uslm.models.packing import pack_rows
 from uslm.models.registry import load_model, model_class
 from uslm.models.regressor import AcousticRegressor
 from uslm_recipes import samples
+from uslm_recipes.acoustic_objectives import LMObjective, RegressorObjective
 from uslm_recipes.alignments import align_for
 from uslm_recipes.config import recipe_main
 from uslm_recipes.data.acoustic_rows import AcousticRows, RowShape
@@ -138,50 +140,6 @@ def draw_batch(
     )
 
 
-class RegressorObjective(nn.Module):
-    """The training loss as a module's `forward`, as wrappers for several devices need it."""
-
-    def __init__(self, model: AcousticRegressor) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(
-        self, batch: AcousticBatch, num_known: Int[Tensor, " b"]
-    ) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
-        """The error of the predicted input."""
-        error = self.model.loss(batch)
-        return error, {"input": error}
-
-
-class LMObjective(nn.Module):
-    """The training loss as a module's `forward`, as wrappers for several devices need it."""
-
-    vectors: Tensor | None
-
-    def __init__(
-        self, model: AcousticLM, recipe: NARRecipe, vectors: Float[Tensor, "levels v e"] | None
-    ) -> None:
-        super().__init__()
-        self.model, self.recipe = model, recipe
-        self.register_buffer("vectors", vectors, persistent=False)
-
-    def forward(
-        self, batch: AcousticBatch, num_known: Int[Tensor, " b"]
-    ) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
-        """The next level's cross-entropy and, with less weight, that of the levels behind it."""
-        smoothing = self.recipe.label_smoothing if self.training else 0.0
-        losses = self.model.loss(batch, num_known, smoothing=smoothing, vectors=self.vectors)
-        total = torch.stack(list(losses.following.values())).mean()
-        parts = {"next": total}
-        if losses.ahead:
-            ahead = torch.stack(list(losses.ahead.values())).mean()
-            total = total + self.recipe.ahead_weight * ahead
-        if losses.input_error is not None:
-            total = total + self.recipe.input_weight * losses.input_error
-            parts["input"] = losses.input_error
-        return total, parts
-
-
 @torch.no_grad()
 def validate(
     recipe: NARRecipe,
@@ -249,7 +207,13 @@ def build(
     if isinstance(model, AcousticLM):
         if recipe.packed_frames:
             raise ConfigError("packed_frames must be 0 for an acoustic_lm: its rows have levels")
-        return LMObjective(model, recipe, None if codec is None else codec.level_vectors())
+        return LMObjective(
+            model,
+            None if codec is None else codec.level_vectors(),
+            input_weight=recipe.input_weight,
+            ahead_weight=recipe.ahead_weight,
+            label_smoothing=recipe.label_smoothing,
+        )
     if not isinstance(model, AcousticRegressor):
         raise ConfigError(f"initial must name a stage 2, but names a {model.model_type}")
     if recipe.initial:
