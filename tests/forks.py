@@ -20,6 +20,7 @@ from contextlib import suppress
 from importlib import import_module, reload
 from importlib.metadata import entry_points
 from types import FrameType
+from typing import Any
 
 GRACE_SECONDS = 5
 """That a command has to end in, once it is told to."""
@@ -57,7 +58,8 @@ def mind(connection: socket.socket) -> int:
     for each in (*streams, running):
         os.close(each)
     connection.sendall(f"{command}\n".encode())
-    if over not in select.select([over, connection], [], [])[0]:  # nobody listens any more
+    waiting: list[Any] = [over, connection]
+    if over not in select.select(waiting, [], [])[0]:  # nobody listens any more
         with suppress(ProcessLookupError):
             os.killpg(command, signal.SIGKILL)
     code = os.waitstatus_to_exitcode(os.waitpid(command, 0)[1])
@@ -66,19 +68,19 @@ def mind(connection: socket.socket) -> int:
     return 0
 
 
-def become(asked: dict[str, object], streams: list[int]) -> int:
+def become(asked: dict[str, Any], streams: list[int]) -> int:
     """Run a command with the asker's folder, environment and standard streams."""
     for place, stream in enumerate(streams):
         os.dup2(stream, place)
         os.close(stream)
-    os.chdir(str(asked["folder"]))
+    os.chdir(asked["folder"])
     os.environ.clear()
-    os.environ.update(asked["environment"])  # type: ignore[call-overload]
+    os.environ.update(asked["environment"])
     sys.path[1:1] = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
     if constants := sys.modules.get("huggingface_hub.constants"):
         reload(constants)  # it reads the environment
     try:
-        code = run(asked["command"])  # type: ignore[arg-type]
+        code = run(asked["command"])
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:

@@ -93,9 +93,7 @@ def make_voices(
 
 
 def _open_saved(path: str) -> VoiceSource:
-    saved = VoicePrompt.load(path)
-    if Path(path).parent == default_folder():  # what it is kept under is what it is called
-        saved = replace(saved, name=Path(path).stem)
+    saved = load_voice(path)
     return VoiceSource(name=saved.name, seconds=saved.seconds, findings=saved.findings, saved=saved)
 
 
@@ -108,6 +106,13 @@ def _open_recording(path: str) -> VoiceSource:
         findings=prepared.findings,
         recording=recording,
     )
+
+
+def load_voice(path: str) -> VoicePrompt:
+    """A voice file; a kept voice is called what it is kept under."""
+    voice = VoicePrompt.load(path)
+    is_kept = Path(path).parent == default_folder()
+    return replace(voice, name=Path(path).stem) if is_kept else voice
 
 
 def make_voice(source: VoiceSource, options: argparse.Namespace, console: Console) -> VoicePrompt:

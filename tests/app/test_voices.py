@@ -116,6 +116,9 @@ def test_a_voice_is_called_what_it_is_kept_under(
     VoiceStore(babble.parent).rename("babble", "anna")
     said = uslm("say", "--text", "Hi.", "--voice", "anna", "--out", "a.wav", "--json", *model)
     assert json.loads(said.out)["voice"] == "anna"
+    assert json.loads(uslm("voice", "show", "anna", "--json").out)["name"] == "anna"
+    assert uslm("voice", "export", "anna", "--out", "elsewhere.safetensors").code == 0
+    assert VoicePrompt.load("elsewhere.safetensors").name == "anna"
 
 
 def test_a_voice_is_imported_under_any_name(uslm: Uslm, babble: Path, shelf: Path) -> None:

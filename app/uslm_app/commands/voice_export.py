@@ -17,13 +17,13 @@ def run(options: argparse.Namespace, console: Console) -> None:
     files = [out for out in options.out if out.lower().endswith(".safetensors")]
     sounds = [out for out in options.out if out not in files]
 
-    from uslm.pipeline.prompt import VoicePrompt
     from uslm_app import engine
+    from uslm_app.voices import load_voice
     from uslm_tokenizer.audio_write import output_format, write_audio
 
     for out in sounds:
         output_format(out, None)  # an unknown suffix is refused before any work
-    voice = VoicePrompt.load(path)
+    voice = load_voice(path)
     if sounds:
         from uslm.pipeline.creation import render_voice
 

@@ -17,10 +17,10 @@ def run(options: argparse.Namespace, console: Console) -> None:
     player = find_player()
 
     from uslm.pipeline.creation import render_voice
-    from uslm.pipeline.prompt import VoicePrompt
     from uslm_app import engine
+    from uslm_app.voices import load_voice
 
-    voice = VoicePrompt.load(path)
+    voice = load_voice(path)
     engine.check_model(options.model)
     bundle = engine.load_tts(options).bundle
     waveform, rate = render_voice(bundle, voice), bundle.tokenizer.sample_rate

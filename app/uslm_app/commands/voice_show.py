@@ -12,10 +12,9 @@ def run(options: argparse.Namespace, console: Console) -> None:
     """Print each fact in a line."""
     path = find_voice(options.voice)
 
-    from uslm.pipeline.prompt import VoicePrompt
-    from uslm_app.voices import describe
+    from uslm_app.voices import describe, load_voice
 
-    record = describe(VoicePrompt.load(path))
+    record = describe(load_voice(path))
     if options.json:
         console.json(record)
         return
