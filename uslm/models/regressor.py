@@ -71,7 +71,7 @@ class AcousticRegressor(VectorModel):
         self.text_embedding = nn.Embedding(config.text_vocab_size, dim)
         self.unit_embedding = nn.Embedding(config.codebook_size, dim)
         self.kind_embedding = nn.Embedding(3, dim)  # text, known frame, frame to fill
-        # Row 0: not known. Zeros at first, so that a model may be given it late.
+        # Row 0: not known. Zeros at first: the units speak before the symbols do.
         self.spoken_embedding = (
             nn.Embedding(config.text_vocab_size + 1, dim) if config.sees_spoken else None
         )

@@ -126,6 +126,7 @@ class _Reading:
     def __init__(self, bundle: Bundle, job: Job, num_symbols: int) -> None:
         self.job = job
         self._num_symbols = num_symbols  # that stage 1 reads; the job's text is the last of it
+        self._fingers: list[int] = []  # which of the job's own symbols each unit is of
         self.generator = generator(job.seed, "acoustic")
         self.decoder = StreamingDecoder(bundle.tokenizer)
         self.blocks = CodeBlocks(
@@ -140,6 +141,8 @@ class _Reading:
         """The next block of what stage 1 has said so far."""
         num_own = len(self.job.text.text_ids)
         before = self._num_symbols - num_own
+        del self._fingers[len(row.fingers) :]  # a loop that was taken back
         # Behind the text stands stage 1's end mark, which stage 2 does not know.
-        fingers = [min(max(finger - before, 0), num_own - 1) for finger in row.fingers]
-        return self.blocks.plan(row.units, row.stop_reason is not None, fingers)
+        new = row.fingers[len(self._fingers) :]
+        self._fingers += [min(max(finger - before, 0), num_own - 1) for finger in new]
+        return self.blocks.plan(row.units, row.stop_reason is not None, self._fingers)
