@@ -199,7 +199,8 @@ class MonotonicLM(MarkedLM):
         """Read a unit of the rows that are going, and move their fingers."""
         # Weights, not modules: here the call of a module costs as much as its kernel.
         x = self.unit_embedding.weight.index_select(0, units) + cache.pointed
-        if cache.is_plain and all(going) and not self.training:
+        by_steps = not self.training and not torch.is_autocast_enabled(x.device.type)
+        if cache.is_plain and all(going) and by_steps:
             hidden = self.speaker.step(x, cache)
         else:
             valid = torch.tensor(going, device=units.device)[:, None]
