@@ -5,7 +5,7 @@
 #
 # Each stage takes up where it was left: run the script again after it was stopped, or with some
 # stages named behind the folder (prepare units codec encode ar nar tune bundle evaluate card).
-# How long each stage trains, its config says: at `mini`, four and a half hours in all. For a
+# How long each stage trains, its config says: at `mini`, four hours in all. For a
 # machine that is lent for minutes, PIECE_MINUTES ends a stage with a checkpoint; run it again.
 #
 #   CONFIG          config of every stage: tiny, mini (the default model) or base
@@ -72,7 +72,8 @@ tune() {
 bundle() {
     "$python" -m uslm_recipes.bundle --tokenizer "$out/tune/codec" --semantic "$out/ar/model" \
         --acoustic "$out/tune/model" --out "$out/bundle" \
-        --set use_prompt_units=false --set sampling.temperature=0.15
+        --set use_prompt_units=false --set sampling.temperature=0.15 \
+        --set prompt.acoustic_frames=350
 }
 evaluate() {
     "$python" -m uslm_recipes.evaluate --model "$out/bundle" --manifest $manifests \
