@@ -104,7 +104,8 @@ def _show_steps(steps: tuple[StepCost, ...]) -> Iterator[str]:
     )
     yield _row("units a second", [f"{step.tokens_per_second:.0f}" for step in steps])
     yield _row("bytes read, MB", [f"{step.bytes_read / 1e6:.1f}" for step in steps])
-    yield _row("times the reading alone", [f"{step.times_read:.2f}" for step in steps])
+    yield _row("times reading, memory", [f"{step.times_read:.2f}" for step in steps])
+    yield _row("times reading, cache", [f"{step.times_hot_read:.2f}" for step in steps])
 
 
 def _row(name: str, values: list[str]) -> str:
