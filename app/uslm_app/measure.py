@@ -94,7 +94,7 @@ class StepCost:
 
     @property
     def times_hot_read(self) -> float:
-        """The same against reading from where the bytes lie after many steps; 1 would be perfect."""
+        """The same against reading from where the bytes lie after many steps."""
         return self.cached_seconds / self.hot_read_seconds
 
 

@@ -162,7 +162,7 @@ def test_bench_measures_every_stage(uslm: Uslm, model: tuple[str, Path]) -> None
     table = "\n".join(script["table"](record, script["goals"](record, help_seconds=0.1)))
     assert "| first audio |" in table and "| 2 at once |" in table
     out = uslm(*arguments, "--seed", 1).out
-    assert "first audio" in out and "times the reading alone" in out
+    assert "first audio" in out and "times reading, memory" in out
 
 
 @pytest.mark.parametrize("name", ["semantic_lm", "monotonic_lm"])
