@@ -199,8 +199,7 @@ class MonotonicLM(MarkedLM):
         """Read a unit of the rows that are going, and move their fingers."""
         # Weights, not modules: here the call of a module costs as much as its kernel.
         x = self.unit_embedding.weight.index_select(0, units) + cache.pointed
-        by_steps = not self.training and not torch.is_autocast_enabled(x.device.type)
-        if cache.is_plain and all(going) and by_steps:
+        if cache.is_plain and all(going) and not self.training and not _autocasts(x.device.type):
             hidden = self.speaker.step(x, cache)
         else:
             valid = torch.tensor(going, device=units.device)[:, None]
@@ -232,6 +231,11 @@ class MonotonicLM(MarkedLM):
         x = self.unit_embedding(batch.units) + symbols.gather(1, index)
         positions = torch.arange(x.shape[1], device=x.device).expand(len(x), -1)
         return cast(Tensor, self.speaker(x, positions, causal=True))
+
+
+def _autocasts(device_type: str) -> bool:
+    """Whether what runs on such a device is given another precision on the way."""
+    return torch.amp.is_autocast_available(device_type) and torch.is_autocast_enabled(device_type)
 
 
 def _behind(text: Int[Tensor, " s"], separator: int) -> int:
