@@ -26,7 +26,9 @@ COMMANDS = {
     "default_model": ["default_model.py"],
     "serve": ["serve.py"],
     "published": ["published.py", "--threads", "2", "--dtype", "float32"],
-    "train": ["train.py", "--compiled"],
+    "uslm": ["published.py", "--threads", "2", "--dtype", "float32", "--only", "uslm"],
+    "train": ["train.py", "--seconds", "3"],
+    "compiled": ["train.py", "--seconds", "3", "--recipes", "units", "--compiled"],
 }
 
 
