@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -150,9 +150,7 @@ def train(recipe: FineTuneRecipe, given: argparse.Namespace) -> Path | None:
             corpus=corpora,
             tokens=tokens,
         )
-        if not _finished(
-            out / "stage1", lambda folder: train_ar.train(stage1, folder, resume=True)
-        ):
+        if not _finished(out / "stage1", train_ar.train, stage1):
             return None
         trained["semantic"] = str(out / "stage1" / "model")
     if isinstance(model.acoustic, AcousticRegressor):
@@ -163,7 +161,7 @@ def train(recipe: FineTuneRecipe, given: argparse.Namespace) -> Path | None:
             corpus=corpora,
             tokens=tokens,
         )
-        if not _finished(out / "voice", lambda folder: tune.train(voice, folder, resume=True)):
+        if not _finished(out / "voice", tune.train, voice):
             return None
         trained["tokenizer"] = str(out / "voice" / "codec")
         trained["acoustic"] = str(out / "voice" / "model")
@@ -175,9 +173,7 @@ def train(recipe: FineTuneRecipe, given: argparse.Namespace) -> Path | None:
             corpus=corpora,
             tokens=tokens,
         )
-        if not _finished(
-            out / "stage2", lambda folder: train_nar.train(stage2, folder, resume=True)
-        ):
+        if not _finished(out / "stage2", train_nar.train, stage2):
             return None
         trained["acoustic"] = str(out / "stage2" / "model")
     config = replace(model.config, name=given.name or out.name, language=language_of(given, model))
@@ -187,9 +183,9 @@ def train(recipe: FineTuneRecipe, given: argparse.Namespace) -> Path | None:
     return save_bundle(finished, out / "bundle", dtype=torch.float16)
 
 
-def _finished(folder: Path, train: Any) -> bool:
+def _finished(folder: Path, train: Callable[..., bool], recipe: Any) -> bool:
     """Train, unless that is done already."""
-    return (folder / "model" / "config.json").is_file() or bool(train(folder))
+    return (folder / "model" / "config.json").is_file() or train(recipe, folder, resume=True)
 
 
 # ---- what came of it

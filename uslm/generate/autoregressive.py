@@ -101,10 +101,12 @@ def forbid(logits: Tensor, units: list[int], stop: StopRule, end: int) -> None:
         logits[:end] = float("-inf")
 
 
-def finger_list(model: SemanticModel, cache: KVCache, num_rows: int) -> list[int | None]:
+def finger_list(
+    model: SemanticModel, cache: KVCache, num_rows: int
+) -> Sequence[int] | Sequence[None]:
     """Which symbol the unit that each row draws next is of; None where the model cannot tell."""
     fingers = model.fingers(cache)
-    return [None] * num_rows if fingers is None else list(fingers.tolist())
+    return [None] * num_rows if fingers is None else fingers
 
 
 def advance(row: UnitRow, unit: int, stop: StopRule, end: int, finger: int | None = None) -> None:

@@ -56,7 +56,7 @@ class SemanticModel(PretrainedModel, ABC):
     def step(self, units: Int[Tensor, " b"], cache: KVCache) -> Float[Tensor, "b v"]:
         """Read one unit of each row; logits of the next."""
 
-    def fingers(self, cache: KVCache) -> Int[Tensor, " b"] | None:
+    def fingers(self, cache: KVCache) -> list[int] | None:
         """Index in each row's text of the symbol that the unit scored last is of; None from a
         model that does not know."""
         return None

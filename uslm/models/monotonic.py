@@ -184,9 +184,9 @@ class MonotonicLM(MarkedLM):
         cache.move_to([_behind(text, self.separator_id) for text in texts])
         return self._score(self._advance(last[0], cache, last[1]), cache)
 
-    def fingers(self, cache: KVCache) -> Int[Tensor, " b"]:
+    def fingers(self, cache: KVCache) -> list[int]:
         assert isinstance(cache, ReadingCache)
-        return torch.tensor(cache.spoken)
+        return cache.spoken
 
     @torch.no_grad()
     def step(self, units: Int[Tensor, " b"], cache: KVCache) -> Float[Tensor, "b v"]:
