@@ -15,6 +15,7 @@ TOKENIZERS = {
     "unit_tokenizer": "uslm_tokenizer.semantic.unit_tokenizer:UnitTokenizer",
     "kmeans_units": "uslm_tokenizer.semantic.kmeans_units:KMeansUnits",
     "ssl_units": "uslm_tokenizer.semantic.ssl_units:SSLUnits",
+    "source_filter_codec": "uslm_tokenizer.codecs.source_filter.model:SourceFilterCodec",
     "unit_codec": "uslm_tokenizer.acoustic.unit_codec:UnitCodec",
     "maskgct_codec": "uslm_tokenizer.acoustic.maskgct_codec:MaskGCTCodec",
     "speech_tokenizer": "uslm_tokenizer.acoustic.speech_tokenizer:SpeechTokenizer",

@@ -16,7 +16,7 @@ from uslm.pipeline.clock import Clock
 from uslm.pipeline.samples import checked_samples
 from uslm.pipeline.seeds import generator
 from uslm.pipeline.speaker import Job, Sound, Take
-from uslm.pipeline.streaming import StreamingDecoder, decoder_lag
+from uslm.pipeline.streaming import StreamingDecoder
 
 
 class Reader:
@@ -134,7 +134,7 @@ class _Reading:
             job.voice.codes[:, : bundle.config.prompt.acoustic_frames],
             torch.tensor(job.text.text_ids),
             hurry=job.hurry,
-            lag=decoder_lag(bundle.tokenizer) or 0,
+            lag=bundle.tokenizer.decoder_context_frames or 0,
         )
 
     def plan(self, row: UnitRow) -> AcousticRow | None:
