@@ -15,17 +15,17 @@ import soundfile
 import torch
 from safetensors.torch import load_file, save_file
 
-from uslm.pipeline.bundle import save_bundle
-from uslm.pipeline.published.tiny_maskgct import save_tiny_maskgct
-from uslm.pipeline.published.tiny_uslm import save_tiny_uslm, tiny_uslm
-from uslm.pipeline.published.tiny_vevo import save_tiny_vevo
-from uslm.pipeline.testing import speech_like, tiny_bundle
-from uslm.pipeline.tts import ZeroShotTTS
+from uslm.systems.maskgct.tiny import save_tiny_maskgct
+from uslm.systems.two_stage.bundle import save_bundle
+from uslm.systems.two_stage.tiny import speech_like, tiny_bundle
+from uslm.systems.valle.tiny import save_tiny_uslm, tiny_uslm
+from uslm.systems.vevo.tiny import save_tiny_vevo
+from uslm.tts import ZeroShotTTS
 from uslm_app.cli import main
+from uslm_recipes.commands.encode import encode_corpus
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.corpus_format import Utterance
 from uslm_recipes.data.corpus_writer import CorpusWriter
-from uslm_recipes.encode import encode_corpus
 from uslm_recipes.loop import LoopConfig
 from uslm_recipes.loop.testing import train_toy
 from uslm_tokenizer.hub import WEIGHTS_FILE

@@ -14,20 +14,20 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from uslm.pipeline.loading import resolve_speaker
-from uslm.pipeline.prompt import VoicePrompt
-from uslm.pipeline.tts import ZeroShotTTS
-from uslm.published.catalogue import CATALOGUE
-from uslm_app.codes_file import CodesFile
+from uslm.systems.catalogue import CATALOGUE
+from uslm.systems.loading import resolve_speaker
+from uslm.tts import ZeroShotTTS
+from uslm.voices.prompt import VoicePrompt
+from uslm_app.actions.codes_file import CodesFile
+from uslm_recipes.commands.encode import encode_corpus
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.tokens import TokenCorpus
-from uslm_recipes.encode import encode_corpus
 from uslm_recipes.loop import LoopConfig
 from uslm_recipes.loop.testing import train_toy
-from uslm_tokenizer.audio import Audio
-from uslm_tokenizer.published.earlier import EARLIER
-from uslm_tokenizer.published.store import Store
-from uslm_tokenizer.published.testing import isolated_hub
+from uslm_tokenizer.audio.read import Audio
+from uslm_tokenizer.pretrained.earlier import EARLIER
+from uslm_tokenizer.pretrained.store import Store
+from uslm_tokenizer.pretrained.testing import isolated_hub
 from uslm_tokenizer.registry import load_tokenizer
 
 FILES = Path(__file__).with_name("files")
