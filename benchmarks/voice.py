@@ -24,12 +24,12 @@ from typing import Any
 
 import torch
 
-from uslm.evaluation.bootstrap import Estimate, estimate
-from uslm.evaluation.codec_measures import median_pitch
-from uslm.evaluation.judges import load_judges
-from uslm.evaluation.scores import Judges, Sample, judge
-from uslm.evaluation.speaking import Line, Spoken, speak_all, waveform_at
-from uslm.pipeline.tts import ZeroShotTTS
+from uslm.evaluation.judges.loading import load_judges
+from uslm.evaluation.metrics.bootstrap import Estimate, estimate
+from uslm.evaluation.metrics.codec_measures import median_pitch
+from uslm.evaluation.metrics.scores import Judges, Sample, judge
+from uslm.evaluation.suites.speaking import Line, Spoken, speak_all, waveform_at
+from uslm.tts import ZeroShotTTS
 
 ROOT = Path(__file__).parent.parent
 SENTENCES = Path(__file__).parent / "voice_sentences.txt"

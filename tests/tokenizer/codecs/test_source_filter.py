@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from uslm_tokenizer.audio import read_audio
+from uslm_tokenizer.audio.read import read_audio
 from uslm_tokenizer.codecs.source_filter.decoder import SourceFilterDecoder
 from uslm_tokenizer.codecs.source_filter.model import SourceFilterCodec
 from uslm_tokenizer.codecs.source_filter.pitch import PitchConfig, estimate_f0

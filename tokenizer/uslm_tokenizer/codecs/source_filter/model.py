@@ -24,11 +24,11 @@ from uslm_tokenizer.codecs.source_filter.decoder import (
     SourceFilterDecoderConfig,
 )
 from uslm_tokenizer.codecs.source_filter.pitch import PitchConfig, estimate_f0
+from uslm_tokenizer.codecs.unit_tokenizer.model import UnitTokenizer, UnitTokenizerConfig
 from uslm_tokenizer.errors import ConfigError, UserError
 from uslm_tokenizer.nn.spectral import LogMel
 from uslm_tokenizer.quantize.rvq import ResidualQuantizer, ResidualQuantizerConfig
 from uslm_tokenizer.quantize.vq import VectorQuantizerConfig
-from uslm_tokenizer.semantic.unit_tokenizer import UnitTokenizer, UnitTokenizerConfig
 
 UNIT_ROW, PITCH_ROW, FIRST_MEL_ROW = 0, 1, 2
 
