@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from re import Match
 
 from uslm.text.english.rule import (
@@ -68,6 +69,7 @@ DOTTED = {
 ALSO_WORDS = words("No no art Art sec Sec p ext Ext fl")
 # What an abbreviation says when it ends a sentence before the next one.
 ENDING = {"vol": "volume", "fig": "figure", "figs": "figures", "eq": "equation", "ext": "extension"}
+ENDING |= {"pt": "point", "ch": "chapter"}
 PLAIN = {
     "vs": "versus",
     "Ms": "Miz",
@@ -85,7 +87,9 @@ LETTERED = words(
 
 
 def _word(match: Match[str]) -> str:
-    return WORDS[match[1]] + ("." if ends_sentence(match) and match[1] != "vs" else "")
+    lettered = re.match(r" [A-HJ-Z]\b", match.string[match.end() : match.end() + 3])  # Bldg. C
+    ends = ends_sentence(match) and match[1] != "vs" and not lettered
+    return WORDS[match[1]] + ("." if ends else "")
 
 
 def _counted(match: Match[str]) -> str:
@@ -145,7 +149,8 @@ def _initial(match: Match[str]) -> str:
     last = before[-1] if before else ""
     ends = last.lower() in LETTERED or (match[1] == "I" and last[-1:].islower())
     ends = ends or (len(last) == 1 and last.isupper())  # P M. is spelled out already
-    return match[0] if ends else match[1]
+    joined = match.string[match.end() : match.end() + 1] != " "
+    return match[0] if ends else match[1] + " " * joined
 
 
 STREETS = words(

@@ -142,7 +142,8 @@ ROMAN_RULES = (
     rule("vi, the editor", r"\bvi(?= (?:editor|mode|command|or emacs|and emacs|or vim|or nano)\b)", "V I"),
     rule("roman section in small letters", rf"\b((?i:{one_of(SECTIONS)}) )(?!ill\b)([ivx]{{2,6}}|v)\b(?!'|-| editor)",
          _roman_section),
-    rule("roman section", rf"\b((?i:{one_of(SECTIONS)}) )([IVXLC]+)\b(?!'[a-rt-z])",
+    rule("roman section", rf"\b((?i:{one_of(SECTIONS)}) )([IVXLC]+)\b(?!'[a-rt-z])"
+         r"(?! (?:one|two|three|four|five|six|seven|eight|nine|zero|oh)\b)",
          _roman_section),
     rule("roman regnal", rf"\b((?:{one_of(REGNAL)}) )"
          r"([IVX]*[VX][IVX]*|II+|I(?=[,.;:!?)]|'s|$| (?:of|was|ruled|died|reigned|and)\b))"

@@ -86,9 +86,11 @@ LETTERS = r"(?<![\w'./@#&+-])({})(?![\w'/@&+-]|\.\w)"
 RULES = (
     *(rule(f"sound {said}", rf"(?<![\w'-]){pattern}(?![\w'-])", _sound(said))
       for pattern, said in SOUNDS),
+    rule("you are", r"(?<![\w'./@#&+-])ur(?= (?:gr8|so|the|an?|not|welcome|late|right|wrong|my|such|going)\b)",
+         "you're"),
+    rule("your", r"(?<![\w'./@#&+-])ur(?= [a-z])", "your"),
     rule("letters beside chat", LETTERS.format("[urcyn24]"), _beside),
     rule("chat", LETTERS.format(f"(?i:{one_of(ALONE)})"), _chat),
-    rule("your", r"(?<![\w'./@#&+-])ur(?= [a-z])", "your"),
     rule("mate", r"(?<=(?:[a-z,]) )[mM]8(?![\w'/@&+-]|\.\w)", "mate"),
     rule("wait", r"(?<![\w'./@#&+-])w8(?![\w'/@&+-]|\.\w)", "wait"),
     rule("drawn out", r"(?<![\w'./@#&-])(?=[A-Za-z]{0,30}([A-Za-z])(?i:\1\1))[A-Za-z]{4,60}(?![\w'/@&-]|\.\w)",

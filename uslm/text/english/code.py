@@ -87,15 +87,15 @@ def _model(match: Match[str]) -> str:
     return f"{match['name']}{joint}{_points(match['version'])}, {size}"
 
 
+def _wireless(match: Match[str]) -> str:
+    kinds = ", ".join(" ".join(kind.upper()) for kind in (match[2] or "").split("/"))
+    return f"eight oh two point {cardinal(match[1])} {kinds}".rstrip()
+
+
 def _port(match: Match[str]) -> str:
     return f"{match[1]}, colon, {cardinal(match[2]) if len(match[2]) < 6 else digits(match[2])}"
 
 
-WIRELESS_RULES = (
-    rule("wireless standard", r"\b802\.(1[15])([a-z]{1,2})?\b",
-         lambda m: f"eight oh two point {cardinal(m[1])}"
-         + "".join(f" {letter.upper()}" for letter in m[2] or "")),
-)  # fmt: skip
 RULES = (
     rule("path", r"(?<![\w.~/:])(?:~/?|\.{1,2}/|/)(?:[\w.-]{1,80}/)*[\w.-]{1,80}(?<![\s/])(?<!/\d)"
          r"(?<=[A-Za-z.\d])(?=[\s,;:!?)]|$)", lambda m: _path(m) if re.search("[A-Za-z]", m[0]) and
@@ -103,8 +103,8 @@ RULES = (
     rule("file name", rf"(?<![\w.@/~-])(\w[\w-]{{0,60}}(?:\.[\w-]{{1,40}})?)\.({ENDING})(?![\w-]|\.\w)",
          _file),
     rule("dot net", r"(?<![\w])\.NET\b|(?<=ASP)\.NET\b|(?<=VB)\.NET\b", " dot net"),
-    *WIRELESS_RULES,
-    rule("model and size", rf"\b(?P<name>[A-Z][A-Za-z]{{1,20}})(?P<joint>[- ])?(?P<version>\d+"
+    rule("wireless standard", r"\b802\.(1[15])([a-z]{1,2}(?:/[a-z]{1,2}){0,5})?\b", _wireless),
+    rule("model and size", rf"\b(?P<name>[A-Z][A-Za-z]{{1,20}})(?P<joint>[- ])?(?P<version>\d{{1,2}}"
          rf"(?:\.\d+)?)[- ](?P<size>{NUMBER})(?P<unit>[BMbm])\b(?! (?:people|users|dollars))", _model),
     rule("letters before a decimal", r"(?<=[A-Za-z]{2})(?=\d+\.\d)(?<![vV]\.)", " "),
     rule("port", r"\b(localhost|(?:\d{1,3}\.){3}\d{1,3}):(\d{2,5})\b(?![:.]\d)", _port),

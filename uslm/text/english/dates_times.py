@@ -191,8 +191,8 @@ RULES = (
     rule("month and year", rf"\b{MONTH},? {YEAR}{DATE_ENDS}", _month_year),
     rule("month alone", r"\b(Jan|Feb|Aug|Sept|Oct|Nov|Dec)\.(?=[ ,])", lambda m: MONTH_NAMES[m[1]]),
     rule("month at the end", r"\b(Jan|Feb|Aug|Sept|Oct|Nov|Dec)\.$", lambda m: MONTH_NAMES[m[1]] + "."),
-    rule("from hour to hour", rf"(?P<from>\b\d{{1,2}}(?::\d\d)?(?: ?[apAP]\.?[mM]\b\.?)?)"
-         rf" ?[-–] ?(?=\d{{1,2}}(?::\d\d)? ?{HALF})", r"\g<from> to "),
+    rule("from hour to hour", rf"(?P<from>\b\d{{1,2}}(?:[:.]\d\d)?(?: ?[apAP]\.?[mM]\b\.?)?)"
+         rf" ?[-–] ?(?=\d{{1,2}}(?:[:.]\d\d)? ?{HALF})", r"\g<from> to "),
     rule("from time to time", r"(?<=:\d\d) ?[-–] ?(?=\d{1,2}:\d\d)", " to "),
     rule("race time", r"(?<![\w:.])(\d{1,2}):([0-5]\d)\.(\d+)(?![\w:])", _race_time),
     rule("time with a dot", rf"(?<![\w.:,$£€])(?P<hour>\d{{1,2}})\.(?P<minute>[0-5]\d)(?P<second>(?!))? ?{HALF}", _time),
@@ -232,6 +232,11 @@ COUNTED = one_of(
 YEAR_BEFORE = words("in since by of until before after from the")
 
 
+def _things(match: Match[str]) -> str:
+    """2048 tokens; but in 1984 people read."""
+    return match[0] if word_before(match) in ("in", "since", "by") else cardinal(match[1])
+
+
 def _many(match: Match[str]) -> str:
     """1500 calories; but in 1500 things were done otherwise."""
     return match[0] if word_before(match) in YEAR_BEFORE else cardinal(match[1])
@@ -239,7 +244,7 @@ def _many(match: Match[str]) -> str:
 
 COUNT_RULES = (
     rule("count of things", rf"(?<![\w.,/:$£€#'-])(1[1-9]\d\d|20\d\d)(?=[ -](?:{COUNTED})\b)",
-         lambda m: cardinal(m[1])),
+         _things),
     rule("count of many things", r"(?<![\w.,/:$£€#'-])(1[1-8]\d\d)"
          r"(?= (?!was|is|has|as|his|its|us|this|thus|plus|always|perhaps)[a-z]{2,}s\b)", _many),
 )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from re import Match
 
-from uslm.text.english.numbers import cardinal, ordinal, plural
+from uslm.text.english.numbers import cardinal, fraction, ordinal, plural
 from uslm.text.english.rule import one_of, rule
 
 PARTS = {"days": "day", "hours": "hour", "minutes": "minute", "seconds": "second"}
@@ -27,10 +27,13 @@ def _span(match: Match[str]) -> str:
 
 def _part_of(match: Match[str]) -> str:
     unit = SINGLE[match[3]]
+    article = "an" if unit == "hour" else "a"
+    if match[1] == "1" and match[2] == "2":
+        return f"half {article} {unit}"
     if int(match[2]) < 5:
-        return match[0]
+        return f"{fraction(match[1], match[2])} of {article} {unit}"
     part = ordinal(match[2]).removeprefix("one ") + "s" * (match[1] != "1")
-    return f"{cardinal(match[1])} {part} of {'an' if unit == 'hour' else 'a'} {unit}"
+    return f"{cardinal(match[1])} {part} of {article} {unit}"
 
 
 def _every(match: Match[str]) -> str:

@@ -6,7 +6,7 @@ import re
 from re import Match
 
 from uslm.text.english.dates_times import COUNT_RULES, YEAR_RULE
-from uslm.text.english.numbers import cardinal, decimal, fraction, ordinal, plural
+from uslm.text.english.numbers import cardinal, decimal, fraction, ordinal, plural, year
 from uslm.text.english.rule import NUMBER, NUMBER_STARTS, one_of, rule, word_before, words
 
 VULGAR = {
@@ -77,7 +77,8 @@ def _lettered_model(match: Match[str]) -> str:
 
 
 def _place(match: Match[str]) -> str:
-    return f"{cardinal(match[1])} {match[2]}" if word_before(match) in PLACES else match[0]
+    said = year(match[1]) if len(match[1]) == 4 else cardinal(match[1])  # form ten forty A
+    return f"{said} {match[2]}" if word_before(match) in PLACES else match[0]
 
 
 def _mixed(match: Match[str]) -> str:

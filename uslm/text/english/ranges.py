@@ -72,7 +72,7 @@ RULES = (
     rule("weekdays", rf"\b({one_of(DAYS)})\b\.?{TO}({one_of(DAYS)})\b(?:\.(?=[ ,]))?",
          lambda m: f"{DAYS[m[1]]} to {DAYS[m[2]]}"),
     rule("months", rf"\b({MONTH}){TO}({MONTH})(?!\w)(?! \d{{1,2}}\b)", _months),
-    rule("from a month's day or year", rf"(?<=\d|[a-z]){TO}(?={MONTH} \d)(?<!-)", " to "),
+    rule("from a month's day or year", rf"(?<=\d|[a-z]){TO}(?={MONTH} \d)", " to "),
     rule("days of a month", rf"{DATE_STARTS}(?P<first>\d{{1,2}})(?P<ending>st|nd|rd|th)?{TO}"
          rf"(?P<last>\d{{1,2}})(?:st|nd|rd|th)?(?: of)? (?P<month>{MONTH})"
          r"(?:,? (?P<year>1\d{3}|20\d{2})\b)?(?![-\d])", _days_of_month),

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Container
 from functools import lru_cache
 from re import Match
 
@@ -61,10 +62,18 @@ def leave_out(text: str) -> tuple[str, list[str]]:
 
     text = _PHONETIC_WORD.sub(word, text)
     unread = dict.fromkeys(char for char in _FOREIGN.findall(text) if not _is_said(char))
-    for char in unread:
-        text = text.replace(char, " ")
+    if unread:
+        text = " ".join(_without(token, unread) for token in text.split(" "))
     gone.update(unread)
     return text, [character_name(char) for char in gone]
+
+
+def _without(token: str, unread: Container[str]) -> str:
+    """Faces such as ¯\\_(ツ)_/¯ go as a whole: their brackets and slashes say nothing alone."""
+    if not any(char in unread for char in token):
+        return token
+    rest = "".join(" " if char in unread else char for char in token)
+    return rest if any(map(str.isalnum, rest)) or rest.strip() in ".,;:?!" else " "
 
 
 @lru_cache(maxsize=4096)

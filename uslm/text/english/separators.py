@@ -14,7 +14,7 @@ SAID_UNITS = {said for said in UNITS.values()} | {plural(said) for said in UNITS
 SAID_UNITS |= {"metre", "metres", "litre", "litres", "million", "billion", "percent", "euro"}
 SAID_UNITS |= {"kilometre", "kilometres", "years", "euros", "times"}
 MEASURED = rf"(?= ?(?:{one_of(UNITS)})(?![\w.])| (?:{one_of(SAID_UNITS)})\b)"
-EUROPEAN = r"(?:€|EUR\b|kr\b|zł|Kč|R\$|CHF\b|₺|₽)"
+EUROPEAN = r"(?:€|EUR\b|[Ee]uros?\b|kr\b|zł|Kč|R\$|CHF\b|₺|₽)"
 COUNTED_AFTER = r"(?= ?(?:[€£$₹%]|[kcm]?m\b|kg\b)| [a-z]{3,}s?\b)"
 
 
@@ -44,8 +44,8 @@ RULES = (
     rule("thousands by dots before a currency",
          rf"(?<![\w.,])\d{{1,3}}(?:\.\d{{3}})+(?:,\d\d)?(?= ?{EUROPEAN})",
          lambda m: m[0].replace(".", "").replace(",", ".")),
-    rule("thousands by dots after a currency", r"(?<=€)\d{1,3}(?:\.\d{3})+(?![\d.])",
-         _grouped),
+    rule("thousands by dots after a currency", r"(?<=€)\d{1,3}(?:\.\d{3})+(?:,\d\d)?(?![\d.])",
+         lambda m: m[0].replace(".", "").replace(",", ".")),
     rule("thousands by apostrophes", r"(?<![\w.,'])\d{1,3}(?:'\d{3})+(?![\w'])", _grouped),
     rule("thousands by spaces", r"(?<![\w.,+(/:-])(?<!\d )[1-9]\d{0,2}(?: \d{3})+(?!\w|[-/:]\d| \d)",
          _spaced),

@@ -117,7 +117,7 @@ def _scaled(match: Match[str]) -> str:
 
 def _bare(match: Match[str]) -> str:
     """Units without a number: km/h -> kilometers per hour."""
-    one = _with_power(UNITS.get(match["unit"], match["unit"]), match["power"])
+    one = _with_power(UNITS.get(match["unit"], match["unit"].replace("tre", "ter")), match["power"])
     many = plural(one) if match["unit"] in UNITS else one
     return f"{many} per {_with_power(PER[match['per']], match['per_power'])}"
 
@@ -209,6 +209,8 @@ RULES = (
          r" ?[x×] ?(\d+(?:\.\d+)?(?: \d/\d+)?|\d/\d+) ?\2(?!\w)", _across),
     rule("part of an inch", r"(?<![\w.,/])(?:(\d+)[ -])?(\d{1,2}/\d{1,2})(?:[\"″]|[ -]in\.?(?=[ ,;)]|$))"
          r"(?P<thing> (?=[a-z]))?", lambda m: _part_inch(m) + (m["thing"] or "")),
+    rule("inches by a mark", rf"(?<![\w.,'])(\d+(?:\.\d+)?)[\"″](?= (?:{MEASURED_THING})\b)",
+         lambda m: f"{decimal(m[1])}-inch"),
     rule("feet by a mark", r"(?<![\w.,'])(\d+(?:\.\d+)?)'(?= (?:tall|wide|long|deep|high|by|x|ceiling|"
          r"ladder|fence|tree|board|wall|pole|table|boat)\b)", lambda m: _counted(m[1], "foot")),
     rule("measure as adjective", rf"(?<=\b[Aa] )(?P<number>{NUMBER})(?P<unit>in|ft|{UNIT})"
@@ -218,6 +220,8 @@ RULES = (
          _adjective),
     rule("measure before a thing", rf"{NUMBER_STARTS}(?P<number>{NUMBER}) ?(?P<unit>in|ft|{UNIT})"
          rf"(?<![%‰s])(?<! [a-z])(?= (?:{MEASURED_THING})\b)", _adjective),
+    rule("sum without a number", rf"(?<![\w/])([$£€])/(?P<per>{one_of(PER)})(?!\w)",
+         lambda m: f"{ {'$': 'dollars', '£': 'pounds', '€': 'euros'}[m[1]]} per {PER[m['per']]}"),
     rule("units without a number", rf"(?<![\w/.°-])(?P<unit>{PER_WORDS}|{UNIT})(?P<power>[²³])?"
          rf"/(?P<per>{one_of(PER)})(?P<per_power>[²³])?(?![\w/])", _bare),
     rule("slash before a number", r"(?<=[a-z]{2})/(?=\d)", " slash "),
