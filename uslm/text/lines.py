@@ -1,7 +1,5 @@
 """Line ends: which ones the writer meant, and which ones only wrap a long line."""
 
-# ruff: noqa: RUF001 (this file is about characters that look alike)
-
 from __future__ import annotations
 
 import re

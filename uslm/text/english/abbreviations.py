@@ -20,7 +20,8 @@ TITLES = {
     "Gen": "General", "Sen": "Senator", "Rep": "Representative", "Gov": "Governor",
     "Capt": "Captain", "Lt": "Lieutenant", "Col": "Colonel", "Sgt": "Sergeant", "Cpl": "Corporal",
     "Maj": "Major", "Adm": "Admiral", "Cmdr": "Commander", "Rev": "Reverend", "Hon": "Honorable",
-    "Pres": "President", "Supt": "Superintendent", "Mt": "Mount", "Ft": "Fort", "Pvt": "Private", "Brig": "Brigadier",
+    "Pres": "President", "Supt": "Superintendent", "Mt": "Mount", "Ft": "Fort",
+    "Pvt": "Private", "Brig": "Brigadier",
     "Amb": "Ambassador", "Insp": "Inspector", "Fr": "Father", "Sra": "Senora", "Sgts": "Sergeants",
     "Det": "Detective", "Ens": "Ensign", "Cdr": "Commander",
 }  # fmt: skip
@@ -161,32 +162,45 @@ SHORT_STREETS = {
     "Ave": "Avenue", "Blvd": "Boulevard", "Rd": "Road", "Pkwy": "Parkway", "Hwy": "Highway",
     "St": "Street", "Ln": "Lane", "Sq": "Square",
 }  # fmt: skip
-SHORT_TITLES = ("Sgt", "Capt", "Lt", "Cpl", "Pvt", "Col", "Gov", "Maj", "Cmdr", "Mt", "Ft", "Messrs")
+SHORT_TITLES = words("Sgt Capt Lt Cpl Pvt Col Gov Maj Cmdr Mt Ft Messrs")
 COMPASS = {"N": "North", "S": "South", "E": "East", "W": "West"}
 COMPASS |= {a + b: COMPASS[a] + COMPASS[b].lower() for a in "NS" for b in "EW"}
-ADDRESS = r"(?P<house>\b\d{1,5} )?(?P<before>\b(?:[A-Z][a-z]{1,20}(?:'s)?|\d{1,3}(?:st|nd|rd|th)) )?\b"
+ADDRESS = (
+    r"(?P<house>\b\d{1,5} )?(?P<before>\b(?:[A-Z][a-z]{1,20}(?:'s)?|\d{1,3}(?:st|nd|rd|th)) )?\b"
+)
 COUNTED_RULES = (
-    rule("no space after an abbreviation",
-         rf"\b({one_of({*TITLES, 'St', 'Dr'})})\.(?=[A-Z][a-z])", r"\1. "),
+    rule(
+        "no space after an abbreviation",
+        rf"\b({one_of({*TITLES, 'St', 'Dr'})})\.(?=[A-Z][a-z])",
+        r"\1. ",
+    ),
     rule("counted", rf"\b({one_of(COUNTED)})\. ?(?=\d)", lambda m: f"{COUNTED[m[1]]} "),
     rule("counted in roman", rf"\b({one_of(COUNTED)})\.(?= ?([IVX]+)\b)", _counted),
-    rule("counted, ends a sentence", rf"\b({one_of(ENDING)})\.(?= [A-Z])",
-         lambda m: f"{ENDING[m[1]]}."),
-    rule("number without a stop",
-         rf"\bNo (?=\d{{1,4}}[A-Za-z]? (?:[A-Z][a-z]+ ){{1,3}}(?:{one_of(STREETS)})\b)"
-         r"|(?<=[Tt]he )No (?=\d)|(?<=ranked )No (?=\d)", "Number "),
+    rule(
+        "counted, ends a sentence",
+        rf"\b({one_of(ENDING)})\.(?= [A-Z])",
+        lambda m: f"{ENDING[m[1]]}.",
+    ),
+    rule(
+        "number without a stop",
+        rf"\bNo (?=\d{{1,4}}[A-Za-z]? (?:[A-Z][a-z]+ ){{1,3}}(?:{one_of(STREETS)})\b)"
+        r"|(?<=[Tt]he )No (?=\d)|(?<=ranked )No (?=\d)",
+        "Number ",
+    ),
 )
 """This runs before ranges: pp. 5-10."""
 
 RULES = (
-    rule("compass before a street", rf"\b({one_of(COMPASS)})\.? (?=(?:\d+(?:st|nd|rd|th)|[A-Z][a-z]+)"
+    rule("compass before a street",
+         rf"\b({one_of(COMPASS)})\.? (?=(?:\d+(?:st|nd|rd|th)|[A-Z][a-z]+)"
          rf"(?: [A-Z][a-z]+)? (?:{one_of({*SHORT_STREETS, *STREETS, 'Dr'})})\b)",
          lambda m: f"{COMPASS[m[1]]} "),
     rule("street without a stop", rf"\b([A-Z][a-z]{{1,20}}(?:'s)? |\d+(?:st|nd|rd|th) )"
          rf"({one_of(SHORT_STREETS)})\b(?![.'])(?! [A-Z][a-z]+ )",
          lambda m: m[1] + SHORT_STREETS[m[2]]),
     rule("drive without a stop", r"(?<=\d )([A-Z][a-z]{1,20}) Dr\b(?= ?(?:[,;!?]|$))", r"\1 Drive"),
-    rule("saint without a stop", r"(?<![a-z] )\bSt (?=[A-Z][a-z])|(?<=(?:of|in|at|to|by) )St (?=[A-Z][a-z])",
+    rule("saint without a stop",
+         r"(?<![a-z] )\bSt (?=[A-Z][a-z])|(?<=(?:of|in|at|to|by) )St (?=[A-Z][a-z])",
          "Saint "),
     rule("street or saint", rf"{ADDRESS}St\.(?!\w)", _street_or_saint),
     rule("doctor or drive", r"(?P<before>\b[A-Z][a-z]{1,20} )?\bDr\.(?!\w)", _doctor_or_drive),

@@ -90,21 +90,27 @@ RULES = (
         r"(?:/[^\s<>\"]*)?)(?![\w-]|\.\w)",
         _web,
     ),
-    rule("code of letters and digits", r"(?<![\w&#])#(?=[A-Z\d]*[A-Z])(?=[A-Z]*\d)([A-Z\d]{3,20})(?!\w)",
+    rule("code of letters and digits",
+         r"(?<![\w&#])#(?=[A-Z\d]*[A-Z])(?=[A-Z]*\d)([A-Z\d]{3,20})(?!\w)",
          lambda m: f"number {_spelled_code(m[1])}"),
     rule("C sharp", r"\b([CFJ])#(?!\w)", r"\1 sharp"),
     rule("hashtag", r"(?<![\w&#])#([A-Za-z_]\w*)", _hashtag),
     rule("number sign", r"(?<![\w&#])# ?(?=\d)", "number "),
     rule("handle", r"(?<![\w.@])@([A-Za-z_]\w*)", lambda m: "at " + m[1].replace("_", " ").strip()),
-    rule("emergency number", rf"(?i)\b(call(?:ed|ing|s)?|dial(?:ed|ing|s)?|ring|rang|phoned?) ({EMERGENCY})\b"
+    rule("emergency number", rf"(?i)\b(call(?:ed|ing|s)?|dial(?:ed|ing|s)?|ring|rang|phoned?) "
+         rf"({EMERGENCY})\b"
          rf"( or ({EMERGENCY})\b)?",
          lambda m: f"{m[1]} {digits(m[2])}" + (f" or {digits(m[4])}" if m[4] else "")),
-    rule("emergency call", rf"\b({EMERGENCY})(?= (?:calls?|callers?|dispatch\w*|operators?|emergency|services?)\b)",
+    rule("emergency call", rf"\b({EMERGENCY})(?= (?:calls?|callers?|dispatch\w*|operators?"
+         rf"|emergency|services?)\b)",
          lambda m: digits(m[1])),
-    rule("telephone after its name", r"(?i)(?<![\w-])(tel|telephone|phone|fax|mobile|cell|ph|whatsapp)"
-         r"(\.?:? ?| (?:number|no\.?)(?: is)?:? ?)(\+?\(?\d[\d ()./-]{4,24}\d)(?![\w-])", _named_phone),
+    rule("telephone after its name",
+         r"(?i)(?<![\w-])(tel|telephone|phone|fax|mobile|cell|ph|whatsapp)"
+         r"(\.?:? ?| (?:number|no\.?)(?: is)?:? ?)(\+?\(?\d[\d ()./-]{4,24}\d)(?![\w-])",
+         _named_phone),
     rule("telephone with a zero", r"(?<![\w.,-])\(?0\d{1,4}\)?(?:[ -]\d{3,4}){1,2}(?![\w-]|[.,]\d)|"
-         r"(?<![\w.,-])\(?0\d{2,4}\)?[ -]\d{6}(?![\w-]|[.,]\d)|(?<![\w.,-])0\d(?:[ .]\d\d){4}(?![\w-]|[.,]\d)",
+         r"(?<![\w.,-])\(?0\d{2,4}\)?[ -]\d{6}(?![\w-]|[.,]\d)|(?<![\w.,-])0\d(?:[ .]\d\d){4}"
+         r"(?![\w-]|[.,]\d)",
          _phone),
     rule("payment card", r"(?<![\w.-])\d{4}(?:[ -]\d{4}){3}(?![\w-])", _phone),
     rule("telephone, lettered", r"(?<![\w.-])1-\d{3}-[A-Z]{4,8}\b", _phone),

@@ -6,7 +6,7 @@ import re
 from re import Match
 
 from uslm.text.english.numbers import cardinal, ordinal, roman_to_int, year
-from uslm.text.english.rule import one_of, rule, words
+from uslm.text.english.rule import one_of, rule, word_before, words
 
 SECTIONS = words(
     "chapter part act scene volume book section phase type level episode season appendix article "
@@ -47,12 +47,15 @@ SHOUTED = words(
     "MAN END FUN HOT ICE JOB KEY LAW LOW MAY OIL PAY RED SEA SUN TEN TOP WAR WIN BOY DOG CAT EAT "
     "HIT AM OK AGO ALSO HELP OPEN WAIT WHAT MUST ONLY VERY NEVER THIS THAT GOOD MORE BEST FREE "
     "SALE BUY TAX FEW FAR SIX BED CAR CUT FLY GUN MAD MOM DAD NOR PER RAW SAD SET WET ADD AGE AIR "
-    "ART ASK BAR BOX EGG END EYE FIT BAN BUN BUS BIN BIT BET BEE BAT BAG BEG BIB BOB BOW BUD BUG CAB "
-    "CAN CAP COD COP COW CRY CUB CUE CUP DAM DAY DEN DEW DID DIE DIG DIM DIP DOT DRY DUE DUG DYE EAR "
+    "ART ASK BAR BOX EGG END EYE FIT BAN BUN BUS BIN BIT BET BEE BAT BAG BEG BIB BOB BOW BUD BUG "
+    "CAB "
+    "CAN CAP COD COP COW CRY CUB CUE CUP DAM DAY DEN DEW DID DIE DIG DIM DIP DOT DRY DUE DUG DYE "
+    "EAR "
     "ERA EVE FAN FAT FED FIG FIN FIR FIX FLU FOE FOG FOX FRY FUR GAG GAP GAS GEL GEM GUM GUT GUY "
     "GYM HAM HAT HAY HEN HID HIP HOG HOP HUG HUT ILL INK INN JAM JAR JAW JET JOG JOY JUG KID KIN "
     "KIT LAB LAD LAP LEG LID LIE LIP LIT LOG LOT MAP MAT MIX MOB MUD MUG NAP NET NOD NUT OAK OAR "
-    "ODD OWE OWL PAN PAW PEA PEN PIE PIG PIT POT PUB PUP RAN RAT RAY RIB RID RIM ROB ROD ROT ROW RUB "
+    "ODD OWE OWL PAN PAW PEA PEN PIE PIG PIT POT PUB PUP RAN RAT RAY RIB RID RIM ROB ROD ROT ROW "
+    "RUB "
     "RUG RYE SAT SAW SKI SKY SLY SON SOW SPY SUM TAG TAN TAP TEA TIE TIP TOE TON TOY TUB TUG VAN "
     "VET WAX WEB WED WIG WIT YEA ZOO ARM ATE BED DEN HOLE THEM THEN THAN WITH FROM HAVE BEEN"
 )  # fmt: skip
@@ -87,9 +90,8 @@ def _shouting(match: Match[str]) -> bool:
 def _capitals(match: Match[str]) -> str:
     """Spelled (F B I) when known or unsayable, else read as a word in small letters."""
     word, ending = match["word"], match["ending"] or ""
-    if word == "WHO" and match.string[max(0, match.start() - 4) : match.start()].lower() == "the ":
-        if not _shouting(match):
-            return spell(word) + ending
+    if word == "WHO" and word_before(match) == "the" and not _shouting(match):
+        return spell(word) + ending
     if word in ACRONYMS:
         return RESPELLED.get(word, word.capitalize()) + ending
     shouted = word in SHOUTED and (len(word) > 2 or word not in SPELLED or _shouting(match))
@@ -133,14 +135,14 @@ def _roman_name(match: Match[str]) -> str:
     return match[1] + ("the " + ordinal(value) if match[1].strip() in REGNAL else cardinal(value))
 
 
-LIST_RULES = (
-    rule("roman list mark", r"(?:(?<=\s)|^)\(?([ivx]{1,5})\) ", _list_mark),
-)
+LIST_RULES = (rule("roman list mark", r"(?:(?<=\s)|^)\(?([ivx]{1,5})\) ", _list_mark),)
 """These run before brackets are looked at."""
 
 ROMAN_RULES = (
-    rule("vi, the editor", r"\bvi(?= (?:editor|mode|command|or emacs|and emacs|or vim|or nano)\b)", "V I"),
-    rule("roman section in small letters", rf"\b((?i:{one_of(SECTIONS)}) )(?!ill\b)([ivx]{{2,6}}|v)\b(?!'|-| editor)",
+    rule("vi, the editor", r"\bvi(?= (?:editor|mode|command|or emacs|and emacs|or vim|or nano)\b)",
+         "V I"),
+    rule("roman section in small letters",
+         rf"\b((?i:{one_of(SECTIONS)}) )(?!ill\b)([ivx]{{2,6}}|v)\b(?!'|-| editor)",
          _roman_section),
     rule("roman section", rf"\b((?i:{one_of(SECTIONS)}) )([IVXLC]+)\b(?!'[a-rt-z])"
          r"(?! (?:one|two|three|four|five|six|seven|eight|nine|zero|oh)\b)",

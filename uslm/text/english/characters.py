@@ -1,6 +1,4 @@
-"""Characters that stand for letters, digits and signs that the rules know: ², ㎏, Ⅳ, ⁄, №."""
-
-# ruff: noqa: RUF001 (this file is about characters that look alike)
+"""Characters that stand for letters, digits and signs that the rules know: ㎏, Ⅳ, Sᵗ, H₂O."""
 
 from __future__ import annotations
 
@@ -15,7 +13,7 @@ SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎", "012
 
 
 def _folded(text: str) -> str:
-    """The plain letters; the signs that NFKC leaves (⁄ and ∕) are slashes here."""
+    """The plain letters; the slashes that NFKC leaves are made plain ones."""
     return unicodedata.normalize("NFKC", text).translate({0x2044: "/", 0x2215: "/"})
 
 

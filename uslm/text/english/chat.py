@@ -63,7 +63,13 @@ def _beside(match: Match[str]) -> str:
     chatting = bool(near & (ALONE.keys() | {"u", "ur", "r", "lol"}))
     following = re.match(r" ([a-z]+)", after)
     addressed = letter == "u" and bool(following and following[1] in U_VERBS)
-    asked = letter == "u" and bool(re.search(r"\b(?:love|miss|thank|see|with|for|to|tell|are|do|can) $", before))
+    asked = letter == "u" and bool(
+        re.search(
+            r"\b(?:love|miss|thank|see|with|for|to|tell|are|do"
+            r"|can) $",
+            before,
+        )
+    )
     if letter.isdecimal() and not chatting:
         return letter
     return BESIDE_CHAT[letter] if chatting or addressed or asked else letter
@@ -86,13 +92,15 @@ LETTERS = r"(?<![\w'./@#&+-])({})(?![\w'/@&+-]|\.\w)"
 RULES = (
     *(rule(f"sound {said}", rf"(?<![\w'-]){pattern}(?![\w'-])", _sound(said))
       for pattern, said in SOUNDS),
-    rule("you are", r"(?<![\w'./@#&+-])ur(?= (?:gr8|so|the|an?|not|welcome|late|right|wrong|my|such|going)\b)",
+    rule("you are", r"(?<![\w'./@#&+-])ur(?= (?:gr8|so|the|an?|not|welcome|late|right|wrong|my|such"
+         r"|going)\b)",
          "you're"),
     rule("your", r"(?<![\w'./@#&+-])ur(?= [a-z])", "your"),
     rule("letters beside chat", LETTERS.format("[urcyn24]"), _beside),
     rule("chat", LETTERS.format(f"(?i:{one_of(ALONE)})"), _chat),
     rule("mate", r"(?<=(?:[a-z,]) )[mM]8(?![\w'/@&+-]|\.\w)", "mate"),
     rule("wait", r"(?<![\w'./@#&+-])w8(?![\w'/@&+-]|\.\w)", "wait"),
-    rule("drawn out", r"(?<![\w'./@#&-])(?=[A-Za-z]{0,30}([A-Za-z])(?i:\1\1))[A-Za-z]{4,60}(?![\w'/@&-]|\.\w)",
+    rule("drawn out", r"(?<![\w'./@#&-])(?=[A-Za-z]{0,30}([A-Za-z])(?i:\1\1))[A-Za-z]{4,60}"
+         r"(?![\w'/@&-]|\.\w)",
          _drawn),
 )  # fmt: skip

@@ -1,5 +1,7 @@
 """What programmers write: operators, file names and paths, versions and models, ports."""
 
+# ruff: noqa: RUF001 (this file is about characters that look alike)
+
 from __future__ import annotations
 
 import re
@@ -33,11 +35,64 @@ ENDINGS = {
     "env": "env", "conf": "conf", "tar": "tar", "bin": "bin", "dat": "dat", "bat": "bat",
     "tex": "tek", "go": "go", "java": "java", "swift": "swift", "patch": "patch", "bak": "back",
 }  # fmt: skip
-SPELLED_ENDINGS = (
-    "md py js ts jsx tsx mjs txt pdf html htm css scss csv tsv xml sql yml png jpg svg mp3 mp4 wav "
-    "flac ogg cpp hpp cc rs rb sh ps1 php docx xlsx pptx xls ppt ini cfg ipynb gz tgz rst dll pt "
-    "rtf epub avi mkv mov psd iso apk jar"
-).split()
+SPELLED_ENDINGS = [
+    "md",
+    "py",
+    "js",
+    "ts",
+    "jsx",
+    "tsx",
+    "mjs",
+    "txt",
+    "pdf",
+    "html",
+    "htm",
+    "css",
+    "scss",
+    "csv",
+    "tsv",
+    "xml",
+    "sql",
+    "yml",
+    "png",
+    "jpg",
+    "svg",
+    "mp3",
+    "mp4",
+    "wav",
+    "flac",
+    "ogg",
+    "cpp",
+    "hpp",
+    "cc",
+    "rs",
+    "rb",
+    "sh",
+    "ps1",
+    "php",
+    "docx",
+    "xlsx",
+    "pptx",
+    "xls",
+    "ppt",
+    "ini",
+    "cfg",
+    "ipynb",
+    "gz",
+    "tgz",
+    "rst",
+    "dll",
+    "pt",
+    "rtf",
+    "epub",
+    "avi",
+    "mkv",
+    "mov",
+    "psd",
+    "iso",
+    "apk",
+    "jar",
+]
 ENDING = one_of({*ENDINGS, *SPELLED_ENDINGS} - {"go", "java", "swift", "net", "log", "doc", "bin"})
 SIGNS = {"/": "slash", "~": "tilde", ".": "dot", "_": "underscore", "-": "dash"}
 MEASURED_IN = r"(?:[kKMGT]?i?[Bb](?:ps)?|[kMG]?Hz|[kmcµn]?[mgAVWsl]|in|ft|lbs?|oz|x|st|nd|rd|th)\b"
@@ -48,8 +103,10 @@ def _compared(match: Match[str]) -> str:
     before = match.string[max(0, match.start() - 24) : match.start()].rstrip()
     tight = match[1] == "" and before and (before[-1].isalnum() or before[-1] in ")]'\"")
     last = before.split()[-1].lower() if before.split() else ""
-    unary = not last or not (last[-1].isalnum() or last[-1] in ")]'\"%°") or (
-        last in OPENS_COMPARISON or (match[1] and not match[3])
+    unary = (
+        not last
+        or not (last[-1].isalnum() or last[-1] in ")]'\"%°")
+        or (last in OPENS_COMPARISON or (match[1] and not match[3]))
     )
     said = COMPARED[match[2]]
     return f" {said} " if unary and not tight else f" is {said} "
@@ -100,12 +157,15 @@ RULES = (
     rule("path", r"(?<![\w.~/:])(?:~/?|\.{1,2}/|/)(?:[\w.-]{1,80}/)*[\w.-]{1,80}(?<![\s/])(?<!/\d)"
          r"(?<=[A-Za-z.\d])(?=[\s,;:!?)]|$)", lambda m: _path(m) if re.search("[A-Za-z]", m[0]) and
          ("~" in m[0] or m[0].count("/") > 1 or m[0][0] == ".") else m[0]),
-    rule("file name", rf"(?<![\w.@/~-])(\w[\w-]{{0,60}}(?:\.[\w-]{{1,40}})?)\.({ENDING})(?![\w-]|\.\w)",
+    rule("file name", rf"(?<![\w.@/~-])(\w[\w-]{{0,60}}(?:\.[\w-]{{1,40}})?)\.({ENDING})(?![\w-]"
+         rf"|\.\w)",
          _file),
     rule("dot net", r"(?<![\w])\.NET\b|(?<=ASP)\.NET\b|(?<=VB)\.NET\b", " dot net"),
     rule("wireless standard", r"\b802\.(1[15])([a-z]{1,2}(?:/[a-z]{1,2}){0,5})?\b", _wireless),
-    rule("model and size", rf"\b(?P<name>[A-Z][A-Za-z]{{1,20}})(?P<joint>[- ])?(?P<version>\d{{1,2}}"
-         rf"(?:\.\d+)?)[- ](?P<size>{NUMBER})(?P<unit>[BMbm])\b(?! (?:people|users|dollars))", _model),
+    rule("model and size", rf"\b(?P<name>[A-Z][A-Za-z]{{1,20}})(?P<joint>[- ])?"
+         rf""
+         rf"(?P<version>\d{{1,2}}(?:\.\d+)?)[- ](?P<size>{NUMBER})(?P<unit>[BMbm])\b(?! (?:people|users|dollars))",
+         _model),
     rule("letters before a decimal", r"(?<=[A-Za-z]{2})(?=\d+\.\d)(?<![vV]\.)", " "),
     rule("port", r"\b(localhost|(?:\d{1,3}\.){3}\d{1,3}):(\d{2,5})\b(?![:.]\d)", _port),
     rule("conditions in brackets", r"\(([^()]{1,80}(?:&&|\|\|)[^()]{1,80})\)", r"\1"),

@@ -154,14 +154,18 @@ def _short_year(match: Match[str]) -> str:
 
 
 SMALL_RULES = (
-    rule("month in small letters before a day", rf"\b({one_of(SMALL_MONTHS.split())})\.? (?=\d{{1,2}}(?:st|nd|rd|th)?"
+    rule("month in small letters before a day",
+         rf"\b({one_of(SMALL_MONTHS.split())})\.? (?=\d{{1,2}}(?:st|nd|rd|th)?"
          r"(?![\w%:/]|[.,]\d| ?(?:%|percent|am|pm)))", lambda m: f"{m[1].capitalize()} "),
-    rule("month in small letters after a day", rf"(?:(?<=\d )|(?<=th |st |nd |rd |of ))({one_of(SMALL_MONTHS.split())})\b\.?"
+    rule("month in small letters after a day",
+         rf"(?:(?<=\d )|(?<=th |st |nd |rd |of ))({one_of(SMALL_MONTHS.split())})\b\.?"
          r"(?= ?(?:[,;.!?]|\d{4}\b|$))", lambda m: m[1].capitalize()),
-    rule("two weekdays", rf"\b{WEEKDAY}\b\.?,? (and|&|or|to|through|thru) {WEEKDAY}\b(?P<stop>\.)?", _both_days),
+    rule("two weekdays", rf"\b{WEEKDAY}\b\.?,? (and|&|or|to|through|thru) {WEEKDAY}\b(?P<stop>\.)"
+         rf"?", _both_days),
     rule("weekday with a stop", r"\b(Mon|Tues?|Weds?|Thurs?|Thu|Fri)\.(?= [a-z\d])",
          lambda m: WEEKDAY_NAMES[m[1]]),
-    rule("weekday in capitals before a month", rf"\b(MON|TUE|WED|THU|FRI|SAT|SUN)\.?,? (?=(?:{one_of(MONTH_NAMES)})\b)",
+    rule("weekday in capitals before a month",
+         rf"\b(MON|TUE|WED|THU|FRI|SAT|SUN)\.?,? (?=(?:{one_of(MONTH_NAMES)})\b)",
          lambda m: f"{WEEKDAY_NAMES[m[1].capitalize()]} "),
 )  # fmt: skip
 """These run before ranges."""
@@ -172,11 +176,14 @@ RULES = (
          lambda m: WEEKDAY_NAMES[m[1] or m[4]] + (m[2] or m[3] or "")),
     rule("ISO date", r"(?<![\w-])(?P<y>\d{4})-(?P<m>\d{2})-(?P<d>\d{2})"
          r"(?:[T ](?P<time>\d{2}:\d{2}(?::\d{2})?)Z?)?(?![\w-])", _iso_date),
-    rule("ISO date with slashes", r"(?<![\w/.-])(?P<y>[12]\d{3})([/.])(?P<m>\d{1,2})\2(?P<d>\d{1,2})(?P<time>(?!))?"
+    rule("ISO date with slashes",
+         r"(?<![\w/.-])(?P<y>[12]\d{3})([/.])(?P<m>\d{1,2})\2(?P<d>\d{1,2})(?P<time>(?!))?"
          r"(?![\w/-]|[.,]\d)", _iso_date),
-    rule("date with dots, short", r"(?<![\w/.-])(?<![Vv]ersion )(\d{2})\.(\d{2})\.(\d{2})(?![\w/-]|[.,:]\d)",
+    rule("date with dots, short",
+         r"(?<![\w/.-])(?<![Vv]ersion )(\d{2})\.(\d{2})\.(\d{2})(?![\w/-]|[.,:]\d)",
          _dotted_short_year),
-    rule("date with dots after a word", r"(?<=\b(?:on|by|of) )(\d{1,2})\.(\d{1,2})\.(\d{2})(?![\w/-]|[.,:]\d)",
+    rule("date with dots after a word",
+         r"(?<=\b(?:on|by|of) )(\d{1,2})\.(\d{1,2})\.(\d{2})(?![\w/-]|[.,:]\d)",
          _dotted_short_year),
     rule("date with slashes", rf"{DATE_STARTS}(\d{{1,2}})/(\d{{1,2}})/(\d{{4}}|\d{{2}}){DATE_ENDS}",
          _month_first),
@@ -190,12 +197,14 @@ RULES = (
          r"(?!\w)", _day_month),
     rule("month and year", rf"\b{MONTH},? {YEAR}{DATE_ENDS}", _month_year),
     rule("month alone", r"\b(Jan|Feb|Aug|Sept|Oct|Nov|Dec)\.(?=[ ,])", lambda m: MONTH_NAMES[m[1]]),
-    rule("month at the end", r"\b(Jan|Feb|Aug|Sept|Oct|Nov|Dec)\.$", lambda m: MONTH_NAMES[m[1]] + "."),
+    rule("month at the end", r"\b(Jan|Feb|Aug|Sept|Oct|Nov|Dec)\.$",
+         lambda m: MONTH_NAMES[m[1]] + "."),
     rule("from hour to hour", rf"(?P<from>\b\d{{1,2}}(?:[:.]\d\d)?(?: ?[apAP]\.?[mM]\b\.?)?)"
          rf" ?[-–] ?(?=\d{{1,2}}(?:[:.]\d\d)? ?{HALF})", r"\g<from> to "),
     rule("from time to time", r"(?<=:\d\d) ?[-–] ?(?=\d{1,2}:\d\d)", " to "),
     rule("race time", r"(?<![\w:.])(\d{1,2}):([0-5]\d)\.(\d+)(?![\w:])", _race_time),
-    rule("time with a dot", rf"(?<![\w.:,$£€])(?P<hour>\d{{1,2}})\.(?P<minute>[0-5]\d)(?P<second>(?!))? ?{HALF}", _time),
+    rule("time with a dot", rf"(?<![\w.:,$£€])(?P<hour>\d{{1,2}})\.(?P<minute>[0-5]\d)(?P<second>"
+         rf"(?!))? ?{HALF}", _time),
     rule("time", rf"(?<![\w:.,])(?P<hour>\d{{1,2}}):(?P<minute>\d{{2}})(?::(?P<second>[0-5]\d))?"
          rf"(?![\w:]|[.,]\d)(?: ?{HALF})?", _time),
     rule("time, attached", rf"(?<![\w:.,])(?P<hour>\d{{1,2}}):(?P<minute>\d{{2}})(?P<second>)?"
@@ -210,7 +219,8 @@ RULES = (
          lambda m: f"F Y {year(m[1]) if m[1] else cardinal(int(m[2]))}"),
     rule("year after A.D.", r"(\bA\.? ?D\.? )(\d{3,4})\b(?![,.]\d)",
          lambda m: "A D " + (year(m[2]) if len(m[2]) == 4 else cardinal(m[2]))),
-    rule("year before B.C.", r"(?<![\w.,])(1\d{3})(?= ?(?:A\.?D|B\.?C|C\.?E|B\.?C\.?E)\b)", lambda m: year(m[1])),
+    rule("year before B.C.", r"(?<![\w.,])(1\d{3})(?= ?(?:A\.?D|B\.?C|C\.?E|B\.?C\.?E)\b)",
+         lambda m: year(m[1])),
     rule("circa", r"(?<![\w.])c\. ?(?=\d{3,4}\b)", "circa "),
     rule("century", r"(?<=\d)(st|nd|rd|th) c\.(?! ?[a-z]\.)(?=(\s*$)?)",
          lambda m: f"{m[1]} century" + ("." if m[2] is not None and m.start() > 6 else "")),
@@ -221,13 +231,90 @@ RULES = (
 
 # A number of something, not a year: plural things after 1100 to 1899, and these after any.
 COUNTED = one_of(
-    "tokens bytes bits words pages people users men women children students units pieces items "
-    "files rows lines samples steps frames points pixels characters copies calories dollars euros "
-    "pounds grams kilograms tons tonnes meters metres miles kilometers feet inches liters litres "
-    "gallons hours minutes seconds days volts watts hertz employees workers members customers "
-    "votes seats cars homes houses units images examples tickets visitors subscribers followers "
-    "parameters neurons layers degrees acres hectares residents soldiers troops jobs stores shares "
-    "times percent species cases participants patients".split()
+    [
+        "tokens",
+        "bytes",
+        "bits",
+        "words",
+        "pages",
+        "people",
+        "users",
+        "men",
+        "women",
+        "children",
+        "students",
+        "units",
+        "pieces",
+        "items",
+        "files",
+        "rows",
+        "lines",
+        "samples",
+        "steps",
+        "frames",
+        "points",
+        "pixels",
+        "characters",
+        "copies",
+        "calories",
+        "dollars",
+        "euros",
+        "pounds",
+        "grams",
+        "kilograms",
+        "tons",
+        "tonnes",
+        "meters",
+        "metres",
+        "miles",
+        "kilometers",
+        "feet",
+        "inches",
+        "liters",
+        "litres",
+        "gallons",
+        "hours",
+        "minutes",
+        "seconds",
+        "days",
+        "volts",
+        "watts",
+        "hertz",
+        "employees",
+        "workers",
+        "members",
+        "customers",
+        "votes",
+        "seats",
+        "cars",
+        "homes",
+        "houses",
+        "units",
+        "images",
+        "examples",
+        "tickets",
+        "visitors",
+        "subscribers",
+        "followers",
+        "parameters",
+        "neurons",
+        "layers",
+        "degrees",
+        "acres",
+        "hectares",
+        "residents",
+        "soldiers",
+        "troops",
+        "jobs",
+        "stores",
+        "shares",
+        "times",
+        "percent",
+        "species",
+        "cases",
+        "participants",
+        "patients",
+    ]
 )
 YEAR_BEFORE = words("in since by of until before after from the")
 

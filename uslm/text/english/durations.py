@@ -1,5 +1,7 @@
 """Spans of time written tightly: 2h30m, 1h30, 3m20s, 1/100 s, q8h; and 3s that are threes."""
 
+# ruff: noqa: RUF001 (this file is about characters that look alike)
+
 from __future__ import annotations
 
 from re import Match
@@ -49,9 +51,10 @@ RULES = (
     rule("groups of so many", r"\b((?i:in|by|into|of)) (\d{1,2})s (and|or) (\d{1,2})s\b", _groups),
     rule("hours and minutes", r"(?<![\w.,:/$£€-])(\d{1,2})h(\d\d)(?!\w)",
          lambda m: f"{cardinal(m[1])} hour{'s' * (m[1] != '1')} {cardinal(int(m[2]))}"),
-    rule("span of time", r"(?<![\w.,:/$£€-])(?=\d)(?:(?P<days>\d{1,3})d ?)?(?:(?P<hours>\d{1,3})h ?)?"
-         r"(?:(?P<minutes>\d{1,2})m(?:in)? ?)?(?:(?P<seconds>\d{1,2})s(?:ec)?)?(?<=\w)(?!\w)", _span),
-    rule("part of a second", rf"(?<![\w.,/])(\d{{1,2}})/([1-9]\d{{0,4}}) ?({one_of(SINGLE)})\b(?!/)",
-         _part_of),
+    rule("span of time", r"(?<![\w.,:/$£€-])(?=\d)(?:(?P<days>\d{1,3})d ?)?"
+         r"(?:(?P<hours>\d{1,3})h ?)?(?:(?P<minutes>\d{1,2})m(?:in)? ?)?"
+         r"(?:(?P<seconds>\d{1,2})s(?:ec)?)?(?<=\w)(?!\w)", _span),
+    rule("part of a second",
+         rf"(?<![\w.,/])(\d{{1,2}})/([1-9]\d{{0,4}}) ?({one_of(SINGLE)})\b(?!/)", _part_of),
     rule("every so many hours", r"\b[qQ](\d{1,2})(?:[-–](\d{1,2}))?h\b", _every),
 )  # fmt: skip

@@ -36,7 +36,7 @@ def _power(match: Match[str]) -> str:
 
 
 def _function(match: Match[str]) -> str:
-    prime = {"": "", "'": " prime", "''": " double prime", "\"": " double prime"}[match[2]]
+    prime = {"": "", "'": " prime"}.get(match[2], " double prime")
     return f"{match[1]}{prime} of {match[3]}"
 
 
@@ -56,7 +56,7 @@ def _area(match: Match[str]) -> str:
 
 
 RULES = (
-    rule("times a power of ten", rf"(?<=\d) ?[x×*·] ?(?=10(?:\^|[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]))", " times "),
+    rule("times a power of ten", r"(?<=\d) ?[x×*·] ?(?=10(?:\^|[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]))", " times "),
     rule("size with a unit", rf"{NUMBER_STARTS}{NUMBER}(?: ?[x×] ?{NUMBER}){{1,3}}"
          rf"(?= ?(?:{one_of(UNITS)}|{one_of(SAID_UNITS)})(?![\w.]))", _area),
     rule("power of a letter", r"(?<![\w^])([A-Za-z]|\d+(?=\^[({]?[A-Za-z]))\^"
@@ -68,6 +68,7 @@ RULES = (
     rule("factor before a letter", r"(?<=[A-Za-z]\d (?:or) )(\d+)x\b|(?<=[A-Za-z]\d and )(\d+)x\b"
          r"|(?<![\w.,])(\d+)x(?= ?[-+=*/^)] ?[\w(])",
          lambda m: f"{cardinal(m[1] or m[2] or m[3])} x"),
-    rule("chemical formula", r"(?<![\w.-])(?=[A-Z][A-Za-z\d]{1,30}(?![\w-]))(?:[A-Z][a-z]?\d{0,3}){2,15}",
+    rule("chemical formula", r"(?<![\w.-])(?=[A-Z][A-Za-z\d]{1,30}(?![\w-]))(?:[A-Z][a-z]?\d{0,3})"
+         r"{2,15}",
          _chemical),
 )  # fmt: skip

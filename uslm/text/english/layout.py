@@ -9,7 +9,7 @@ import re
 from re import Match
 
 from uslm.text.english.numbers import digits
-from uslm.text.english.rule import Rule, one_of, rule
+from uslm.text.english.rule import Rule, rule
 from uslm.text.lines import LINE_END, unwrap
 
 BLOCKS = "address article aside blockquote br caption dd div dl dt figcaption figure footer form h1"
@@ -26,8 +26,14 @@ ATTRIBUTES = rf"(?=[^<>]{{0,2000}}=)(?:\s+[A-Za-z@:][\w:.@-]*(?:\s*=\s*(?:{VALUE
 TAG = re.compile(rf"</?(?P<name>[A-Za-z][\w:.-]{{0,40}})(?P<attributes>{ATTRIBUTES})?\s*/?>")
 ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 HEADING = re.compile(r"#{1,6} (.*?)(?: #+)?$")
-TABLE_RULE = re.compile(r"\|? ?:?-{2,}:? ?(?:\| ?:?-+:? ?)*\|?$|([-*_=])(?: ?\1){2,}$|`{3,}\w*$|~{3,}$")
-ITEM = re.compile(r"(?:[-*+•‣◦·▪►] |(\(?(?:\d{1,3}|[A-Za-z])[.)] ))(?:\[[ xX]\] )?|(?:> ?)+(?![ \d])")
+TABLE_RULE = re.compile(
+    r"\|? ?:?-{2,}:? ?(?:\| ?:?-+:? ?)*\|?$|([-*_=])(?: ?\1){2,}$|`{3,}\w*$"
+    r"|~{3,}$"
+)
+ITEM = re.compile(
+    r"(?:[-*+•‣◦·▪►] |(\(?(?:\d{1,3}|[A-Za-z])[.)] ))(?:\[[ xX]\] )?|(?:> ?)+(?![ "
+    r"\d])"
+)
 ENDS_WITH_STOP = re.compile(r"[.!?:;,…—。！？][\"'”’)\]*_]{0,4}$")
 
 LINKS: tuple[Rule, ...] = (
@@ -38,13 +44,15 @@ LINKS: tuple[Rule, ...] = (
     rule("address in angles", r"<((?:https?://|mailto:)[^<>\s]{1,500})>", r" \1 "),
 )  # fmt: skip
 MARKUP: tuple[Rule, ...] = (
-    rule("comment", r"<!--(?:(?!-->).){0,5000}-->|<[!?][A-Za-z][^<>]{0,500}>|<!\[CDATA\[|\]\]>", " ",
+    rule("comment", r"<!--(?:(?!-->).){0,5000}-->|<[!?][A-Za-z][^<>]{0,500}>|<!\[CDATA\[|\]\]>",
+         " ",
          re.DOTALL),
     rule("silent part", rf"<({SILENT_TAGS})(?: [^<>]{{0,500}})?>[^<]{{0,5000}}</\1>", " ",
          re.IGNORECASE),
     rule("say as", rf"<say-as [^<>]{{0,200}}interpret-as=[\"'](?:{SPELLED_OUT})[\"'][^<>]{{0,200}}>"
          r"([^<>]{0,200})</say-as>", lambda m: f" {_spelled(m[1])} "),
-    rule("alias", r"<sub [^<>]{0,200}alias=[\"']([^\"'<>]{1,200})[\"'][^<>]{0,200}>[^<>]{0,200}</sub>",
+    rule("alias", r"<sub [^<>]{0,200}alias=[\"']([^\"'<>]{1,200})"
+         r"[\"'][^<>]{0,200}>[^<>]{0,200}</sub>",
          r" \1 "),
     rule("silence", r"<(?:break|pause)(?: [^<>]{0,200})?/?>", ", "),
     rule("raised", r"(?<=\w)<sup>([^<>]{1,20})</sup>", lambda m: _raised(m[1])),
@@ -67,9 +75,7 @@ def lay_out(text: str) -> str:
 
 
 def _spelled(text: str) -> str:
-    return ", ".join(
-        digits(part) if part.isdecimal() else " ".join(part) for part in text.split()
-    )
+    return ", ".join(digits(part) if part.isdecimal() else " ".join(part) for part in text.split())
 
 
 def _raised(text: str) -> str:
@@ -84,8 +90,12 @@ def _tag(match: Match[str]) -> str:
 
 
 def _lines(text: str) -> str:
-    """Headings and paragraphs end with a stop, items and cells with a comma where they are short."""
-    if not LINE_END.search(text) and not re.match(r"\s*(?:#{1,6} |(?:[-*+]|\d{1,3}[.)]) \[[ xX]\]|\|)", text):
+    """Headings and paragraphs end with a stop, short items and cells with a comma."""
+    if not LINE_END.search(text) and not re.match(
+        r"\s*(?:#{1,6} |(?:[-*+]|\d{1,3}[.)]) \[[ xX]\]"
+        r"|\|)",
+        text,
+    ):
         return text
     said = ""
     for paragraph in unwrap(text).split("\n\n"):
@@ -107,7 +117,9 @@ def _line(line: str) -> tuple[str, bool]:
         return heading[1], True
     if line.startswith("|") and line.endswith("|"):
         return ", ".join(cell.strip() for cell in line.split("|") if cell.strip()), False
-    return ITEM.sub(lambda match: match[1] or "", line, count=1) if ITEM.match(line) else line, False
+    return ITEM.sub(lambda match: match[1] or "", line, count=1) if ITEM.match(
+        line
+    ) else line, False
 
 
 def _joint(said: str, line: str, first: bool) -> str:

@@ -31,7 +31,7 @@ CURRENCIES = {
     "₸": ("tenge", "tenge", "", ""),
 }
 COUNTRIES = {"US": "U S", "A": "Australian", "AU": "Australian", "C": "Canadian"}
-COUNTRIES |= {"MX": "Mexican", "NT": "New Taiwan", "SG": "Singapore", "USD": "U S", "Mex": "Mexican"}
+COUNTRIES |= {"MX": "Mexican", "Mex": "Mexican", "NT": "New Taiwan", "SG": "Singapore"}
 COUNTRIES |= {"CA": "Canadian", "NZ": "New Zealand", "HK": "Hong Kong", "S": "Singapore"}
 CODES = {
     "USD": ("U S dollar", "U S dollars"),
@@ -112,9 +112,12 @@ def _local(match: Match[str]) -> str:
 
 RULES = (
     rule("country after the symbol", r"\$(A|AU|C|CA|NZ|HK|US|MX)(?=\d)", r"\1$"),
-    rule("price per", rf"({SYMBOL}{NUMBER})-(an?|per)-([a-z]+)\b", lambda m: f"{m[1]} {m[4]} {m[5]}"),
-    rule("local currency", rf"(?<![\w.,])(?:(?P<before>{NUMBER})(?: (?P<scale>thousand|million|billion))? "
-         rf"?(?P<name>{one_of(LOCAL.keys() - {'Fr', 'Rs', 'RM', 'Rp', 'Ft'})}|Rs|Ft(?= ?[.,;]| and| or|$))(?![\w])"
+    rule("price per", rf"({SYMBOL}{NUMBER})-(an?|per)-([a-z]+)\b", lambda m: f"{m[1]} {m[4]} "
+         f"{m[5]}"),
+    rule("local currency", rf"(?<![\w.,])(?:(?P<before>{NUMBER})(?: (?P<scale>thousand|million"
+         rf"|billion))? "
+         rf"?(?P<name>{one_of(LOCAL.keys() - {'Fr', 'Rs', 'RM', 'Rp', 'Ft'})}|Rs|Ft(?= ?[.,;]| and"
+         rf"| or|$))(?![\w])"
          rf"|(?P<name2>{one_of(LOCAL.keys() - {'lei', 'Ft'})})\.? ?(?P<after>{NUMBER})\b)", _local),
     rule("decimal comma", r"(?<![\w.,])(?P<whole>\d+),(?P<part>\d\d) ?(?P<symbol>[€£])", _european),
     rule("range of money", rf"(?P<first>{SYMBOL}{NUMBER}) ?[-–] ?(?P=symbol)?(?=\d)",

@@ -103,11 +103,13 @@ def _scientific(match: Match[str]) -> str:
     return f"{decimal(match[1])} times ten to the {said}"
 
 
-COUNTED_PEOPLE = one_of(words(
-    "people persons students doctors dentists users patients voters women men children adults "
-    "players members teams tests questions answers games matches respondents teachers parents "
-    "customers employees kids countries states cases times votes seats schools companies experts"
-))
+COUNTED_PEOPLE = one_of(
+    words(
+        "people persons students doctors dentists users patients voters women men children adults "
+        "players members teams tests questions answers games matches respondents teachers parents "
+        "customers employees kids countries states cases times votes seats schools companies"
+    )
+)
 
 
 def _out_of(match: Match[str]) -> str:
@@ -119,7 +121,8 @@ def _out_of(match: Match[str]) -> str:
 
 LETTERED_RULES = (
     rule("place and letter", r"(?<=[a-zA-Z] )(\d{1,4})-?([A-Z])(?!\w)", _place),
-    rule("house number and letter", r"(?<![\w.])([1-9])([1-9]\d|0[1-9])([A-Z])(?= [A-Z][a-z]+ (?:[A-Z][a-z]+|St))",
+    rule("house number and letter",
+         r"(?<![\w.])([1-9])([1-9]\d|0[1-9])([A-Z])(?= [A-Z][a-z]+ (?:[A-Z][a-z]+|St))",
          lambda m: f"{cardinal(m[1])} {'oh ' * (m[2][0] == '0')}{cardinal(int(m[2]))} {m[3]}"),
 )  # fmt: skip
 """These run before units, for B and M are scales there."""
@@ -140,14 +143,17 @@ RULES = (
     rule("squared", r"(?<=\w)²", " squared"),
     rule("cubed", r"(?<=\w)³", " cubed"),
     rule("scientific", r"(?<![\w.,])(\d+(?:\.\d+)?)[eE]([+-]?\d{1,3})(?![\w.])", _scientific),
-    rule("out of", r"(?<![\w/.,])(\d+(?:\.\d+)?)/(\d{1,3})(?= (?:stars?|points?|ratings?|marks?)\b)",
+    rule("out of", r"(?<![\w/.,])(\d+(?:\.\d+)?)/(\d{1,3})(?= (?:stars?|points?|ratings?|marks?)"
+         r"\b)",
          lambda m: f"{decimal(m[1])} out of {cardinal(m[2])}"),
-    rule("rated", r"(?i)\b((?:rat(?:ed|e|ing)|scor(?:ed|e|es|ing)|grade[ds]?|gave (?:it|this|them)|gets?)"
+    rule("rated", r"(?i)\b((?:rat(?:ed|e|ing)|scor(?:ed|e|es|ing)|grade[ds]?|gave (?:it|this|them)"
+         r"|gets?)"
          r"(?: (?:a|an|it|of|is|was)){0,2}:? )(\d+(?:\.\d+)?)/(\d{1,3})(?![\w/])",
          lambda m: f"{m[1]}{decimal(m[2])} out of {cardinal(m[3])}"),
     rule("decimal out of", r"(?<![\w/.,])(\d+\.\d+)/(5|10|20|100)(?![\w/.])",
          lambda m: f"{decimal(m[1])} out of {cardinal(m[2])}"),
-    rule("so many of the people", rf"(?<![\w/.,-])(?<!\d )(\d{{1,3}})/(\d{{1,3}})(?= (?:{COUNTED_PEOPLE})\b)", _out_of),
+    rule("so many of the people",
+         rf"(?<![\w/.,-])(?<!\d )(\d{{1,3}})/(\d{{1,3}})(?= (?:{COUNTED_PEOPLE})\b)", _out_of),
     rule("mixed fraction", rf"{NUMBER_STARTS}(\d+)[ -](\d{{1,2}})/(\d{{1,3}})(?![\w/])", _mixed),
     rule("fraction", rf"{NUMBER_STARTS}(\d{{1,3}})/([1-9]\d{{0,3}})(?![\w/]|\.\d)",
          lambda m: fraction(m[1], m[2])),
@@ -155,7 +161,8 @@ RULES = (
          lambda m: f"{decimal(m[1])} to {decimal(m[2])}"),
     rule("ordinal", r"(?<![\w.])(\d{1,3}(?:,\d{3})+|\d+)(?:st|nd|rd|th|ST|ND|RD|TH)\b",
          lambda m: ordinal(m[1])),
-    rule("model of letters and three digits", r"(?<![\w'.-])([A-Z]{1,2})([1-9])(\d\d)(?![\w]|,\d)", _lettered_model),
+    rule("model of letters and three digits", r"(?<![\w'.-])([A-Z]{1,2})([1-9])(\d\d)(?![\w]|,\d)",
+         _lettered_model),
     rule("letters and digits in capitals", r"(?<![\w'.])(?=\d*[A-Z])[A-Z\d]{2,20}(?!\w)",
          _code),
     rule("model number",

@@ -57,7 +57,7 @@ def _letters(match: Match[str]) -> str:
 
 
 def _sums(match: Match[str]) -> str:
-    """£1m–£2m: the currency is said once, after the second sum."""
+    """£1m-£2m: the currency is said once, after the second sum."""
     country, symbol = match["country"] or "", match["symbol"]
     scale = f" {SCALES[match['scale1']]}"
     return f"{decimal(match['first'])}{scale} to {country}{symbol}{match['second']}{match['tail']}"
@@ -77,11 +77,13 @@ RULES = (
          rf"(?P<last>\d{{1,2}})(?:st|nd|rd|th)?(?: of)? (?P<month>{MONTH})"
          r"(?:,? (?P<year>1\d{3}|20\d{2})\b)?(?![-\d])", _days_of_month),
     rule("ordinals", rf"(?<=\d)(st|nd|rd|th){TO}(?=\d+(?:st|nd|rd|th)\b)", r"\1 to "),
-    rule("school year", r"(?<![\w/.,-])(1[89]\d\d|20\d\d)/((?:\d\d){1,2})(?![\w/]|[.,]\d)", _school_year),
+    rule("school year", r"(?<![\w/.,-])(1[89]\d\d|20\d\d)/((?:\d\d){1,2})(?![\w/]|[.,]\d)",
+         _school_year),
     rule("decades", rf"(?<=\d0s){TO}(?='?\d\d(?:\d\d)?s\b)", " to "),
     rule("from noon", rf"(?i)\b(noon|midnight|midday){TO}(?=\d)", r"\1 to "),
     rule("until noon", rf"(?i)(?<=[\dm.]){TO}(?=(?:noon|midnight|midday)\b)", " to "),
-    rule("verses", rf"\b({one_of(BIBLE)}) (\d{{1,3}}):(\d{{1,3}})(?:[-–](\d{{1,3}}))?\b(?!:)", _verses),
+    rule("verses", rf"\b({one_of(BIBLE)}) (\d{{1,3}}):(\d{{1,3}})(?:[-–](\d{{1,3}}))?\b(?!:)",
+         _verses),
     rule("letters", r"(?<![\w'-])([A-Z])[-–]([A-Z])(?![\w'-])|(?<![\w'-])(a)[-–](z)(?![\w'-])",
          lambda m: _letters(m) if m[1] else "a to z"),
     rule("sums", rf"{SYMBOL}(?P<first>{NUMBER})[ -]?(?P<scale1>{one_of(SCALES)})\b{TO}"

@@ -53,7 +53,10 @@ STARTERS = words(
     "When Where Why How But And So Then If After Before Yes Now Later Also Some Most Many Every "
     "Is Are Was Were Do Does Did Has Have Had Can Could Would Should Let Please Maybe However"
 )
-NUMERAL_AFTER = re.compile(r" I (?:and|or|of|to|is|was|has|in|by|for|with|shows|covers|begins|ends)\b")
+NUMERAL_AFTER = re.compile(
+    r" I (?:and|or|of|to|is|was|has|in|by|for|with|shows|covers|begins|ends)"
+    r"\b"
+)
 _PRONOUN_AFTER = re.compile(r" I(?:'|(?= [a-z]))")
 
 
@@ -65,7 +68,9 @@ def pronoun_follows(match: Match[str]) -> bool:
 
 def starts_sentence(match: Match[str]) -> bool:
     """Whether a word that only begins sentences comes next, as in "I saw the Dr. He left"."""
-    after = re.match(r"[\"')]{0,2} [\"'(]?([A-Z]\w{0,12})", match.string[match.end() : match.end() + 20])
+    after = re.match(
+        r"[\"')]{0,2} [\"'(]?([A-Z]\w{0,12})", match.string[match.end() : match.end() + 20]
+    )
     return after is not None and after[1] in STARTERS
 
 

@@ -1,4 +1,4 @@
-"""Scripts that the voice cannot read: Cyrillic and Greek words in Latin letters, others left out."""
+"""Scripts that the voice cannot read: Cyrillic and Greek in Latin letters, others left out."""
 
 # ruff: noqa: RUF001 (this file is about characters that look alike)
 
@@ -16,19 +16,36 @@ from uslm.text.english.symbols import SAID
 # espeak's English voice has the letters of these, and reads words with them by their own rules.
 # Of the rest it says "Chinese letter", "Arabic seen", "letter one two a zero".
 READ = frozenset(
-    "LATIN DEVANAGARI GUJARATI GURMUKHI KANNADA MALAYALAM TELUGU SINHALA BENGALI TAMIL HANGUL "
-    "ARMENIAN GEORGIAN GREEK".split()
+    [
+        "LATIN",
+        "DEVANAGARI",
+        "GUJARATI",
+        "GURMUKHI",
+        "KANNADA",
+        "MALAYALAM",
+        "TELUGU",
+        "SINHALA",
+        "BENGALI",
+        "TAMIL",
+        "HANGUL",
+        "ARMENIAN",
+        "GEORGIAN",
+        "GREEK",
+    ]
 )
-CYRILLIC = dict(zip(
-    "абвгдезийклмнопрстуфхыэіїґєўјљњћђџъь",
-    "a b v g d e z i y k l m n o p r s t u f kh y e i yi g ye w y ly ny ch j j".split() + ["", ""],
-    strict=True,
-)) | {"ё": "yo", "ж": "zh", "ц": "ts", "ч": "ch", "ш": "sh", "щ": "shch", "ю": "yu", "я": "ya"}  # fmt: skip
-GREEK = dict(zip(
-    "αβγδεζηθικλμνξοπρσςτυφχψω",
-    "a v g d e z i th i k l m n x o p r s s t i f ch ps o".split(),
-    strict=True,
-))  # fmt: skip
+CYRILLIC = {
+    "а": "a", "б": "b", "в": "v", "г": "g", "д": "d", "е": "e", "ё": "yo", "ж": "zh", "з": "z",
+    "и": "i", "й": "y", "к": "k", "л": "l", "м": "m", "н": "n", "о": "o", "п": "p", "р": "r",
+    "с": "s", "т": "t", "у": "u", "ф": "f", "х": "kh", "ц": "ts", "ч": "ch", "ш": "sh",
+    "щ": "shch", "ъ": "", "ы": "y", "ь": "", "э": "e", "ю": "yu", "я": "ya", "і": "i",
+    "ї": "yi", "є": "ye", "ґ": "g", "ў": "w", "ј": "y", "љ": "ly", "њ": "ny", "ћ": "ch",
+    "ђ": "j", "џ": "j", "ѓ": "g", "ќ": "k", "ѕ": "dz",
+}  # fmt: skip
+GREEK = {
+    "α": "a", "β": "v", "γ": "g", "δ": "d", "ε": "e", "ζ": "z", "η": "i", "θ": "th", "ι": "i",
+    "κ": "k", "λ": "l", "μ": "m", "ν": "n", "ξ": "x", "ο": "o", "π": "p", "ρ": "r", "σ": "s",
+    "ς": "s", "τ": "t", "υ": "i", "φ": "f", "χ": "ch", "ψ": "ps", "ω": "o",
+}  # fmt: skip
 GREEK_PAIRS = {"ου": "ou", "αι": "e", "ει": "i", "οι": "i", "μπ": "b", "ντ": "nd", "γγ": "ng"}
 FOLDED = {"ı": "i", "ŉ": "n", "ſ": "s", "ƒ": "f", "ə": "e", "Ə": "E", "ẞ": "ß", "ș": "ş", "Ș": "Ş"}
 FOLDED |= {"ț": "ţ", "Ț": "Ţ", "ɓ": "b", "ɗ": "d", "ƙ": "k", "Ɓ": "B", "Ɗ": "D"}
@@ -82,7 +99,7 @@ def _is_said(char: str) -> bool:
     category = unicodedata.category(char)
     if char in SAID:
         return True
-    if category in ("So", "Sk") or category in ("Mn", "Mc") and _script(char) not in READ:
+    if category in ("So", "Sk") or (category in ("Mn", "Mc") and _script(char) not in READ):
         return _is_mark(char)
     if category[0] in "LN":
         return _script(char) in READ or category == "No"

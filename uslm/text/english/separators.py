@@ -26,7 +26,7 @@ def _spaced(match: Match[str]) -> str:
     """1 234 567 is a number; 100 200 300 may be three, and 0 before one makes it a telephone's."""
     first, *groups = match[0].split(" ")
     alone = len(groups) == 1
-    if alone and not groups[0].endswith("00") or (len(first) == 3 and groups[-1] != "000"):
+    if (alone and not groups[0].endswith("00")) or (len(first) == 3 and groups[-1] != "000"):
         return match[0]
     return _grouped(match)
 
@@ -47,11 +47,13 @@ RULES = (
     rule("thousands by dots after a currency", r"(?<=€)\d{1,3}(?:\.\d{3})+(?:,\d\d)?(?![\d.])",
          lambda m: m[0].replace(".", "").replace(",", ".")),
     rule("thousands by apostrophes", r"(?<![\w.,'])\d{1,3}(?:'\d{3})+(?![\w'])", _grouped),
-    rule("thousands by spaces", r"(?<![\w.,+(/:-])(?<!\d )[1-9]\d{0,2}(?: \d{3})+(?!\w|[-/:]\d| \d)",
+    rule("thousands by spaces",
+         r"(?<![\w.,+(/:-])(?<!\d )[1-9]\d{0,2}(?: \d{3})+(?!\w|[-/:]\d| \d)",
          _spaced),
     rule("lakhs", r"(?<![\w.,])\d{1,2}(?:,\d\d)+,\d{3}(?![\w,])", _lakhs),
     rule("decimal comma in a pair",
          rf"(?<![\w.,])\d+,\d{{1,2}} ?(?:and|to|or|[-–]) ?\d+,\d{{1,2}}{MEASURED}", _decimal_comma),
-    rule("decimal comma before a unit", rf"(?<![\w.,])\d+,\d{{1,2}}(?!\d){MEASURED}", _decimal_comma),
+    rule("decimal comma before a unit", rf"(?<![\w.,])\d+,\d{{1,2}}(?!\d){MEASURED}",
+         _decimal_comma),
     rule("decimal comma before money", rf"(?<![\w.,])\d+,\d\d(?= ?{EUROPEAN})", _decimal_comma),
 )  # fmt: skip

@@ -124,6 +124,7 @@ def _bare(match: Match[str]) -> str:
 
 def _pressure(match: Match[str]) -> str:
     """120/80: blood pressure, one twenty over eighty."""
+
     def said(number: str) -> str:
         if len(number) < 3 or number.endswith("00"):
             return cardinal(number)
@@ -145,7 +146,7 @@ def _adjective(match: Match[str]) -> str:
 def _across(match: Match[str]) -> str:
     """8.5" x 11" is inches once, 10' x 12' feet twice, as people say them."""
     first, second, mark = match[1], match[3], match[2]
-    if mark in "\"″":
+    if mark in '"″':
         return f"{_size(first)} by {_size(second)} inches"
     if mark in "'′":
         return f"{_counted(first, 'foot')} by {_counted(second, 'foot')}"
@@ -179,8 +180,10 @@ MEASURED_THING = (
     "pizza|pipe|bolt|nail|screw|film|lens|screen|monitor|display|TV|tablet|laptop|drive|disk|disc|"
     "hose|board|plank|tube|cable|wire|rope|gun|tank|bottle|bag|box|file|model|radius|walk|run|race|"
     "hike|drive|flight|ride|limit|wall|fence|pole|ladder|tall|long|wide|deep|thick|high|resistor|"
-    "capacitor|fuse|chip|card|stick|line|circuit|system|plywood|drill|bit|socket|wrench|cut|skillet|"
-    "pan|cake|sub|sandwich|ruler|gap|hole|tire|wheel|timer|delay|window|video|clip|break|sprint|dash"
+    "capacitor|fuse|chip|card|stick|line|circuit|system|plywood|drill|bit|socket|wrench|cut|skillet"
+    "|"
+    "pan|cake|sub|sandwich|ruler|gap|hole|tire|wheel|timer|delay|window|video|clip|break|sprint"
+    "|dash"
 )
 PER_WORDS = "|".join(("litres", "liters", "metres", "meters", "miles", "grams", "tons", "gallons"))
 RANGE_END = r"(?=\d|\.\d)"
@@ -200,18 +203,23 @@ RULES = (
     rule("temperature in letters, before a place", r"(?<=\d) ?([CF])\b(?= (?:outside|inside|today|"
          r"tonight|tomorrow|water|oven|outdoors|indoors)\b)",
          lambda m: " Celsius" if m[1] == "C" else " Fahrenheit"),
-    rule("square and cubic", r"\b(sq|cu|fl)\. ?(ft|m|mi|km|in|yd|oz)\b(?:\.(?!$| [A-Z]))?", r"\1 \2"),
+    rule("square and cubic", r"\b(sq|cu|fl)\. ?(ft|m|mi|km|in|yd|oz)\b(?:\.(?!$| [A-Z]))?",
+         r"\1 \2"),
     rule("thousands of hertz", r"(?<=\d)k Hz\b", " thousand Hz"),
     rule("blood pressure", r"(?P<before>(?i:\bbp|\bblood pressure)(?: (?:of|is|was|at))?:? )?"
-         r"(?<![\w.,/])(?P<high>\d{2,3})/(?P<low>\d{2,3})(?(before)(?P<unit> ?mmHg\b)?|(?P<unit2> ?mmHg\b))",
+         r"(?<![\w.,/])(?P<high>\d{2,3})/(?P<low>\d{2,3})(?(before)(?P<unit> ?mmHg\b)?|(?P<unit2> "
+         r"?mmHg\b))",
          _pressure),
-    rule("sizes in inches and feet", r"(?<![\w.,/])(\d+(?:\.\d+)?(?: \d/\d+)?|\d/\d+) ?([\"″'′]|in\.?)"
+    rule("sizes in inches and feet",
+         r"(?<![\w.,/])(\d+(?:\.\d+)?(?: \d/\d+)?|\d/\d+) ?([\"″'′]|in\.?)"
          r" ?[x×] ?(\d+(?:\.\d+)?(?: \d/\d+)?|\d/\d+) ?\2(?!\w)", _across),
-    rule("part of an inch", r"(?<![\w.,/])(?:(\d+)[ -])?(\d{1,2}/\d{1,2})(?:[\"″]|[ -]in\.?(?=[ ,;)]|$))"
+    rule("part of an inch", r"(?<![\w.,/])(?:(\d+)[ -])?(\d{1,2}/\d{1,2})(?:[\"″]|[ -]in\.?(?=[ ,;)"
+         r"]|$))"
          r"(?P<thing> (?=[a-z]))?", lambda m: _part_inch(m) + (m["thing"] or "")),
     rule("inches by a mark", rf"(?<![\w.,'])(\d+(?:\.\d+)?)[\"″](?= (?:{MEASURED_THING})\b)",
          lambda m: f"{decimal(m[1])}-inch"),
-    rule("feet by a mark", r"(?<![\w.,'])(\d+(?:\.\d+)?)'(?= (?:tall|wide|long|deep|high|by|x|ceiling|"
+    rule("feet by a mark", r"(?<![\w.,'])(\d+(?:\.\d+)?)'(?= (?:tall|wide|long|deep|high|by|x"
+         r"|ceiling|"
          r"ladder|fence|tree|board|wall|pole|table|boat)\b)", lambda m: _counted(m[1], "foot")),
     rule("measure as adjective", rf"(?<=\b[Aa] )(?P<number>{NUMBER})(?P<unit>in|ft|{UNIT})"
          r"(?= (?!and\b|or\b|to\b|of\b|in\b|on\b|a\b|at\b|for\b|from\b|with\b|away\b"
@@ -251,7 +259,8 @@ RULES = (
     rule("per", r"(?<=[a-z]) ?/ ?(?P<per>month|mo|year|yr|week|wk|day|night|hour|hr|h|person"
          r"|unit|mile|minute|min|user|share|ton|kg|lb|kWh|GB|s)\b(?!/)(?<=\w)",
          lambda m: f" per {PER[m['per']]}"),
-    rule("billions of something", rf"{NUMBER_STARTS}(\d{{1,3}}) ?(B)()()(?= (?!Street|Road)[a-z]{{3,}}s\b| people\b)"
+    rule("billions of something",
+         rf"{NUMBER_STARTS}(\d{{1,3}}) ?(B)()()(?= (?!Street|Road)[a-z]{{3,}}s\b| people\b)"
          r"(?! (?:is|was|has)\b)", _scaled),
     rule("thousands and millions",
          rf"{NUMBER_STARTS}({NUMBER})(k|M|(?<=\.\d)B|(?<=\.\d\d)B|mn|bn|tn)(?!\w)"
