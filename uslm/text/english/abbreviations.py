@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from re import Match
 
+from uslm.text.english.numbers import cardinal, roman_to_int
 from uslm.text.english.rule import (
     ends_sentence,
+    is_pronoun,
     one_of,
-    pronoun_follows,
     rule,
     starts_sentence,
     words,
@@ -96,21 +97,24 @@ def _word(match: Match[str]) -> str:
 def _counted(match: Match[str]) -> str:
     """No. 5, vol. I; but "No. I won't" and "the vol. I read" end a sentence."""
     if match[2] == "I" and (
-        pronoun_follows(match) if match[1] not in ALSO_WORDS else not _ends(match)
+        is_pronoun(match.string, match.start(2)) if match[1] not in ALSO_WORDS else not _ends(match)
     ):
         return match[0]
-    return COUNTED[match[1]] + ("" if match.string[match.end()] == " " else " ")
+    value = roman_to_int(match[2])
+    return match[0] if value is None else f"{COUNTED[match[1]]} {cardinal(value)}"
 
 
 def _ends(match: Match[str]) -> bool:
     """Whether nothing follows the numeral that a person could do: Art. I, Sec. 8."""
     after = match.string[match.end(2) : match.end(2) + 8]
     comma = after.startswith(",") and match[1] not in ("No", "no")
-    return not after.strip() or comma or after[0] in ";:)" or after[:4] in (" of ", " and")
+    alone = not after.strip(" .") and match[1] not in ("No", "no")
+    return alone or comma or after[:1] in (";", ":", ")") or after[:4] in (" of ", " and")
 
 
 def _dotted(match: Match[str]) -> str:
-    return DOTTED[match[0]] + ("." if match.end() == len(match.string) and "." in match[0] else "")
+    ends = match.end() == len(match.string) or starts_sentence(match)
+    return DOTTED[match[0]] + ("." if ends and match[0].endswith(".") else "")
 
 
 def _letters(match: Match[str]) -> str:
@@ -175,7 +179,7 @@ COUNTED_RULES = (
         r"\1. ",
     ),
     rule("counted", rf"\b({one_of(COUNTED)})\. ?(?=\d)", lambda m: f"{COUNTED[m[1]]} "),
-    rule("counted in roman", rf"\b({one_of(COUNTED)})\.(?= ?([IVX]+)\b)", _counted),
+    rule("counted in roman", rf"\b({one_of(COUNTED)})\. ?([IVX]+)\b", _counted),
     rule(
         "counted, ends a sentence",
         rf"\b({one_of(ENDING)})\.(?= [A-Z])",

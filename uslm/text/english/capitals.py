@@ -6,7 +6,7 @@ import re
 from re import Match
 
 from uslm.text.english.numbers import cardinal, ordinal, roman_to_int, year
-from uslm.text.english.rule import one_of, rule, word_before, words
+from uslm.text.english.rule import is_pronoun, one_of, rule, word_before, words
 
 SECTIONS = words(
     "chapter part act scene volume book section phase type level episode season appendix article "
@@ -125,6 +125,8 @@ def _article(match: Match[str]) -> str:
 
 def _roman_section(match: Match[str]) -> str:
     value = roman_to_int(match[2].upper())
+    if match[1].islower() and match[2] == "I" and is_pronoun(match.string, match.start(2)):
+        return match[0]  # the part I like
     return match[0] if value is None else match[1] + cardinal(value)
 
 

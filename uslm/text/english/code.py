@@ -25,7 +25,7 @@ OPERATORS = {
 OPENS_COMPARISON = words(
     "and or if but of with for over about only just in at to need needs needed is are was were be "
     "been takes took take has have had costs cost weighs weigh requires require uses use used keep "
-    "kept all any a an the not by from than when where while until unless under get gets got stay "
+    "kept all any an the not by from than when where while until unless under get gets got stay "
     "stays pay pays paid last lasts lasted want wants wanted score scored scores either often"
 )
 # How an ending is said where it is not spelled.
@@ -163,9 +163,8 @@ RULES = (
     rule("dot net", r"(?<![\w])\.NET\b|(?<=ASP)\.NET\b|(?<=VB)\.NET\b", " dot net"),
     rule("wireless standard", r"\b802\.(1[15])([a-z]{1,2}(?:/[a-z]{1,2}){0,5})?\b", _wireless),
     rule("model and size", rf"\b(?P<name>[A-Z][A-Za-z]{{1,20}})(?P<joint>[- ])?"
-         rf""
-         rf"(?P<version>\d{{1,2}}(?:\.\d+)?)[- ](?P<size>{NUMBER})(?P<unit>[BMbm])\b(?! (?:people|users|dollars))",
-         _model),
+         rf"(?P<version>\d{{1,2}}(?:\.\d+)?)[- ](?P<size>{NUMBER})(?P<unit>[BMbm])\b"
+         r"(?! (?:people|users|dollars))", _model),
     rule("letters before a decimal", r"(?<=[A-Za-z]{2})(?=\d+\.\d)(?<![vV]\.)", " "),
     rule("port", r"\b(localhost|(?:\d{1,3}\.){3}\d{1,3}):(\d{2,5})\b(?![:.]\d)", _port),
     rule("conditions in brackets", r"\(([^()]{1,80}(?:&&|\|\|)[^()]{1,80})\)", r"\1"),

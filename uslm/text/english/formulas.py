@@ -59,6 +59,7 @@ RULES = (
     rule("times a power of ten", r"(?<=\d) ?[x×*·] ?(?=10(?:\^|[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]))", " times "),
     rule("size with a unit", rf"{NUMBER_STARTS}{NUMBER}(?: ?[x×] ?{NUMBER}){{1,3}}"
          rf"(?= ?(?:{one_of(UNITS)}|{one_of(SAID_UNITS)})(?![\w.]))", _area),
+    rule("minus after a power", r"(?<=\^\d|\w[²³]) [-−] (?=\w)", " minus "),
     rule("power of a letter", r"(?<![\w^])([A-Za-z]|\d+(?=\^[({]?[A-Za-z]))\^"
          r"(-?\d{1,3}|[A-Za-z]|\{[\w+-]{1,8}\}|\([\w+-]{1,8}\))(?!\w)", _power),
     rule("power of a bracket", r"(\))\^([23])(?!\w)", _power),

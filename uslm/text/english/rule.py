@@ -53,17 +53,17 @@ STARTERS = words(
     "When Where Why How But And So Then If After Before Yes Now Later Also Some Most Many Every "
     "Is Are Was Were Do Does Did Has Have Had Can Could Would Should Let Please Maybe However"
 )
-NUMERAL_AFTER = re.compile(
-    r" I (?:and|or|of|to|is|was|has|in|by|for|with|shows|covers|begins|ends)"
+NUMERAL = re.compile(
+    r"I (?:and|or|of|to|is|was|has|in|by|for|with|shows|covers|begins|ends)"
     r"\b"
 )
-_PRONOUN_AFTER = re.compile(r" I(?:'|(?= [a-z]))")
+_PRONOUN = re.compile(r"I(?:'|(?= [a-z]))")
 
 
-def pronoun_follows(match: Match[str]) -> bool:
-    """Whether " I" after a match is a person and no numeral: No. I won't; but vol. I is out."""
-    after = match.string[match.end() : match.end() + 16]
-    return bool(_PRONOUN_AFTER.match(after)) and not NUMERAL_AFTER.match(after)
+def is_pronoun(text: str, place: int) -> bool:
+    """Whether the I at `place` is a person and no numeral: I won't; but vol. I is out."""
+    after = text[place : place + 16]
+    return bool(_PRONOUN.match(after)) and not NUMERAL.match(after)
 
 
 def starts_sentence(match: Match[str]) -> bool:
