@@ -19,6 +19,7 @@ CHAT = {
 }  # fmt: skip
 # These are letters or numbers unless the words beside are written like that too.
 BESIDE_CHAT = {"u": "you", "r": "are", "c": "see", "y": "why", "n": "and", "2": "to", "4": "for"}
+BESIDE_CHAT["ur"] = "your"
 NEEDS_COMPANY = {"bc", "no1", "ur", "m8", "w8"}
 ALONE = {word: said for word, said in CHAT.items() if word not in NEEDS_COMPANY}
 U_VERBS = words(
@@ -63,7 +64,7 @@ def _beside(match: Match[str]) -> str:
     chatting = bool(near & (ALONE.keys() | {"u", "ur", "r", "lol"}))
     following = re.match(r" ([a-z]+)", after)
     addressed = letter == "u" and bool(following and following[1] in U_VERBS)
-    asked = letter == "u" and bool(
+    asked = letter in ("u", "ur") and bool(
         re.search(
             r"\b(?:love|miss|thank|see|with|for|to|tell|are|do"
             r"|can) $",
@@ -78,8 +79,8 @@ def _beside(match: Match[str]) -> str:
 def _drawn(match: Match[str]) -> str:
     """Sooooo -> So, Goooood -> Good; shouting too."""
     word = match[0]
-    if NOT_DRAWN.fullmatch(word) or len(set(word.lower())) < 2:
-        return word
+    if NOT_DRAWN.fullmatch(word) or (word.isupper() and not re.search(r"(.)\1{3}", word)):
+        return word  # III, IEEE
     double, single = DRAWN.sub(r"\1\1", word), DRAWN.sub(r"\1", word)
     return double if double.lower() in DOUBLED else single
 
@@ -95,8 +96,7 @@ RULES = (
     rule("you are", r"(?<![\w'./@#&+-])ur(?= (?:gr8|so|the|an?|not|welcome|late|right|wrong|my|such"
          r"|going)\b)",
          "you're"),
-    rule("your", r"(?<![\w'./@#&+-])ur(?= [a-z])", "your"),
-    rule("letters beside chat", LETTERS.format("[urcyn24]"), _beside),
+    rule("letters beside chat", LETTERS.format("[urcyn24]|ur"), _beside),
     rule("chat", LETTERS.format(f"(?i:{one_of(ALONE)})"), _chat),
     rule("mate", r"(?<=(?:[a-z,]) )[mM]8(?![\w'/@&+-]|\.\w)", "mate"),
     rule("wait", r"(?<![\w'./@#&+-])w8(?![\w'/@&+-]|\.\w)", "wait"),

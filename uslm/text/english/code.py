@@ -108,6 +108,8 @@ def _compared(match: Match[str]) -> str:
         or not (last[-1].isalnum() or last[-1] in ")]'\"%°")
         or (last in OPENS_COMPARISON or (match[1] and not match[3]))
     )
+    if unary and not tight and not re.match(r"[\d.$£€+−-]", match.string[match.end() :][:1]):
+        return " "  # > before a quotation, or the rest of a tag
     said = COMPARED[match[2]]
     return f" {said} " if unary and not tight else f" is {said} "
 
@@ -154,7 +156,7 @@ def _port(match: Match[str]) -> str:
 
 
 RULES = (
-    rule("path", r"(?<![\w.~/:])(?:~/?|\.{1,2}/|/)(?:[\w.-]{1,80}/)*[\w.-]{1,80}(?<![\s/])(?<!/\d)"
+    rule("path", r"(?<![\w.~/:])(?:~/|\.{1,2}/|/)(?:[\w.-]{1,80}/)*[\w.-]{1,80}(?<![\s/])(?<!/\d)"
          r"(?<=[A-Za-z.\d])(?=[\s,;:!?)]|$)", lambda m: _path(m) if re.search("[A-Za-z]", m[0]) and
          ("~" in m[0] or m[0].count("/") > 1 or m[0][0] == ".") else m[0]),
     rule("file name", rf"(?<![\w.@/~-])(\w[\w-]{{0,60}}(?:\.[\w-]{{1,40}})?)\.({ENDING})(?![\w-]"
@@ -174,5 +176,6 @@ RULES = (
     rule("operator of several signs",
          rf"(?<![=<>!&|+*/~-]) ?({one_of(OPERATORS)}) ?(?![=<>!&|*/~])(?=.)",
          lambda m: f" {OPERATORS[m[1]]} "),
+    rule("drawn arrow", r"(?<![\w=<>-])(?:={2,}|-{2,})>(?!\w)", " "),
     rule("comparison", r"( ?)(<=|>=|[≤≥<>])( ?)(?=[\w(\"'.$£€+−-])", _compared),
 )  # fmt: skip

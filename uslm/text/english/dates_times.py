@@ -48,10 +48,12 @@ def _date(month: int, day: int, written_year: str | None) -> str | None:
 
 
 def _iso_date(match: Match[str]) -> str:
-    said = _date(int(match["m"]), int(match["d"]), match["y"])
+    parts = match.groupdict()
+    month, day = parts["m"] or parts["m2"], parts["d"] or parts["d2"]
+    said = _date(int(month), int(day), parts["y"])
     if said is None:
         return match[0]
-    return said + (f" at {match['time']}" if match["time"] else "")
+    return said + (f" at {parts['time']}" if parts.get("time") else "")
 
 
 def _month_first(match: Match[str]) -> str:
@@ -176,9 +178,8 @@ RULES = (
          lambda m: WEEKDAY_NAMES[m[1] or m[4]] + (m[2] or m[3] or "")),
     rule("ISO date", r"(?<![\w-])(?P<y>\d{4})-(?P<m>\d{2})-(?P<d>\d{2})"
          r"(?:[T ](?P<time>\d{2}:\d{2}(?::\d{2})?)Z?)?(?![\w-])", _iso_date),
-    rule("ISO date with slashes",
-         r"(?<![\w/.-])(?P<y>[12]\d{3})([/.])(?P<m>\d{1,2})\2(?P<d>\d{1,2})(?P<time>(?!))?"
-         r"(?![\w/-]|[.,]\d)", _iso_date),
+    rule("ISO date with slashes", r"(?<![\w/.-])(?P<y>[12]\d{3})(?:/(?P<m>\d{1,2})/(?P<d>\d{1,2})"
+         r"|\.(?P<m2>\d\d)\.(?P<d2>\d\d))(?![\w/-]|[.,]\d)", _iso_date),
     rule("date with dots, short",
          r"(?<![\w/.-])(?<![Vv]ersion )(\d{2})\.(\d{2})\.(\d{2})(?![\w/-]|[.,:]\d)",
          _dotted_short_year),

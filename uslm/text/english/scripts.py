@@ -39,7 +39,10 @@ CYRILLIC = {
     "с": "s", "т": "t", "у": "u", "ф": "f", "х": "kh", "ц": "ts", "ч": "ch", "ш": "sh",
     "щ": "shch", "ъ": "", "ы": "y", "ь": "", "э": "e", "ю": "yu", "я": "ya", "і": "i",
     "ї": "yi", "є": "ye", "ґ": "g", "ў": "w", "ј": "y", "љ": "ly", "њ": "ny", "ћ": "ch",
-    "ђ": "j", "џ": "j", "ѓ": "g", "ќ": "k", "ѕ": "dz",
+    "ђ": "j", "џ": "j", "ѓ": "g", "ќ": "k", "ѕ": "dz", "ҫ": "s", "ҳ": "h", "қ": "k", "ғ": "g",
+    "ң": "ng", "ө": "o", "ү": "u", "ұ": "u", "һ": "h", "ә": "a", "җ": "j", "ҙ": "z", "ҡ": "k",
+    "ҷ": "j", "ӏ": "", "ҕ": "g", "ҭ": "t", "ԥ": "p", "ҵ": "ts", "ҽ": "ch", "ҿ": "ch", "ҟ": "k",
+    "ӡ": "dz", "ҩ": "o", "ҧ": "p", "ҥ": "ng", "ԝ": "w", "ҝ": "g", "ҹ": "j",
 }  # fmt: skip
 GREEK = {
     "α": "a", "β": "v", "γ": "g", "δ": "d", "ε": "e", "ζ": "z", "η": "i", "θ": "th", "ι": "i",
@@ -48,12 +51,15 @@ GREEK = {
 }  # fmt: skip
 GREEK_PAIRS = {"ου": "ou", "αι": "e", "ει": "i", "οι": "i", "μπ": "b", "ντ": "nd", "γγ": "ng"}
 FOLDED = {"ı": "i", "ŉ": "n", "ſ": "s", "ƒ": "f", "ə": "e", "Ə": "E", "ẞ": "ß", "ș": "ş", "Ș": "Ş"}
+FOLDED |= {"ʻ": "'", "ʽ": "'", "ʹ": "", "ʺ": "", "ɛ": "e", "Ɛ": "E", "ɔ": "o", "Ɔ": "O", "ɣ": "gh"}
+FOLDED |= {"Ɣ": "Gh", "ɖ": "d", "Ɖ": "D", "ʋ": "v", "Ʋ": "V", "ɩ": "i", "ɲ": "ny", "Ɲ": "Ny"}
 FOLDED |= {"ț": "ţ", "Ț": "Ţ", "ɓ": "b", "ɗ": "d", "ƙ": "k", "Ɓ": "B", "Ɗ": "D"}
 
 _FOREIGN = re.compile(r"[^\x00-\u017f\u2000-\u206f\U000f0000-\U000ffffd]")
 _CYRILLIC_WORD = re.compile(r"[\u0400-\u052f]+")
 _GREEK_WORD = re.compile(r"[\u0370-\u03ff\u1f00-\u1fff]{2,}")
-_PHONETIC_WORD = re.compile(r"[^\W\d_]*[\u0250-\u0258\u025a-\u02af\u02d0][\w\u02b0-\u02ff]*")
+# What is left of the phonetic letters once those that languages write with are folded.
+_PHONETIC_WORD = re.compile(r"[^\W\d_]*[\u0250-\u02af\u02d0][\w\u02b0-\u02ff]*")
 
 
 def in_latin(text: str) -> str:
@@ -139,6 +145,7 @@ def _greek(match: Match[str]) -> str:
 def _spelled(word: str, table: dict[str, str]) -> str:
     out = []
     for char in word:
-        said = table.get(char.lower(), char)
+        small = char.lower()
+        said = table.get(small, table.get(unicodedata.normalize("NFD", small)[0], char))
         out.append(said.capitalize() if char.isupper() else said)
     return "".join(out)

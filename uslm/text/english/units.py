@@ -43,11 +43,11 @@ UNITS = {
     "mbar": "millibar", "THz": "terahertz", "MHZ": "megahertz", "TWh": "terawatt hour",
     "kN": "kilonewton", "GPa": "gigapascal", "dBm": "decibel milliwatt", "dBA": "A decibel",
     "kbit": "kilobit", "Mbit": "megabit", "Gbit": "gigabit", "Kib": "kibibit", "Gb": "gigabit",
-    "MP": "megapixel", "rad": "radian", "lm": "lumen", "cc": "cubic centimeter",
+    "MP": "megapixel", "cc": "cubic centimeter",
     "sq in": "square inch", "sq yd": "square yard", "cu ft": "cubic foot", "cu m": "cubic meter",
-    "cu in": "cubic inch", "cu yd": "cubic yard", "fl oz": "fluid ounce", "pt": "pint",
-    "hp": "horsepower", "EiB": "exbibyte", "PiB": "pebibyte", "EB": "exabyte", "cd": "candela",
-    "kt": "knot", "kts": "knot", "ac": "acre", "t": "ton", "lx": "lux",
+    "cu in": "cubic inch", "cu yd": "cubic yard", "fl oz": "fluid ounce",
+    "hp": "horsepower", "EiB": "exbibyte", "PiB": "pebibyte", "EB": "exabyte",
+    "kt": "knot", "kts": "knot", "lx": "lux",
 }  # fmt: skip
 IRREGULAR = {"foot": "feet", "hertz": "hertz", "percent": "percent", "per mille": "per mille"}
 IRREGULAR |= {"inch": "inches", "horsepower": "horsepower", "lux": "lux", "terahertz": "terahertz"}
