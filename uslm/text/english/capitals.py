@@ -162,5 +162,5 @@ RULES = (
     rule("article between capitals", r"(?<=[A-Za-z] )A(?= [A-Z]{2,})", _article),
     rule("letters in the plural",
          r"(?<=[a-z] )(?P<word>[B-HJ-LN-TV-Z])(?P<ending>s)\b", r"\g<word>'\g<ending>"),
-    rule("capitals", r"(?<![\w'])(?P<word>[A-Z]{2,})(?P<ending>'?s)?(?![\w])", _capitals),
+    rule("capitals", r"(?<!\w)(?<!\w')(?P<word>[A-Z]{2,})(?P<ending>'?s)?(?![\w])", _capitals),
 )  # fmt: skip
