@@ -11,12 +11,13 @@ from torch import Tensor
 
 from uslm.output.streaming_decoder import StreamingDecoder
 from uslm_app.actions import engine
-from uslm_app.actions.codes_file import CodesFile, CodesInfo, fingerprint
+from uslm_app.actions.codes_file import CodesFile, CodesInfo
 from uslm_app.cli.console import Console
 from uslm_app.cli.outputs import AudioTarget
 from uslm_tokenizer.audio.read import read_audio
 from uslm_tokenizer.audio.write import StreamWriter, output_format
 from uslm_tokenizer.base import AudioTokenizer
+from uslm_tokenizer.weight_hash import weight_hash
 
 WINDOW_SECONDS = 30
 """What is longer is encoded in windows of this length, ..."""
@@ -35,7 +36,7 @@ def encode(options: argparse.Namespace, console: Console) -> CodesFile:
     waveform = recording.resampled(tokenizer.sample_rate).waveform
     info = CodesInfo(
         tokenizer=tokenizer.model_type,
-        tokenizer_hash=fingerprint(tokenizer),
+        tokenizer_hash=weight_hash(tokenizer=tokenizer),
         sample_rate=tokenizer.sample_rate,
         frame_rate=tokenizer.frame_rate,
         codebook_size=tokenizer.codebook_size,

@@ -8,10 +8,9 @@ ends with the same tokens.
 """
 
 import argparse
-import hashlib
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from uslm_recipes.data.tokens import TokenCorpus, TokenWriter
 from uslm_tokenizer.base import AudioTokenizer
 from uslm_tokenizer.errors import EnvironmentProblem, UserError
 from uslm_tokenizer.registry import load_tokenizer
+from uslm_tokenizer.weight_hash import earlier_hash_of_tokens, weight_hash
 
 
 def encode_corpus(
@@ -42,37 +42,26 @@ def encode_corpus(
     """
     if seconds_per_batch <= 0:
         raise UserError(f"seconds_per_batch must be positive, but is {seconds_per_batch}")
-    mark = tokenizer_hash(tokenizer)
+    mark = weight_hash(tokenizer=tokenizer)
+    marks = (mark, earlier_hash_of_tokens(tokenizer))
     folders = []
     for number, corpus_folder in enumerate(corpus.folders):
         part = Corpus.open(corpus_folder)
         target = folder / str(number)
         folders.append(target)
-        if not _is_made(target, part, mark):
+        if not _is_made(target, part, marks):
             _encode(
                 tokenizer, part, target, mark, seconds_per_batch, precision, seconds_between_commits
             )
     return TokenCorpus.open(corpus, folders)
 
 
-def tokenizer_hash(tokenizer: AudioTokenizer) -> str:
-    """A name for exactly these weights in this class.
-
-    The config is not part of it: a field that a later version adds must not make tokens stale.
-    """
-    digest = hashlib.sha256(tokenizer.model_type.encode())
-    for name, tensor in sorted(tokenizer.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().float().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _is_made(folder: Path, corpus: Corpus, mark: str) -> bool:
+def _is_made(folder: Path, corpus: Corpus, marks: Collection[str]) -> bool:
     header = folder / "tokens.json"
     if not header.is_file():
         return False
     made = json.loads(header.read_text("utf-8"))
-    return bool(made["tokenizer"] == mark and made["corpus"] == corpus.headers[0]["sha"])
+    return bool(made["tokenizer"] in marks and made["corpus"] == corpus.headers[0]["sha"])
 
 
 @torch.no_grad()

@@ -76,6 +76,7 @@ class MaskGCT(PublishedSpeaker):
         # First of all, from the files: so a voice fits whichever precision is used.
         self.hash = parts.hash(*CODECS, *STAGES)
         self.tokenizer_hash = parts.hash(*CODECS)
+        self.earlier_tokenizer_hash = parts.earlier_hash(*CODECS)
         self.parts, self.stages = parts, MaskGCTStages(parts)
         if vocab.size > self.stages.t2s.config.num_phones:
             raise ConfigError(

@@ -23,7 +23,7 @@ from torch import Tensor
 from uslm.generate.levels import fill_levels
 from uslm.generate.sampling import Sampling
 from uslm.models.base import AcousticModel, AcousticRow, SemanticModel
-from uslm.models.device import fingerprint, move, read_dtype
+from uslm.models.device import move, read_dtype
 from uslm.models.registry import load_model
 from uslm.synthesis.protocols import Converted, FrontEnd, Imitate, JobReader
 from uslm.synthesis.timer import Clock
@@ -48,6 +48,7 @@ from uslm_tokenizer.config import to_dict
 from uslm_tokenizer.errors import ConfigError, EnvironmentProblem, MissingResource
 from uslm_tokenizer.hub import write_atomically
 from uslm_tokenizer.registry import load_tokenizer
+from uslm_tokenizer.weight_hash import weight_hash
 
 PARTS = ("tokenizer", "semantic", "acoustic")
 DEFAULT = "default"
@@ -83,8 +84,8 @@ class Bundle:
         if size != stage1:
             raise ConfigError(f"the tokenizer has {size} units, but stage 1 was made for {stage1}")
         parts = {part: getattr(self, part) for part in PARTS}
-        object.__setattr__(self, "tokenizer_hash", fingerprint(tokenizer=self.tokenizer))
-        object.__setattr__(self, "hash", fingerprint(**parts))
+        object.__setattr__(self, "tokenizer_hash", weight_hash(tokenizer=self.tokenizer))
+        object.__setattr__(self, "hash", weight_hash(**parts))
         object.__setattr__(self, "_vectors", self._level_vectors())
 
     @property

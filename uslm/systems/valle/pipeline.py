@@ -12,7 +12,7 @@ from typing import ClassVar
 import torch
 
 from uslm.generate.sampling import Sampling
-from uslm.models.device import fingerprint, move, read_dtype
+from uslm.models.device import move, read_dtype
 from uslm.synthesis.protocols import JobReader
 from uslm.synthesis.timer import Clock
 from uslm.systems.base import Encoded, PublishedSettings, PublishedSpeaker
@@ -26,6 +26,7 @@ from uslm_tokenizer.audio.read import Audio
 from uslm_tokenizer.base import AudioTokenizer
 from uslm_tokenizer.errors import ConfigError
 from uslm_tokenizer.registry import load_tokenizer
+from uslm_tokenizer.weight_hash import weight_hash
 
 SYMBOLS_FILE = "symbols.k2symbols"
 
@@ -75,8 +76,8 @@ class Uslm(PublishedSpeaker):
                 f"the table has {self.vocab.size} symbols, but the model reads "
                 f"{stage1.text_vocab_size}"
             )
-        self.tokenizer_hash = fingerprint(tokenizer=tokenizer)
-        self.hash = fingerprint(tokenizer=tokenizer, model=model)
+        self.tokenizer_hash = weight_hash(tokenizer=tokenizer)
+        self.hash = weight_hash(tokenizer=tokenizer, model=model)
 
     @property
     def sample_rate(self) -> int:

@@ -75,6 +75,7 @@ class Vevo(PublishedSpeaker):
         self.parts = VevoParts(parts)
         self.hash = parts.hash(*ALL)
         self.tokenizer_hash = parts.hash("style")
+        self.earlier_tokenizer_hash = parts.earlier_hash("style")
 
     @property
     def sample_rate(self) -> int:
