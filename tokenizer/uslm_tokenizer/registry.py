@@ -15,6 +15,7 @@ TOKENIZERS = {
     "unit_tokenizer": "uslm_tokenizer.codecs.unit_tokenizer.model:UnitTokenizer",
     "kmeans_units": "uslm_tokenizer.codecs.kmeans_units.model:KMeansUnits",
     "ssl_units": "uslm_tokenizer.codecs.ssl_units.model:SSLUnits",
+    "source_filter_codec": "uslm_tokenizer.codecs.source_filter.model:SourceFilterCodec",
     "unit_codec": "uslm_tokenizer.codecs.unit_codec.model:UnitCodec",
     "maskgct_codec": "uslm_tokenizer.codecs.maskgct.model:MaskGCTCodec",
     "speech_tokenizer": "uslm_tokenizer.codecs.speech_tokenizer.model:SpeechTokenizer",

@@ -23,6 +23,7 @@ from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.tokens import TokenCorpus, TokenWriter
 from uslm_tokenizer.base import AudioTokenizer
 from uslm_tokenizer.errors import EnvironmentProblem, UserError
+from uslm_tokenizer.nn.precision import fast_dtype
 from uslm_tokenizer.registry import load_tokenizer
 from uslm_tokenizer.weight_hash import earlier_hash_of_tokens, weight_hash
 
@@ -33,12 +34,13 @@ def encode_corpus(
     folder: Path,
     *,
     seconds_per_batch: float = 120.0,
-    precision: torch.dtype = torch.bfloat16,
+    precision: torch.dtype | None = None,
     seconds_between_commits: float = 20.0,
 ) -> TokenCorpus:
     """Tokens of every utterance below `folder`, one sub-folder a corpus; those there are kept.
 
-    An interrupted run loses what it made since its last commit, and no more.
+    `precision` is what the device is fast in unless given. An interrupted run loses what it made
+    since its last commit, and no more.
     """
     if seconds_per_batch <= 0:
         raise UserError(f"seconds_per_batch must be positive, but is {seconds_per_batch}")
@@ -71,11 +73,12 @@ def _encode(
     folder: Path,
     mark: str,
     seconds_per_batch: float,
-    precision: torch.dtype,
+    precision: torch.dtype | None,
     seconds_between_commits: float,
 ) -> None:
     tokenizer.eval()
     device = tokenizer.device
+    dtype = precision or fast_dtype(device)
     limit = int(seconds_per_batch * corpus.sample_rate)
     with TokenWriter(
         folder,
@@ -95,7 +98,7 @@ def _encode(
             waveforms, lengths = pad_waveforms([corpus.waveform(i) for i in batch])
             with (
                 out_of_memory_told(seconds_per_batch),
-                torch.autocast(device.type, precision, enabled=precision != torch.float32),
+                torch.autocast(device.type, dtype, enabled=dtype != torch.float32),
             ):
                 codes = tokenizer.encode(waveforms.to(device), lengths.to(device))
             for index, row in zip(batch, codes, strict=True):

@@ -25,6 +25,7 @@ MEASURES: dict[str, tuple[str, float, int]] = {
     "dnsmos": ("DNSMOS overall", 1, 2),
     "dnsmos_signal": ("signal", 1, 2),
     "dnsmos_background": ("background", 1, 2),
+    "dnsmos_p808": ("P.808", 1, 2),
     "pesq": ("PESQ, wide band", 1, 2),
     "stoi": ("STOI", 1, 3),
     "si_sdr": ("SI-SDR, dB", 1, 1),
