@@ -14,7 +14,7 @@ import soundfile
 import torch
 from safetensors.torch import load_file
 
-from uslm.models.registry import model_class
+from uslm.systems.registry import model_class
 from uslm.systems.two_stage.tiny import speech_like, tiny_bundle
 from uslm.voices.prompt import VoicePrompt
 from uslm_app.actions.codes_file import CodesFile

@@ -25,7 +25,8 @@ import numpy as np
 import torch
 
 from uslm.evaluation.judges.loading import load_speaker_model
-from uslm.systems.two_stage.bundle import Bundle, load_bundle, resolve_bundle, save_bundle
+from uslm.models.folders import resolve_bundle
+from uslm.systems.two_stage.bundle import Bundle, load_bundle, save_bundle
 from uslm.systems.two_stage.regressor import AcousticRegressor
 from uslm.text.normalize import is_english
 from uslm.tts import ZeroShotTTS

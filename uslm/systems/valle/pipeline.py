@@ -11,12 +11,12 @@ from typing import ClassVar
 
 import torch
 
+from uslm.generate.length import LengthConfig
 from uslm.generate.sampling import Sampling
 from uslm.models.device import move, read_dtype
 from uslm.synthesis.protocols import JobReader
 from uslm.synthesis.timer import Clock
 from uslm.systems.base import Encoded, PublishedSettings, PublishedSpeaker
-from uslm.systems.two_stage.config import LengthConfig
 from uslm.systems.valle.model import Valle
 from uslm.systems.valle.text import VallePhonemizer, ValleVocab
 from uslm.text.phonemize import Phonemizer

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import torch
 
+from uslm.generate.length import LengthConfig
 from uslm.output.joiner import JoinConfig
 from uslm.systems.tiny_folder import save_parts
-from uslm.systems.two_stage.config import LengthConfig
 from uslm.systems.valle.ar import ValleAR
 from uslm.systems.valle.model import Valle, ValleConfig
 from uslm.systems.valle.nar import ValleNAR

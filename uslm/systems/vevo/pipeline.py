@@ -15,12 +15,12 @@ from pathlib import Path
 
 import torch
 
+from uslm.generate.length import LengthConfig
 from uslm.generate.sampling import Sampling
 from uslm.synthesis.protocols import Converted, Imitate, JobReader
 from uslm.synthesis.timer import Clock
 from uslm.systems.base import Encoded, PublishedSettings, PublishedSpeaker
 from uslm.systems.parts import Parts
-from uslm.systems.two_stage.config import LengthConfig
 from uslm.systems.vevo.flow import FlowSteps
 from uslm.systems.vevo.steps import ALL, GENERATORS, VevoParts
 from uslm.text.maskgct import VOCAB_FILE, MaskGCTPhonemizer, MaskGCTVocab
