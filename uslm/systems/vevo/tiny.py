@@ -12,7 +12,8 @@ from uslm.systems.tiny_folder import save_parts, save_signs
 from uslm.systems.vevo.flow import FlowSteps
 from uslm.systems.vevo.flow_matching import FlowMatching
 from uslm.systems.vevo.lm import VevoLM
-from uslm.systems.vevo.pipeline import Vevo, VevoSettings
+from uslm.systems.vevo.pipeline import Vevo
+from uslm.systems.vevo.settings import VevoSettings
 from uslm.text.vocab import PhonemeVocab
 from uslm_tokenizer.codecs.repcodec.model import RepCodec
 from uslm_tokenizer.codecs.ssl_units.model import SSLUnits, SSLUnitsConfig
