@@ -22,8 +22,8 @@ from uslm.tts import ZeroShotTTS
 from uslm.voices.prompt import VoicePrompt
 from uslm_app.actions.codes_file import CodesFile
 from uslm_app.cli import main
-from uslm_recipes.commands.encode import encode_corpus
 from uslm_recipes.data.corpus import Corpus
+from uslm_recipes.data.encoding import encode_corpus
 from uslm_recipes.data.tokens import TokenCorpus
 from uslm_recipes.loop import LoopConfig
 from uslm_recipes.loop.testing import train_toy
