@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from uslm.models.registry import model_class
+from uslm.systems.registry import model_class
 from uslm.systems.two_stage.monotonic import MonotonicLM
 from uslm.systems.two_stage.regressor import AcousticRegressor
 from uslm_recipes.config import config_names, load_config

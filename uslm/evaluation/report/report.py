@@ -103,15 +103,6 @@ class Report:
         return "\n".join(parts) + "\n"
 
 
-def write_report(report: Report, folder: Path) -> None:
-    """`report.json`, `report.md` and `report.html`, the page with the sounds of `folder`."""
-    from uslm.evaluation.report.page import to_html
-
-    (folder / "report.json").write_text(report.to_json(), "utf-8")
-    (folder / "report.md").write_text(report.to_markdown(), "utf-8")
-    (folder / "report.html").write_text(to_html(report, folder), "utf-8")
-
-
 def table(rows: Mapping[str, Mapping[str, Estimate]]) -> list[str]:
     """Lines of a Markdown table; a column for each measure that any row has."""
     columns = [name for name in MEASURES if any(name in row for row in rows.values())]
