@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from uslm.evaluation.report.report.writing import write_report
+from uslm.evaluation.report.writing import write_report
 
 from uslm.evaluation.judges.loading import load_judges
 from uslm.evaluation.report.model_facts import describe_model

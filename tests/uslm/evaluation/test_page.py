@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import soundfile
 import torch
-from uslm.evaluation.report.report.writing import write_report
+from uslm.evaluation.report.writing import write_report
 
 from uslm.evaluation.metrics.bootstrap import estimate
 from uslm.evaluation.report.page import to_html
