@@ -96,10 +96,10 @@ def _read_piece(sound: Any, piece: Piece, max_seconds: float) -> NDArray[np.floa
 
 def clipped_share(data: NDArray[np.float32]) -> float:
     """Share of samples that stand beside an equal one at the very top or bottom of the range."""
-    data = data.reshape(len(data), -1)
     level = np.abs(data).max(initial=0.0)
     if level < CLIPPING_LEVEL:
         return 0.0
+    data = data.reshape(len(data), -1)
     flat = (data[1:] == data[:-1]) & (np.abs(data[1:]) >= level * (1 - 1e-4))
     # Codecs round the flat tops off, but never bring their sound to stand above the range.
     over = np.abs(data[1:]) > 1.0

@@ -72,7 +72,9 @@ def _rows(table: Path) -> Iterator[tuple[int, dict[str, str], str | None]]:
     names: list[str] = []
     for line in read_lines(table):
         cells = line.text.split("\t")
-        if not names:
+        if not names and line.problem is not None:
+            yield line.number, {}, line.problem
+        elif not names:
             names = cells
         elif line.text.strip():
             problem = line.problem
