@@ -20,13 +20,14 @@ from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.examine import ExamineConfig, Examiner
 from uslm_recipes.data.recording import Piece
 from uslm_recipes.data.sources.registry import open_source
-from uslm_recipes.prepare import split_of
+from uslm_recipes.prepare import PrepareConfig, prepare, split_of
+from uslm_recipes.shards import write_shards
 from uslm_tokenizer.errors import AudioError, UserError
 
 RATE = 16_000
 # Of a second or two each; what was found with many more is a case of its own in other tests.
 quick = settings(
-    max_examples=150, deadline=None, database=None,
+    max_examples=100, deadline=None, database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )  # fmt: skip
 
@@ -82,7 +83,9 @@ def damaged(data: bytes) -> st.SearchStrategy[bytes]:
 
 
 numbers = st.integers() | st.floats() | st.sampled_from([10**30, -1, 2**63, 1e308])
-words = st.text(max_size=20) | st.sampled_from(["a.wav", "/", "..", "x" * 5000, "\\", "\0", "\ud800"])
+words = st.text(max_size=20) | st.sampled_from(
+    ["a.wav", "/", "..", "x" * 5000, "\\", "\0", "\ud800"]
+)
 values: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | numbers | words,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3),
@@ -164,7 +167,9 @@ def _vctk(root: Path, table: bytes) -> Path:
     return root
 
 
-cells = st.sampled_from(["a", "a.wav", "84-1-0000", "client_id", "path", "sentence", "text", "Yes."])
+cells = st.sampled_from(
+    ["a", "a.wav", "84-1-0000", "client_id", "path", "sentence", "text", "Yes."]
+)
 rows = st.lists(cells | words.map(lambda word: word.replace("\ud800", "")), max_size=5)
 tables = st.tuples(st.lists(rows, max_size=5), st.sampled_from("|\t ,")).map(
     lambda table: "\n".join(table[1].join(row) for row in table[0])
@@ -236,3 +241,34 @@ def test_recordings(tmp_path: Path, data: bytes) -> None:
             assert str(problem).strip()
         else:
             assert samples.dtype == np.int16 and 0 < len(samples) <= 20 * RATE
+
+
+@pytest.fixture(scope="module")
+def corpora(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A corpus in each form. Each test puts back what it changes."""
+    root = tmp_path_factory.mktemp("corpora")
+    for name in ("a", "b"):
+        put(root / f"speech/{name}.wav", recording(0.5 if name == "a" else 0.8))
+        put(root / f"speech/{name}.txt", b"Yes.")
+    found = open_source(str(root / "speech"))
+    prepare(found, root / "mapped", PrepareConfig(num_workers=0), front_end=Letters())
+    write_shards(Corpus.open(root / "mapped"), root / "sharded")
+    return {name: root / name for name in ("mapped", "sharded")}
+
+
+@quick
+@given(data=st.data())
+def test_corpora(corpora: dict[str, Path], data: st.DataObject) -> None:
+    folder = corpora[data.draw(st.sampled_from(sorted(corpora)))]
+    files = sorted(path for path in folder.iterdir() if path.name != "rejected.jsonl")
+    path = data.draw(st.sampled_from(files))
+    before = path.read_bytes()
+    path.write_bytes(data.draw(damaged(before) | st.binary(max_size=20)))
+    try:
+        corpus = Corpus.open(folder)
+        for number in range(len(corpus)):
+            assert len(corpus.waveform(number)) == corpus.num_samples[number]
+    except UserError as problem:
+        assert str(folder) in str(problem)
+    finally:
+        path.write_bytes(before)
