@@ -12,16 +12,19 @@ from torch import Tensor, nn
 
 from uslm.models.base import AcousticRow, batch_rows
 from uslm.models.packing import pack_rows
-from uslm_recipes import train_ar, train_codec, train_nar, train_units
-from uslm_recipes.acoustic_objectives import RegressorObjective
-from uslm_recipes.adversary import build_adversary
 from uslm_recipes.config import load_config
 from uslm_recipes.loop import LoopConfig, make_optimizer
 from uslm_recipes.loop.launch import PRECISIONS
-from uslm_recipes.losses import MultiScaleMelLoss, discriminator_loss
-from uslm_recipes.waveform_losses import waveform_losses
-from uslm_tokenizer.acoustic.unit_codec import UnitCodec
-from uslm_tokenizer.semantic.unit_tokenizer import UnitTokenizer
+from uslm_recipes.train import ar as train_ar
+from uslm_recipes.train import nar as train_nar
+from uslm_recipes.train import units as train_units
+from uslm_recipes.train import waveform_codec as train_codec
+from uslm_recipes.train.acoustic_objectives import RegressorObjective
+from uslm_recipes.train.adversary import build_adversary
+from uslm_tokenizer.codecs.unit_codec.model import UnitCodec
+from uslm_tokenizer.codecs.unit_tokenizer.model import UnitTokenizer
+from uslm_tokenizer.objectives.waveform import MultiScaleMelLoss, discriminator_loss
+from uslm_tokenizer.objectives.weighted import waveform_losses
 
 FRAME_RATE = 50
 PACKED_FRAMES = 1_000

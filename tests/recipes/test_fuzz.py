@@ -15,13 +15,13 @@ import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from uslm_recipes.commands.prepare import PrepareConfig, prepare, split_of
+from uslm_recipes.commands.shards import write_shards
 from uslm_recipes.data.audio_files import AudioLimits, read_samples
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.examine import ExamineConfig, Examiner
 from uslm_recipes.data.recording import Piece
 from uslm_recipes.data.sources.registry import open_source
-from uslm_recipes.prepare import PrepareConfig, prepare, split_of
-from uslm_recipes.shards import write_shards
 from uslm_tokenizer.errors import AudioError, UserError
 
 RATE = 16_000

@@ -7,7 +7,7 @@ makes one file of two, of which decoders play the first and say nothing.
 import re
 from typing import Protocol, runtime_checkable
 
-from uslm_tokenizer.audio_sniff import announced_bytes
+from uslm_tokenizer.audio.sniff import announced_bytes
 
 BLOCK_BYTES = 2**20
 OVERLAP_BYTES = 64

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import torch
 
-from uslm.evaluation.machine import Machine
 from uslm_recipes.loop.bar import Bar
 from uslm_recipes.loop.checkpoint import (
     Rank,
@@ -33,9 +32,10 @@ from uslm_recipes.loop.same_config import check_same
 from uslm_recipes.loop.sharding import is_sharded
 from uslm_recipes.loop.stopping import StopSignal
 from uslm_recipes.loop.trackers import PROJECT, flat
-from uslm_recipes.training_data import TrainingData
+from uslm_recipes.loop.training_data import TrainingData
 from uslm_tokenizer.config import to_dict
 from uslm_tokenizer.errors import ConfigError, UserError
+from uslm_tokenizer.machine import Machine
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from uslm.evaluation import resemblyzer
-from uslm.evaluation.dnsmos import WINDOW_SAMPLES, Dnsmos
-from uslm.evaluation.resemblyzer import Resemblyzer
+from uslm.evaluation.judges import resemblyzer
+from uslm.evaluation.judges.dnsmos import WINDOW_SAMPLES, Dnsmos
+from uslm.evaluation.judges.resemblyzer import Resemblyzer
 from uslm_tokenizer.errors import EnvironmentProblem
 
 
