@@ -115,7 +115,7 @@ def _parts(classes: Mapping[str, type]) -> str:
     for name, kind in classes.items():
         is_alone = shared[kind.__module__] == 1
         said = sys.modules[kind.__module__].__doc__ if is_alone else kind.__doc__
-        file = kind.__module__.rpartition(".")[2] + ".py"
+        file = kind.__module__.partition(".")[2].replace(".", "/") + ".py"
         rows.append((f"`{name}`", first_sentence(said or ""), f"`{kind.__name__}`", f"`{file}`"))
     return table(("name", "what it is", "class", "file"), rows)
 

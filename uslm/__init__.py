@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from uslm_tokenizer.addresses import load_address
 
 if TYPE_CHECKING:
     from uslm.conversion import VoiceConverter
@@ -15,15 +16,15 @@ __all__ = ["VoiceConverter", "ZeroShotTTS", "__version__"]
 # Where each public name lives. They are imported on first use, so that `import uslm` costs
 # nothing: PyTorch alone takes over a second to import.
 _HOMES = {
-    "VoiceConverter": "uslm.conversion",
-    "ZeroShotTTS": "uslm.tts",
+    "VoiceConverter": "uslm.conversion:VoiceConverter",
+    "ZeroShotTTS": "uslm.tts:ZeroShotTTS",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    return load_address(_HOMES[name])
 
 
 def __dir__() -> list[str]:

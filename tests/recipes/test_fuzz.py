@@ -6,6 +6,7 @@ import io
 import json
 import tarfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,14 @@ import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from uslm_recipes.commands.prepare import PrepareConfig, prepare, split_of
+from uslm_recipes.commands.prepare import PrepareConfig, prepare
 from uslm_recipes.commands.shards import write_shards
 from uslm_recipes.data.audio_files import AudioLimits, read_samples
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.examine import ExamineConfig, Examiner
 from uslm_recipes.data.recording import Piece
 from uslm_recipes.data.sources.registry import open_source
+from uslm_recipes.data.splits import split_of
 from uslm_tokenizer.errors import AudioError, UserError
 
 RATE = 16_000
@@ -235,11 +237,8 @@ def test_recordings(tmp_path: Path, data: bytes) -> None:
     path.write_bytes(data)
     limits = AudioLimits()
     for piece in (None, Piece(start_seconds=0.1, stop_seconds=0.6), Piece(data=data)):
-        try:
+        with suppress(AudioError):
             samples = read_samples(path, limits, piece)
-        except AudioError as problem:
-            assert str(problem).strip()
-        else:
             assert samples.dtype == np.int16 and 0 < len(samples) <= 20 * RATE
 
 

@@ -10,12 +10,15 @@ from torch import Tensor
 
 from uslm_tokenizer.errors import AudioError, UserError
 from uslm_tokenizer.hub import PretrainedModel
+from uslm_tokenizer.windows import windows
 
 
 class AudioTokenizer(PretrainedModel, ABC):
     """Turns a waveform into discrete codes, and, where `can_decode`, codes into a waveform."""
 
     can_decode: ClassVar[bool] = True
+    decodes_from_start: ClassVar[bool] = False
+    """Whether a decoded frame depends on all codes before it, as a phase that runs on does."""
 
     @property
     @abstractmethod
@@ -64,6 +67,27 @@ class AudioTokenizer(PretrainedModel, ABC):
     def decode(self, codes: Int[Tensor, "b k t"]) -> Float[Tensor, "b 1 n"]:
         """The waveform of the codes; n = t * hop_length. Raises UserError unless `can_decode`."""
 
+    @property
+    def decoder_context_frames(self) -> int | None:
+        """Frames to each side that a decoded frame depends on, so that a stream can be decoded as
+        it comes; None if that is not known, or all of them are."""
+        return None
+
+    def decode_window(
+        self, codes: Int[Tensor, "b k t"], start: int, stop: int
+    ) -> Float[Tensor, "b 1 n"]:
+        """The samples of frames `start` to `stop`, up to rounding as `decode` makes them.
+
+        Needs `decoder_context_frames` more frames of codes on each side, or the end of the speech
+        there; where that is None, all codes.
+        """
+        context = self.decoder_context_frames
+        first = 0 if context is None else max(0, start - context)
+        last = codes.shape[-1] if context is None else stop + context
+        hop = self.hop_length
+        waveform = self.decode(codes[..., first:last])
+        return waveform[..., (start - first) * hop : (stop - first) * hop]
+
     @classmethod
     @abstractmethod
     def tiny_config(cls) -> Any:
@@ -102,6 +126,25 @@ class AudioTokenizer(PretrainedModel, ABC):
             alone = encode(waveform[rows, :, :length])
             codes[rows, :, : alone.shape[-1]] = alone
         return codes
+
+    @torch.no_grad()
+    def encode_long(
+        self, waveform: Float[Tensor, "1 n"], *, seconds: float = 30.0, margin: float = 2.0
+    ) -> Int[Tensor, "k t"]:
+        """Codes of a recording of any length, on the CPU; a short one is encoded at once.
+
+        A longer one goes through in windows of so many `seconds`, each with a `margin` of its
+        neighbours.
+        """
+        hop, num_samples = self.hop_length, waveform.shape[-1]
+        step, beside = (int(each * self.frame_rate) * hop for each in (seconds, margin))
+        pieces = [
+            self.encode(waveform[None, :, read].to(self.device))[
+                0, :, keep.start // hop : -(-keep.stop // hop)
+            ].cpu()
+            for read, keep in windows(num_samples, step, beside)
+        ]
+        return torch.cat(pieces, dim=1)
 
     def check_waveform(self, waveform: Tensor) -> None:
         """Raise AudioError unless this is a non-empty, finite batch of mono waveforms."""

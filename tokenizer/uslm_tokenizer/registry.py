@@ -1,9 +1,9 @@
 """The table of tokenizers: one line each, imported only when asked for."""
 
 import difflib
-from importlib import import_module
 from pathlib import Path
 
+from uslm_tokenizer.addresses import load_address
 from uslm_tokenizer.base import AudioTokenizer
 from uslm_tokenizer.codecs.catalogue import TOKENIZERS as PUBLISHED
 from uslm_tokenizer.codecs.transformers.base import transformers_family
@@ -15,6 +15,7 @@ TOKENIZERS = {
     "unit_tokenizer": "uslm_tokenizer.codecs.unit_tokenizer.model:UnitTokenizer",
     "kmeans_units": "uslm_tokenizer.codecs.kmeans_units.model:KMeansUnits",
     "ssl_units": "uslm_tokenizer.codecs.ssl_units.model:SSLUnits",
+    "source_filter_codec": "uslm_tokenizer.codecs.source_filter.model:SourceFilterCodec",
     "unit_codec": "uslm_tokenizer.codecs.unit_codec.model:UnitCodec",
     "maskgct_codec": "uslm_tokenizer.codecs.maskgct.model:MaskGCTCodec",
     "speech_tokenizer": "uslm_tokenizer.codecs.speech_tokenizer.model:SpeechTokenizer",
@@ -32,8 +33,7 @@ def tokenizer_class(name: str) -> type[AudioTokenizer]:
     """The class that the table names so."""
     if name not in TOKENIZERS:
         raise UserError(f"no tokenizer named {name!r}; there are {sorted(TOKENIZERS)}")
-    module, _, attribute = TOKENIZERS[name].partition(":")
-    loaded: type[AudioTokenizer] = getattr(import_module(module), attribute)
+    loaded: type[AudioTokenizer] = load_address(TOKENIZERS[name])
     return loaded
 
 

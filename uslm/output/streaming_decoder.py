@@ -17,7 +17,7 @@ class StreamingDecoder:
 
     def __init__(self, tokenizer: AudioTokenizer) -> None:
         self._tokenizer = tokenizer
-        self._context = decoder_lag(tokenizer)
+        self._context = tokenizer.decoder_context_frames
         self.num_frames = 0
         """Frames of codes that have come."""
         self._codes: Tensor | None = None
@@ -28,23 +28,16 @@ class StreamingDecoder:
         """Samples, on the CPU, of all frames that are settled by now; at the end, of all."""
         held = codes if self._codes is None else torch.cat([self._codes, codes], dim=1)
         self.num_frames += codes.shape[1]
-        end = self.num_frames
         context = self._context or 0
-        ready = end if is_final else end - context if self._context is not None else 0
+        ready = self.num_frames
+        if not is_final:
+            ready = ready - context if self._context is not None else 0
         if ready <= self._emitted:
             self._codes = held
             return torch.zeros(1, 0)
-        start = max(self._first, self._emitted - context)
-        window = held[:, start - self._first : min(end, ready + context) - self._first]
-        waveform = self._tokenizer.decode(window[None].to(self._tokenizer.device))[0]
-        hop = self._tokenizer.hop_length
-        samples = waveform[:, (self._emitted - start) * hop : (ready - start) * hop]
-        keep = max(self._first, ready - context)
+        samples = self._tokenizer.decode_window(
+            held[None].to(self._tokenizer.device), self._emitted - self._first, ready - self._first
+        )[0]
+        keep = 0 if self._tokenizer.decodes_from_start else max(self._first, ready - context)
         self._codes, self._first, self._emitted = held[:, keep - self._first :], keep, ready
         return samples.float().cpu()
-
-
-def decoder_lag(tokenizer: AudioTokenizer) -> int | None:
-    """Frames to each side that a decoded frame depends on, or None if the decoder does not say."""
-    lag = getattr(tokenizer, "decoder_context_frames", None)
-    return None if lag is None else int(lag)

@@ -1,32 +1,30 @@
-"""The table of language models: one line each, imported only when asked for."""
+"""The table of systems: a line each; what there is to know of one stands in its folder's entry."""
 
-from importlib import import_module
 from pathlib import Path
 
+from uslm.systems.entry import Entry
+from uslm_tokenizer.addresses import load_address
 from uslm_tokenizer.errors import UserError
 from uslm_tokenizer.hub import PretrainedModel, read_description, resolve
 
-MODELS = {
-    "semantic_lm": "uslm.systems.two_stage.ar:SemanticLM",
-    "monotonic_lm": "uslm.systems.two_stage.monotonic:MonotonicLM",
-    "acoustic_lm": "uslm.systems.two_stage.nar:AcousticLM",
-    "valle_ar": "uslm.systems.valle.ar:ValleAR",
-    "valle_nar": "uslm.systems.valle.nar:ValleNAR",
-    "valle": "uslm.systems.valle.model:Valle",
-    "acoustic_regressor": "uslm.systems.two_stage.regressor:AcousticRegressor",
-    "maskgct_t2s": "uslm.systems.maskgct.model:MaskGCTTextToSemantic",
-    "maskgct_s2a": "uslm.systems.maskgct.model:MaskGCTSemanticToAcoustic",
-    "vevo_lm": "uslm.systems.vevo.lm:VevoLM",
-    "flow_matching": "uslm.systems.vevo.flow_matching:FlowMatching",
+SYSTEMS = {
+    "two_stage": "uslm.systems.two_stage.entry:ENTRY",
+    "uslm": "uslm.systems.valle.entry:ENTRY",
+    "maskgct": "uslm.systems.maskgct.entry:ENTRY",
+    "vevo": "uslm.systems.vevo.entry:ENTRY",
 }
+"""Name, as commands take it, to the address of its entry."""
+
+ENTRIES: dict[str, Entry] = {name: load_address(address) for name, address in SYSTEMS.items()}
+MODELS = {name: address for entry in ENTRIES.values() for name, address in entry.models.items()}
+"""Kind of model, as config.json names it, to "module:Class"."""
 
 
 def model_class(name: str) -> type[PretrainedModel]:
     """The class that the table names so."""
     if name not in MODELS:
         raise UserError(f"no model named {name!r}; there are {sorted(MODELS)}")
-    module, _, attribute = MODELS[name].partition(":")
-    loaded: type[PretrainedModel] = getattr(import_module(module), attribute)
+    loaded: type[PretrainedModel] = load_address(MODELS[name])
     return loaded
 
 

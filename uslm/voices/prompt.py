@@ -165,9 +165,9 @@ class VoicePrompt:
             if tensor is not None and not bool(tensor.isfinite().all()):
                 raise ConfigError("its numbers must be finite")
 
-    def check_fits(self, tokenizer_hash: str, model: str) -> None:
+    def check_fits(self, tokenizer_hash: str, model: str, *, or_earlier: str = "") -> None:
         """Raise ConfigError if the voice was made for another model's codes."""
-        if self.tokenizer_hash != tokenizer_hash:
+        if self.tokenizer_hash not in (tokenizer_hash, or_earlier):
             raise ConfigError(
                 f"voice {self.name!r} was made with the tokenizer of model {self.model!r} "
                 f"({self.tokenizer_hash}), not of {model!r} ({tokenizer_hash}); "

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 
 from uslm_app.cli.console import Console, open_console
 from uslm_app.cli.exit_codes import ExitCode, explain
 from uslm_app.cli.parser import parse
+from uslm_tokenizer.addresses import load_address
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,6 +45,6 @@ def _run_command(arguments: list[str], console: Console) -> int:
     options = parse(arguments, console)
     console.quiet = options.quiet
     # Imported only now that the command line is understood: PyTorch takes more than a second.
-    module = import_module(f"uslm_app.commands.{options.command.replace(' ', '_')}")
-    module.run(options, console)
+    run = load_address(f"uslm_app.commands.{options.command.replace(' ', '_')}:run")
+    run(options, console)
     return ExitCode.OK

@@ -20,6 +20,7 @@ from uslm_tokenizer.codecs.unit_codec.model import UnitCodec
 from uslm_tokenizer.codecs.unit_tokenizer.model import UnitTokenizer
 from uslm_tokenizer.errors import ConfigError
 from uslm_tokenizer.hub import write_atomically
+from uslm_tokenizer.nn.precision import fast_dtype
 
 logger = logging.getLogger(__name__)
 
@@ -104,6 +105,7 @@ def _starts(
         frames = seconds * corpus.sample_rate / tokens.header.hop_length
         return [int(frame) for frame in frames]
     units, device = tokens.codes(index)[:1], recognizer.device
-    with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
+    dtype = fast_dtype(device)
+    with torch.no_grad(), torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
         logits = recognizer.phoneme_logits(units.to(device))[0]
     return align_ctc(logits, corpus.text_ids[index].tolist())

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from uslm_recipes.data.corpus_format import FULL_SCALE
 from uslm_recipes.data.recording import Piece
+from uslm_tokenizer.audio.bytes import end_of_first, mended
 from uslm_tokenizer.audio.decode import open_sound
 from uslm_tokenizer.audio.sniff import SNIFFED_BYTES, sniff
-from uslm_tokenizer.audio_bytes import end_of_first, mended
 from uslm_tokenizer.errors import AudioError
 
 CLIPPING_LEVEL = 0.95

@@ -54,34 +54,6 @@ class MappedAudio:
             self._samples = np.memmap(self.path, dtype="<i2", mode="r", shape=(size,))
 
     def read(self, number: int, row: Utterance, start: int, stop: int) -> NDArray[np.int16]:
-        """Samples start..stop of the utterance with this number in its folder."""
-
-    def check(self, rows: list[Utterance]) -> None:
-        """Nothing is cut off."""
-
-
-def open_audio(folder: Path) -> CorpusAudio:
-    """The samples of a corpus folder, whichever way they are kept."""
-    return ShardedAudio(folder) if (folder / SHARDS_FILE).is_file() else MappedAudio(folder)
-
-
-class MappedAudio:
-    """One file of samples."""
-
-    shards: NDArray[np.int64] | None = None
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / AUDIO_FILE
-        if not self.path.is_file():
-            raise MissingResource(
-                f"{self.path} is missing; make the corpus again with uslm-prepare"
-            )
-        empty = self.path.stat().st_size < 2  # nothing to map
-        self._samples: NDArray[np.int16] = (
-            np.zeros(0, dtype=np.int16) if empty else np.memmap(self.path, dtype="<i2", mode="r")
-        )
-
-    def read(self, number: int, row: Utterance, start: int, stop: int) -> NDArray[np.int16]:
         return self._samples[row.start_sample + start : row.start_sample + stop]
 
     def check(self, rows: list[Utterance]) -> None:

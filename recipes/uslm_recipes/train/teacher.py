@@ -13,6 +13,7 @@ from torch import Tensor
 
 from uslm_recipes.data.batches import pad_waveforms
 from uslm_recipes.data.corpus import Corpus
+from uslm_tokenizer.nn.precision import fast_dtype
 from uslm_tokenizer.ssl.encoder import SSLEncoder
 
 logger = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ def teacher_features(
     folder.mkdir(parents=True, exist_ok=True)
     header.unlink(missing_ok=True)
     encoder = SSLEncoder.from_pretrained(name_or_path, layers=layers).to(device)
-    hop = 320
+    hop, dtype = 320, fast_dtype(device)
     starts = np.concatenate([[0], np.cumsum(corpus.num_samples // hop)]).astype(np.int64)
     features = np.lib.format.open_memmap(
         folder / "features.npy", mode="w+", dtype=np.float16, shape=(int(starts[-1]), encoder.dim)
@@ -68,7 +69,7 @@ def teacher_features(
     )
     done = 0
     for indices, waveforms, lengths in _batches(corpus, np.arange(len(corpus)), seconds_per_batch):
-        with torch.autocast(device.type, torch.bfloat16):
+        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
             batch = encoder.features(waveforms[:, 0].to(device), lengths.to(device))
         for row, index in zip(batch.float().cpu().numpy(), indices, strict=True):
             start, stop = starts[index], starts[index + 1]

@@ -8,8 +8,8 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from uslm_tokenizer.audio.bytes import BinaryReader, mended
 from uslm_tokenizer.audio.sniff import sniff
-from uslm_tokenizer.audio_bytes import BinaryReader, mended
 from uslm_tokenizer.errors import AudioError
 
 # What libsndfile guesses beyond these (HTK, MAT4, ...) is far more often not audio at all.

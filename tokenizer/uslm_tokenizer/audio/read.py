@@ -17,9 +17,9 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from uslm_tokenizer.audio.bytes import BinaryReader, end_of_first
 from uslm_tokenizer.audio.decode import READABLE_WORDS, open_sound, read_blocks, reason
 from uslm_tokenizer.audio.sniff import SNIFFED_BYTES, announced_bytes
-from uslm_tokenizer.audio_bytes import BinaryReader, end_of_first
 from uslm_tokenizer.errors import AudioError, MissingResource
 
 MIN_SAMPLE_RATE = 4_000

@@ -1,1 +1,1 @@
-"""Acoustic tokenizers: codes from which the waveform can be rebuilt."""
+"""Codecs, one folder each."""

@@ -100,6 +100,8 @@ class System:
     """Likewise."""
     weights_licence: str = "not stated"
     """Of a `ready` folder; else the layouts say."""
+    conversion: int = 1
+    """To be raised when the same files become other bytes: they are converted anew then."""
 
     @property
     def sources(self) -> tuple[Source, ...]:
@@ -110,8 +112,12 @@ class System:
 
     @property
     def fingerprint(self) -> str:
-        """Tells this entry from any other: another pin is another conversion."""
-        return hashlib.sha256(repr(self).encode()).hexdigest()[:12]
+        """12 hex digits of all that a conversion depends on: its files and its number.
+
+        Titles, places in our code and the like may change; what was converted stays found.
+        """
+        files = sorted(source.identity for source in self.sources)
+        return hashlib.sha256(json.dumps([self.conversion, files]).encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,6 +32,11 @@ class HubFile:
         """For people."""
         return f"{self.repo}: {self.path}"
 
+    @property
+    def identity(self) -> list[str]:
+        """What tells it from any other content."""
+        return ["hub", self.repo, self.path, self.revision]
+
 
 @dataclass(frozen=True, kw_only=True)
 class WebFile:
@@ -51,6 +56,11 @@ class WebFile:
         """Last part of the address."""
         return self.url.rpartition("/")[2]
 
+    @property
+    def identity(self) -> list[str]:
+        """What tells it from any other content."""
+        return ["web", self.sha256]
+
 
 @dataclass(frozen=True, kw_only=True)
 class HandFile:
@@ -58,6 +68,11 @@ class HandFile:
 
     address: str
     """Where to get it."""
+
+    @property
+    def identity(self) -> list[str]:
+        """Nothing: what lies at the address is not known, and how it is worded says no more."""
+        return ["hand"]
 
 
 Source = HubFile | WebFile | HandFile

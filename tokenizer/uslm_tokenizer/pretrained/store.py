@@ -15,6 +15,7 @@ from uslm_tokenizer.errors import EnvironmentProblem, MissingResource, UserError
 from uslm_tokenizer.pretrained import source as sources
 from uslm_tokenizer.pretrained.catalogue import Catalogue, System, Weights
 from uslm_tokenizer.pretrained.download import fetch
+from uslm_tokenizer.pretrained.earlier import EARLIER
 from uslm_tokenizer.pretrained.source import HandFile, HubFile, Source
 
 FORMAT = 1
@@ -51,8 +52,10 @@ class Store:
 
     def converted_folder(self, name: str) -> Path:
         """Where its conversion is kept, if there is one."""
-        system = self.catalogue.get(name)
-        return sources.assets_folder("models", f"{name}-{system.fingerprint}")
+        wanted = f"{name}-{self.catalogue.get(name).fingerprint}"
+        folder = sources.assets_folder("models", wanted)
+        earlier = sources.assets_folder("models", EARLIER.get(wanted, wanted))
+        return earlier if (earlier / RECORD).is_file() and not folder.exists() else folder
 
     def download(
         self,

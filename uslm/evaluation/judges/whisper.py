@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from uslm_tokenizer.errors import MissingResource
+from uslm_tokenizer.nn.precision import fast_dtype
 from uslm_tokenizer.ssl.front_ends import SAMPLE_RATE, WhisperLogMel
 from uslm_tokenizer.ssl.whisper import layer_outputs
 from uslm_tokenizer.transformers_package import import_transformers, transformers_class
@@ -68,13 +69,14 @@ class WhisperRecognizer:
         device: str | torch.device = "cpu",
         dtype: torch.dtype | None = None,
     ) -> "WhisperRecognizer":
-        """Load a folder or a repository of the Hub; bfloat16 on a CPU, float16 elsewhere."""
+        """Load a folder or a repository of the Hub; on a CPU in what is fast there, else in
+        float16."""
         transformers = import_transformers("Whisper needs")
         build = transformers_class("WhisperForConditionalGeneration", "Whisper needs")
         read = transformers.WhisperTokenizer
         transformers.utils.logging.disable_progress_bar()
         on_cpu = torch.device(device).type == "cpu"
-        dtype = dtype or (torch.bfloat16 if on_cpu else torch.float16)
+        dtype = dtype or (fast_dtype("cpu") if on_cpu else torch.float16)
         try:
             model = build.from_pretrained(name_or_path, torch_dtype=dtype)
             multilingual = model.config.vocab_size >= 51_865

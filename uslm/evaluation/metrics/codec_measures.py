@@ -134,6 +134,13 @@ def f0_correlation(
     return float(np.corrcoef(one, other)[0, 1])
 
 
+def median_pitch(waveform: Float[Tensor, " n"], sample_rate: int) -> float | None:
+    """Median F0 of the voiced frames, Hz, by Praat; None where there are too few."""
+    pitch = _pitch(_library("parselmouth", "uslm[eval]"), waveform.double().numpy(), sample_rate)
+    voiced = pitch[pitch > 0]
+    return float(np.median(voiced)) if len(voiced) >= MIN_VOICED_FRAMES else None
+
+
 def _pitch(library: Any, samples: Any, sample_rate: int) -> Any:
     """Hz in each frame; 0 where there is no voice."""
     if len(samples) < 3 * sample_rate / PITCH_FLOOR:

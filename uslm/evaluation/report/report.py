@@ -25,6 +25,7 @@ MEASURES: dict[str, tuple[str, float, int]] = {
     "dnsmos": ("DNSMOS overall", 1, 2),
     "dnsmos_signal": ("signal", 1, 2),
     "dnsmos_background": ("background", 1, 2),
+    "dnsmos_p808": ("P.808", 1, 2),
     "pesq": ("PESQ, wide band", 1, 2),
     "stoi": ("STOI", 1, 3),
     "si_sdr": ("SI-SDR, dB", 1, 1),
@@ -100,15 +101,6 @@ class Report:
         ):
             parts += [f"- {name}: " + ", ".join(f"{k} `{v}`" for k, v in facts.items())]
         return "\n".join(parts) + "\n"
-
-
-def write_report(report: Report, folder: Path) -> None:
-    """`report.json`, `report.md` and `report.html`, the page with the sounds of `folder`."""
-    from uslm.evaluation.report.page import to_html
-
-    (folder / "report.json").write_text(report.to_json(), "utf-8")
-    (folder / "report.md").write_text(report.to_markdown(), "utf-8")
-    (folder / "report.html").write_text(to_html(report, folder), "utf-8")
 
 
 def table(rows: Mapping[str, Mapping[str, Estimate]]) -> list[str]:

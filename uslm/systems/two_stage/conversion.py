@@ -18,9 +18,7 @@ from uslm_tokenizer.base import AudioTokenizer
 from uslm_tokenizer.errors import AudioError
 
 WINDOW_SECONDS = 20.0
-"""Longer recordings are encoded in windows of this length, ..."""
-MARGIN_SECONDS = 2.0
-"""... each with so much of its neighbours."""
+"""Longer recordings are encoded in windows of this length."""
 
 
 def revoice(
@@ -52,14 +50,7 @@ def revoice(
 
 
 def encode_units(tokenizer: AudioTokenizer, waveform: Float[Tensor, "1 n"]) -> Int[Tensor, " t"]:
-    """Units of a recording of any length, window by window."""
-    encoder, hop = recognizer(tokenizer), tokenizer.hop_length
-    step = int(WINDOW_SECONDS * tokenizer.frame_rate) * hop
-    margin = int(MARGIN_SECONDS * tokenizer.frame_rate) * hop
-    pieces = []
-    for start in range(0, waveform.shape[-1], step):
-        first = max(0, start - margin)
-        window = waveform[:, first : start + step + margin]
-        units = encoder.encode(window[None].to(tokenizer.device))[0, 0].cpu()
-        pieces.append(units[(start - first) // hop :][: step // hop])
-    return torch.cat(pieces)
+    """Units of a recording of any length."""
+    listener = recognizer(tokenizer)
+    assert isinstance(listener, AudioTokenizer)  # as those of our models are
+    return listener.encode_long(waveform, seconds=WINDOW_SECONDS)[0]

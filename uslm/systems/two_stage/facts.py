@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from uslm.models.folders import BUNDLE_FILE, VOCAB_FILE
 from uslm.systems.two_stage.config import BundleConfig
 from uslm.text.frontend import TextFrontend
 from uslm.text.lexicon import Lexicon
@@ -11,8 +12,6 @@ from uslm_tokenizer.config import from_dict
 from uslm_tokenizer.errors import ConfigError, MissingResource, UserError
 
 FORMAT = 1
-BUNDLE_FILE = "bundle.json"
-VOCAB_FILE = "text.model"
 
 
 def read_bundle_config(folder: Path) -> BundleConfig:

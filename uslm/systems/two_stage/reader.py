@@ -11,7 +11,7 @@ from uslm.generate.autoregressive import StopRule, UnitRow, speak_units
 from uslm.generate.sampling import Sampling
 from uslm.models.base import AcousticRow
 from uslm.output.samples import checked_samples
-from uslm.output.streaming_decoder import StreamingDecoder, decoder_lag
+from uslm.output.streaming_decoder import StreamingDecoder
 from uslm.synthesis.protocols import Job, Sound, Take
 from uslm.synthesis.seeds import generator
 from uslm.synthesis.timer import Clock
@@ -134,7 +134,7 @@ class _Reading:
             job.voice.codes[:, : bundle.config.prompt.acoustic_frames],
             torch.tensor(job.text.text_ids),
             hurry=job.hurry,
-            lag=decoder_lag(bundle.tokenizer) or 0,
+            lag=bundle.tokenizer.decoder_context_frames or 0,
         )
 
     def plan(self, row: UnitRow) -> AcousticRow | None:

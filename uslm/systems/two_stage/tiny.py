@@ -8,9 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from uslm.generate.length import LengthConfig
 from uslm.systems.two_stage.ar import SemanticLM
 from uslm.systems.two_stage.bundle import Bundle
-from uslm.systems.two_stage.config import BundleConfig, LengthConfig
+from uslm.systems.two_stage.config import BundleConfig
 from uslm.systems.two_stage.nar import AcousticLM
 from uslm.voices.prompt import VoicePrompt
 from uslm_tokenizer.audio.read import Audio

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from uslm_tokenizer.audio.bytes import BLOCK_BYTES, mended
 from uslm_tokenizer.audio.read import read_audio
-from uslm_tokenizer.audio_bytes import BLOCK_BYTES, mended
 from uslm_tokenizer.errors import AudioError
 
 RATE = 16_000
