@@ -43,6 +43,7 @@ def test_the_command_tells_them_apart(
         {"name": name, "before": before, "after": after, **row}
         for name, (before, after) in changes.items()
     ]
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # for speed; they need none
     script = SCRIPT["main"].__globals__
     monkeypatch.setitem(script, "ROOT", tmp_path)
     monkeypatch.setitem(script, "read", lambda: rows)
