@@ -15,7 +15,7 @@ from torch import nn
 
 from uslm_tokenizer.codecs.unit_tokenizer.model import UnitTokenizer
 from uslm_tokenizer.errors import ConfigError, MissingResource
-from uslm_tokenizer.hub import PretrainedModel, resolve
+from uslm_tokenizer.hub import ALIGNMENT, PretrainedModel, aligned, resolve, save_aligned
 from uslm_tokenizer.whole_files import write_atomically
 
 
@@ -38,6 +38,17 @@ class Stranger(Toy):
     model_type = "stranger"
 
 
+class Wide(PretrainedModel):
+    """Each of its tensors fills multiples of ALIGNMENT bytes."""
+
+    model_type = "wide"
+    config_class = ToyConfig
+
+    def __init__(self, config: ToyConfig) -> None:
+        super().__init__(config)
+        self.layer = nn.Linear(config.width, config.width)
+
+
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
     return Toy(ToyConfig()).save_pretrained(tmp_path / "toy")
@@ -51,9 +62,10 @@ def test_loaded_equals_saved(saved: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_loaded_weights_are_the_file_itself(saved: Path) -> None:
+def test_loaded_weights_are_the_file_itself(tmp_path: Path) -> None:
     """Mapped, not copied: so a big model is not held twice while it loads."""
-    toy = Toy.from_pretrained(saved)
+    saved = Wide(ToyConfig(width=16)).save_pretrained(tmp_path / "toy")
+    toy = Wide.from_pretrained(saved)
     lines = Path("/proc/self/maps").read_text("utf-8").splitlines()
     ranges = [line.split("-", 1) for line in lines if line.endswith("toy/model.safetensors")]
     mapped = [(int(start, 16), int(rest.split()[0], 16)) for start, rest in ranges]
@@ -61,7 +73,7 @@ def test_loaded_weights_are_the_file_itself(saved: Path) -> None:
     assert any(start <= address < end for start, end in mapped)
     with torch.no_grad():
         toy.layer.weight.zero_()  # writing to the model leaves the file alone
-    assert Toy.from_pretrained(saved).layer.weight.abs().sum() > 0
+    assert Wide.from_pretrained(saved).layer.weight.abs().sum() > 0
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has other permissions")
@@ -164,3 +176,28 @@ def test_loading_does_not_call_in_the_compiler(tmp_path: Path) -> None:
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("length", range(1, 70))
+def test_loaded_weights_lie_as_new_ones(tmp_path: Path, length: int) -> None:
+    """Kernels add up in another order where they do not: loaded would not equal saved."""
+    tensors = {"x" * length: torch.arange(16.0), "y": torch.ones(3), "z": torch.arange(32.0)}
+    save_aligned(tensors, tmp_path / "model.safetensors")
+    stored = load_file(tmp_path / "model.safetensors")
+    assert stored["x" * length].data_ptr() % ALIGNMENT == 0  # without a copy
+    for name, tensor in tensors.items():
+        ours = aligned(stored[name])
+        assert ours.data_ptr() % ALIGNMENT == 0 and torch.equal(ours, tensor)
+
+
+def test_weights_that_lie_otherwise_are_moved(saved: Path) -> None:
+    """Files of others, and of older versions, hold them anywhere."""
+    path = saved / "model.safetensors"
+    tensors = load_file(path)
+    places = set()
+    for padding in range(0, ALIGNMENT, 8):
+        save_file(tensors, path, metadata={"padding": "-" * padding})
+        places |= {tensor.data_ptr() % ALIGNMENT for tensor in load_file(path).values()}
+        for tensor in Toy.from_pretrained(saved).state_dict().values():
+            assert tensor.data_ptr() % ALIGNMENT == 0
+    assert len(places) > 1

@@ -24,6 +24,8 @@ FORMAT = 1
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 CARD_FILE = "README.md"
+ALIGNMENT = 64
+"""Bytes; to multiples of it PyTorch aligns what it allocates on the CPU."""
 
 Model = TypeVar("Model", bound="PretrainedModel")
 
@@ -75,7 +77,7 @@ class PretrainedModel(nn.Module):
             "model_type": self.model_type,
             "config": to_dict(self.config),
         }
-        write_atomically(folder / WEIGHTS_FILE, lambda path: save_file(tensors, path))
+        write_atomically(folder / WEIGHTS_FILE, lambda path: save_aligned(tensors, path))
         text = json.dumps(description, indent=2) + "\n"
         write_atomically(folder / CONFIG_FILE, lambda path: path.write_text(text, "utf-8"))
         return folder
@@ -223,8 +225,10 @@ def read_description(folder: Path) -> dict[str, Any]:
 def load_weights(model: nn.Module, path: Path) -> None:
     """Fill `model` from a safetensors file; every name and shape must fit.
 
-    The file is mapped: weights of the model's own precision are read from it on use, and kept
-    once. So a file in use may be replaced (write_atomically does), but not written into.
+    The file is mapped: weights of the model's own precision that lie in it as PyTorch would lay
+    them are read from it on use, and kept once. So a file in use may be replaced
+    (write_atomically does), but not written into. The others are read: kernels add up in another
+    order where numbers do not begin at a multiple of ALIGNMENT bytes.
     """
     if not path.is_file():
         raise MissingResource(f"no weights at {path}")
@@ -241,10 +245,29 @@ def load_weights(model: nn.Module, path: Path) -> None:
                         f"{path}: tensor {name!r} has shape {shape}, "
                         f"the config asks for {tuple(target.shape)}"
                     )
-                loaded[name] = file.get_tensor(name).to(target.dtype)
+                loaded[name] = aligned(file.get_tensor(name).to(target.dtype))
     except SafetensorError as problem:
         raise ConfigError(f"{path} is not a readable safetensors file: {problem}") from problem
     model.load_state_dict(loaded, assign=True)
+
+
+def save_aligned(tensors: dict[str, Tensor], path: Path) -> None:
+    """Write a safetensors file in which the numbers begin at a multiple of ALIGNMENT bytes; so do
+    those of each tensor, as long as all in front of it fill such multiples."""
+    save_file(tensors, path)
+    with open(path, "rb") as file:
+        header = file.read(int.from_bytes(file.read(8), "little")).rstrip()
+    # The format lets nothing but metadata make the header longer; it is filled up to eights.
+    length = 8 + len(header) + len('"__metadata__":{"padding":""},')
+    if (8 + -(-len(header) // 8) * 8) % ALIGNMENT:
+        save_file(tensors, path, metadata={"padding": "-" * (-length % ALIGNMENT)})
+
+
+def aligned(tensor: Tensor) -> Tensor:
+    """The same numbers where they begin at a multiple of ALIGNMENT bytes; a copy if need be."""
+    if tensor.is_meta or tensor.data_ptr() % ALIGNMENT == 0:
+        return tensor
+    return tensor.clone(memory_format=torch.contiguous_format)
 
 
 def _check_names(path: Path, wanted: set[str], found: set[str]) -> None:
