@@ -124,7 +124,7 @@ def test_wrong_weights_are_named(saved: Path) -> None:
     ("text", "error", "message"),
     [
         ("{", ConfigError, "is not JSON"),
-        ("[]", ConfigError, "must have the keys"),
+        ("[]", ConfigError, "must hold a mapping"),
         (json.dumps({"model_type": "toy", "config": {"wdith": 1}}), ConfigError, "did you mean"),
         (
             json.dumps({"model_type": "toy", "config": {}, "format": 99}),

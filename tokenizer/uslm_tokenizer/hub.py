@@ -1,10 +1,12 @@
 """Saving and loading of models: `config.json` + `model.safetensors`, in a folder or on the Hub."""
 
 import json
+import math
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -17,7 +19,8 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch.overrides import TorchFunctionMode
 
 from uslm_tokenizer.config import from_dict, to_dict
-from uslm_tokenizer.errors import ConfigError, EnvironmentProblem, MissingResource
+from uslm_tokenizer.errors import ConfigError, EnvironmentProblem, MissingResource, UserError
+from uslm_tokenizer.json_files import check_format, read_mapping
 from uslm_tokenizer.whole_files import write_atomically
 
 FORMAT = 1
@@ -26,6 +29,9 @@ WEIGHTS_FILE = "model.safetensors"
 CARD_FILE = "README.md"
 ALIGNMENT = 64
 """Bytes; to multiples of it PyTorch aligns what it allocates on the CPU."""
+MADE_BY_SIZE = ("empty", "zeros", "ones", "full", "rand", "randn", "eye", "arange", "linspace",
+                "hann_window", "hamming_window")  # fmt: skip
+"""PyTorch's functions that make a tensor out of nothing but its size."""
 
 Model = TypeVar("Model", bound="PretrainedModel")
 
@@ -102,10 +108,13 @@ class PretrainedModel(nn.Module):
                 f"{folder} holds a model of type {description['model_type']!r}, "
                 f"not {cls.model_type!r}"
             )
-        config: Any = from_dict(cls.config_class, description["config"])
-        with empty_parameters():
-            model = cls(config)
-        load_weights(model, folder / WEIGHTS_FILE)
+        try:
+            config: Any = from_dict(cls.config_class, description["config"])
+        except UserError as problem:
+            raise ConfigError(f"{folder / CONFIG_FILE}: {problem}") from problem
+        weights = folder / WEIGHTS_FILE
+        model = build_for(weights, lambda: cls(config), folder / CONFIG_FILE)
+        load_weights(model, weights)
         return model.eval()
 
     def push_to_hub(self, repo_id: str, *, private: bool = False, token: str | None = None) -> str:
@@ -136,8 +145,55 @@ def push_folder(
         ) from problem
 
 
+def build_for(weights: Path, build: Callable[[], Model], config: Path) -> Model:
+    """The model that a file of weights is to fill, without parameters.
+
+    Sizes are somebody else's numbers: no more is built than the file could hold, and whatever goes
+    wrong is told as a ConfigError of `config`.
+    """
+    room = _Room.of(weights)
+    try:
+        with empty_parameters(room):
+            return build()
+    except UserError as problem:
+        raise ConfigError(f"{config}: {problem}") from problem
+    except Exception as problem:  # sizes that do not fit are told in many ways
+        reason = " ".join(str(problem).split())[:300]
+        raise ConfigError(f"{config} describes no model: {reason}") from problem
+
+
+@dataclass
+class _Room:
+    """How much may be built for a file of weights."""
+
+    parameters: int
+    """Parameters that may still come."""
+    elements: int
+    """Numbers that one tensor may have."""
+
+    @classmethod
+    def of(cls, weights: Path) -> "_Room":
+        with _reading(weights) as file:
+            shapes = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118
+        # Tensors that are not stored are windows, filters and tables; some parameters are made
+        # twice, such as the parts of a weight norm.
+        largest = max((math.prod(shape) for shape in shapes), default=0)
+        return cls(parameters=4 * len(shapes) + 64, elements=4 * largest + 10_000_000)
+
+    def take(self, size: int) -> None:
+        """Raise ConfigError if a tensor of this size is too large."""
+        if size > self.elements:
+            raise ConfigError(f"it asks for {size:,} numbers at once, the weights are much smaller")
+
+    def take_parameter(self) -> None:
+        """Raise ConfigError if there are too many."""
+        self.parameters -= 1
+        if self.parameters < 0:
+            raise ConfigError("it asks for many more tensors than the weights have")
+
+
 @contextmanager
-def empty_parameters() -> Iterator[None]:
+def empty_parameters(room: _Room | None = None) -> Iterator[None]:
     """Models built within have parameters of the right shape that take no memory (meta device).
 
     Buffers are real, as those that are not saved must have their values from the start.
@@ -145,13 +201,17 @@ def empty_parameters() -> Iterator[None]:
     builder = threading.get_ident()
 
     def to_meta(module: nn.Module, name: str, parameter: nn.Parameter) -> nn.Parameter | None:
-        if threading.get_ident() != builder or parameter.is_meta:  # a tied one stays tied
+        if threading.get_ident() != builder:
+            return None
+        if room is not None:
+            room.take_parameter()
+        if parameter.is_meta:  # a tied one stays tied
             return None
         return nn.Parameter(parameter.detach().to("meta"), requires_grad=parameter.requires_grad)
 
     handle = register_module_parameter_registration_hook(to_meta)  # type: ignore[arg-type]
     try:
-        with _NothingToDraw():
+        with _NothingToDraw(room):
             yield
     finally:
         handle.remove()
@@ -160,8 +220,13 @@ def empty_parameters() -> Iterator[None]:
 class _NothingToDraw(TorchFunctionMode):
     """Leaves out drawing first weights that are not there.
 
-    PyTorch would do it by a rule that it looks up in its compiler: 1.5 s of imports.
+    PyTorch would do it by a rule that it looks up in its compiler: 1.5 s of imports. And refuses
+    tensors that there is no room for before they take any memory.
     """
+
+    def __init__(self, room: _Room | None) -> None:
+        super().__init__()
+        self._room = room
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
@@ -171,7 +236,29 @@ class _NothingToDraw(TorchFunctionMode):
             tensor = args[0] if args else kwargs["tensor"]
             if tensor.is_meta:
                 return tensor
+        if self._room is not None and getattr(func, "__name__", "") in MADE_BY_SIZE:
+            self._room.take(_size_of(func.__name__, args, kwargs))
         return func(*args, **kwargs)
+
+
+def _size_of(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
+    """How many numbers a factory function makes; 0 where that cannot be told."""
+    if name in ("arange", "linspace"):
+        numbers = [value for value in args if isinstance(value, (int, float))]
+        if name == "linspace":
+            return int(numbers[2]) if len(numbers) > 2 else int(kwargs.get("steps", 0))
+        start, end, step = (0, *numbers, 1) if len(numbers) == 1 else (*numbers, 1, 1)[:3]
+        return int(abs(end - start) / (abs(step) or 1))
+    sizes: list[int] = []
+    for value in (*args, kwargs.get("size", ())):
+        sizes += [n for n in (value if isinstance(value, (tuple, list)) else [value]) if _is_int(n)]
+        if name == "full":
+            break
+    return math.prod(sizes) if sizes else 0
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def resolve(
@@ -208,17 +295,10 @@ def read_description(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG_FILE
     if not path.is_file():
         raise MissingResource(f"{folder} holds no {CONFIG_FILE}; it is not a model folder")
-    try:
-        description = json.loads(path.read_text("utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as problem:
-        raise ConfigError(f"{path} is not JSON: {problem}") from problem
-    if not isinstance(description, dict) or not {"model_type", "config"} <= description.keys():
+    description = read_mapping(path)
+    if not isinstance(description.get("model_type"), str) or "config" not in description:
         raise ConfigError(f"{path} must have the keys 'model_type' and 'config'")
-    if description.get("format", FORMAT) > FORMAT:
-        raise ConfigError(
-            f"{path} has format {description['format']}, this version reads up to {FORMAT}; "
-            "upgrade uslm"
-        )
+    check_format(description, FORMAT, path)
     return description
 
 
@@ -230,25 +310,53 @@ def load_weights(model: nn.Module, path: Path) -> None:
     (write_atomically does), but not written into. The others are read: kernels add up in another
     order where numbers do not begin at a multiple of ALIGNMENT bytes.
     """
+    wanted = model.state_dict()
+    with _reading(path) as file:
+        _check_names(path, set(wanted), set(file.keys()))
+        loaded: dict[str, Tensor] = {}
+        for name, target in wanted.items():
+            shape = tuple(file.get_slice(name).get_shape())
+            if shape != tuple(target.shape):
+                raise ConfigError(
+                    f"{path}: tensor {name!r} has shape {shape}, "
+                    f"the config asks for {tuple(target.shape)}"
+                )
+            loaded[name] = _as_target(path, name, file.get_tensor(name), target)
+    model.load_state_dict(loaded, assign=True)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[Any]:
+    """The open file. Raises MissingResource or ConfigError where there is none to read."""
     if not path.is_file():
         raise MissingResource(f"no weights at {path}")
-    wanted = model.state_dict()
     try:
         with safe_open(path, "pt") as file:
-            found = set(file.keys())
-            _check_names(path, set(wanted), found)
-            loaded: dict[str, Tensor] = {}
-            for name, target in wanted.items():
-                shape = tuple(file.get_slice(name).get_shape())
-                if shape != tuple(target.shape):
-                    raise ConfigError(
-                        f"{path}: tensor {name!r} has shape {shape}, "
-                        f"the config asks for {tuple(target.shape)}"
-                    )
-                loaded[name] = aligned(file.get_tensor(name).to(target.dtype))
-    except SafetensorError as problem:
+            yield file
+    except (SafetensorError, OSError) as problem:
         raise ConfigError(f"{path} is not a readable safetensors file: {problem}") from problem
-    model.load_state_dict(loaded, assign=True)
+
+
+def _as_target(path: Path, name: str, tensor: Tensor, target: Tensor) -> Tensor:
+    """In the model's precision. ConfigError unless they are numbers that it can compute with."""
+    if tensor.is_floating_point() != target.is_floating_point() or tensor.is_complex():
+        raise ConfigError(
+            f"{path}: tensor {name!r} is of {_kind(tensor)}, the model computes with "
+            f"{_kind(target)}"
+        )
+    tensor = tensor.to(target.dtype)
+    check_finite(path, name, tensor)
+    return aligned(tensor)
+
+
+def check_finite(where: object, name: str, tensor: Tensor) -> None:
+    """Raise ConfigError if any number of a tensor is infinite, or none at all."""
+    if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+        raise ConfigError(f"{where}: tensor {name!r} holds numbers that are not finite (NaN)")
+
+
+def _kind(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
 
 
 def save_aligned(tensors: dict[str, Tensor], path: Path) -> None:
