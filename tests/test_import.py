@@ -104,7 +104,7 @@ def test_public_names_are_listed_and_found(package: str) -> None:
         _ = module.TTS
 
 
-EXTENDING = {"add-one.md", "quantizers.md"}
+EXTENDING = {"add-one.md", "side-by-side.md"}
 """Documents for those who extend the project: they look inside."""
 
 
