@@ -34,6 +34,8 @@ _LETTER_A = re.compile(
     r"\bA (?=(?:plus|minus)\b)|"
     r"\b((?!(?:Upon|Of|Is|In|On|With|For|To|As|And|Like|Such|What|Not|From|By|At|But|Or|Was|It)\b)"
     r"[A-Z][a-z]+ )A(?= [A-Z][a-z])|"
+    r"\bA (?=to [B-Z]\b|(?:one|two|three|four|five|six|seven|eight|nine) "  # A to Z, A three eighty
+    r"(?:oh|ten|eleven|twelve|\w{3,5}teen|(?:twen|thir|for|fif|six|seven|eigh|nine)ty)\b)|"
     r"(?<=[a-z,] )A (?=(?:one|two|three|four|five|six|seven|eight|nine|ten)\b)"
 )
 _LOOSE_S = re.compile(r" (?=[zs](?: |$))")

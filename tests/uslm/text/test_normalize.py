@@ -90,7 +90,8 @@ def test_number_helpers() -> None:
     "unit",
     ["a", "1", "1,", "1 ", "Aa. ", "A", "A.", "$1 ", "1/", "1-", "a@", "http://a.", "(", "!",
      "\u0301", "-", "12:34:", "'", "I ", "no. 5 ", "St. ", "=", ". ", "1.",
-     "x ", "&", "#", "😀", "$", " "],
+     "x ", "&", "#", "😀", "$", " ", "<a ", "[a](", "&amp;", "a\n", "| a |\n", "1 000 ", "1h",
+     "/a", "a.b ", "IV ", "aaa ", "5 ft ", "~/", "May-", "中", "Ж"],
 )  # fmt: skip
 def test_time_is_linear(unit: str) -> None:
     """Four times the text takes about four times as long, whatever is repeated."""
