@@ -135,9 +135,9 @@ def _run(given: argparse.Namespace) -> None:
             f"{given.out} holds an evaluation; give --force, --judge-only or another --out"
         )
     import torch
-    from uslm.evaluation.report.writing import write_report
 
     from uslm.evaluation.judges.loading import load_judges
+    from uslm.evaluation.report.writing import write_report
     from uslm.tts import ZeroShotTTS
 
     if given.threads:
