@@ -15,7 +15,8 @@ from torch import nn
 
 from uslm_tokenizer.codecs.unit_tokenizer.model import UnitTokenizer
 from uslm_tokenizer.errors import ConfigError, MissingResource
-from uslm_tokenizer.hub import PretrainedModel, resolve, write_atomically
+from uslm_tokenizer.hub import PretrainedModel, resolve
+from uslm_tokenizer.whole_files import write_atomically
 
 
 @dataclass(frozen=True, kw_only=True)

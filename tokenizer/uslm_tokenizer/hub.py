@@ -1,11 +1,11 @@
 """Saving and loading of models: `config.json` + `model.safetensors`, in a folder or on the Hub."""
 
 import json
-import os
 import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -18,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 
 from uslm_tokenizer.config import from_dict, to_dict
 from uslm_tokenizer.errors import ConfigError, EnvironmentProblem, MissingResource
+from uslm_tokenizer.whole_files import write_atomically
 
 FORMAT = 1
 CONFIG_FILE = "config.json"
@@ -44,8 +45,10 @@ class PretrainedModel(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the first parameter lies."""
-        return next(self.parameters()).device
+        """Where the first parameter lies, or the first buffer; the CPU for a model of neither."""
+        for tensor in chain(self.parameters(), self.buffers()):
+            return tensor.device
+        return torch.device("cpu")
 
     @property
     def dtype(self) -> torch.dtype:
@@ -167,21 +170,6 @@ class _NothingToDraw(TorchFunctionMode):
             if tensor.is_meta:
                 return tensor
         return func(*args, **kwargs)
-
-
-def write_atomically(path: Path, write: Any) -> None:
-    """Call `write(temporary_path)`, then rename: a half-written file never bears the name."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        temporary.touch()
-        mode = temporary.stat().st_mode  # as any new file; safetensors hides its files from others
-        write(temporary)
-        temporary.chmod(mode)
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def resolve(

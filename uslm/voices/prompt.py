@@ -14,8 +14,8 @@ from torch import Tensor
 
 from uslm.voices.policy import Finding
 from uslm_tokenizer.config import from_dict, to_dict
-from uslm_tokenizer.errors import ConfigError, MissingResource, UserError
-from uslm_tokenizer.hub import write_atomically
+from uslm_tokenizer.errors import AlreadyThere, ConfigError, MissingResource, UserError
+from uslm_tokenizer.whole_files import write_atomically
 
 FORMAT = 2
 """1 had no speaker vector, origin, licence, consent, model hash and extras; it is still read."""
@@ -105,7 +105,7 @@ class VoicePrompt:
         """Write one safetensors file, whole or not at all; replaces only with `force`."""
         path = Path(path)
         if path.exists() and not force:
-            raise UserError(f"{str(path)!r} exists; give force=True (--force) to replace it")
+            raise _exists(path)
         if not path.parent.is_dir():
             raise MissingResource(f"there is no folder {str(path.parent)!r}")
         tensors = {
@@ -118,7 +118,11 @@ class VoicePrompt:
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         metadata = {"voice": json.dumps({"format": FORMAT, **self.facts()}, ensure_ascii=False)}
         try:
-            write_atomically(path, lambda part: save_file(tensors, part, metadata=metadata))
+            write_atomically(
+                path, lambda part: save_file(tensors, part, metadata=metadata), replace=force
+            )
+        except FileExistsError:  # it came into being meanwhile
+            raise _exists(path) from None
         except OSError as problem:
             reason = problem.strerror or problem
             raise UserError(f"voice {str(path)!r} could not be written: {reason}") from problem
@@ -182,6 +186,10 @@ class VoicePrompt:
                 f"voice {self.name!r} holds text that model {model!r} cannot read; "
                 "create it again from its recording"
             )
+
+
+def _exists(path: Path) -> AlreadyThere:
+    return AlreadyThere(f"{str(path)!r} exists; give force=True (--force) to replace it")
 
 
 def _smallest(codes: Int[Tensor, "k p"]) -> Int[Tensor, "k p"]:

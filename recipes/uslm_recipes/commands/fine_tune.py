@@ -46,7 +46,7 @@ from uslm_recipes.train import joint as tune
 from uslm_recipes.train import nar as train_nar
 from uslm_tokenizer.audio.write import write_audio
 from uslm_tokenizer.errors import AudioError, ConfigError, TextError, UserError
-from uslm_tokenizer.hub import write_atomically
+from uslm_tokenizer.whole_files import write_atomically
 
 SENTENCES = 8
 """Sentences that are spoken before and after."""

@@ -73,6 +73,11 @@ def checkpoint_name(step: int) -> str:
     return f"step-{step:08d}"
 
 
+def step_of(path: Path) -> int:
+    """The step that a checkpoint is of."""
+    return int(path.name.removeprefix("step-"))
+
+
 # ---- writing
 
 
@@ -104,7 +109,8 @@ def save_checkpoint(
         steps.take(lambda: seal(part))
         steps.take(lambda: put_in_place(part, final))
         if steps.problem is None:
-            for old in list_checkpoints(folder)[keep_last:]:
+            older = [path for path in list_checkpoints(folder) if step_of(path) < step_of(final)]
+            for old in older[keep_last - 1 :]:
                 shutil.rmtree(old, ignore_errors=True)
         else:
             shutil.rmtree(part, ignore_errors=True)
@@ -191,21 +197,49 @@ def list_checkpoints(folder: Path) -> list[Path]:
     """The checkpoints in a folder, newest first."""
     if not folder.is_dir():
         return []
-    return sorted(
-        (p for p in folder.iterdir() if re.fullmatch(r"step-\d{8,}", p.name)), reverse=True
-    )
+    found = (path for path in folder.iterdir() if re.fullmatch(r"step-\d{8,}", path.name))
+    return sorted(found, key=step_of, reverse=True)
 
 
 def newest_whole(folder: Path) -> Path | None:
-    """The newest checkpoint that is not damaged; the others are passed over with a warning."""
-    for path in list_checkpoints(folder):
+    """The newest checkpoint that is not damaged; None where there is none at all.
+
+    Damaged ones are passed over with a warning. Raises DamagedCheckpoint if there are no others,
+    EnvironmentProblem if the disk cannot be read: what it holds may be whole.
+    """
+    every = list_checkpoints(folder)
+    for path in every:
         try:
             check_seal(path)
         except DamagedCheckpoint as problem:
-            logger.warning("%s; going on with an older one", problem)
+            logger.warning("%s", problem)
             continue
         return path
+    if every:
+        raise DamagedCheckpoint(
+            f"every checkpoint in {folder} is damaged, so there is nothing to go on from; none was "
+            "touched. Put a whole one there, or begin anew with another --out"
+        )
     return None
+
+
+def clear_up(folder: Path, newest: Path | None) -> None:
+    """Make room for those that come after `newest`, which a run goes on from.
+
+    Damaged ones that are newer keep another name: as checkpoints they would be kept in place of
+    whole ones. What a killed run had not finished writing goes.
+    """
+    if not folder.is_dir():
+        return
+    for path in list_checkpoints(folder):
+        if newest is not None and step_of(path) > step_of(newest):
+            aside = path.with_name(f"damaged-{path.name}")
+            shutil.rmtree(aside, ignore_errors=True)
+            path.rename(aside)
+            logger.warning("%s is kept as %s", path, aside.name)
+    for path in folder.iterdir():
+        if re.fullmatch(r"\.step-\d{8,}\.(part|old)", path.name):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def read_about(path: Path) -> dict[str, Any]:

@@ -55,15 +55,19 @@ from uslm_tokenizer.errors import TextError
         (
             "You need these things:\n1. A large box of screws\n2. A hammer and some nails",
             [
-                "You need these things:\n1. A very large box of screws",
-                "2. A hammer and some long nails",
+                "You need these things:\n1. A large box of screws",
+                "2. A hammer and some nails",
             ],
         ),
         ("I have 2. Then I left for the whole day.", ["I have 2. Then I left for the whole day."]),
         ("Roses are red\nViolets are blue", ["Roses are red\nViolets are blue"]),
         (
-            "A line that was wrapped by a program at some\ncolumn, as some do, is one\nsentence.",
-            ["A line that was wrapped by a program at some column, as some do, is one sentence."],
+            "A line that some program wrapped at about\na column of forty is one long, long row\n"
+            "of words.",
+            [
+                "A line that some program wrapped at about a column of forty "
+                "is one long, long row of words."
+            ],
         ),
         ("", []),
         (" \n ", []),

@@ -96,7 +96,7 @@ def test_number_helpers() -> None:
 def test_time_is_linear(unit: str) -> None:
     """Four times the text takes about four times as long, whatever is repeated."""
     seconds = []
-    for length in (15_000, 60_000):
+    for length in (4_000, 16_000):
         text = (unit * length)[:length]
         start = time.process_time()
         normalize(text)

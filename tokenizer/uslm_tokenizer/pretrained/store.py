@@ -17,6 +17,7 @@ from uslm_tokenizer.pretrained.catalogue import Catalogue, System, Weights
 from uslm_tokenizer.pretrained.download import fetch
 from uslm_tokenizer.pretrained.earlier import EARLIER
 from uslm_tokenizer.pretrained.source import HandFile, HubFile, Source
+from uslm_tokenizer.whole_files import hidden_beside
 
 FORMAT = 1
 RECORD = "published.json"
@@ -237,12 +238,11 @@ def _check_room(folder: Path, needed: int) -> None:
 def _whole_or_not(folder: Path, *, replace: bool) -> Iterator[Path]:
     """A folder to write to, that takes its name once all is written."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    staging = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-    shutil.rmtree(staging, ignore_errors=True)
+    staging = hidden_beside(folder)
     staging.mkdir()
     try:
         yield staging
-        old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+        old = hidden_beside(folder)
         if folder.exists() and replace:
             os.replace(folder, old)
         os.replace(staging, folder)

@@ -40,9 +40,9 @@ from uslm_tokenizer.base import AudioTokenizer
 from uslm_tokenizer.codecs.unit_codec.model import UnitCodec
 from uslm_tokenizer.config import to_dict
 from uslm_tokenizer.errors import ConfigError
-from uslm_tokenizer.hub import write_atomically
 from uslm_tokenizer.registry import load_tokenizer
 from uslm_tokenizer.weight_hash import weight_hash
+from uslm_tokenizer.whole_files import write_atomically
 
 IMITATES: tuple[Imitate, ...] = ("timbre",)
 """What a bundle can take from a voice: the units of the source hold its manner."""

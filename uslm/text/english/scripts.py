@@ -59,7 +59,7 @@ _FOREIGN = re.compile(r"[^\x00-\u017f\u2000-\u206f\U000f0000-\U000ffffd]")
 _CYRILLIC_WORD = re.compile(r"[\u0400-\u052f]+")
 _GREEK_WORD = re.compile(r"[\u0370-\u03ff\u1f00-\u1fff]{2,}")
 # What is left of the phonetic letters once those that languages write with are folded.
-_PHONETIC_WORD = re.compile(r"[^\W\d_]*[\u0250-\u02af\u02d0][\w\u02b0-\u02ff]*")
+_PHONETIC_WORD = re.compile(r"(?<![^\W\d_])[^\W\d_]*[\u0250-\u02af\u02d0][\w\u02b0-\u02ff]*")
 
 
 def in_latin(text: str) -> str:
