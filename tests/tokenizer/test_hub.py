@@ -10,11 +10,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub.errors import (
+    HFValidationError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+)
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from uslm.models.folders import resolve_bundle
 from uslm_tokenizer.codecs.unit_tokenizer.model import UnitTokenizer
-from uslm_tokenizer.errors import ConfigError, MissingResource
+from uslm_tokenizer.errors import ConfigError, EnvironmentProblem, MissingResource
 from uslm_tokenizer.hub import ALIGNMENT, PretrainedModel, aligned, resolve, save_aligned
 from uslm_tokenizer.whole_files import write_atomically
 
@@ -150,6 +156,52 @@ def test_a_missing_folder_is_not_looked_for_on_the_hub(name: str) -> None:
 def test_offline_a_hub_model_is_missing() -> None:
     with pytest.raises(MissingResource, match="no model 'some/model'"):
         resolve("some/model", local_files_only=True)
+
+
+class Answer:
+    """What the Hub said."""
+
+    def __init__(self, status_code: int) -> None:
+        self.status_code, self.headers = status_code, {}
+
+
+def raised(problem: Exception, cause: Exception | None = None) -> Exception:
+    problem.__cause__ = cause
+    return problem
+
+
+def answered(status_code: int) -> Exception:
+    problem = OSError("the Hub's client says so")
+    problem.response = Answer(status_code)  # type: ignore[attr-defined]
+    return problem
+
+
+@pytest.mark.parametrize(
+    ("problem", "expected"),
+    [
+        (raised(LocalEntryNotFoundError("gone"), ConnectionRefusedError("refused")), "reach"),
+        (raised(LocalEntryNotFoundError("gone"), TimeoutError("slow")), "reach"),
+        (raised(LocalEntryNotFoundError("gone"), OfflineModeIsEnabled("offline")), "no model"),
+        (LocalEntryNotFoundError("not in the cache"), "no model"),
+        (HFValidationError("a name with spaces"), "no model"),
+        (answered(404), "no model"),
+        (answered(401), "no model"),
+        (answered(429), "reach"),
+        (answered(503), "reach"),
+        (PermissionError(13, "denied"), "fetch"),
+    ],
+)  # fmt: skip
+def test_a_network_fault_is_no_missing_model(
+    problem: Exception, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def snapshot_download(*_: object, **__: object) -> str:
+        raise problem
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    error = MissingResource if expected == "no model" else EnvironmentProblem
+    for fetch in (resolve, resolve_bundle):
+        with pytest.raises(error, match=f"{expected}.* 'some/model'"):
+            fetch("some/model")
 
 
 def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 import json
 import math
+import socket
+import ssl
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -32,6 +34,10 @@ ALIGNMENT = 64
 MADE_BY_SIZE = ("empty", "zeros", "ones", "full", "rand", "randn", "eye", "arange", "linspace",
                 "hann_window", "hamming_window")  # fmt: skip
 """PyTorch's functions that make a tensor out of nothing but its size."""
+HTTP_PACKAGES = ("httpx", "httpx2", "requests", "urllib3")
+NETWORK_FAULTS = (ConnectionError, TimeoutError, ssl.SSLError, socket.gaierror)
+NOT_THERE = (401, 403, 404, 410)
+"""Answers of the Hub about a repository that is not there, or not for us."""
 
 Model = TypeVar("Model", bound="PretrainedModel")
 
@@ -272,7 +278,7 @@ def resolve(
     if folder.exists() or name.count("/") != 1 or name.startswith((".", "/", "~")):
         raise MissingResource(f"no model folder at {name!r}")
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HFValidationError
 
     try:
         return Path(
@@ -283,11 +289,36 @@ def resolve(
                 allow_patterns=["*.json", "*.safetensors", "*.md", "*.model"],
             )
         )
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as problem:
-        reason = str(problem).strip().splitlines()[0]
-        raise MissingResource(f"no model {name!r}, here or on the Hub: {reason}") from problem
-    except OSError as problem:
-        raise EnvironmentProblem(f"cannot reach the Hub for {name!r}: {problem}") from problem
+    except (OSError, HFValidationError) as problem:
+        raise hub_fault(name, problem) from problem
+
+
+def hub_fault(name: str, problem: Exception) -> MissingResource | EnvironmentProblem:
+    """What an error of the Hub's client means: there is no such model, or nobody could be asked."""
+    reason = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
+    if is_network_fault(problem):
+        return EnvironmentProblem(f"cannot reach the Hub for {name!r}: {reason}")
+    of_the_client = type(problem).__module__.startswith("huggingface_hub")
+    if isinstance(problem, OSError) and not of_the_client:  # a full disk, a cache not ours
+        return EnvironmentProblem(f"cannot fetch {name!r}: {reason}")
+    return MissingResource(f"no model {name!r}, here or on the Hub: {reason}")
+
+
+def is_network_fault(problem: BaseException) -> bool:
+    """Whether somebody was to be asked and could not be, or had no answer."""
+    from huggingface_hub.errors import OfflineModeIsEnabled
+
+    cause: BaseException | None = problem
+    while cause is not None:
+        status = getattr(getattr(cause, "response", None), "status_code", None)
+        if isinstance(cause, OfflineModeIsEnabled) or (status is not None and status in NOT_THERE):
+            return False
+        # Which package the client speaks HTTP with changes from version to version.
+        package = type(cause).__module__.partition(".")[0]
+        if status is not None or package in HTTP_PACKAGES or isinstance(cause, NETWORK_FAULTS):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
 def read_description(folder: Path) -> dict[str, Any]:
