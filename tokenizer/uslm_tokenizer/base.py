@@ -16,6 +16,8 @@ class AudioTokenizer(PretrainedModel, ABC):
     """Turns a waveform into discrete codes, and, where `can_decode`, codes into a waveform."""
 
     can_decode: ClassVar[bool] = True
+    pitch_level: ClassVar[int | None] = None
+    """Level of the codes that is pitch, 0 where a frame has none; None: no level is."""
 
     @property
     @abstractmethod

@@ -87,6 +87,45 @@ class SemanticModel(PretrainedModel, ABC):
         """A config that builds in milliseconds, for tests and examples."""
 
 
+class PitchedModel(SemanticModel, ABC):
+    """A stage 1 that may also say how high each unit is spoken.
+
+    Between two steps `score_pitch` scores the pitch of the units that were just drawn, and
+    `take_pitch` says which was drawn; the next step reads it with the unit.
+    """
+
+    @property
+    @abstractmethod
+    def num_pitches(self) -> int:
+        """Number of different pitches, the first of them unvoiced; 0: this one draws none."""
+
+    @abstractmethod
+    def relative_pitch(self, pitches: Int[Tensor, " t"]) -> Int[Tensor, " t"]:
+        """What the model draws in place of a codec's pitches (0: unvoiced) of one utterance."""
+
+    @abstractmethod
+    def absolute_pitch(self, relative: int, median: int) -> int:
+        """A codec's pitch, 1 or more, or 0, of one that was drawn for a voice."""
+
+    @abstractmethod
+    def prefill(
+        self,
+        text_ids: Sequence[Int[Tensor, " _"]],
+        prompt_units: Sequence[Int[Tensor, " _"]],
+        cache: KVCache,
+        prompt_pitches: Sequence[Int[Tensor, " _"]] | None = None,
+    ) -> Float[Tensor, "b v"]:
+        """As of any stage 1; `prompt_pitches` are the relative ones of `prompt_units`."""
+
+    @abstractmethod
+    def score_pitch(self, units: Int[Tensor, " b"], cache: KVCache) -> Float[Tensor, "b p"]:
+        """Logits of the pitch of units that were drawn by the last logits."""
+
+    @abstractmethod
+    def take_pitch(self, pitches: Int[Tensor, " b"], cache: KVCache) -> None:
+        """Keep the pitches that were drawn for the next step."""
+
+
 @dataclass
 class AcousticBatch:
     """Rows of text and frames, each padded at the right."""
