@@ -14,6 +14,7 @@ MODELS = {
     "valle_nar": "uslm.models.valle_nar:ValleNAR",
     "valle": "uslm.models.valle:Valle",
     "acoustic_regressor": "uslm.models.regressor:AcousticRegressor",
+    "conv_regressor": "uslm.models.conv_regressor:ConvRegressor",
     "maskgct_t2s": "uslm.models.maskgct:MaskGCTTextToSemantic",
     "maskgct_s2a": "uslm.models.maskgct:MaskGCTSemanticToAcoustic",
     "vevo_lm": "uslm.models.vevo_lm:VevoLM",
