@@ -13,23 +13,23 @@ from typing import Any
 
 import torch
 
-from uslm.evaluation.machine import Machine
 from uslm.generate.autoregressive import StopRule, speak_units
 from uslm.generate.levels import fill_levels
 from uslm.generate.masked import Unmasking, fill_masked
 from uslm.generate.sampling import Sampling
 from uslm.models.base import AcousticRow
 from uslm.models.masked import MaskedRow
-from uslm.models.valle import Valle
-from uslm.published.registry import LAYOUTS
-from uslm_app.machine import read_bandwidth
-from uslm_app.measure import measure_steps, median_seconds
+from uslm.systems.layouts import LAYOUTS
+from uslm.systems.valle.model import Valle
+from uslm_app.bench.machine import read_bandwidth
+from uslm_app.bench.measure import measure_steps, median_seconds
+from uslm_tokenizer.codecs.catalogue import TOKENIZERS
 from uslm_tokenizer.hub import empty_parameters
+from uslm_tokenizer.machine import Machine
 from uslm_tokenizer.nn.conv import fold_weight_norm
-from uslm_tokenizer.published.build import empty_part, empty_ready
-from uslm_tokenizer.published.catalogue import published_config
-from uslm_tokenizer.published.registry import get_layout
-from uslm_tokenizer.published.tokenizers import TOKENIZERS
+from uslm_tokenizer.pretrained.build import empty_part, empty_ready
+from uslm_tokenizer.pretrained.catalogue import published_config
+from uslm_tokenizer.pretrained.registry import get_layout
 
 CODECS = (
     "encodec-24khz",  # that of transformers, to compare with

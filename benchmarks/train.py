@@ -20,8 +20,8 @@ from dataclasses import dataclass
 import torch
 from train_work import BUILDERS, FRAME_RATE, Variant, Work, build, variants_of
 
-from uslm.evaluation.machine import Machine
 from uslm_recipes.loop.flops import counted_flops, peak_flops
+from uslm_tokenizer.machine import Machine
 
 GOAL_MACHINES = ("H100", "H200")
 MFU_GOALS = {

@@ -12,16 +12,13 @@ from torch import Tensor, nn
 
 from uslm.models.base import AcousticRow, batch_rows
 from uslm.models.packing import pack_rows
-from uslm_recipes import train_ar, train_codec, train_nar, train_units
-from uslm_recipes.acoustic_objectives import RegressorObjective
-from uslm_recipes.adversary import build_adversary
 from uslm_recipes.config import load_config
 from uslm_recipes.loop import LoopConfig, make_optimizer
-from uslm_recipes.loop.launch import PRECISIONS
-from uslm_recipes.losses import MultiScaleMelLoss, discriminator_loss
-from uslm_recipes.waveform_losses import waveform_losses
-from uslm_tokenizer.acoustic.unit_codec import UnitCodec
-from uslm_tokenizer.semantic.unit_tokenizer import UnitTokenizer
+from uslm_recipes.loop.launch import precision_of
+from uslm_tokenizer.codecs.unit_codec.model import UnitCodec
+from uslm_tokenizer.codecs.unit_tokenizer.model import UnitTokenizer
+from uslm_tokenizer.objectives.waveform import MultiScaleMelLoss, discriminator_loss
+from uslm_tokenizer.objectives.weighted import waveform_losses
 
 FRAME_RATE = 50
 PACKED_FRAMES = 1_000
@@ -95,7 +92,7 @@ def _work(
     optimizer = make_optimizer(objective, loop)
     called: Any = torch.compile(objective) if variant.compile else objective
     device = next(objective.parameters()).device
-    precision = PRECISIONS[loop.precision]
+    precision = precision_of(loop, device)
 
     def step() -> None:
         with torch.autocast(device.type, precision, enabled=precision != torch.float32):
@@ -178,7 +175,7 @@ def _codec(size: str, variant: Variant, device: torch.device, random: np.random.
     shape = (recipe.batch_size, recipe.crop_frames)
     codes = torch.randint(codec.codebook_size, shape, device=device)
     real = torch.randn(shape[0], 1, shape[1] * codec.hop_length, device=device) * 0.1
-    precision = PRECISIONS[recipe.loop.precision]
+    precision = precision_of(recipe.loop, device)
     if variant.compile:
         codec, judge = torch.compile(codec), torch.compile(judge)
 

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
-from uslm.evaluation.machine import Machine
+from uslm_tokenizer.machine import Machine
 
 ROOT = Path(__file__).parent.parent
 PAGES = (ROOT / "docs" / "speed.md", ROOT / "README.md")

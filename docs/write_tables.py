@@ -22,9 +22,9 @@ from pathlib import Path
 
 import uslm_tokenizer.quantize
 from uslm.models.registry import MODELS, model_class
-from uslm.published.catalogue import CATALOGUE
-from uslm_app.codec_table import all_facts
-from uslm_app.parser import COMMANDS, command_parser
+from uslm.systems.catalogue import CATALOGUE
+from uslm_app.actions.codec_table import all_facts
+from uslm_app.cli.parser import COMMANDS, command_parser
 from uslm_tokenizer.quantize.base import Quantizer
 from uslm_tokenizer.registry import TOKENIZERS, tokenizer_class
 
@@ -115,7 +115,7 @@ def _parts(classes: Mapping[str, type]) -> str:
     for name, kind in classes.items():
         is_alone = shared[kind.__module__] == 1
         said = sys.modules[kind.__module__].__doc__ if is_alone else kind.__doc__
-        file = kind.__module__.rpartition(".")[2] + ".py"
+        file = kind.__module__.partition(".")[2].replace(".", "/") + ".py"
         rows.append((f"`{name}`", first_sentence(said or ""), f"`{kind.__name__}`", f"`{file}`"))
     return table(("name", "what it is", "class", "file"), rows)
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 import uslm
-from uslm.pipeline.phonemes import phoneme_error_rate
-from uslm.pipeline.tts import ZeroShotTTS
-from uslm.pipeline.verification import recognizer
-from uslm_tokenizer.audio import read_audio
+from uslm.tts import ZeroShotTTS
+from uslm.voices.phonemes import phoneme_error_rate
+from uslm.voices.verification import recognizer
+from uslm_tokenizer.audio.read import read_audio
 from uslm_tokenizer.nn.spectral import LogMel
 
 ROOT = Path(__file__).parents[1]

@@ -17,17 +17,17 @@ import numpy as np
 import pytest
 import soundfile
 
-from uslm.pipeline.bundle import save_bundle
-from uslm.pipeline.bundle_config import BundleConfig, LengthConfig
-from uslm.pipeline.long_text import JoinConfig
-from uslm.pipeline.testing import speech_like, tiny_bundle
-from uslm.pipeline.voice_store import VoiceStore
+from uslm.output.joiner import JoinConfig
+from uslm.systems.two_stage.bundle import save_bundle
+from uslm.systems.two_stage.config import BundleConfig, LengthConfig
+from uslm.systems.two_stage.tiny import speech_like, tiny_bundle
+from uslm.voices.store import VoiceStore
 from uslm_app.cli import main as uslm
 from uslm_demo import app, page
 from uslm_demo.model import Model
 from uslm_demo.shelf import Shelf
 from uslm_demo.voices import VoiceChoice, make_voice
-from uslm_tokenizer.audio_write import write_audio
+from uslm_tokenizer.audio.write import write_audio
 
 START = "import sys; from uslm_app.cli import main; sys.exit(main())"
 HASTY = LengthConfig(min_frames_per_symbol=0.5, max_frames_per_symbol=1.0, margin_frames=15)

@@ -6,8 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from uslm.pipeline.conversion import VoiceConverter
-    from uslm.pipeline.tts import ZeroShotTTS
+    from uslm.conversion import VoiceConverter
+    from uslm.tts import ZeroShotTTS
 
 __version__ = "0.1.0"
 __all__ = ["VoiceConverter", "ZeroShotTTS", "__version__"]
@@ -15,8 +15,8 @@ __all__ = ["VoiceConverter", "ZeroShotTTS", "__version__"]
 # Where each public name lives. They are imported on first use, so that `import uslm` costs
 # nothing: PyTorch alone takes over a second to import.
 _HOMES = {
-    "VoiceConverter": "uslm.pipeline.conversion",
-    "ZeroShotTTS": "uslm.pipeline.tts",
+    "VoiceConverter": "uslm.conversion",
+    "ZeroShotTTS": "uslm.tts",
 }
 
 

@@ -44,7 +44,7 @@ def build_app(
         raise EnvironmentProblem(
             f'the demo needs gradio ({problem}): pip install "uslm[demo]"'
         ) from problem
-    from uslm.pipeline.voice_store import VoiceStore
+    from uslm.voices.store import VoiceStore
 
     model = model or Model()
     context = Context(
@@ -121,7 +121,7 @@ def _voices(options: argparse.Namespace) -> Path | None:
     is_public = options.share or host not in LOCAL or "SPACE_ID" in os.environ  # Hugging Face's
     if is_public:
         return None
-    from uslm.pipeline.voice_names import default_folder
+    from uslm.voices.names import default_folder
 
     return default_folder()
 

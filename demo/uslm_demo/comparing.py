@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from uslm.evaluation.codec_measures import mel_distance
-from uslm.pipeline.loading import resolve_speaker
+from uslm.evaluation.metrics.codec_measures import mel_distance
+from uslm.systems.loading import resolve_speaker
 from uslm_demo.model import Model
 from uslm_demo.tokens import code_tracks, sound_tracks, view
 from uslm_demo.widgets.sounds import Sounds
-from uslm_tokenizer.audio import Audio, resample
+from uslm_tokenizer.audio.read import Audio, resample
 from uslm_tokenizer.errors import UserError
 from uslm_tokenizer.registry import load_tokenizer
 

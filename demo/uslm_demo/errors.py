@@ -9,7 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import gradio as gr
 
-from uslm.pipeline.utterance import EngineError
+from uslm.serving.utterance import EngineError
 from uslm_tokenizer.errors import EnvironmentProblem, GenerationError, UserError
 
 P = ParamSpec("P")

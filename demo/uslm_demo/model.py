@@ -6,10 +6,10 @@ import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from uslm.pipeline.conversion import VoiceConverter
-    from uslm.pipeline.engine import Engine
-    from uslm.pipeline.speaker import FrontEnd, Imitate, SpeakerSettings
-    from uslm.pipeline.tts import ZeroShotTTS
+    from uslm.conversion import VoiceConverter
+    from uslm.serving.engine import Engine
+    from uslm.synthesis.protocols import FrontEnd, Imitate, SpeakerSettings
+    from uslm.tts import ZeroShotTTS
 
 NUM_SLOTS = 4
 """Texts that are spoken at a time, and pieces of one text."""
@@ -37,7 +37,7 @@ class Model:
 
     def tts(self) -> ZeroShotTTS:
         """The model, for all but speaking: making voices, listening, looking at codes."""
-        from uslm.pipeline.tts import ZeroShotTTS
+        from uslm.tts import ZeroShotTTS
 
         with self._lock:
             if self._tts is None:
@@ -46,7 +46,7 @@ class Model:
 
     def engine(self) -> Engine:
         """What speaks, for all visitors side by side."""
-        from uslm.pipeline.engine import Engine, EngineConfig
+        from uslm.serving.engine import Engine, EngineConfig
 
         tts = self.tts()
         with self._lock:
@@ -57,27 +57,27 @@ class Model:
 
     def converter(self) -> VoiceConverter:
         """The same model, converting. UserError if it only speaks."""
-        from uslm.pipeline.conversion import VoiceConverter
-        from uslm.pipeline.loading import as_converter
+        from uslm.conversion import VoiceConverter
+        from uslm.systems.loading import as_converter
 
         tts = self.tts()
         return VoiceConverter(as_converter(tts.speaker), tts.frontend)
 
     def settings(self) -> SpeakerSettings:
         """What the model says of itself; reads no weights. MissingResource where there is none."""
-        from uslm.pipeline.loading import read_settings
+        from uslm.systems.loading import read_settings
 
         return read_settings(self.name)
 
     def imitates(self) -> tuple[Imitate, ...]:
         """What it can take from a voice; nothing if it only speaks. Reads no weights."""
-        from uslm.pipeline.loading import read_imitates
+        from uslm.systems.loading import read_imitates
 
         return read_imitates(self.name)
 
     def frontend(self) -> FrontEnd:
         """What reads texts; reads no weights."""
-        from uslm.pipeline.loading import read_frontend
+        from uslm.systems.loading import read_frontend
 
         with self._lock:
             if self._frontend is None:
@@ -86,7 +86,7 @@ class Model:
 
     def card(self) -> str:
         """The model card, in Markdown, without its YAML header; empty where there is none."""
-        from uslm.pipeline.loading import resolve_speaker
+        from uslm.systems.loading import resolve_speaker
 
         path = resolve_speaker(self.name) / "README.md"
         text = path.read_text("utf-8") if path.is_file() else ""

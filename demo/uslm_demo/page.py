@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import gradio as gr
 
-from uslm_demo.about_tab import about_tab
-from uslm_demo.clone_tab import clone_tab
 from uslm_demo.context import Context, session_of
-from uslm_demo.convert_tab import convert_tab
 from uslm_demo.limits import Limits
-from uslm_demo.long_tab import long_tab
+from uslm_demo.tabs.about import about_tab
+from uslm_demo.tabs.clone import clone_tab
+from uslm_demo.tabs.convert import convert_tab
+from uslm_demo.tabs.long import long_tab
+from uslm_demo.tabs.tokens import tokens_tab
+from uslm_demo.tabs.voices import voices_tab
 from uslm_demo.theme import CSS, theme
-from uslm_demo.tokens_tab import tokens_tab
-from uslm_demo.voices_tab import voices_tab
 
 KEPT_SECONDS = 3600
 """Uploads and results are deleted after this long."""

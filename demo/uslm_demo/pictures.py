@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from uslm.pipeline.prompt import VoicePrompt
-from uslm.pipeline.speech import Speech
+from uslm.output.speech import Speech
+from uslm.voices.prompt import VoicePrompt
 from uslm_tokenizer.base import AudioTokenizer
 from uslm_tokenizer.errors import EnvironmentProblem
 from uslm_tokenizer.nn.spectral import LogMel

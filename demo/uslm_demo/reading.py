@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
-from uslm.pipeline.manuscript import Manuscript
-from uslm.pipeline.prompt import VoicePrompt
-from uslm.pipeline.voice_store import VoiceStore
+from uslm.synthesis.manuscript import Manuscript
 from uslm.text.chunking import parse_script
+from uslm.voices.prompt import VoicePrompt
+from uslm.voices.store import VoiceStore
 from uslm_demo.model import Model
 from uslm_demo.speaking import SpeakOptions
 

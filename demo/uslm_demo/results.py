@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from uslm.pipeline.speech import Speech
-from uslm.pipeline.subtitles import to_srt
+from uslm.output.speech import Speech
+from uslm.output.subtitles import to_srt
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ import threading
 import weakref
 from pathlib import Path
 
-from uslm.pipeline.voice_store import VoiceStore
+from uslm.voices.store import VoiceStore
 
 
 class Shelf:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from uslm.pipeline.plan import plan_text
-from uslm.pipeline.prompt import VoicePrompt
-from uslm.pipeline.seeds import settle_seed
-from uslm.pipeline.speaker import Imitate
-from uslm.pipeline.speech import AudioChunk, ChunkReport, Speech
+from uslm.output.speech import AudioChunk, ChunkReport, Speech
+from uslm.synthesis.plan import plan_text
+from uslm.synthesis.protocols import Imitate
+from uslm.synthesis.seeds import settle_seed
+from uslm.voices.prompt import VoicePrompt
 from uslm_demo.limits import Limits
 from uslm_demo.model import Model
 from uslm_demo.voices import needed, read

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from uslm.pipeline.alignment import align_ctc
-from uslm.pipeline.phonemes import INAUDIBLE, PHONEMES
-from uslm.pipeline.verification import Recognizer, find_recognizer
+from uslm.voices.alignment import align_ctc
+from uslm.voices.phonemes import INAUDIBLE, PHONEMES
+from uslm.voices.verification import Recognizer, find_recognizer
 from uslm_demo.speaking import Made
 from uslm_demo.widgets.sounds import Sounds
 from uslm_tokenizer.nn.spectral import LogMel

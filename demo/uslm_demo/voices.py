@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from uslm.pipeline.creation import render_voice
-from uslm.pipeline.prompt import VoicePrompt
-from uslm.pipeline.prompt_doctor import examine_prompt
-from uslm.pipeline.prompt_policy import PromptPolicy
-from uslm.pipeline.voice_store import VoiceStore
+from uslm.systems.two_stage.voice_creation import render_voice
+from uslm.voices.doctor import examine_prompt
+from uslm.voices.policy import PromptPolicy
+from uslm.voices.prompt import VoicePrompt
+from uslm.voices.store import VoiceStore
 from uslm_demo.model import Model
-from uslm_tokenizer.audio import Audio, read_audio
+from uslm_tokenizer.audio.read import Audio, read_audio
 from uslm_tokenizer.errors import AudioError, UserError
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from uslm.pipeline.bundle import save_bundle
-from uslm.pipeline.bundle_config import BundleConfig, LengthConfig
-from uslm.pipeline.testing import speech_like, tiny_bundle, tiny_voice
+from uslm.systems.two_stage.bundle import save_bundle
+from uslm.systems.two_stage.config import BundleConfig, LengthConfig
+from uslm.systems.two_stage.tiny import speech_like, tiny_bundle, tiny_voice
 from uslm_app.cli import main
 
 

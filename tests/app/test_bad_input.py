@@ -20,9 +20,9 @@ import soundfile
 import torch
 from safetensors.numpy import load_file, save_file
 
-from uslm.pipeline.bundle import load_bundle
-from uslm.pipeline.testing import speech_like, tiny_bundle, tiny_voice
-from uslm_tokenizer import audio_output
+from uslm.systems.two_stage.bundle import load_bundle
+from uslm.systems.two_stage.tiny import speech_like, tiny_bundle, tiny_voice
+from uslm_tokenizer.audio import output as audio_output
 
 Say = Callable[..., Any]
 RATE = 16_000

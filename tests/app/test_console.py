@@ -12,9 +12,9 @@ from types import ModuleType
 import pytest
 
 from uslm_app.cli import main
-from uslm_app.console import Console, one_line, open_console
-from uslm_app.exit_codes import ExitCode, explain
-from uslm_app.progress import TextProgress
+from uslm_app.cli.console import Console, one_line, open_console
+from uslm_app.cli.exit_codes import ExitCode, explain
+from uslm_app.cli.progress import TextProgress
 from uslm_tokenizer.errors import (
     ConfigError,
     EnvironmentProblem,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import soundfile
 
-from uslm.pipeline.testing import speech_like
+from uslm.systems.two_stage.tiny import speech_like
 
 Uslm = Callable[..., Any]
 JUDGES = ("--recognizer", "my_ears:hear", "--speaker-model", "my_ears:voice")

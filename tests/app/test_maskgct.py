@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import soundfile
 
-from uslm.pipeline.published.tiny_maskgct import save_tiny_maskgct
+from uslm.systems.maskgct.tiny import save_tiny_maskgct
 
 Uslm = Callable[..., Any]
 

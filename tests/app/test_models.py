@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 import torch
 
-from uslm_tokenizer.published.golden import read_golden
-from uslm_tokenizer.published.testing import HubServer, isolated_hub
-from uslm_tokenizer.published.tokenizers import SYSTEMS
+from uslm_tokenizer.codecs.catalogue import SYSTEMS
+from uslm_tokenizer.pretrained.golden import read_golden
+from uslm_tokenizer.pretrained.testing import HubServer, isolated_hub
 
 Uslm = Callable[..., Any]
 

@@ -15,10 +15,10 @@ import torch
 from safetensors.torch import load_file
 
 from uslm.models.registry import model_class
-from uslm.pipeline.prompt import VoicePrompt
-from uslm.pipeline.testing import speech_like, tiny_bundle
-from uslm_app.codes_file import CodesFile
-from uslm_app.coding import encode_windows
+from uslm.systems.two_stage.tiny import speech_like, tiny_bundle
+from uslm.voices.prompt import VoicePrompt
+from uslm_app.actions.codes_file import CodesFile
+from uslm_app.actions.coding import encode_windows
 
 Uslm = Callable[..., Any]
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -167,7 +167,7 @@ def test_bench_measures_every_stage(uslm: Uslm, model: tuple[str, Path]) -> None
 
 @pytest.mark.parametrize("name", ["semantic_lm", "monotonic_lm"])
 def test_a_step_reads_the_cache_and_the_weights_that_speak(name: str) -> None:
-    from uslm_app.measure import step_bytes
+    from uslm_app.bench.measure import step_bytes
 
     found: Any = model_class(name)
     model = found(found.tiny_config()).eval()

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from uslm_app.cli import main, main_say
-from uslm_app.parser import COMMANDS, command_parser
+from uslm_app.cli.parser import COMMANDS, command_parser
 
 
 def test_help_imports_nothing_heavy() -> None:

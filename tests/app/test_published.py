@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from uslm.pipeline.published.tiny_uslm import save_tiny_uslm, tiny_uslm
+from uslm.systems.valle.tiny import save_tiny_uslm, tiny_uslm
 
 Uslm = Callable[..., Any]
 

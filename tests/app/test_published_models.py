@@ -17,17 +17,17 @@ import torch
 import transformers
 from safetensors.torch import save
 
-from uslm.published.catalogue import CATALOGUE
-from uslm.published.registry import LAYOUTS
-from uslm.text.valle import SYMBOLS
-from uslm_tokenizer.published import build, catalogue
-from uslm_tokenizer.published import source as sources
-from uslm_tokenizer.published.catalogue import SpeechEncoder, Weights
-from uslm_tokenizer.published.golden import read_golden
-from uslm_tokenizer.published.registry import layout_of_system
-from uslm_tokenizer.published.source import HubFile, WebFile
-from uslm_tokenizer.published.testing import HubServer, isolated_hub
-from uslm_tokenizer.published.unconvert import small_checkpoint
+from uslm.systems.catalogue import CATALOGUE
+from uslm.systems.layouts import LAYOUTS
+from uslm.systems.valle.text import SYMBOLS
+from uslm_tokenizer.pretrained import build, catalogue
+from uslm_tokenizer.pretrained import source as sources
+from uslm_tokenizer.pretrained.catalogue import SpeechEncoder, Weights
+from uslm_tokenizer.pretrained.golden import read_golden
+from uslm_tokenizer.pretrained.registry import layout_of_system
+from uslm_tokenizer.pretrained.source import HubFile, WebFile
+from uslm_tokenizer.pretrained.testing import HubServer, isolated_hub
+from uslm_tokenizer.pretrained.unconvert import small_checkpoint
 
 Uslm = Callable[..., Any]
 

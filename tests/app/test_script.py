@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from uslm.pipeline.bundle import load_bundle
-from uslm.pipeline.prompt import VoicePrompt
-from uslm.pipeline.tts import ZeroShotTTS
+from uslm.systems.two_stage.bundle import load_bundle
+from uslm.tts import ZeroShotTTS
+from uslm.voices.prompt import VoicePrompt
 
 Say = Callable[..., Any]
 TEXT = "So it began. [anna] Who is there? [ben] Me. [pause:0.5] [anna] Come in."

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import soundfile
 
-from uslm.pipeline.published.tiny_vevo import save_tiny_vevo
-from uslm.pipeline.testing import speech_like
+from uslm.systems.two_stage.tiny import speech_like
+from uslm.systems.vevo.tiny import save_tiny_vevo
 
 Uslm = Callable[..., Any]
 

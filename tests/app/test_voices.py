@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from uslm.pipeline.prompt import VoicePrompt
-from uslm.pipeline.voice_store import VoiceStore
-from uslm_app import playing
+from uslm.voices.prompt import VoicePrompt
+from uslm.voices.store import VoiceStore
+from uslm_app.actions import playing
 from uslm_tokenizer.errors import EnvironmentProblem
 
 Uslm = Callable[..., Any]

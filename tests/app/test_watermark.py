@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from uslm.pipeline import watermark
-from uslm.pipeline.testing import speech_like
+from uslm.output import watermark
+from uslm.systems.two_stage.tiny import speech_like
 
 Uslm = Callable[..., Any]
 

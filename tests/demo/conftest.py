@@ -11,16 +11,16 @@ from pathlib import Path
 import gradio as gr
 import pytest
 
-from uslm.pipeline.bundle import save_bundle
-from uslm.pipeline.bundle_config import BundleConfig, LengthConfig
-from uslm.pipeline.long_text import JoinConfig
-from uslm.pipeline.prompt import VoicePrompt
-from uslm.pipeline.testing import speech_like, tiny_bundle
+from uslm.output.joiner import JoinConfig
+from uslm.systems.two_stage.bundle import save_bundle
+from uslm.systems.two_stage.config import BundleConfig, LengthConfig
+from uslm.systems.two_stage.tiny import speech_like, tiny_bundle
+from uslm.voices.prompt import VoicePrompt
 from uslm_demo.limits import Limits
 from uslm_demo.model import Model
 from uslm_demo.page import serve
 from uslm_demo.voices import VoiceChoice, make_voice
-from uslm_tokenizer.audio_write import write_audio
+from uslm_tokenizer.audio.write import write_audio
 
 CARD = "---\nlicense: other\n---\n# Tiny\n\nIt babbles.\n"
 HASTY = LengthConfig(min_frames_per_symbol=0.2, max_frames_per_symbol=0.4, margin_frames=5)

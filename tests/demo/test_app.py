@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from uslm.pipeline.voice_names import default_folder
+from uslm.voices.names import default_folder
 from uslm_demo import app, page
 from uslm_demo.app import build_app, main
 from uslm_demo.model import Model

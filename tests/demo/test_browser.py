@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from uslm.pipeline.prompt import VoicePrompt
-from uslm.pipeline.speech import AudioChunk
-from uslm.pipeline.tts import ZeroShotTTS
-from uslm.pipeline.voice_store import VoiceStore
+from uslm.output.speech import AudioChunk
+from uslm.tts import ZeroShotTTS
+from uslm.voices.prompt import VoicePrompt
+from uslm.voices.store import VoiceStore
 from uslm_demo.app import build_app
 from uslm_demo.limits import Limits
 from uslm_demo.model import Model
-from uslm_tokenizer.audio import read_audio
+from uslm_tokenizer.audio.read import read_audio
 
 pytestmark = [
     pytest.mark.browser,

@@ -9,7 +9,7 @@ import pytest
 from uslm_demo.comparing import CodecChoice, Codecs, comparison
 from uslm_demo.model import Model
 from uslm_demo.widgets.sounds import Sounds
-from uslm_tokenizer.audio import read_audio
+from uslm_tokenizer.audio.read import read_audio
 from uslm_tokenizer.errors import UserError
 
 

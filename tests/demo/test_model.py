@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from uslm.pipeline.tts import ZeroShotTTS
+from uslm.tts import ZeroShotTTS
 from uslm_demo.model import Model
 from uslm_tokenizer.errors import MissingResource
 

@@ -16,17 +16,17 @@ import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
-from uslm.pipeline.prompt import VoicePrompt
-from uslm.pipeline.published.tiny_vevo import save_tiny_vevo
-from uslm.pipeline.speech import AudioChunk
-from uslm.pipeline.testing import speech_like
-from uslm.pipeline.tts import ZeroShotTTS
-from uslm.pipeline.voice_store import VoiceStore
+from uslm.output.speech import AudioChunk
+from uslm.systems.two_stage.tiny import speech_like
+from uslm.systems.vevo.tiny import save_tiny_vevo
+from uslm.tts import ZeroShotTTS
+from uslm.voices.prompt import VoicePrompt
+from uslm.voices.store import VoiceStore
 from uslm_demo.app import build_app
 from uslm_demo.limits import Limits
 from uslm_demo.model import Model
-from uslm_tokenizer.audio import read_audio
-from uslm_tokenizer.audio_write import write_audio
+from uslm_tokenizer.audio.read import read_audio
+from uslm_tokenizer.audio.write import write_audio
 
 # Gradio counts its events with options that pandas 3 deprecates.
 pytestmark = [

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from uslm.pipeline.speech import Speech
-from uslm.pipeline.testing import tiny_bundle, tiny_voice
+from uslm.output.speech import Speech
+from uslm.systems.two_stage.tiny import tiny_bundle, tiny_voice
 from uslm_demo import pictures
 from uslm_demo.pictures import draw_speech
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from uslm.pipeline.manuscript import Line
-from uslm.pipeline.speech import ChunkReport
+from uslm.output.speech import ChunkReport
+from uslm.synthesis.manuscript import Line
 from uslm_demo.widgets.pieces import NOTHING, progress, report
 
 CHUNK = ChunkReport(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import gc
 from pathlib import Path
 
-from uslm.pipeline.prompt import VoicePrompt
-from uslm.pipeline.voice_store import VoiceStore
+from uslm.voices.prompt import VoicePrompt
+from uslm.voices.store import VoiceStore
 from uslm_demo.shelf import Shelf
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from uslm.pipeline.prompt import VoicePrompt
+from uslm.voices.prompt import VoicePrompt
 from uslm_demo.limits import Limits
 from uslm_demo.model import Model
 from uslm_demo.results import result_files
 from uslm_demo.speaking import Made, SpeakOptions, check_text, convert, read_seed, speak
-from uslm_tokenizer.audio import read_audio
+from uslm_tokenizer.audio.read import read_audio
 from uslm_tokenizer.errors import AudioError, TextError, UserError
 
 TEXT = "This is the first sentence of them all. Here is the second one, no shorter."

@@ -10,9 +10,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from uslm.pipeline.phonemes import PHONEMES
-from uslm.pipeline.prompt import VoicePrompt
-from uslm.pipeline.verification import find_recognizer
+from uslm.voices.phonemes import PHONEMES
+from uslm.voices.prompt import VoicePrompt
+from uslm.voices.verification import find_recognizer
 from uslm_demo import tokens
 from uslm_demo.model import Model
 from uslm_demo.speaking import Made, SpeakOptions, speak

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from uslm.pipeline.prompt import VoicePrompt
-from uslm.pipeline.voice_store import VoiceStore
+from uslm.voices.prompt import VoicePrompt
+from uslm.voices.store import VoiceStore
 from uslm_demo.model import Model
 from uslm_demo.voices import (
     Heard,

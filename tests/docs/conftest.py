@@ -21,11 +21,11 @@ from typing import Any
 import pytest
 import torch
 
-from uslm_tokenizer.acoustic.adapters import Mimi
-from uslm_tokenizer.acoustic.transformers_codec import TransformersCodecConfig
-from uslm_tokenizer.published.golden import read_golden
-from uslm_tokenizer.published.testing import isolated_hub
-from uslm_tokenizer.published.tokenizers import SYSTEMS
+from uslm_tokenizer.codecs.catalogue import SYSTEMS
+from uslm_tokenizer.codecs.transformers.base import TransformersCodecConfig
+from uslm_tokenizer.codecs.transformers.model import Mimi
+from uslm_tokenizer.pretrained.golden import read_golden
+from uslm_tokenizer.pretrained.testing import isolated_hub
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests/parity/golden/speechtokenizer_train_step.safetensors"
@@ -36,10 +36,10 @@ HEAVY = (
     "torch",
     "torch._dynamo",  # models on the meta device ask for it
     "transformers",
-    "uslm.pipeline.conversion",
-    "uslm.pipeline.tts",
+    "uslm.conversion",
+    "uslm.tts",
     "uslm_app.cli",
-    "uslm_tokenizer.acoustic.unit_codec",
+    "uslm_tokenizer.codecs.unit_codec.model",
 )
 """What the commands have imported before they are asked."""
 SECONDS = 180

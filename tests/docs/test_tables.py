@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from uslm.published.catalogue import CATALOGUE
+from uslm.systems.catalogue import CATALOGUE
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from uslm_tokenizer.published.golden import golden_files
+from uslm_tokenizer.pretrained.golden import golden_files
 
 HERE = Path(__file__).parent
 COMMITTED = HERE / "golden"

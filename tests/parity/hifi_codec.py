@@ -8,10 +8,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from uslm_tokenizer.acoustic.hifi_codec import HiFiCodec
-from uslm_tokenizer.published.golden import GoldenFile
-from uslm_tokenizer.published.hifi_codec import HIFI_CODEC, quantizer_rules, read_level
-from uslm_tokenizer.published.layout import load_published
+from uslm_tokenizer.codecs.hifi_codec.checkpoint import HIFI_CODEC, quantizer_rules, read_level
+from uslm_tokenizer.codecs.hifi_codec.model import HiFiCodec
+from uslm_tokenizer.pretrained.golden import GoldenFile
+from uslm_tokenizer.pretrained.layout import load_published
 from uslm_tokenizer.quantize.rvq import ResidualQuantizer, ResidualQuantizerConfig
 
 SYSTEMS = ("HiFi-Codec",)

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from uslm.generate.masked import Unmasking, unmask
 from uslm.models.masked import MaskedModel, MaskedRow
-from uslm.published.maskgct import S2A, T2S
-from uslm_tokenizer.published.golden import GoldenFile
-from uslm_tokenizer.published.layout import load_published
-from uslm_tokenizer.published.maskgct_codec import DECODER, ENCODER
-from uslm_tokenizer.published.repcodec import REPCODEC
+from uslm.systems.maskgct.checkpoint import S2A, T2S
+from uslm_tokenizer.codecs.maskgct.checkpoint import DECODER, ENCODER
+from uslm_tokenizer.codecs.repcodec.checkpoint import REPCODEC
+from uslm_tokenizer.pretrained.golden import GoldenFile
+from uslm_tokenizer.pretrained.layout import load_published
 
 SYSTEMS = ("MaskGCT",)
 

@@ -7,11 +7,11 @@ import re
 import torch
 from torch import Tensor
 
-from uslm_recipes import speech_tokenizer_losses as losses
-from uslm_tokenizer.acoustic.speech_tokenizer import SpeechTokenizer
-from uslm_tokenizer.published.golden import GoldenFile
-from uslm_tokenizer.published.layout import convert, load_published
-from uslm_tokenizer.published.speech_tokenizer import SPEECH_TOKENIZER
+from uslm_tokenizer.codecs.speech_tokenizer.checkpoint import SPEECH_TOKENIZER
+from uslm_tokenizer.codecs.speech_tokenizer.model import SpeechTokenizer
+from uslm_tokenizer.objectives import speech_tokenizer as losses
+from uslm_tokenizer.pretrained.golden import GoldenFile
+from uslm_tokenizer.pretrained.layout import convert, load_published
 
 SYSTEMS = ("SpeechTokenizer", "DM-Codec")
 STEP = re.compile(r"step(\d+)_")

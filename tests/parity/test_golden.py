@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from uslm_tokenizer.published.golden import GoldenFile, golden_files, read_golden, read_metadata
+from uslm_tokenizer.pretrained.golden import GoldenFile, golden_files, read_golden, read_metadata
 
 HERE = Path(__file__).parent
 DEFAULT = HERE.parents[2] / "shared" / "golden"

@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from uslm.published.registry import LAYOUTS
-from uslm_tokenizer.published.layout import convert
-from uslm_tokenizer.published.registry import expect, layout_of_system
+from uslm.systems.layouts import LAYOUTS
+from uslm_tokenizer.pretrained.layout import convert
+from uslm_tokenizer.pretrained.registry import expect, layout_of_system
 
 
 def test_the_manifest_is_accounted_for(manifest: tuple[Path, dict[str, Any]]) -> None:

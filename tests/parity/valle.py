@@ -11,12 +11,12 @@ from torch import Tensor
 from uslm.generate.autoregressive import speak_units
 from uslm.generate.levels import fill_levels
 from uslm.generate.sampling import Sampling, filter_top_k, filter_top_p
-from uslm.generate.valle import published_row, published_stop
 from uslm.models.base import AcousticRow
-from uslm.models.valle import Valle
-from uslm.published.valle import VALLE
-from uslm_tokenizer.published.golden import GoldenFile
-from uslm_tokenizer.published.layout import load_published
+from uslm.systems.valle.checkpoint import VALLE
+from uslm.systems.valle.generation import published_row, published_stop
+from uslm.systems.valle.model import Valle
+from uslm_tokenizer.pretrained.golden import GoldenFile
+from uslm_tokenizer.pretrained.layout import load_published
 
 SYSTEMS = ("USLM / VALL-E",)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from uslm.systems.valle.text import VallePhonemizer, ValleVocab, cut, tidy, tokens
 from uslm.text.phonemize import EspeakPhonemizer
-from uslm.text.valle import VallePhonemizer, ValleVocab, cut, tidy, tokens
-from uslm_tokenizer.published.golden import GoldenFile
+from uslm_tokenizer.pretrained.golden import GoldenFile
 from uslm_tokenizer.sequence.edit_distance import edit_distance
 
 SYSTEMS = ("USLM text front end",)

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from uslm.generate.flow import FlowRow, FlowSteps, flow_frames
-from uslm.models.flow_matching import FlowMatching
-from uslm.published.vevo import VEVO_FLOW
-from uslm_tokenizer.published.golden import GoldenFile
-from uslm_tokenizer.published.layout import load_published
-from uslm_tokenizer.published.vevo_content import VEVO_CONTENT
-from uslm_tokenizer.semantic.vevo_content import VevoContentTokenizer
+from uslm.systems.vevo.checkpoint import VEVO_FLOW
+from uslm.systems.vevo.flow import FlowRow, FlowSteps, flow_frames
+from uslm.systems.vevo.flow_matching import FlowMatching
+from uslm_tokenizer.codecs.vevo_content.checkpoint import VEVO_CONTENT
+from uslm_tokenizer.codecs.vevo_content.model import VevoContentTokenizer
+from uslm_tokenizer.pretrained.golden import GoldenFile
+from uslm_tokenizer.pretrained.layout import load_published
 
 SYSTEMS = ("Vevo content tokenizer", "Vevo flow-matching transformer")
 

@@ -8,10 +8,10 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from uslm_tokenizer.acoustic.vocos_codec import VocosCodec
-from uslm_tokenizer.published.golden import GoldenFile
-from uslm_tokenizer.published.layout import load_published
-from uslm_tokenizer.published.registry import layout_of_system
+from uslm_tokenizer.codecs.vocos.model import VocosCodec
+from uslm_tokenizer.pretrained.golden import GoldenFile
+from uslm_tokenizer.pretrained.layout import load_published
+from uslm_tokenizer.pretrained.registry import layout_of_system
 
 SYSTEMS = ("WavTokenizer", "Language-Codec")
 

@@ -16,7 +16,7 @@ import pytest
 import soundfile
 from filelock import FileLock
 
-from uslm.pipeline.testing import speech_like
+from uslm.systems.two_stage.tiny import speech_like
 
 ROOT = Path(__file__).parents[2]
 HEAVY = (

@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from uslm.pipeline.alignment import align_ctc
-from uslm_recipes.alignments import Alignments, align
-from uslm_tokenizer.semantic.unit_tokenizer import UnitTokenizer
+from uslm.voices.alignment import align_ctc
+from uslm_recipes.data.alignments import Alignments, align
+from uslm_tokenizer.codecs.unit_tokenizer.model import UnitTokenizer
 
 TEXTS = [[3, 4, 4], [5, 6], list(range(1, 31))]
 """The last does not fit its frames."""

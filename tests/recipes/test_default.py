@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from uslm.pipeline.tts import ZeroShotTTS
-from uslm_recipes.training_facts import read_run
+from uslm.tts import ZeroShotTTS
+from uslm_recipes.cards.training_facts import read_run
 
 STAGES = ("units", "codec", "ar", "nar", "tune")
 

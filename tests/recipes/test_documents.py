@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from uslm_recipes import fine_tune
+from uslm_recipes.commands import fine_tune
 from uslm_recipes.config import parse_recipe_args, recipe_parser
 
 ROOT = Path(__file__).parents[2]

@@ -10,18 +10,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from uslm.evaluation import speaking
-from uslm.evaluation.report import load_report, sections_of
-from uslm.evaluation.scores import Judges
-from uslm.pipeline.bundle import save_bundle
-from uslm.pipeline.testing import speech_like, tiny_bundle
-from uslm.pipeline.tts import ZeroShotTTS
-from uslm_recipes import model_card
+from uslm.evaluation.metrics.scores import Judges
+from uslm.evaluation.report.report import load_report, sections_of
+from uslm.evaluation.suites import speaking
+from uslm.systems.two_stage.bundle import save_bundle
+from uslm.systems.two_stage.tiny import speech_like, tiny_bundle
+from uslm.tts import ZeroShotTTS
+from uslm_recipes.cards import model_card
+from uslm_recipes.cards.training_facts import read_corpora, read_run
+from uslm_recipes.commands.evaluate import evaluate, main, parser
 from uslm_recipes.data.recording import Recording
-from uslm_recipes.evaluate import evaluate, main, parser
 from uslm_recipes.evaluating import held_out
-from uslm_recipes.training_facts import read_corpora, read_run
-from uslm_tokenizer.audio_write import write_audio
+from uslm_tokenizer.audio.write import write_audio
 from uslm_tokenizer.errors import GenerationError, MissingResource, UserError
 
 TEXTS = ("The first of two little sentences.", "And here comes the other one.")

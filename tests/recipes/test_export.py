@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from uslm.models.monotonic import MonotonicLM
-from uslm_recipes.export import export
+from uslm.systems.two_stage.monotonic import MonotonicLM
+from uslm_recipes.cards.export import export
 from uslm_recipes.loop import (
     LoopConfig,
     Run,
@@ -20,8 +20,8 @@ from uslm_recipes.loop import (
     make_optimizer,
     start_run,
 )
-from uslm_recipes.train_ar import Objective
-from uslm_recipes.training_data import TrainingData
+from uslm_recipes.loop.training_data import TrainingData
+from uslm_recipes.train.ar import Objective
 from uslm_tokenizer.errors import EnvironmentProblem
 
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from uslm.pipeline.bundle import load_bundle, save_bundle
-from uslm.pipeline.testing import tiny_bundle
-from uslm.pipeline.tts import ZeroShotTTS
-from uslm_recipes import fine_tune
+from uslm.systems.two_stage.bundle import load_bundle, save_bundle
+from uslm.systems.two_stage.tiny import tiny_bundle
+from uslm.tts import ZeroShotTTS
+from uslm_recipes.commands import fine_tune
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.loop.checkpoint import list_checkpoints
 

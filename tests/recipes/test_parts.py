@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from uslm.models.base import AcousticRow
-from uslm.pipeline.alignment import align_ctc
-from uslm.pipeline.testing import speech_like, tiny_bundle, tiny_voice
-from uslm.pipeline.verification import recognizer
+from uslm.systems.two_stage.tiny import speech_like, tiny_bundle, tiny_voice
+from uslm.voices.alignment import align_ctc
+from uslm.voices.verification import recognizer
 from uslm_recipes.evaluating.parts import stage2_alone
 
 

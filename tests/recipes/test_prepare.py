@@ -13,12 +13,12 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
+from uslm_recipes.commands.prepare import PrepareConfig, main, prepare, split_of
 from uslm_recipes.data.audio_files import AudioLimits
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.recording import Recording, Rejected
 from uslm_recipes.data.sources.folder import read_folder
 from uslm_recipes.data.sources.manifest import read_manifest
-from uslm_recipes.prepare import PrepareConfig, main, prepare, split_of
 
 CONFIG = PrepareConfig(num_workers=0)
 

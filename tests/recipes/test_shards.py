@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from uslm_recipes import shards
+from uslm_recipes.commands import shards
+from uslm_recipes.commands.shards import main, write_shards
 from uslm_recipes.data.batches import SecondsBatches, World
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.corpus_format import Utterance
 from uslm_recipes.data.corpus_writer import CorpusWriter
 from uslm_recipes.data.recording import Recording
 from uslm_recipes.data.sources.registry import open_source
-from uslm_recipes.shards import main, write_shards
 from uslm_tokenizer.errors import MissingResource, UserError
 
 NUMBER = 10

@@ -7,22 +7,22 @@ from typing import Any
 
 import pytest
 
-from uslm.models.monotonic import MonotonicLM
 from uslm.models.registry import model_class
-from uslm.models.regressor import AcousticRegressor
-from uslm_recipes import train_ar
+from uslm.systems.two_stage.monotonic import MonotonicLM
+from uslm.systems.two_stage.regressor import AcousticRegressor
 from uslm_recipes.config import config_names, load_config
 from uslm_recipes.data.acoustic_rows import RowShape
-from uslm_recipes.losses import MEL_SCALES
-from uslm_recipes.train_ar import ARRecipe
-from uslm_recipes.train_codec import CodecRecipe
-from uslm_recipes.train_nar import NARRecipe
-from uslm_recipes.train_units import UnitsRecipe
-from uslm_recipes.tune import TuneRecipe
-from uslm_tokenizer.acoustic.unit_codec import UnitCodec
+from uslm_recipes.train import ar as train_ar
+from uslm_recipes.train.ar import ARRecipe
+from uslm_recipes.train.joint import TuneRecipe
+from uslm_recipes.train.nar import NARRecipe
+from uslm_recipes.train.units import UnitsRecipe
+from uslm_recipes.train.waveform_codec import CodecRecipe
+from uslm_tokenizer.codecs.unit_codec.model import UnitCodec
 from uslm_tokenizer.config import from_dict
 from uslm_tokenizer.errors import ConfigError
 from uslm_tokenizer.hub import empty_parameters
+from uslm_tokenizer.objectives.waveform import MEL_SCALES
 
 RECIPES = {
     "train_units": UnitsRecipe,

@@ -12,9 +12,14 @@ import numpy as np
 import pytest
 import torch
 
-from uslm.pipeline.testing import speech_like
-from uslm_recipes import encode, train_ar, train_codec, train_nar, train_units, tune
+from uslm.systems.two_stage.tiny import speech_like
+from uslm_recipes.commands import encode
 from uslm_recipes.loop.checkpoint import list_checkpoints
+from uslm_recipes.train import ar as train_ar
+from uslm_recipes.train import joint as tune
+from uslm_recipes.train import nar as train_nar
+from uslm_recipes.train import units as train_units
+from uslm_recipes.train import waveform_codec as train_codec
 from uslm_tokenizer.hub import read_description
 from uslm_tokenizer.registry import load_tokenizer
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from uslm_recipes.commands.validate import main
 from uslm_recipes.data.audio_files import clipped_share
 from uslm_recipes.data.checks import TextRules, order_problem, text_problem
-from uslm_recipes.validate import main
 
 RATE = 16_000
 

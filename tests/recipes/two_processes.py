@@ -18,10 +18,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from uslm_recipes import train_ar, train_codec, train_nar, train_units, tune
 from uslm_recipes.config import load_config
 from uslm_recipes.data.batches import Crops, CropSampler, SecondsBatches, World
 from uslm_recipes.loop import step
+from uslm_recipes.train import ar as train_ar
+from uslm_recipes.train import joint as tune
+from uslm_recipes.train import nar as train_nar
+from uslm_recipes.train import units as train_units
+from uslm_recipes.train import waveform_codec as train_codec
 
 RECIPES: dict[str, tuple[Any, Any]] = {
     "units": (train_units, train_units.UnitsRecipe),

@@ -13,9 +13,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from uslm_tokenizer.codecs.unit_tokenizer.model import UnitTokenizer
 from uslm_tokenizer.errors import ConfigError, MissingResource
 from uslm_tokenizer.hub import PretrainedModel, resolve, write_atomically
-from uslm_tokenizer.semantic.unit_tokenizer import UnitTokenizer
 
 
 @dataclass(frozen=True, kw_only=True)

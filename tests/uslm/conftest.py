@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from uslm.pipeline.bundle import Bundle
-from uslm.pipeline.prompt import VoicePrompt
-from uslm.pipeline.testing import tiny_bundle, tiny_voice
-from uslm.pipeline.tts import ZeroShotTTS
+from uslm.systems.two_stage.bundle import Bundle
+from uslm.systems.two_stage.tiny import tiny_bundle, tiny_voice
+from uslm.tts import ZeroShotTTS
+from uslm.voices.prompt import VoicePrompt
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,8 @@ class AudioTokenizer(PretrainedModel, ABC):
     can_decode: ClassVar[bool] = True
     pitch_level: ClassVar[int | None] = None
     """Level of the codes that is pitch, 0 where a frame has none; None: no level is."""
+    decodes_from_start: ClassVar[bool] = False
+    """Whether a decoded frame depends on all codes before it, as a phase that runs on does."""
 
     @property
     @abstractmethod
@@ -65,6 +67,27 @@ class AudioTokenizer(PretrainedModel, ABC):
     @abstractmethod
     def decode(self, codes: Int[Tensor, "b k t"]) -> Float[Tensor, "b 1 n"]:
         """The waveform of the codes; n = t * hop_length. Raises UserError unless `can_decode`."""
+
+    @property
+    def decoder_context_frames(self) -> int | None:
+        """Frames to each side that a decoded frame depends on, so that a stream can be decoded as
+        it comes; None if that is not known, or all of them are."""
+        return None
+
+    def decode_window(
+        self, codes: Int[Tensor, "b k t"], start: int, stop: int
+    ) -> Float[Tensor, "b 1 n"]:
+        """The samples of frames `start` to `stop`, up to rounding as `decode` makes them.
+
+        Needs `decoder_context_frames` more frames of codes on each side, or the end of the speech
+        there; where that is None, all codes.
+        """
+        context = self.decoder_context_frames
+        first = 0 if context is None else max(0, start - context)
+        last = codes.shape[-1] if context is None else stop + context
+        hop = self.hop_length
+        waveform = self.decode(codes[..., first:last])
+        return waveform[..., (start - first) * hop : (stop - first) * hop]
 
     @classmethod
     @abstractmethod

@@ -4,27 +4,28 @@ import difflib
 from importlib import import_module
 from pathlib import Path
 
-from uslm_tokenizer.acoustic.transformers_codec import transformers_family
 from uslm_tokenizer.base import AudioTokenizer
+from uslm_tokenizer.codecs.catalogue import TOKENIZERS as PUBLISHED
+from uslm_tokenizer.codecs.transformers.base import transformers_family
 from uslm_tokenizer.errors import MissingResource, UserError
 from uslm_tokenizer.hub import read_description, resolve
-from uslm_tokenizer.published.store import Store
-from uslm_tokenizer.published.tokenizers import TOKENIZERS as PUBLISHED
+from uslm_tokenizer.pretrained.store import Store
 
 TOKENIZERS = {
-    "unit_tokenizer": "uslm_tokenizer.semantic.unit_tokenizer:UnitTokenizer",
-    "kmeans_units": "uslm_tokenizer.semantic.kmeans_units:KMeansUnits",
-    "ssl_units": "uslm_tokenizer.semantic.ssl_units:SSLUnits",
-    "unit_codec": "uslm_tokenizer.acoustic.unit_codec:UnitCodec",
-    "maskgct_codec": "uslm_tokenizer.acoustic.maskgct_codec:MaskGCTCodec",
-    "speech_tokenizer": "uslm_tokenizer.acoustic.speech_tokenizer:SpeechTokenizer",
-    "hifi_codec": "uslm_tokenizer.acoustic.hifi_codec:HiFiCodec",
-    "wav_tokenizer": "uslm_tokenizer.acoustic.wav_tokenizer:WavTokenizer",
-    "language_codec": "uslm_tokenizer.acoustic.language_codec:LanguageCodec",
-    "encodec": "uslm_tokenizer.acoustic.adapters:Encodec",
-    "dac": "uslm_tokenizer.acoustic.adapters:Dac",
-    "mimi": "uslm_tokenizer.acoustic.adapters:Mimi",
-    "xcodec": "uslm_tokenizer.acoustic.adapters:XCodec",
+    "unit_tokenizer": "uslm_tokenizer.codecs.unit_tokenizer.model:UnitTokenizer",
+    "kmeans_units": "uslm_tokenizer.codecs.kmeans_units.model:KMeansUnits",
+    "ssl_units": "uslm_tokenizer.codecs.ssl_units.model:SSLUnits",
+    "source_filter_codec": "uslm_tokenizer.codecs.source_filter.model:SourceFilterCodec",
+    "unit_codec": "uslm_tokenizer.codecs.unit_codec.model:UnitCodec",
+    "maskgct_codec": "uslm_tokenizer.codecs.maskgct.model:MaskGCTCodec",
+    "speech_tokenizer": "uslm_tokenizer.codecs.speech_tokenizer.model:SpeechTokenizer",
+    "hifi_codec": "uslm_tokenizer.codecs.hifi_codec.model:HiFiCodec",
+    "wav_tokenizer": "uslm_tokenizer.codecs.wav_tokenizer.model:WavTokenizer",
+    "language_codec": "uslm_tokenizer.codecs.language_codec.model:LanguageCodec",
+    "encodec": "uslm_tokenizer.codecs.transformers.model:Encodec",
+    "dac": "uslm_tokenizer.codecs.transformers.model:Dac",
+    "mimi": "uslm_tokenizer.codecs.transformers.model:Mimi",
+    "xcodec": "uslm_tokenizer.codecs.transformers.model:XCodec",
 }
 
 

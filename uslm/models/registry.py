@@ -7,18 +7,18 @@ from uslm_tokenizer.errors import UserError
 from uslm_tokenizer.hub import PretrainedModel, read_description, resolve
 
 MODELS = {
-    "semantic_lm": "uslm.models.ar:SemanticLM",
-    "monotonic_lm": "uslm.models.monotonic:MonotonicLM",
-    "acoustic_lm": "uslm.models.nar:AcousticLM",
-    "valle_ar": "uslm.models.valle_ar:ValleAR",
-    "valle_nar": "uslm.models.valle_nar:ValleNAR",
-    "valle": "uslm.models.valle:Valle",
-    "acoustic_regressor": "uslm.models.regressor:AcousticRegressor",
-    "conv_regressor": "uslm.models.conv_regressor:ConvRegressor",
-    "maskgct_t2s": "uslm.models.maskgct:MaskGCTTextToSemantic",
-    "maskgct_s2a": "uslm.models.maskgct:MaskGCTSemanticToAcoustic",
-    "vevo_lm": "uslm.models.vevo_lm:VevoLM",
-    "flow_matching": "uslm.models.flow_matching:FlowMatching",
+    "semantic_lm": "uslm.systems.two_stage.ar:SemanticLM",
+    "monotonic_lm": "uslm.systems.two_stage.monotonic:MonotonicLM",
+    "acoustic_lm": "uslm.systems.two_stage.nar:AcousticLM",
+    "valle_ar": "uslm.systems.valle.ar:ValleAR",
+    "valle_nar": "uslm.systems.valle.nar:ValleNAR",
+    "valle": "uslm.systems.valle.model:Valle",
+    "acoustic_regressor": "uslm.systems.two_stage.regressor:AcousticRegressor",
+    "conv_regressor": "uslm.systems.two_stage.conv_regressor:ConvRegressor",
+    "maskgct_t2s": "uslm.systems.maskgct.model:MaskGCTTextToSemantic",
+    "maskgct_s2a": "uslm.systems.maskgct.model:MaskGCTSemanticToAcoustic",
+    "vevo_lm": "uslm.systems.vevo.lm:VevoLM",
+    "flow_matching": "uslm.systems.vevo.flow_matching:FlowMatching",
 }
 
 

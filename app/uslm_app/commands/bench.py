@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from uslm_app.console import Console
-from uslm_app.inputs import check_file
+from uslm_app.cli.console import Console
+from uslm_app.cli.inputs import check_file
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
@@ -13,7 +13,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
     if options.prompt is not None:
         check_file(options.prompt, "the prompt")
 
-    from uslm_app.benchmark import benchmark, show
+    from uslm_app.bench.benchmark import benchmark, show
 
     report = benchmark(options, console)
     if options.json:

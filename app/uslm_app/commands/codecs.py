@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 
-from uslm_app.console import Console
+from uslm_app.cli.console import Console
 
 HEAD = (
     "name",
@@ -24,7 +24,7 @@ HEAD = (
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """Every row is asked of the model itself, built at its published size without memory."""
-    from uslm_app.codec_table import all_facts
+    from uslm_app.actions.codec_table import all_facts
 
     facts = all_facts()
     if options.json:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from uslm_app.console import Console
-from uslm_app.inputs import check_file, check_voice_options
-from uslm_app.outputs import audio_target, sidecar_path
+from uslm_app.cli.console import Console
+from uslm_app.cli.inputs import check_file, check_voice_options
+from uslm_app.cli.outputs import audio_target, sidecar_path
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
@@ -17,6 +17,6 @@ def run(options: argparse.Namespace, console: Console) -> None:
     target = audio_target(options.out, options.format, console, force=options.force, inputs=inputs)
     sidecar = sidecar_path(options.out, force=options.force) if options.sidecar else None
 
-    from uslm_app.converting import convert
+    from uslm_app.actions.converting import convert
 
     convert(target, sidecar, options, console)

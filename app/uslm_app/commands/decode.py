@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from uslm_app.console import Console
-from uslm_app.inputs import check_file
-from uslm_app.outputs import audio_target
+from uslm_app.cli.console import Console
+from uslm_app.cli.inputs import check_file
+from uslm_app.cli.outputs import audio_target
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
@@ -16,7 +16,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
         options.out, options.format, console, force=options.force, inputs=(options.codes,)
     )
 
-    from uslm_app.coding import decode
+    from uslm_app.actions.coding import decode
 
     seconds, sample_rate = decode(target, options)
     if options.json:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import dataclasses
 
-from uslm_app.console import Console
-from uslm_app.inputs import check_file
-from uslm_app.outputs import check_output, check_suffix
+from uslm_app.cli.console import Console
+from uslm_app.cli.inputs import check_file
+from uslm_app.cli.outputs import check_output, check_suffix
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
@@ -16,7 +16,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
     check_suffix(options.out, ".safetensors", "the codes file")
     check_output(options.out, force=options.force, inputs=(options.audio,))
 
-    from uslm_app.coding import encode
+    from uslm_app.actions.coding import encode
 
     codes = encode(options, console)
     codes.save(options.out, force=options.force)

@@ -6,9 +6,9 @@ import argparse
 import os
 from pathlib import Path
 
-from uslm_app.console import Console
-from uslm_app.exit_codes import UsageError
-from uslm_app.inputs import check_file
+from uslm_app.cli.console import Console
+from uslm_app.cli.exit_codes import UsageError
+from uslm_app.cli.inputs import check_file
 from uslm_tokenizer.errors import UserError
 
 
@@ -29,6 +29,6 @@ def run(options: argparse.Namespace, console: Console) -> None:
     if (Path(options.out) / "report.json").exists() and not options.force:
         raise UserError(f"{options.out!r} holds an evaluation; choose another --out or say --force")
 
-    from uslm_app.evaluating import evaluate
+    from uslm_app.actions.evaluating import evaluate
 
     evaluate(options, console)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from uslm_app.console import Console
+from uslm_app.cli.console import Console
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """Fetch what is missing, convert, say where it is."""
     import torch
 
-    from uslm_app.models import STORE, DownloadProgress, given_files
+    from uslm_app.actions.models import STORE, DownloadProgress, given_files
 
     files = given_files(options.name, options.checkpoint, options.config)
     with DownloadProgress(console) as progress:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from uslm_app.console import Console
+from uslm_app.cli.console import Console
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """One after the other; what is there already is not asked for again."""
-    from uslm.published.catalogue import CATALOGUE
-    from uslm_app.models import STORE, DownloadProgress
+    from uslm.systems.catalogue import CATALOGUE
+    from uslm_app.actions.models import STORE, DownloadProgress
 
     for name in options.names:
         CATALOGUE.get(name)

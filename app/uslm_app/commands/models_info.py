@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from uslm_app.console import Console
+from uslm_app.cli.console import Console
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """Print each fact in a line, and each file in one."""
-    from uslm_app.models import describe
+    from uslm_app.actions.models import describe
 
     record = describe(options.name)
     if options.json:

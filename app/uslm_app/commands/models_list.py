@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from uslm_app.console import Console
+from uslm_app.cli.console import Console
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """A line for each model."""
-    from uslm.published.catalogue import CATALOGUE
-    from uslm_app.models import summary
+    from uslm.systems.catalogue import CATALOGUE
+    from uslm_app.actions.models import summary
 
     rows = [summary(name) for name in CATALOGUE.systems]
     if options.here:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from uslm_app.console import Console
+from uslm_app.cli.console import Console
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """Print it, and nothing else."""
-    from uslm_app.models import path
+    from uslm_app.actions.models import path
 
     folder = str(path(options.name))
     console.json({"path": folder}) if options.json else console.result(folder)

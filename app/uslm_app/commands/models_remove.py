@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from uslm_app.console import Console
+from uslm_app.cli.console import Console
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """Files that another model shares stay."""
-    from uslm.published.catalogue import CATALOGUE
-    from uslm_app.models import STORE
+    from uslm.systems.catalogue import CATALOGUE
+    from uslm_app.actions.models import STORE
 
     for name in options.names:
         CATALOGUE.get(name)

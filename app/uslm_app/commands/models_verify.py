@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from uslm_app.console import Console
+from uslm_app.cli.console import Console
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """A line for each file; fails if one is damaged or missing."""
-    from uslm_app.models import STORE, refuse_unhealthy
+    from uslm_app.actions.models import STORE, refuse_unhealthy
 
     found = {name: STORE.check(name) for name in options.names}
     if options.json:

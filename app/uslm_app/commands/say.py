@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from uslm_app.console import Console
-from uslm_app.inputs import check_file, check_voice_options, read_text
-from uslm_app.outputs import audio_target, check_distinct, check_output, sidecar_path
-from uslm_app.roles import find_roles, is_script
+from uslm_app.cli.console import Console
+from uslm_app.cli.inputs import check_file, check_voice_options, read_text
+from uslm_app.cli.outputs import audio_target, check_distinct, check_output, sidecar_path
+from uslm_app.cli.roles import find_roles, is_script
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
@@ -28,6 +28,6 @@ def run(options: argparse.Namespace, console: Console) -> None:
             check_output(subtitles, force=options.force, inputs=inputs)
     check_distinct((options.out, sidecar, options.srt, options.vtt))
 
-    from uslm_app.speaking import say
+    from uslm_app.actions.speaking import say
 
     say(text, roles, target, sidecar, options, console)

@@ -7,10 +7,10 @@ import os
 from importlib.util import find_spec
 from pathlib import Path
 
-from uslm_app.console import Console
-from uslm_app.exit_codes import UsageError
-from uslm_app.inputs import check_file
-from uslm_app.serve.settings import ServeSettings
+from uslm_app.cli.console import Console
+from uslm_app.cli.exit_codes import UsageError
+from uslm_app.cli.inputs import check_file
+from uslm_app.server.settings import ServeSettings
 from uslm_tokenizer.errors import EnvironmentProblem
 
 
@@ -30,7 +30,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
 
     if find_spec("fastapi") is None or find_spec("uvicorn") is None:
         raise EnvironmentProblem("uslm serve needs more packages: pip install 'uslm[serve]'")
-    from uslm_app.serving import serve
+    from uslm_app.actions.serving import serve
 
     serve(settings, options, console)
 

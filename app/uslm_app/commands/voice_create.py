@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from uslm_app.console import Console
-from uslm_app.inputs import check_file
-from uslm_app.outputs import check_output, check_suffix
+from uslm_app.cli.console import Console
+from uslm_app.cli.inputs import check_file
+from uslm_app.cli.outputs import check_output, check_suffix
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
@@ -17,9 +17,9 @@ def run(options: argparse.Namespace, console: Console) -> None:
         check_suffix(options.out, ".safetensors", "the voice file")
         check_output(options.out, force=options.force, inputs=(options.prompt,))
 
-    from uslm.pipeline.voice_store import VoiceStore
-    from uslm_app import engine
-    from uslm_app.voices import describe, make_voice, open_voice
+    from uslm.voices.store import VoiceStore
+    from uslm_app.actions import engine
+    from uslm_app.actions.voices import describe, make_voice, open_voice
 
     store = VoiceStore()
     if options.out is None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from uslm_app.console import Console
-from uslm_app.inputs import find_voice
-from uslm_app.outputs import check_output
+from uslm_app.cli.console import Console
+from uslm_app.cli.inputs import find_voice
+from uslm_app.cli.outputs import check_output
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
@@ -17,15 +17,15 @@ def run(options: argparse.Namespace, console: Console) -> None:
     files = [out for out in options.out if out.lower().endswith(".safetensors")]
     sounds = [out for out in options.out if out not in files]
 
-    from uslm_app import engine
-    from uslm_app.voices import load_voice
-    from uslm_tokenizer.audio_write import output_format, write_audio
+    from uslm_app.actions import engine
+    from uslm_app.actions.voices import load_voice
+    from uslm_tokenizer.audio.write import output_format, write_audio
 
     for out in sounds:
         output_format(out, None)  # an unknown suffix is refused before any work
     voice = load_voice(path)
     if sounds:
-        from uslm.pipeline.creation import render_voice
+        from uslm.systems.two_stage.voice_creation import render_voice
 
         engine.check_model(options.model)
         bundle = engine.load_tts(options).bundle

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from uslm_app.console import Console
-from uslm_app.inputs import check_file
+from uslm_app.cli.console import Console
+from uslm_app.cli.inputs import check_file
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
@@ -14,11 +14,11 @@ def run(options: argparse.Namespace, console: Console) -> None:
 
     from dataclasses import replace
 
-    from uslm.pipeline.prompt import VoicePrompt
-    from uslm.pipeline.voice_names import is_voice_name
-    from uslm.pipeline.voice_store import VoiceStore
-    from uslm_app.exit_codes import UsageError
-    from uslm_app.voices import describe
+    from uslm.voices.names import is_voice_name
+    from uslm.voices.prompt import VoicePrompt
+    from uslm.voices.store import VoiceStore
+    from uslm_app.actions.voices import describe
+    from uslm_app.cli.exit_codes import UsageError
 
     voice = VoicePrompt.load(options.file)
     if options.name is None and not is_voice_name(voice.name):

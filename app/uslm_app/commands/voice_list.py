@@ -5,17 +5,17 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from uslm_app.console import Console
+from uslm_app.cli.console import Console
 
 if TYPE_CHECKING:
-    from uslm.pipeline.prompt import VoicePrompt
-    from uslm.pipeline.voice_store import VoiceStore
+    from uslm.voices.prompt import VoicePrompt
+    from uslm.voices.store import VoiceStore
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """A line for each voice."""
-    from uslm.pipeline.voice_store import VoiceStore
-    from uslm_app.voices import describe
+    from uslm.voices.store import VoiceStore
+    from uslm_app.actions.voices import describe
 
     store = VoiceStore()
     voices = [voice for name in store.names() if (voice := _load(store, name, console))]

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import argparse
 
-from uslm_app.console import Console
-from uslm_app.inputs import find_voice
+from uslm_app.cli.console import Console
+from uslm_app.cli.inputs import find_voice
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """Find a player before any work; then decode the voice and play it."""
     path = find_voice(options.voice)
 
-    from uslm_app.playing import find_player
+    from uslm_app.actions.playing import find_player
 
     player = find_player()
 
-    from uslm.pipeline.creation import render_voice
-    from uslm_app import engine
-    from uslm_app.voices import load_voice
+    from uslm.systems.two_stage.voice_creation import render_voice
+    from uslm_app.actions import engine
+    from uslm_app.actions.voices import load_voice
 
     voice = load_voice(path)
     engine.check_model(options.model)

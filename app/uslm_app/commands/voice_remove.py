@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from uslm.pipeline.voice_names import default_folder, existing_voice
-from uslm_app.console import Console
+from uslm.voices.names import default_folder, existing_voice
+from uslm_app.cli.console import Console
 
 
 def run(options: argparse.Namespace, console: Console) -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import argparse
 
-from uslm_app.console import Console
-from uslm_app.inputs import find_voice
+from uslm_app.cli.console import Console
+from uslm_app.cli.inputs import find_voice
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """Print each fact in a line."""
     path = find_voice(options.voice)
 
-    from uslm_app.voices import describe, load_voice
+    from uslm_app.actions.voices import describe, load_voice
 
     record = describe(load_voice(path))
     if options.json:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import argparse
 
-from uslm_app.console import Console
-from uslm_app.inputs import check_file
+from uslm_app.cli.console import Console
+from uslm_app.cli.inputs import check_file
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """Read, search, and say what was found, not what it would mean."""
     check_file(options.file, "the recording")
 
-    from uslm.pipeline.watermark import THRESHOLD, Perth, detect
-    from uslm_tokenizer.audio import read_audio
+    from uslm.output.watermark import THRESHOLD, Perth, detect
+    from uslm_tokenizer.audio.read import read_audio
 
     recording = read_audio(options.file)
     for warning in recording.source.warnings if recording.source else ():

@@ -8,8 +8,8 @@ from html import escape
 
 import gradio as gr
 
-from uslm.pipeline.manuscript import Line
-from uslm.pipeline.speech import ChunkReport
+from uslm.output.speech import ChunkReport
+from uslm.synthesis.manuscript import Line
 from uslm_demo.widgets.player import asset
 
 ENDED = {

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from uslm.models.base import AcousticRow
-from uslm.pipeline.alignment import symbols_of
-from uslm_recipes.alignments import Alignments
+from uslm.voices.alignment import symbols_of
+from uslm_recipes.data.alignments import Alignments
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.mates import Mates
 from uslm_recipes.data.tokens import TokenCorpus

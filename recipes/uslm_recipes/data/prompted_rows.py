@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from uslm.models.base import PitchedModel, SemanticModel
-from uslm_recipes.alignments import Alignments
+from uslm_recipes.data.alignments import Alignments
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.mates import Mates
 from uslm_recipes.data.tokens import TokenCorpus

@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from uslm.evaluation.similarity import SpeakerModel, cosine
-from uslm.pipeline.tts import ZeroShotTTS
+from uslm.evaluation.metrics.similarity import SpeakerModel, cosine
+from uslm.tts import ZeroShotTTS
 from uslm_recipes.data.corpus import Corpus
-from uslm_tokenizer.audio import Audio
+from uslm_tokenizer.audio.read import Audio
 from uslm_tokenizer.errors import UserError
 
 PROMPT_SECONDS = 4.0

@@ -8,12 +8,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from uslm.pipeline.alignment import align_ctc, symbols_of
-from uslm.pipeline.blocks import CodeBlocks
-from uslm.pipeline.bundle import Bundle
-from uslm.pipeline.phonemes import audible
-from uslm.pipeline.prompt import VoicePrompt
-from uslm.pipeline.verification import hear, recognizer
+from uslm.systems.two_stage.blocks import CodeBlocks
+from uslm.systems.two_stage.bundle import Bundle
+from uslm.voices.alignment import align_ctc, symbols_of
+from uslm.voices.phonemes import audible
+from uslm.voices.prompt import VoicePrompt
+from uslm.voices.verification import hear, recognizer
 from uslm_tokenizer.base import AudioTokenizer
 from uslm_tokenizer.sequence.edit_distance import edit_distance
 

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from uslm.evaluation.bootstrap import Estimate, estimate
-from uslm.evaluation.codec import resynthesize
-from uslm.evaluation.report import Section
-from uslm.evaluation.scores import Sample, judge
-from uslm.evaluation.sections import JUDGE_RATE, Listener, at_judges
-from uslm.evaluation.similarity import SpeakerModel, cosine, impostors
-from uslm.pipeline.tts import ZeroShotTTS
+from uslm.evaluation.metrics.bootstrap import Estimate, estimate
+from uslm.evaluation.metrics.scores import Sample, judge
+from uslm.evaluation.metrics.similarity import SpeakerModel, cosine, impostors
+from uslm.evaluation.report.report import Section
+from uslm.evaluation.suites.codec import resynthesize
+from uslm.evaluation.suites.sections import JUDGE_RATE, Listener, at_judges
+from uslm.tts import ZeroShotTTS
 from uslm_recipes.data.recording import Recording
 from uslm_recipes.evaluating.held_out import VoiceChoice, listen
 from uslm_recipes.evaluating.parts import phoneme_errors, stage2_alone

@@ -40,8 +40,9 @@ class LoopConfig:
     """Seed of the weights, of the data order and of every draw."""
     gradient_accumulation: int = 1
     """Batches whose gradients make one step."""
-    precision: Literal["bf16", "fp16", "fp32"] = "fp32"
-    """bf16 and fp16 compute in autocast, weights and optimizer stay float32; fp16 needs a GPU."""
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = "fp32"
+    """auto is bf16 where the device has instructions for it, else fp32. bf16 and fp16 compute in
+    autocast, weights and optimizer stay float32; fp16 needs a GPU."""
     compile: Literal["no", "default", "reduce-overhead", "max-autotune"] = "no"
     """Mode of torch.compile, for GPUs; reduce-overhead wants batches of one shape."""
     ema_decay: float | None = 0.999

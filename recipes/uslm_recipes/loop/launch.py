@@ -16,11 +16,17 @@ from uslm_recipes.loop.progress import TrainingState
 from uslm_recipes.loop.sharding import unwrap
 from uslm_recipes.loop.trackers import trackers_named
 from uslm_tokenizer.errors import ConfigError, EnvironmentProblem
+from uslm_tokenizer.nn.precision import fast_dtype
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
 PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
+
+
+def precision_of(config: LoopConfig, device: torch.device) -> torch.dtype:
+    """What autocast computes in on a device."""
+    return fast_dtype(device) if config.precision == "auto" else PRECISIONS[config.precision]
 
 
 def make_accelerator(config: LoopConfig, out: Path) -> Accelerator:
@@ -36,12 +42,14 @@ def make_accelerator(config: LoopConfig, out: Path) -> Accelerator:
         raise EnvironmentProblem("recipes need accelerate: pip install 'uslm[train]'") from problem
     if config.precision == "fp16" and PartialState().device.type == "cpu":
         raise ConfigError("loop.precision fp16 needs a GPU; a CPU takes bf16 or fp32")
+    dtype = precision_of(config, PartialState().device)
+    [precision] = [name for name, each in PRECISIONS.items() if each == dtype]
     # Accelerate keeps one state a process; a second run has its own precision and step count.
     AcceleratorState._reset_state()
     GradientState._reset_state()
     compiled = TorchDynamoPlugin(backend="inductor", mode=config.compile)
     accelerator = Accelerator(
-        mixed_precision="no" if config.precision == "fp32" else config.precision,
+        mixed_precision="no" if precision == "fp32" else precision,
         # As a plugin, so that no environment variable takes its place.
         gradient_accumulation_plugin=GradientAccumulationPlugin(config.gradient_accumulation),
         log_with=trackers_named(config.trackers) or None,

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import torch
 
-from uslm.evaluation.machine import Machine
 from uslm_recipes.loop.bar import Bar
 from uslm_recipes.loop.checkpoint import (
     Rank,
@@ -23,7 +22,7 @@ from uslm_recipes.loop.checkpoint import (
 from uslm_recipes.loop.config import LoopConfig, fraction_done
 from uslm_recipes.loop.flops import FlopMeter, peak_flops
 from uslm_recipes.loop.guard import Guard
-from uslm_recipes.loop.launch import PRECISIONS, make_accelerator, prepare
+from uslm_recipes.loop.launch import make_accelerator, precision_of, prepare
 from uslm_recipes.loop.log import RunLog
 from uslm_recipes.loop.meter import Meter
 from uslm_recipes.loop.out_of_memory import is_out_of_memory, too_little_memory
@@ -33,9 +32,10 @@ from uslm_recipes.loop.same_config import check_same
 from uslm_recipes.loop.sharding import is_sharded
 from uslm_recipes.loop.stopping import StopSignal
 from uslm_recipes.loop.trackers import PROJECT, flat
-from uslm_recipes.training_data import TrainingData
+from uslm_recipes.loop.training_data import TrainingData
 from uslm_tokenizer.config import to_dict
 from uslm_tokenizer.errors import ConfigError, UserError
+from uslm_tokenizer.machine import Machine
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -149,7 +149,7 @@ def start_run(
         accelerator.init_trackers(PROJECT, config=flat(to_dict(recipe)))
     log = RunLog(out, accelerator if accelerator.log_with else None, is_main=rank.is_main)
     log.begin(state.progress.step, resumed_from=found)
-    peak = peak_flops(accelerator.device, PRECISIONS[config.precision])
+    peak = peak_flops(accelerator.device, precision_of(config, accelerator.device))
     log.record("machine", state.progress.step, _machine(accelerator, config, peak))
     run = Run(
         recipe=recipe,
@@ -233,6 +233,6 @@ def _machine(accelerator: Accelerator, config: LoopConfig, peak: float) -> Mappi
     return {
         **asdict(Machine.here(accelerator.device)),
         "processes": accelerator.num_processes,
-        "precision": config.precision,
+        "precision": str(precision_of(config, accelerator.device)).removeprefix("torch."),
         "peak_tflops": peak / 1e12,
     }

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from uslm_recipes.loop.trackers import play_sound, show_picture
-from uslm_tokenizer.audio_write import write_audio
+from uslm_tokenizer.audio.write import write_audio
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

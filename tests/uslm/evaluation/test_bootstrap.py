@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from uslm.evaluation.bootstrap import Estimate, estimate
+from uslm.evaluation.metrics.bootstrap import Estimate, estimate
 
 
 def drawn(seed: int = 0) -> torch.Generator:

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from uslm.evaluation.codec import CodeCounts, codec_sections, resynthesize
-from uslm.evaluation.codec_measures import (
+from uslm.evaluation.metrics.codec_measures import (
     PESQ_FAILED,
     available_measures,
     f0_correlation,
@@ -22,9 +21,10 @@ from uslm.evaluation.codec_measures import (
     si_sdr,
     stoi,
 )
-from uslm.pipeline.testing import speech_like, tiny_bundle
-from uslm_tokenizer.audio import read_audio
-from uslm_tokenizer.audio_write import write_audio
+from uslm.evaluation.suites.codec import CodeCounts, codec_sections, resynthesize
+from uslm.systems.two_stage.tiny import speech_like, tiny_bundle
+from uslm_tokenizer.audio.read import read_audio
+from uslm_tokenizer.audio.write import write_audio
 from uslm_tokenizer.errors import EnvironmentProblem, MissingResource
 
 RATE = 16_000

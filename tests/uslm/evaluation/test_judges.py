@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from uslm.evaluation.judges import load_callable, load_judges, load_speaker_model
-from uslm.evaluation.similarity import cosine
+from uslm.evaluation.judges.loading import load_callable, load_judges, load_speaker_model
+from uslm.evaluation.metrics.similarity import cosine
 from uslm_tokenizer.errors import MissingResource, UserError
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from uslm.evaluation import resemblyzer
-from uslm.evaluation.dnsmos import WINDOW_SAMPLES, Dnsmos
-from uslm.evaluation.resemblyzer import Resemblyzer
+from uslm.evaluation.judges import resemblyzer
+from uslm.evaluation.judges.dnsmos import WINDOW_SAMPLES, Dnsmos, p808_features
+from uslm.evaluation.judges.resemblyzer import Resemblyzer
 from uslm_tokenizer.errors import EnvironmentProblem
 
 
@@ -91,23 +92,37 @@ def test_packages_that_are_missing_are_named(
 
 
 class Session:
-    """An ONNX session that says how loud it is."""
+    """An ONNX session with its mind made up, that keeps what it was given."""
 
-    def __init__(self) -> None:
+    def __init__(self, *answer: float) -> None:
+        self.answer = np.array([answer], dtype=np.float32)
         self.heard: list[Any] = []
 
     def run(self, outputs: None, inputs: dict[str, Any]) -> list[Any]:
         self.heard.append(inputs["input_1"])
-        return [np.array([[1.0, 2.0, 3.0]], dtype=np.float32)]
+        return [self.answer]
 
 
 @pytest.mark.parametrize(("seconds", "windows"), [(0.5, 1), (9.5, 1), (12.3, 3), (60.0, 8)])
 def test_dnsmos_hears_whole_windows(seconds: float, windows: int) -> None:
-    session = Session()
-    scores = Dnsmos(session)(2 * sound(seconds))
-    assert set(scores) == {"dnsmos", "dnsmos_signal", "dnsmos_background"}
+    session, p808 = Session(1.0, 2.0, 3.0), Session(3.5)
+    scores = Dnsmos(session, p808)(2 * sound(seconds))
+    assert set(scores) == {"dnsmos", "dnsmos_signal", "dnsmos_background", "dnsmos_p808"}
+    assert scores["dnsmos_p808"] == pytest.approx(3.5)
+    assert len(p808.heard) == len(session.heard)
+    assert {each.shape for each in p808.heard} == {(1, 900, 120)}
     assert scores["dnsmos"] == pytest.approx(-0.06766283 * 9 + 1.11546468 * 3 + 0.04602535)
     assert all(each.shape == (1, WINDOW_SAMPLES) for each in session.heard)
     assert all(np.abs(each).max() <= 1 for each in session.heard)
     if seconds >= 9.01:
         assert len(session.heard) == windows
+
+
+def test_p808_sees_where_the_energy_lies() -> None:
+    # A tone of 1 kHz is loudest in the mel band around it, and alone at the top of the range.
+    tone = torch.sin(2 * torch.pi * 1000 * torch.arange(WINDOW_SAMPLES) / 16_000)
+    features = p808_features(tone)
+    bands = features[100:800].argmax(dim=1)
+    edges = torch.linspace(0, 15 + math.log(8) / (math.log(6.4) / 27), 122)  # Slaney's mels
+    assert set(bands.tolist()) == {int((edges[1:-1] - 15).abs().argmin())}
+    assert float(features.max()) == pytest.approx(1.0) and float(features.min()) == -1.0

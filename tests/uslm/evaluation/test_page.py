@@ -14,12 +14,12 @@ import pytest
 import soundfile
 import torch
 
-from uslm.evaluation.bootstrap import estimate
-from uslm.evaluation.page import to_html
-from uslm.evaluation.pictures import histogram, mel_picture
-from uslm.evaluation.report import Report, Section, load_report, write_report
-from uslm.pipeline.testing import speech_like
-from uslm_tokenizer.audio_write import write_audio
+from uslm.evaluation.metrics.bootstrap import estimate
+from uslm.evaluation.report.page import to_html
+from uslm.evaluation.report.pictures import histogram, mel_picture
+from uslm.evaluation.report.report import Report, Section, load_report, write_report
+from uslm.systems.two_stage.tiny import speech_like
+from uslm_tokenizer.audio.write import write_audio
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from uslm.evaluation.scores import Judges, Sample, judge, summarize
-from uslm.evaluation.similarity import cosine, impostors
-from uslm.evaluation.wer import count_errors
+from uslm.evaluation.metrics.scores import Judges, Sample, judge, summarize
+from uslm.evaluation.metrics.similarity import cosine, impostors
+from uslm.evaluation.metrics.wer import count_errors
 from uslm_tokenizer.errors import EnvironmentProblem, TextError
 
 

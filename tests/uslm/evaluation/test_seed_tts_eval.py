@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from uslm.evaluation.listed import listed_sections
-from uslm.evaluation.scores import Judges
-from uslm.evaluation.seed_tts_eval import find_spoken, normalize, read_list, to_lines
-from uslm.evaluation.speaking import read_spoken, speak_all
-from uslm.pipeline.testing import speech_like
-from uslm.pipeline.tts import ZeroShotTTS
-from uslm_tokenizer.audio_write import write_audio
+from uslm.evaluation.metrics.scores import Judges
+from uslm.evaluation.suites.listed import listed_sections
+from uslm.evaluation.suites.seed_tts_eval import find_spoken, normalize, read_list, to_lines
+from uslm.evaluation.suites.speaking import read_spoken, speak_all
+from uslm.systems.two_stage.tiny import speech_like
+from uslm.tts import ZeroShotTTS
+from uslm_tokenizer.audio.write import write_audio
 from uslm_tokenizer.errors import MissingResource, UserError
 
 LINES = """\

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from uslm.evaluation.judges import load_judges, load_speaker_model
-from uslm.evaluation.whisper import WhisperRecognizer, _split, _window
+from uslm.evaluation.judges.loading import load_judges, load_speaker_model
+from uslm.evaluation.judges.whisper import WhisperRecognizer, _split, _window
 from uslm_tokenizer.errors import MissingResource, UserError
 
 END = 50

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from uslm.generate.levels import fill_levels
 from uslm.models.base import AcousticModel, AcousticRow
-from uslm.models.nar import AcousticLM
 from uslm.models.registry import MODELS, model_class
+from uslm.systems.two_stage.nar import AcousticLM
 
 ACOUSTIC = [name for name in MODELS if issubclass(model_class(name), AcousticModel)]
 

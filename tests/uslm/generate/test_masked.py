@@ -13,7 +13,7 @@ from torch import Tensor
 from uslm.generate.guidance import guide
 from uslm.generate.masked import RowStep, Unmasking, fill_masked, generators_uniform, unmask
 from uslm.models.masked import MaskedModel, MaskedRow
-from uslm.models.maskgct import MaskGCTSemanticToAcoustic, MaskGCTTextToSemantic
+from uslm.systems.maskgct.model import MaskGCTSemanticToAcoustic, MaskGCTTextToSemantic
 from uslm_tokenizer.errors import UserError
 
 SETTINGS = Unmasking(steps=(4,), filter_threshold=0.8)

@@ -9,16 +9,16 @@ import torch
 from torch import Tensor
 
 from uslm.generate.autoregressive import StopRule
-from uslm.generate.flow import FlowRow, FlowSteps, flow_frames
 from uslm.generate.levels import fill_levels
 from uslm.generate.masked import Unmasking, fill_masked
-from uslm.generate.pool import PoolRow, UnitPool
 from uslm.generate.sampling import Sampling
 from uslm.models.base import AcousticModel, AcousticRow, SemanticModel
-from uslm.models.flow_matching import FlowMatching
 from uslm.models.masked import MaskedModel, MaskedRow
 from uslm.models.registry import MODELS, model_class
-from uslm.models.valle import Valle
+from uslm.serving.pool import PoolRow, UnitPool
+from uslm.systems.valle.model import Valle
+from uslm.systems.vevo.flow import FlowRow, FlowSteps, flow_frames
+from uslm.systems.vevo.flow_matching import FlowMatching
 
 SPEAKING = [name for name in MODELS if model_class(name) is not Valle]  # it only holds two others
 

@@ -7,7 +7,7 @@ import torch
 
 from uslm.models.base import AcousticRow
 from uslm.models.packing import first_fit, pack_rows
-from uslm.models.regressor import AcousticRegressor
+from uslm.systems.two_stage.regressor import AcousticRegressor
 
 LENGTHS = [(5, 12), (3, 4), (0, 9), (6, 2), (2, 3), (1, 16)]
 """Frames of prompt and target."""

@@ -16,13 +16,15 @@ def mel_filters(
     *,
     equal_area: bool = False,
     slaney: bool = False,
+    last_bin: float | None = None,
 ) -> Float[Tensor, "num_mels num_bins"]:
     """Triangles evenly spaced on a mel scale from 0 Hz to half the sample rate.
 
-    The scale is HTK's, or Slaney's (1998); their peak is 1, or with `equal_area` their area.
+    The scale is HTK's, or Slaney's (1998); their peak is 1, or with `equal_area` their area. The
+    last bin lies at half the sample rate unless said otherwise, in Hz: an odd FFT ends below it.
     """
     points = (_slaney_points if slaney else _htk_points)(num_mels + 2, sample_rate / 2)
-    bins = torch.linspace(0, sample_rate / 2, num_bins)
+    bins = torch.linspace(0, sample_rate / 2 if last_bin is None else last_bin, num_bins)
     rising = (bins - points[:-2, None]) / (points[1:-1] - points[:-2])[:, None]
     falling = (points[2:, None] - bins) / (points[2:] - points[1:-1])[:, None]
     filters = torch.minimum(rising, falling).clamp(min=0)

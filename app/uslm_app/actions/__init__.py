@@ -1,0 +1,1 @@
+"""What the commands do once all options are checked; here PyTorch is loaded."""

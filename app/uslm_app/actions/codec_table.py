@@ -1,0 +1,30 @@
+"""Facts of every codec: the embedded one, and all published ones."""
+
+from __future__ import annotations
+
+from uslm.systems.two_stage.bundle import resolve_bundle
+from uslm_tokenizer.codecs.catalogue import TOKENIZERS
+from uslm_tokenizer.config import from_dict
+from uslm_tokenizer.hub import empty_parameters, read_description
+from uslm_tokenizer.pretrained.facts import CodecFacts, facts_of, published_facts
+from uslm_tokenizer.registry import tokenizer_class
+
+
+def all_facts() -> list[CodecFacts]:
+    """A row for each codec that can be asked for by name."""
+    return [_embedded(), *(published_facts(TOKENIZERS, name) for name in TOKENIZERS.systems)]
+
+
+def _embedded() -> CodecFacts:
+    description = read_description(resolve_bundle("default") / "tokenizer")
+    model = tokenizer_class(description["model_type"])
+    with empty_parameters():
+        tokenizer = model(from_dict(model.config_class, description["config"]))
+    return facts_of(
+        tokenizer,
+        name="default",
+        title="the embedded model's own codec",
+        source="this package",
+        code_licence="Apache-2.0",
+        weights_licence="Apache-2.0",
+    )

@@ -1,0 +1,67 @@
+"""`uslm say --dry-run`: everything that is known before a model speaks."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from typing import Any
+
+from uslm.synthesis.plan import plan_text
+from uslm.synthesis.protocols import FrontEnd
+from uslm.systems.loading import read_frontend, read_settings
+from uslm.text.lexicon import Lexicon
+from uslm_app.actions.voices import VoiceSource, tell_findings
+from uslm_app.cli.console import Console
+from uslm_tokenizer.errors import TextError
+
+
+def show_plan(
+    text: str,
+    source: VoiceSource,
+    roles: Mapping[str, VoiceSource] | None,
+    lexicon: Lexicon | None,
+    options: argparse.Namespace,
+    console: Console,
+) -> None:
+    """Print the chunks and what is said for them; what is odd about the prompt is a remark."""
+    settings = read_settings(options.model)
+    frontend = read_frontend(options.model, language=options.language, lexicon=lexicon)
+    chunks: list[dict[str, Any]] = []
+    for piece in plan_text(text, settings.plan, roles):
+        if piece.is_pause:
+            chunks.append({"pause_seconds": piece.pause_seconds})
+        else:
+            speaker = {} if roles is None else {"voice": piece.voice or source.name}
+            chunks.append({**speaker, **_chunk(piece.text, frontend)})
+    for each in dict.fromkeys([source, *(roles or {}).values()]):
+        tell_findings(each.findings, console)
+    if options.json:
+        console.json({"model": settings.name, "voice": source.name, "chunks": chunks})
+        return
+    console.result(f"model   {settings.name}")
+    console.result(f"voice   {source.name}, {source.seconds:.1f} s")
+    for chunk in chunks:
+        if "pause_seconds" in chunk:
+            console.result(f"pause   {chunk['pause_seconds']:g} s")
+            continue
+        if "voice" in chunk:
+            console.result(f"by      {chunk['voice']}")
+        console.result(f"text    {chunk['text']}")
+        if chunk["normalized"] != chunk["text"]:
+            console.result(f"said    {chunk['normalized']}")
+        console.result(f"sounds  {chunk['phonemes']}")
+        if chunk["dropped"]:
+            console.result(f"left    {', '.join(chunk['dropped'])}")
+
+
+def _chunk(text: str, frontend: FrontEnd) -> dict[str, Any]:
+    try:
+        result = frontend(text)
+    except TextError as problem:  # the rest of the text may have something to say
+        return {"text": text, "normalized": "", "phonemes": "", "dropped": [str(problem)]}
+    return {
+        "text": text,
+        "normalized": result.normalized,
+        "phonemes": result.phonemes,
+        "dropped": list(result.dropped),
+    }

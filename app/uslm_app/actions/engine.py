@@ -1,0 +1,89 @@
+"""Loads the models as the options ask; the only place of the app that does."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from uslm_tokenizer.errors import EnvironmentProblem, UserError
+
+if TYPE_CHECKING:
+    import torch
+
+    from uslm.conversion import VoiceConverter
+    from uslm.output.watermark import Watermark
+    from uslm.text.lexicon import Lexicon
+    from uslm.tts import ZeroShotTTS
+    from uslm_tokenizer.base import AudioTokenizer
+
+
+def check_model(name: str) -> None:
+    """Raise MissingResource or ConfigError unless there is such a model; reads no weights."""
+    from uslm.systems.loading import read_settings
+
+    read_settings(name)
+
+
+def load_tts(options: argparse.Namespace, lexicon: Lexicon | None = None) -> ZeroShotTTS:
+    """The model that speaks."""
+    from uslm.tts import ZeroShotTTS
+
+    return ZeroShotTTS.from_pretrained(
+        options.model,
+        device=find_device(options),
+        dtype=options.dtype,
+        language=getattr(options, "language", None),
+        lexicon=lexicon,
+    )
+
+
+def load_converter(options: argparse.Namespace) -> VoiceConverter:
+    """The model that converts."""
+    from uslm.conversion import VoiceConverter
+
+    return VoiceConverter.from_pretrained(
+        options.model, device=find_device(options), dtype=options.dtype
+    )
+
+
+def load_tokenizer(options: argparse.Namespace) -> AudioTokenizer:
+    """The tokenizer named, or else the one of the embedded model."""
+    from uslm.systems.two_stage.bundle import resolve_bundle
+    from uslm_tokenizer.registry import load_tokenizer
+
+    device = find_device(options)
+    name = options.tokenizer or resolve_bundle("default") / "tokenizer"
+    return load_tokenizer(name).to(device)
+
+
+def load_watermark(options: argparse.Namespace) -> Watermark | None:
+    """The watermark, if one is asked for."""
+    if not options.watermark:
+        return None
+    from uslm.output.watermark import Perth
+
+    return Perth.from_package()
+
+
+def find_device(options: argparse.Namespace) -> torch.device:
+    """The device named, if this machine has it; also sets the number of CPU threads."""
+    import torch
+
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    try:
+        device = torch.device(options.device)
+    except RuntimeError:
+        raise UserError(
+            f"--device must be cpu, cuda, cuda:1 or mps, but is {options.device!r}"
+        ) from None
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise EnvironmentProblem(
+            f"--device {options.device}: this machine has {torch.cuda.device_count()} CUDA devices "
+            "that this build of PyTorch can use; --device cpu works everywhere"
+        )
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise EnvironmentProblem("--device mps: only on a Mac with Apple silicon; use --device cpu")
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise UserError(f"--device must be cpu, cuda, cuda:1 or mps, but is {options.device!r}")
+    return device

@@ -1,0 +1,1 @@
+"""`uslm bench`: speed and memory of a model on this machine."""

@@ -1,0 +1,50 @@
+"""The commands `uslm` and `uslm-tts`: parse, run, and turn what went wrong into one line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from uslm_app.cli.console import Console, open_console
+from uslm_app.cli.exit_codes import ExitCode, explain
+from uslm_app.cli.parser import parse
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """`uslm`: returns the exit code."""
+    return _run(list(sys.argv[1:] if arguments is None else arguments))
+
+
+def main_say(arguments: Sequence[str] | None = None) -> int:
+    """`uslm-tts`, which is `uslm say`."""
+    return _run(["say", *(sys.argv[1:] if arguments is None else arguments)])
+
+
+def _run(arguments: list[str]) -> int:
+    debug = "--debug" in arguments
+    try:
+        with open_console(keep_noise=debug) as console:
+            try:
+                return _run_command(arguments, console)
+            except SystemExit as exit:  # --help and --version have printed and are done
+                return int(exit.code or 0)
+            except BrokenPipeError:
+                return ExitCode.BROKEN_PIPE
+            except Exception as error:
+                if debug:
+                    raise
+                code, line = explain(error)
+                console.error(line)
+                return code
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+
+
+def _run_command(arguments: list[str], console: Console) -> int:
+    options = parse(arguments, console)
+    console.quiet = options.quiet
+    # Imported only now that the command line is understood: PyTorch takes more than a second.
+    module = import_module(f"uslm_app.commands.{options.command.replace(' ', '_')}")
+    module.run(options, console)
+    return ExitCode.OK

@@ -1,0 +1,80 @@
+"""The options of `uslm evaluate`."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+
+from uslm_app.cli.option_types import one_of, whole
+from uslm_app.cli.options import add_common, add_model
+
+CALLABLE_HELP = "or package.module:callable"
+
+
+def add_evaluate(parser: ArgumentParser) -> None:
+    """Options of `uslm evaluate`."""
+    what = parser.add_argument_group("what is judged (one or both)")
+    what.add_argument(
+        "--list",
+        metavar="FILE",
+        help="seed-tts-eval's form, a line each: utterance|prompt text|prompt wav|text",
+    )
+    what.add_argument(
+        "--recordings",
+        nargs="+",
+        metavar="AUDIO",
+        help="recordings for the codec alone: encoded, decoded, compared",
+    )
+    what.add_argument(
+        "--speech",
+        metavar="FOLDER",
+        help="judge UTTERANCE.wav in there, by whatever made them (default: --model speaks)",
+    )
+    what.add_argument("--limit", type=whole(1), metavar="N", help="only the first N of the list")
+    judges = parser.add_argument_group("judges")
+    judges.add_argument(
+        "--recognizer",
+        metavar="NAME",
+        help=f"writes down what it hears: Whisper's folder or Hub name, {CALLABLE_HELP}",
+    )
+    judges.add_argument(
+        "--speaker-model",
+        metavar="NAME",
+        help="compares voices: resemblyzer, an x-vector model's folder or Hub name, "
+        f"{CALLABLE_HELP}",
+    )
+    judges.add_argument(
+        "--dnsmos", action="store_true", help="ask DNSMOS (needs speechmos and onnxruntime)"
+    )
+    judges.add_argument(
+        "--normalizer",
+        type=one_of(("seed-tts-eval", "whisper")),
+        default="seed-tts-eval",
+        metavar="NAME",
+        help="how texts are made comparable: seed-tts-eval (default) or whisper",
+    )
+    judges.add_argument(
+        "--language",
+        type=one_of(("en", "zh")),
+        default="en",
+        metavar="NAME",
+        help="of the list, for seed-tts-eval's normaliser: en (default) or zh",
+    )
+    parser.add_argument(
+        "--tokenizer",
+        metavar="NAME",
+        help="codec of --recordings and of SIM-r: folder or Hub repository (default: the model's)",
+    )
+    parser.add_argument(
+        "--verify", action="store_true", help="let the model listen to itself and draw again"
+    )
+    parser.add_argument(
+        "--seed",
+        type=whole(0, 2**63 - 1),
+        default=0,
+        metavar="N",
+        help="of the first utterance, and of the bootstrap (default 0)",
+    )
+    parser.add_argument("--out", required=True, metavar="FOLDER", help="for sounds and reports")
+    parser.add_argument("--force", action="store_true", help="replace an evaluation in --out")
+    add_model(parser)
+    add_common(parser)

@@ -1,0 +1,131 @@
+"""What goes in, looked at before anything slow begins: the text, recordings, voice files."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import sys
+from pathlib import Path
+from typing import BinaryIO
+
+from uslm.text.chunking import parse_script
+from uslm.text.clean import clean
+from uslm.voices.names import default_folder, existing_voice, is_voice_name, voice_path
+from uslm_app.cli.exit_codes import UsageError
+from uslm_tokenizer.errors import MissingResource, TextError, UserError
+
+
+def read_text(options: argparse.Namespace) -> str:
+    """The text to say, from `--text`, `--file` or a pipe; raises TextError if it cannot be said."""
+    text, where = _find_text(options)
+    if not text.strip():
+        raise TextError(f"{where} must have something to say, but is empty")
+    if options.max_chars and len(text) > options.max_chars:
+        raise TextError(
+            f"{where} must have at most {options.max_chars:,} characters, but has {len(text):,} "
+            f"(about {len(text) / 54_000:.1f} hours of speech); --max-chars 0 lifts the limit"
+        )
+    try:
+        spoken = clean(" ".join(piece.text for piece in parse_script(text)))
+    except TextError as error:
+        raise TextError(f"{where}: {error}") from error
+    if not any(char.isalnum() for char in spoken.text):
+        dropped = f" and {', '.join(spoken.dropped[:3])}" if spoken.dropped else ""
+        raise TextError(
+            f"{where} must have something to say, but {_shortened(text)!r} has no letter or digit, "
+            f"only punctuation, symbols or pauses{dropped}"
+        )
+    return text
+
+
+def check_file(path: str, what: str) -> None:
+    """Raise unless there is a file with something in it; audio is judged later, by reading it."""
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        raise MissingResource(f"{what} {path!r} is not there{_nearest(Path(path))}") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path
+        raise UserError(f"{what} {path!r} cannot be read: {_reason(error)}") from error
+    if os.path.isdir(path):
+        raise UserError(f"{what} {path!r} must be a file, but is a folder")
+    if os.path.isfile(path) and status.st_size == 0:
+        raise UserError(f"{what} {path!r} is empty (0 bytes)")
+    if not os.access(path, os.R_OK):
+        raise UserError(f"{what} {path!r} cannot be read: permission denied")
+
+
+def check_voice_options(options: argparse.Namespace) -> None:
+    """Raise unless the voice is given exactly once, and its files are there.
+
+    In the options the name of a kept voice becomes its file.
+    """
+    if (options.prompt is None) == (options.voice is None):
+        both = "not both" if options.prompt is not None else "neither is given"
+        raise UsageError(f"the voice must be given by --prompt AUDIO or --voice VOICE; {both}")
+    if options.voice is not None:
+        if options.prompt_text is not None:
+            raise UsageError("--prompt-text goes with --prompt; a voice file has its own text")
+        options.voice = find_voice(options.voice)
+    else:
+        check_file(options.prompt, "the prompt")
+    if options.prompt_text is not None and not options.prompt_text.strip():
+        raise UsageError("--prompt-text must not be empty; leave it out to have it recognised")
+
+
+def find_voice(name_or_file: str) -> str:
+    """The file of a voice; a kept voice goes before a file of the same name."""
+    folder = default_folder()
+    if is_voice_name(name_or_file):
+        if (path := voice_path(folder, name_or_file)).is_file():
+            return str(path)
+        if not os.path.exists(name_or_file):
+            existing_voice(folder, name_or_file)  # says which names there are
+    check_file(name_or_file, "the voice file")
+    return name_or_file
+
+
+def _find_text(options: argparse.Namespace) -> tuple[str, str]:
+    if options.text is not None and options.file is not None:
+        raise UsageError("the text must be given by --text or --file, not both")
+    if options.text not in (None, "-"):
+        return options.text, "--text"
+    if options.file not in (None, "-"):
+        check_file(options.file, "the text file")
+        with open(options.file, "rb") as file:
+            return _decode(file, options, repr(options.file)), f"the text of {options.file!r}"
+    asked_for = "-" in (options.text, options.file)
+    if sys.stdin is None or (sys.stdin.isatty() and not asked_for):
+        raise UsageError("no text is given; use --text, --file, or pipe it in")
+    return _decode(sys.stdin.buffer, options, "standard input"), "the text on standard input"
+
+
+def _decode(file: BinaryIO, options: argparse.Namespace, name: str) -> str:
+    # A letter takes at most four bytes: more than that cannot be within the limit.
+    limit = 4 * options.max_chars + 4 if options.max_chars else -1
+    data = file.read(limit)
+    cut_off = len(data) == limit
+    try:
+        return data.decode("utf-8-sig", errors="ignore" if cut_off else "strict")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise TextError(
+            f"{name} must be UTF-8 text, but byte {error.start + 1} (line {line}) is "
+            f"0x{data[error.start]:02X}"
+        ) from error
+
+
+def _nearest(path: Path) -> str:
+    folder = path.parent
+    if not folder.is_dir():
+        return f"; there is no folder {str(folder)!r}"
+    near = difflib.get_close_matches(path.name, os.listdir(folder), n=1)
+    return f"; did you mean {str(folder / near[0])!r}?" if near else ""
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 40 else text[:37] + "..."

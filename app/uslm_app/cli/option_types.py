@@ -1,0 +1,70 @@
+"""What an option's value may be; anything else is refused with words that say so."""
+
+from __future__ import annotations
+
+import difflib
+from argparse import ArgumentTypeError
+from collections.abc import Callable, Iterable, Sequence
+
+from uslm.voices.names import is_voice_name
+
+
+def whole(low: int, high: int | None = None) -> Callable[[str], int]:
+    """A whole number within limits."""
+    wanted = f"a whole number, {low} {'or more' if high is None else f'to {high}'}"
+
+    def convert(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise _refused(wanted, text) from None
+        if value < low or (high is not None and value > high):
+            raise _refused(wanted, text)
+        return value
+
+    return convert
+
+
+def number(low: float, high: float, *, above: bool = False) -> Callable[[str], float]:
+    """A number within limits; `above` leaves the lower one out."""
+    wanted = f"a number {f'above {low} and at most' if above else f'from {low} to'} {high}"
+
+    def convert(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            raise _refused(wanted, text) from None
+        if not low <= value <= high or (above and value == low):  # NaN fails too
+            raise _refused(wanted, text)
+        return value
+
+    return convert
+
+
+def one_of(choices: Sequence[str]) -> Callable[[str], str]:
+    """One of a few words."""
+
+    def convert(text: str) -> str:
+        if text not in choices:
+            raise _refused(f"one of {', '.join(choices)}", text, did_you_mean(text, choices))
+        return text
+
+    return convert
+
+
+def named(text: str) -> tuple[str, str]:
+    """A name and what it stands for."""
+    name, _, value = text.partition("=")
+    if not (is_voice_name(name) and value):
+        raise _refused("NAME=VOICE, as in anna=anna.wav", text)
+    return name, value
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`; did you mean ...?`, or nothing where no known name is near."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _refused(wanted: str, text: str, hint: str = "") -> ArgumentTypeError:
+    return ArgumentTypeError(f"must be {wanted}, but is {text!r}{hint}")

@@ -1,0 +1,288 @@
+"""Every option of every sub-command: its value, its default, its line of help."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from uslm_app.cli.option_types import named, number, one_of, whole
+
+FORMATS = ("wav", "wav-float", "flac", "ogg", "opus", "mp3", "raw")
+DTYPES = ("float32", "bfloat16", "float16")
+PROMPT_HELP = "recording of the voice, 3 to 10 s: wav, flac, ogg, mp3, any rate and channels"
+PROMPT_TEXT_HELP = "what is said in the prompt (default: recognised from the audio)"
+SEED: dict[str, Any] = {
+    "type": whole(0, 2**63 - 1),
+    "metavar": "N",
+    "help": "same seed, same speech (default: drawn, and reported)",
+}
+
+
+def add_say(parser: ArgumentParser) -> None:
+    """Options of `uslm say`."""
+    text = parser.add_argument_group("text")
+    text.add_argument("--text", metavar="TEXT", help="what to say; - reads standard input")
+    text.add_argument(
+        "--file",
+        metavar="FILE",
+        help="text file (UTF-8); - or nothing at all reads a piped standard input",
+    )
+    text.add_argument(
+        "--language",
+        metavar="CODE",
+        help="language of the text, as espeak calls it (default en-us)",
+    )
+    text.add_argument(
+        "--lexicon", metavar="FILE", help="your own pronunciations, one a line: WORD<tab>RESPELLING"
+    )
+    text.add_argument(
+        "--max-chars",
+        type=whole(0),
+        default=200_000,
+        metavar="N",
+        help="refuse longer texts (default 200000, some 3.5 hours of speech); 0: no limit",
+    )
+    add_voice(parser)
+    add_script(parser)
+    add_output(parser, "speech")
+    parser.add_argument(
+        "--sidecar",
+        action="store_true",
+        help="also write OUT.json: seed, chunks, timings, settings",
+    )
+    parser.add_argument("--srt", metavar="FILE", help="also write subtitles, as SubRip")
+    parser.add_argument("--vtt", metavar="FILE", help="also write subtitles, as WebVTT")
+    parser.add_argument(
+        "--timestamps",
+        action="store_true",
+        help="say in --sidecar and --json when each word is said",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="check everything, show the chunks, load no model"
+    )
+    parser.add_argument(
+        "--speed",
+        type=number(0.5, 2),
+        metavar="X",
+        help="0.5 to 2: slower or faster at the same pitch (default 1)",
+    )
+    add_watermark(parser)
+    add_sampling(parser)
+    verify = parser.add_argument_group("verified speech")
+    verify.add_argument(
+        "--verify",
+        action="store_true",
+        help="listen to each chunk, draw bad ones again, keep the best",
+    )
+    verify.add_argument("--retries", type=whole(0, 20), metavar="N", help="draws beyond the first")
+    add_model(parser)
+    add_common(parser)
+
+
+def add_convert(parser: ArgumentParser) -> None:
+    """Options of `uslm convert`."""
+    parser.add_argument("--source", required=True, metavar="AUDIO", help="what is said, and how")
+    add_voice(parser)
+    parser.add_argument(
+        "--imitate",
+        choices=("timbre", "style", "both"),
+        default="timbre",
+        help="what is taken from the voice: how it sounds, its manner of speaking (vevo only), or "
+        "both (default: timbre)",
+    )
+    add_output(parser, "speech")
+    parser.add_argument(
+        "--sidecar", action="store_true", help="also write OUT.json: seed, timings, settings"
+    )
+    add_watermark(parser)
+    parser.add_argument("--seed", **SEED)
+    add_model(parser)
+    add_common(parser)
+
+
+def add_watermark_detect(parser: ArgumentParser) -> None:
+    """Options of `uslm watermark detect`."""
+    parser.add_argument("file", metavar="AUDIO", help="recording to search")
+    add_common(parser)
+
+
+def add_encode(parser: ArgumentParser) -> None:
+    """Options of `uslm encode`."""
+    parser.add_argument("--audio", required=True, metavar="AUDIO", help="recording to encode")
+    parser.add_argument("--out", required=True, metavar="CODES", help="codes file: X.safetensors")
+    parser.add_argument(
+        "--codebooks",
+        type=whole(1, 1024),
+        metavar="N",
+        help="use the first N codebooks only, for a lower bit rate (default: all)",
+    )
+    parser.add_argument("--force", action="store_true", help="replace the output if it exists")
+    add_tokenizer(parser)
+    add_common(parser)
+
+
+def add_decode(parser: ArgumentParser) -> None:
+    """Options of `uslm decode`."""
+    parser.add_argument(
+        "--codes", required=True, metavar="CODES", help="codes file of uslm encode: X.safetensors"
+    )
+    add_output(parser, "audio")
+    add_tokenizer(parser)
+    add_common(parser)
+
+
+def add_bench(parser: ArgumentParser) -> None:
+    """Options of `uslm bench`."""
+    parser.add_argument(
+        "--text", metavar="TEXT", help="sentence to speak (default: a built-in one)"
+    )
+    parser.add_argument(
+        "--prompt", metavar="AUDIO", help="voice to speak with (default: one of random codes)"
+    )
+    parser.add_argument(
+        "--repeats",
+        type=whole(1, 100),
+        default=3,
+        metavar="N",
+        help="runs of each measurement; the median counts (default 3)",
+    )
+    parser.add_argument(
+        "--batch",
+        type=whole(2, 64),
+        default=8,
+        metavar="N",
+        help="rows to compare with a single one (default 8)",
+    )
+    parser.add_argument("--seed", **SEED)
+    add_model(parser)
+    add_common(parser)
+
+
+def add_voice(parser: ArgumentParser) -> None:
+    """Whose voice."""
+    voice = parser.add_argument_group("voice (one of the two)")
+    voice.add_argument("--prompt", metavar="AUDIO", help=PROMPT_HELP)
+    voice.add_argument("--voice", metavar="VOICE", help="name of a kept voice, or a voice file")
+    voice.add_argument("--prompt-text", metavar="TEXT", help=PROMPT_TEXT_HELP)
+
+
+def add_script(parser: ArgumentParser) -> None:
+    """Who else speaks."""
+    script = parser.add_argument_group("several voices")
+    script.add_argument(
+        "--script",
+        action="store_true",
+        help="behind [anna] in the text the kept voice anna speaks, until the next such mark; "
+        "what stands before the first one is said by --prompt or --voice",
+    )
+    script.add_argument(
+        "--voice-for",
+        type=named,
+        action="append",
+        default=[],
+        metavar="NAME=VOICE",
+        help="who speaks behind [NAME], where it is no kept voice of that name: another kept "
+        "voice, a voice file or a recording; may be repeated, means --script",
+    )
+
+
+def add_output(parser: ArgumentParser, what: str) -> None:
+    """Where the sound goes."""
+    output = parser.add_argument_group("output")
+    output.add_argument(
+        "--out",
+        required=True,
+        metavar="OUT",
+        help=f"{what} file: .wav .flac .ogg .opus .mp3 .raw; - streams to standard output",
+    )
+    output.add_argument(
+        "--format",
+        type=one_of(FORMATS),
+        metavar="NAME",
+        help=f"one of {', '.join(FORMATS)} (default: by the suffix; wav for -)",
+    )
+    output.add_argument("--force", action="store_true", help="replace the output if it exists")
+
+
+def add_watermark(parser: ArgumentParser) -> None:
+    """Whether the sound is marked."""
+    parser.add_argument(
+        "--watermark",
+        action="store_true",
+        help="mark the sound inaudibly as synthetic (needs uslm[watermark]; see uslm watermark "
+        "detect --help for what it is worth)",
+    )
+
+
+def add_sampling(parser: ArgumentParser) -> None:
+    """How stage 1 draws."""
+    sampling = parser.add_argument_group("sampling")
+    sampling.add_argument("--seed", **SEED)
+    sampling.add_argument(
+        "--temperature",
+        type=number(0, 5),
+        metavar="X",
+        help="0 to 5; 0 always takes the likeliest (default: the model's own)",
+    )
+    sampling.add_argument(
+        "--top-k",
+        type=whole(0),
+        metavar="N",
+        help="draw from the N likeliest; 0: from all (default: the model's)",
+    )
+    sampling.add_argument(
+        "--top-p",
+        type=number(0, 1, above=True),
+        metavar="X",
+        help="draw from the likeliest that together reach X; 1: all (default: the model's)",
+    )
+
+
+def add_model(parser: ArgumentParser) -> None:
+    """Which model, and where it runs."""
+    model = parser.add_argument_group("model")
+    model.add_argument(
+        "--model",
+        default="default",
+        metavar="NAME",
+        help="folder or Hub repository (default: the embedded model)",
+    )
+    add_device(model)
+    model.add_argument(
+        "--dtype",
+        type=one_of(DTYPES),
+        metavar="NAME",
+        help=f"precision, one of {', '.join(DTYPES)} (default float32)",
+    )
+
+
+def add_tokenizer(parser: ArgumentParser) -> None:
+    """Which tokenizer, and where it runs."""
+    model = parser.add_argument_group("model")
+    model.add_argument(
+        "--tokenizer",
+        metavar="NAME",
+        help="tokenizer: a folder, a Hub repository or a published name such as mimi "
+        "(default: the embedded model's)",
+    )
+    add_device(model)
+
+
+def add_device(group: Any) -> None:
+    """Where a model runs."""
+    group.add_argument(
+        "--device", default="cpu", metavar="NAME", help="cpu, cuda, cuda:1, mps (default cpu)"
+    )
+    group.add_argument(
+        "--threads",
+        type=whole(1, 1024),
+        metavar="N",
+        help="CPU threads (default: PyTorch's choice)",
+    )
+
+
+def add_common(parser: ArgumentParser) -> None:
+    """What every command has."""
+    parser.add_argument("--json", action="store_true", help="report as one line of JSON")
+    parser.add_argument("--quiet", action="store_true", help="no remarks, warnings or progress")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks and libraries' noise")

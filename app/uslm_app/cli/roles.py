@@ -1,0 +1,74 @@
+"""Who speaks in a script with several voices: the file of each name in brackets."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from uslm.text.chunking import parse_script
+from uslm.voices.names import default_folder, voice_names, voice_path
+from uslm_app.cli.exit_codes import UsageError
+from uslm_app.cli.inputs import check_file, check_voice_options, find_voice
+from uslm_tokenizer.errors import TextError
+
+VOICE_SUFFIX = ".safetensors"
+
+
+def is_script(options: argparse.Namespace) -> bool:
+    """Whether names in brackets mean voices."""
+    return bool(options.script or options.voice_for)
+
+
+def find_roles(text: str, options: argparse.Namespace) -> dict[str, str]:
+    """The voice files and recordings of those who speak behind a mark, by their names.
+
+    Where no voice is given for what stands before the first mark, and nothing stands there, the
+    first who speaks becomes `--voice` or `--prompt` in the options.
+    """
+    known = _known(options)
+    try:
+        pieces = [piece for piece in parse_script(text, known) if not piece.is_pause]
+    except TextError as error:
+        raise TextError(f"{error}; --voice-for NAME=VOICE gives one") from error
+    if not pieces:
+        raise TextError("the script must have something to say, but nothing follows its marks")
+    roles = {piece.voice: known[piece.voice] for piece in pieces if piece.voice}
+    if options.prompt is None and options.voice is None:
+        if not (first := pieces[0].voice):
+            raise UsageError(
+                "what stands before the first [NAME] needs a voice: --prompt AUDIO or --voice VOICE"
+            )
+        if is_voice_file(roles[first]):
+            options.voice = roles[first]
+        else:
+            options.prompt = roles[first]
+        check_voice_options(options)
+    return roles
+
+
+def is_voice_file(path: str) -> bool:
+    """Whether it is a voice, rather than a recording that is to become one."""
+    return Path(path).suffix == VOICE_SUFFIX
+
+
+def _known(options: argparse.Namespace) -> dict[str, str]:
+    """All who may be asked for: the kept voices, the voice of the text, then those given."""
+    folder = default_folder()
+    known = {name: str(voice_path(folder, name)) for name in voice_names(folder)}
+    for path in (options.prompt, options.voice):
+        if path is not None:
+            known[Path(path).stem] = path
+    given: dict[str, str] = {}
+    for name, voice in options.voice_for:
+        if name in given:
+            raise UsageError(f"--voice-for {name}=... is given twice")
+        given[name] = _find_file(name, voice)
+    return known | given
+
+
+def _find_file(name: str, voice: str) -> str:
+    """The file of a kept voice, or the file itself."""
+    if voice in voice_names(default_folder()) or not Path(voice).suffix:
+        return find_voice(voice)
+    check_file(voice, f"the voice for [{name}]")
+    return voice

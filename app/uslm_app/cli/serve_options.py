@@ -1,0 +1,62 @@
+"""The options of `uslm serve`."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+
+from uslm_app.cli.option_types import number, whole
+from uslm_app.cli.options import add_common, add_model, add_watermark
+
+
+def add_serve(parser: ArgumentParser) -> None:
+    """Options of `uslm serve`."""
+    parser.add_argument(
+        "--host", default="127.0.0.1", metavar="ADDRESS",
+        help="address to listen at (default 127.0.0.1, this machine only); others need a token",
+    )  # fmt: skip
+    parser.add_argument(
+        "--port", type=whole(0, 65_535), default=8000, metavar="N",
+        help="port to listen at (default 8000); 0: any that is free",
+    )  # fmt: skip
+    parser.add_argument(
+        "--token-file", metavar="FILE",
+        help="file with the token that clients must show (default: the variable USLM_API_KEY)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--voices", metavar="FOLDER",
+        help="folder of voice files (default: the one of uslm voice; USLM_VOICES)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--fixed-voices", action="store_true", help="voices cannot be uploaded or deleted"
+    )
+    add_watermark(parser)
+    parser.add_argument(
+        "--language", metavar="CODE", help="language of the texts (default: the model's)"
+    )
+    limits = parser.add_argument_group("limits")
+    limits.add_argument(
+        "--slots", type=whole(1, 256), default=8, metavar="N",
+        help="requests that are spoken at a time, in one batch (default 8)",
+    )  # fmt: skip
+    limits.add_argument(
+        "--queue", type=whole(0, 10_000), default=16, metavar="N",
+        help="requests that wait for it; one more is told to come back (default 16)",
+    )  # fmt: skip
+    limits.add_argument(
+        "--max-chars", type=whole(1), default=4096, metavar="N",
+        help="longest text of a request (default 4096)",
+    )  # fmt: skip
+    limits.add_argument(
+        "--max-upload-mb", type=number(0, 1024, above=True), default=10, metavar="X",
+        help="largest upload, megabytes (default 10)",
+    )  # fmt: skip
+    limits.add_argument(
+        "--max-seconds", type=number(0, 86_400, above=True), default=300, metavar="X",
+        help="a request that takes longer is given up (default 300)",
+    )  # fmt: skip
+    limits.add_argument(
+        "--finish-seconds", type=number(0, 3600), default=30, metavar="X",
+        help="time to finish in, once it is to stop (default 30)",
+    )  # fmt: skip
+    add_model(parser)
+    add_common(parser)

@@ -1,0 +1,50 @@
+"""The server as an ASGI application: the routes, and what guards them."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from uslm import __version__
+from uslm.output.watermark import Watermark
+from uslm.serving.engine import Engine
+from uslm.voices.store import VoiceStore
+from uslm_app.server import errors
+from uslm_app.server.guards import Guard, LastResort
+from uslm_app.server.metrics import Metrics
+from uslm_app.server.service import Service
+from uslm_app.server.settings import ServeSettings
+from uslm_app.server.speech import speech_router
+from uslm_app.server.status import status_router
+from uslm_app.server.voices import voices_router
+
+
+def build_app(
+    engine: Engine,
+    voices: VoiceStore,
+    settings: ServeSettings,
+    watermark: Watermark | None = None,
+) -> ASGIApp:
+    """The application; the engine stays the caller's, who closes it."""
+    metrics = Metrics(engine)
+    service = Service(
+        engine=engine, voices=voices, settings=settings, metrics=metrics, watermark=watermark
+    )
+    return LastResort(Guard(build_api(service), settings, metrics))
+
+
+def build_api(service: Service) -> FastAPI:
+    """The routes alone. FastAPI's own pages would fetch scripts from elsewhere: there is `/docs`
+    of ours."""
+    app = FastAPI(
+        title="uslm",
+        version=__version__,
+        description="Speech over HTTP, as OpenAI's API has it.",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    errors.install(app)
+    for router in (speech_router(service), voices_router(service), status_router(service)):
+        app.include_router(router)
+    return app

@@ -1,0 +1,118 @@
+"""What a client sends and gets, beside audio."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from uslm.synthesis.seeds import MAX_SEED
+
+Format = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
+SampleRate = Literal[8000, 16000, 24000, 48000]
+
+
+class Strict(BaseModel):
+    """Knows all its fields; an unknown one is a mistake."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class VoiceId(Strict):
+    """A voice, as OpenAI names its custom ones."""
+
+    id: Annotated[str, Field(max_length=64)]
+
+
+class SpeechRequest(Strict):
+    """A text to speak. The fields from `seed` on are not OpenAI's."""
+
+    model: Annotated[str, Field(max_length=256, description="The model's name, or OpenAI's")]
+    input: Annotated[str, Field(description="The text; `[pause:0.8]` rests for so long")]
+    voice: Annotated[str, Field(max_length=64)] | VoiceId
+    instructions: Annotated[str | None, Field(description="Not supported")] = None
+    response_format: Annotated[Format, Field(description="All but aac")] = "mp3"
+    speed: Annotated[float, Field(ge=0.25, le=4, description="0.5 to 2; keeps the pitch")] = 1.0
+    stream_format: Literal["audio", "sse"] = "audio"
+    seed: Annotated[
+        int | None,
+        Field(strict=True, ge=0, le=MAX_SEED, description="Same seed, same speech"),
+    ] = None
+    temperature: Annotated[float | None, Field(ge=0, le=5)] = None
+    top_k: Annotated[int | None, Field(strict=True, ge=0, le=100_000)] = None
+    top_p: Annotated[float | None, Field(gt=0, le=1)] = None
+    verify: Annotated[bool, Field(description="Listen to it, and draw bad pieces again")] = False
+    retries: Annotated[int | None, Field(strict=True, ge=0, le=5)] = None
+    sample_rate: Annotated[
+        SampleRate | None, Field(description="Default: the model's; of pcm 24000, as OpenAI's")
+    ] = None
+
+
+class Model(BaseModel):
+    """A model that speaks."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int
+    owned_by: str
+
+
+class ModelList(BaseModel):
+    """The models of this server."""
+
+    object: Literal["list"] = "list"
+    data: list[Model]
+
+
+class Voice(BaseModel):
+    """A voice that texts can be spoken with."""
+
+    id: str
+    object: Literal["audio.voice"] = "audio.voice"
+    created_at: int
+    name: str
+    type: Literal["audio_sample"] = "audio_sample"
+    seconds: float
+    transcript: str | None
+    licence: str | None
+    consent: str | None
+    findings: list[str] = []
+
+
+class VoiceList(BaseModel):
+    """The voices of this server, or a page of them."""
+
+    object: Literal["list"] = "list"
+    data: list[Voice]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
+class VoiceDeleted(BaseModel):
+    """A voice that is gone."""
+
+    id: str
+    object: Literal["audio.voice.deleted"] = "audio.voice.deleted"
+    deleted: bool = True
+
+
+class Health(BaseModel):
+    """Whether the server can be sent requests."""
+
+    status: Literal["ok", "shutting_down"]
+
+
+class Problem(BaseModel):
+    """What went wrong."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorBody(BaseModel):
+    """Every answer that is an error."""
+
+    error: Problem

@@ -1,0 +1,85 @@
+"""Uvicorn around the application: a socket, and an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import socket
+from types import FrameType
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from uslm.serving.engine import Engine
+from uslm_app.server.protocol import protocol_with
+from uslm_app.server.settings import ServeSettings
+from uslm_tokenizer.errors import EnvironmentProblem
+
+KEEP_ALIVE_SECONDS = 5
+MAX_HEADER_BYTES = 16 * 2**10
+
+
+class Server(uvicorn.Server):
+    """Refuses new requests from the signal on, and finishes those that are there."""
+
+    def __init__(self, app: ASGIApp, engine: Engine, settings: ServeSettings) -> None:
+        self._engine, self._settings = engine, settings
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=protocol_with(settings.header_seconds),
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                date_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=math.ceil(settings.finish_seconds),
+                limit_concurrency=settings.max_connections,
+                backlog=settings.max_connections,
+                h11_max_incomplete_event_size=MAX_HEADER_BYTES,
+            )
+        )
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """SIGINT or SIGTERM; a second SIGINT ends it at once."""
+        self._engine.refuse()
+        super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn does it; then whoever is still there is cut off."""
+        try:
+            await super().shutdown(sockets)
+        finally:
+            # A connection closes once its client has read what was sent; one that does not read
+            # would stay open for longer than the loop that holds it.
+            while connections := list(self.server_state.connections):
+                for connection in connections:
+                    connection.transport.abort()
+                await asyncio.sleep(0)  # an aborted connection is lost in the loop's next round
+
+    def serve_on(self, listening: socket.socket) -> None:
+        """Answer until somebody ends it; then close the engine."""
+        try:
+            self.run(sockets=[listening])
+        finally:
+            # Whoever was answered has been answered; nobody listens any more.
+            self._engine.close()
+
+
+def open_socket(settings: ServeSettings) -> socket.socket:
+    """A socket that listens. Raises EnvironmentProblem where it cannot."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((settings.host, settings.port))
+        listening.listen(settings.max_connections)
+    except OSError as error:
+        listening.close()
+        raise EnvironmentProblem(
+            f"cannot listen at {settings.host}, port {settings.port}: {error.strerror or error}"
+        ) from error
+    return listening

@@ -1,0 +1,61 @@
+"""What all routes of one server share."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from uslm.output.watermark import Watermark
+from uslm.serving.engine import Engine
+from uslm.voices.prompt import VoicePrompt
+from uslm.voices.store import VoiceStore
+from uslm_app.server.errors import ApiError
+from uslm_app.server.metrics import Metrics
+from uslm_app.server.settings import ServeSettings
+from uslm_tokenizer.errors import MissingResource, UserError
+
+MODEL_ALIASES = ("default", "tts-1", "tts-1-hd", "gpt-4o-mini-tts")
+"""Names under which clients ask for the model that there is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """The engine, the voices and the limits."""
+
+    engine: Engine
+    voices: VoiceStore
+    settings: ServeSettings
+    metrics: Metrics
+    watermark: Watermark | None = None
+    """The mark that all speech gets, if any."""
+    started: int = field(default_factory=lambda: int(time.time()))
+
+    @property
+    def model_name(self) -> str:
+        """What the model is called."""
+        return self.engine.speaker.settings.name
+
+    def check_model(self, name: str) -> None:
+        """Raise ApiError if there is no such model."""
+        if name != self.model_name and name not in MODEL_ALIASES:
+            raise ApiError(
+                404, f"there is no model {name!r}; there is {self.model_name!r}",
+                param="model", code="model_not_found",
+            )  # fmt: skip
+
+    def load_voice(self, name: str, *, status: int, param: str | None = None) -> VoicePrompt:
+        """A voice by its name. What a file's error says may hold its path: it is not repeated."""
+        try:
+            return self.voices.load(name)
+        except MissingResource:
+            names = self.voices.names()
+            there_are = f"there are {', '.join(names[:20])}" if names else "none is kept yet"
+            message = f"there is no voice {name!r}; {there_are}"
+            raise ApiError(status, message, param=param, code="voice_not_found") from None
+        except UserError:
+            if is_kept := name in self.voices.names():
+                message = f"voice {name!r} is damaged, or of another version"
+            else:
+                message = f"{name!r} is no name of a voice"
+            code = "voice_unusable" if is_kept else "bad_voice_name"
+            raise ApiError(400, message, param=param, code=code) from None

@@ -1,0 +1,68 @@
+"""What the server allows, and for how long."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+
+from uslm_app.cli.exit_codes import UsageError
+
+MIN_TOKEN_LENGTH = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServeSettings:
+    """Limits of one server; the defaults suit a machine on which only one person works."""
+
+    host: str = "127.0.0.1"
+    """Address to listen at."""
+    port: int = 8000
+    """Port to listen at; 0 takes any that is free."""
+    token: str | None = None
+    """What a client has to show (`Authorization: Bearer ...`); None: nothing, on this machine."""
+    max_chars: int = 4096
+    """Longest text of a request, characters."""
+    max_upload_bytes: int = 10 * 2**20
+    """Largest upload: a recording and what is said of it."""
+    max_json_bytes: int = 128 * 2**10
+    """Largest body of any other request."""
+    max_recording_seconds: float = 60.0
+    """So much of a recording is read; what is behind it is not even decoded."""
+    max_voices: int = 256
+    """Voices in the folder from which on uploads are refused."""
+    change_voices: bool = True
+    """Whether voices can be uploaded and deleted."""
+    max_connections: int = 512
+    """Open connections; one more is told to come back."""
+    header_seconds: float = 10.0
+    """A client that takes longer to send its headers is cut off."""
+    body_seconds: float = 60.0
+    """A client that takes longer to send its body is refused."""
+    send_seconds: float = 30.0
+    """A client that does not read what it is sent for so long is cut off."""
+    finish_seconds: float = 30.0
+    """Time to finish in, once the server is to stop."""
+
+    def __post_init__(self) -> None:
+        if self.token is not None and len(self.token) < MIN_TOKEN_LENGTH:
+            raise UsageError(
+                f"the token must have {MIN_TOKEN_LENGTH} characters or more, but has "
+                f"{len(self.token)}"
+            )
+        if self.token is not None and not (self.token.isascii() and self.token.isprintable()):
+            raise UsageError("the token must be of printable ASCII characters")
+        if self.token is None and not self.is_local:
+            raise UsageError(
+                f"others can reach {self.host}, so a token is needed: set USLM_API_KEY or give "
+                "--token-file; or listen at 127.0.0.1"
+            )
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach the server."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False

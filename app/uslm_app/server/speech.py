@@ -1,0 +1,209 @@
+"""`/v1/audio/speech`: a text in, its speech out as it is made."""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import time
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
+
+import anyio
+import torch
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Request
+from jaxtyping import Float
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+from torch import Tensor
+
+from uslm.output.speech import AudioChunk
+from uslm.output.watermark import MarkedStream
+from uslm.serving.utterance import Cancelled, Utterance
+from uslm.synthesis.seeds import settle_seed
+from uslm_app.server.encoding import MEDIA_TYPES, ByteEncoder, check_format
+from uslm_app.server.errors import ApiError, to_api_error
+from uslm_app.server.listening import Listener, cancelled_with
+from uslm_app.server.schemas import ErrorBody, SpeechRequest
+from uslm_app.server.service import Service
+
+LOG = logging.getLogger(__name__)
+SSE = "text/event-stream"
+
+
+def speech_router(service: Service) -> APIRouter:
+    """The route."""
+    router = APIRouter(tags=["speech"])
+    binary = {"schema": {"type": "string", "format": "binary"}}
+    content = {media_type: binary for media_type in sorted(set(MEDIA_TYPES.values()))}
+
+    @router.post(
+        "/v1/audio/speech",
+        response_class=Response,
+        responses={
+            200: {
+                "description": "The speech, as it is made; with stream_format sse in events",
+                "content": {**content, SSE: {"schema": {"type": "string"}}},
+            },
+            "4XX": {"model": ErrorBody},
+            "5XX": {"model": ErrorBody},
+        },
+    )
+    async def speak(wanted: SpeechRequest, request: Request) -> Response:
+        """Speak a text with a voice of this server."""
+        begin = time.perf_counter()
+        _check(wanted, service)
+        name = wanted.voice if isinstance(wanted.voice, str) else wanted.voice.id
+        voice = await run_sync(lambda: service.load_voice(name, status=400, param="voice"))
+        seed = settle_seed(wanted.seed)
+        utterance = service.engine.submit(wanted.input, voice, seed=seed, **_options(wanted))
+        listener = Listener(utterance)
+        # No answer yet: what is wrong with the request comes out before the first samples.
+        try:
+            async with cancelled_with(request.receive, utterance):
+                first = await listener.next()
+        except BaseException:
+            utterance.cancel()
+            raise
+        encoder = ByteEncoder(
+            wanted.response_format, service.engine.sample_rate, wanted.sample_rate
+        )
+        service.metrics.first_audio(time.perf_counter() - begin)
+        headers = {
+            "X-Uslm-Seed": str(seed),
+            "X-Uslm-Sample-Rate": str(encoder.sample_rate),
+            "X-Uslm-Model": service.model_name,
+        }
+        marking = None
+        if service.watermark is not None:
+            marking = MarkedStream(service.watermark, service.engine.sample_rate)
+            headers["X-Uslm-Watermark"] = service.watermark.name
+        num_chars = len(wanted.input)
+        stream = _Stream(utterance, listener, first, encoder, marking, num_chars=num_chars)
+        send_seconds = service.settings.send_seconds
+        return StreamedSpeech(stream, wanted.stream_format == "sse", headers, send_seconds)
+
+    return router
+
+
+def _check(wanted: SpeechRequest, service: Service) -> None:
+    """Raise ApiError for what OpenAI has and we do not."""
+    service.check_model(wanted.model)
+    check_format(wanted.response_format)
+    if wanted.instructions:
+        raise ApiError(
+            400, "instructions are not supported: the voice alone says how it is spoken",
+            param="instructions", code="unsupported_parameter",
+        )  # fmt: skip
+    most = service.settings.max_chars
+    if len(wanted.input) > most:
+        raise ApiError(
+            400, f"input must have at most {most:,} characters, but has {len(wanted.input):,}",
+            param="input", code="text_too_long",
+        )  # fmt: skip
+
+
+def _options(wanted: SpeechRequest) -> dict[str, Any]:
+    """The options of `ZeroShotTTS.stream`."""
+    names = ("temperature", "top_k", "top_p", "retries", "speed")
+    # Whoever asks for retries wants to know whether they are needed.
+    verify = wanted.verify or wanted.retries is not None
+    return {"verify": verify, **{name: getattr(wanted, name) for name in names}}
+
+
+class _Stream:
+    """The chunks of an utterance as bytes."""
+
+    def __init__(
+        self,
+        utterance: Utterance,
+        listener: Listener,
+        first: AudioChunk | None,
+        encoder: ByteEncoder,
+        marking: MarkedStream | None,
+        *,
+        num_chars: int,
+    ) -> None:
+        self.utterance, self.encoder = utterance, encoder
+        self.num_chars = num_chars
+        self.num_units = 0
+        """Units that were drawn for the text."""
+        self._listener, self._first, self._marking = listener, first, marking
+
+    async def parts(self) -> AsyncGenerator[bytes, None]:
+        """Bytes, as they are made; raises what went wrong."""
+        chunk = self._first
+        while chunk is not None:
+            if chunk.codes is not None:
+                self.num_units += chunk.codes.shape[1]
+            if data := await run_sync(self._push, chunk.waveform):
+                yield data
+            chunk = await self._listener.next()
+        if data := await run_sync(self._finish):
+            yield data
+
+    def _push(self, waveform: Float[Tensor, "1 n"]) -> bytes:
+        """What can be sent by now; with a watermark it comes a second and a bit later."""
+        if self._marking is not None:
+            waveform = self._marking.push(waveform, is_final=False)
+        return self.encoder.push(waveform)
+
+    def _finish(self) -> bytes:
+        """What is left."""
+        if self._marking is None:
+            return self.encoder.finish()
+        rest = self._marking.push(torch.zeros(1, 0), is_final=True)
+        return self.encoder.push(rest) + self.encoder.finish()
+
+
+class StreamedSpeech(Response):
+    """An answer that goes on while the speech is made, and ends when nobody reads it."""
+
+    def __init__(
+        self, stream: _Stream, as_events: bool, headers: Mapping[str, str], send_seconds: float
+    ) -> None:
+        media_type = SSE if as_events else stream.encoder.media_type
+        super().__init__(headers=headers, media_type=media_type)
+        del self.headers["content-length"]
+        self._stream, self._as_events, self._send_seconds = stream, as_events, send_seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        utterance = self._stream.utterance
+        parts = self._events() if self._as_events else self._stream.parts()
+        try:
+            async with cancelled_with(receive, utterance):
+                start = {"status": self.status_code, "headers": self.raw_headers}
+                await send({"type": "http.response.start", **start})
+                async for data in parts:
+                    with anyio.fail_after(self._send_seconds):
+                        await send({"type": "http.response.body", "body": data, "more_body": True})
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+        # The status is sent: all that is left is to cut the answer off, which uvicorn does.
+        except (Cancelled, TimeoutError) as reason:
+            LOG.info("a client has left, or does not read: %s", reason)
+        except Exception as error:
+            LOG.warning("a stream broke off: %s", to_api_error(error).detail)
+        finally:
+            utterance.cancel()
+            await parts.aclose()
+            self._stream.encoder.abort()
+
+    async def _events(self) -> AsyncGenerator[bytes, None]:
+        """The bytes as OpenAI's server-sent events."""
+        try:
+            async for data in self._stream.parts():
+                audio = base64.b64encode(data).decode()
+                yield _event({"type": "speech.audio.delta", "audio": audio})
+        except Cancelled:
+            raise
+        except Exception as error:
+            yield _event({"type": "error", **to_api_error(error).body()})
+            return
+        chars, units = self._stream.num_chars, self._stream.num_units
+        usage = {"input_tokens": chars, "output_tokens": units, "total_tokens": chars + units}
+        yield _event({"type": "speech.audio.done", "usage": usage})
+
+
+def _event(content: dict[str, Any]) -> bytes:
+    return f"data: {json.dumps(content)}\n\n".encode()

@@ -1,0 +1,99 @@
+"""The tab that speaks a text in the voice of a recording."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+
+from uslm_demo.context import SPEAKING, Context, session_of
+from uslm_demo.errors import field, shown
+from uslm_demo.model import NUM_SLOTS
+from uslm_demo.results import result_files
+from uslm_demo.speaking import SpeakOptions, check_text, speak
+from uslm_demo.tabs.option_fields import check_options, option_fields, read_options
+from uslm_demo.tabs.outcome import beginning, ending, going_on, outcome
+from uslm_demo.tabs.voice_field import VoiceField, check_voice, voice_field
+from uslm_demo.voices import Heard, VoiceChoice, find_voice
+from uslm_demo.widgets.pieces import pieces, report
+
+SAMPLE_TEXT = "Every word of this is new, and yet the voice is one that you have heard."
+
+
+def clone_tab(context: Context, made: gr.State) -> tuple[VoiceField, Any]:
+    """Lay the tab out; returns its voice, and the event after which `made` holds new speech."""
+    model, limits = context.model, context.limits
+    with gr.Row():
+        with gr.Column(min_width=300):
+            text = gr.Textbox(
+                SAMPLE_TEXT, label="Text", lines=4, max_lines=12, max_length=limits.max_chars,
+                elem_id="clone-text",
+            )  # fmt: skip
+            voice = voice_field(context, elem_id="clone")
+            options = option_fields(model.settings().sampling, elem_id="clone")
+        with gr.Column(min_width=300):
+            with gr.Row():
+                start = gr.Button("Speak", variant="primary", min_width=120, elem_id="clone-speak")
+                cancel = gr.Button("Cancel", min_width=120, elem_id="clone-cancel")
+            result = outcome(context, "Speech", elem_id="clone")
+            done = pieces("Pieces", elem_id="clone-pieces")
+
+    def check(
+        text: str, kept: str | None, recording: str | None, transcript: str | None,
+        heard: Heard | None, seed: str, *_: Any,
+    ) -> list[dict[str, Any]]:  # fmt: skip
+        return [
+            field(lambda: check_text(model, text, limits.max_chars)),
+            *check_voice(context, kept, recording, transcript),
+            *check_options(seed),
+        ]
+
+    @shown
+    def on_speak(
+        text: str, kept: str | None, recording: str | None, transcript: str | None,
+        heard: Heard | None, seed: str, temperature: float, top_k: float, top_p: float,
+        speed: float, verify: bool, request: gr.Request,
+    ) -> Iterator[list[Any]]:  # fmt: skip
+        choice = VoiceChoice.asked(kept, recording, transcript)
+        wanted = read_options(seed, temperature, top_k, top_p, speed, verify)
+        if not model.is_loaded:
+            yield [*beginning("Loading the model …"), "", None]
+        sound = context.sounds.open(model.tts().sample_rate)
+        try:
+            yield [*beginning("Listening to the voice …", sound), "", None]
+            store = context.shelf.store(session_of(request))
+            spoken = find_voice(model, store, choice, heard)
+            steps = speak(model, text, spoken, SpeakOptions(**wanted), hear=sound.push)
+            for step in steps:
+                table = report(step.chunks, step.num_pieces)
+                if step.made is None:
+                    yield [*going_on(step.status), table, gr.skip()]
+                    continue
+                sound.close()
+                # The page has taken its copies when it asks for more.
+                with result_files(step.made.speech) as files:
+                    yield [*ending(step.status, files), table, step.made]
+        finally:
+            sound.close()
+
+    spoken = start.click(
+        on_speak,
+        inputs=[text, *voice.inputs, *options.inputs],
+        outputs=[*result.outputs, done, made],
+        validator=check,
+        api_name="speak",
+        show_progress="minimal",
+        show_progress_on=result.status,
+        concurrency_limit=NUM_SLOTS,
+        concurrency_id=SPEAKING,
+    )
+    result.follow(spoken)
+    cancel.click(
+        lambda: "Cancelled.",
+        outputs=result.status,
+        cancels=[spoken],
+        queue=False,
+        api_visibility="private",
+    )
+    return voice, spoken

@@ -1,0 +1,96 @@
+"""The tab that says what one recording says in the voice of another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+
+from uslm.synthesis.protocols import Imitate
+from uslm_demo.context import LISTENING, Context, session_of
+from uslm_demo.errors import field, fine, shown
+from uslm_demo.results import result_files
+from uslm_demo.speaking import convert, read_seed
+from uslm_demo.tabs.option_fields import seed_field
+from uslm_demo.tabs.outcome import beginning, ending, going_on, outcome
+from uslm_demo.tabs.voice_field import VoiceField, check_voice, voice_field
+from uslm_demo.voices import Heard, VoiceChoice, find_voice, needed, read
+
+IMITATED: dict[Imitate, str] = {
+    "timbre": "How it sounds",
+    "style": "Its manner of speaking",
+    "both": "Both",
+}
+
+
+def convert_tab(context: Context, made: gr.State) -> tuple[VoiceField, Any]:
+    """Lay the tab out; returns its voice, and the event after which `made` holds new speech."""
+    model, limits = context.model, context.limits
+    most = limits.max_source_seconds
+    with gr.Row():
+        with gr.Column(min_width=300):
+            source = gr.Audio(
+                label=f"What to say: up to {most:g} s of speech",
+                sources=["upload", "microphone"],
+                type="filepath",
+                buttons=[],
+                elem_id="convert-source",
+            )
+            voice = voice_field(context, elem_id="convert", has_transcript=False)
+            imitates = model.imitates() or ("timbre",)
+            imitate = gr.Radio(
+                [(IMITATED[each], each) for each in imitates], value=imitates[0],
+                label="What is taken from the voice", visible=len(imitates) > 1,
+                elem_id="convert-imitate",
+            )  # fmt: skip
+            seed = seed_field(elem_id="convert")
+        with gr.Column(min_width=300):
+            start = gr.Button("Convert", variant="primary", elem_id="convert-start")
+            result = outcome(context, "Converted speech", elem_id="convert")
+
+    def check(
+        source: str | None, kept: str | None, recording: str | None,
+        transcript: str | None,
+        heard: Heard | None, seed: str, imitate: Imitate,
+    ) -> list[dict[str, Any]]:  # fmt: skip
+        return [
+            field(lambda: read(needed(source, "a recording to convert"), most)),
+            *check_voice(context, kept, recording, transcript),
+            field(lambda: read_seed(seed)),
+            fine(),
+        ]
+
+    @shown
+    def on_convert(
+        source: str | None, kept: str | None, recording: str | None,
+        transcript: str | None,
+        heard: Heard | None, seed: str, imitate: Imitate, request: gr.Request,
+    ) -> Iterator[list[Any]]:  # fmt: skip
+        status = "Listening to the voice …" if model.is_loaded else "Loading the model …"
+        yield [*beginning(status), None]
+        store = context.shelf.store(session_of(request))
+        choice = VoiceChoice.asked(kept, recording, transcript)
+        target = find_voice(model, store, choice, heard)
+        for step in convert(model, source, target, read_seed(seed), limits, imitate):
+            if step.made is None:
+                yield [*going_on(step.status), gr.skip()]
+                continue
+            speech = step.made.speech
+            sound = context.sounds.put(speech.waveform, speech.sample_rate)
+            with result_files(speech) as files:
+                yield [*ending(step.status, files, sound), step.made]
+
+    converted = start.click(
+        on_convert,
+        inputs=[source, *voice.inputs, seed, imitate],
+        outputs=[*result.outputs, made],
+        validator=check,
+        api_name="convert",
+        show_progress="minimal",
+        show_progress_on=result.status,
+        concurrency_limit=1,
+        concurrency_id=LISTENING,
+    )
+    result.follow(converted)
+    return voice, converted

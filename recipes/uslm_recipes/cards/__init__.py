@@ -1,0 +1,1 @@
+"""Model cards: written from what was measured and logged, never by hand."""

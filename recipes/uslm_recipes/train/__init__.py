@@ -1,0 +1,1 @@
+"""The training recipes, one readable script a model, and what several of them share."""

@@ -1,0 +1,62 @@
+"""What the kinds of stage 2 are trained on, as modules."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from uslm.models.base import AcousticBatch
+from uslm.systems.two_stage.nar import AcousticLM
+from uslm.systems.two_stage.regressor import AcousticRegressor
+
+
+class RegressorObjective(nn.Module):
+    """The training loss as a module's `forward`, as wrappers for several devices need it."""
+
+    def __init__(self, model: AcousticRegressor) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self, batch: AcousticBatch, num_known: Int[Tensor, " b"]
+    ) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
+        """The error of the predicted input."""
+        error = self.model.loss(batch)
+        return error, {"input": error}
+
+
+class LMObjective(nn.Module):
+    """The training loss as a module's `forward`, as wrappers for several devices need it."""
+
+    vectors: Tensor | None
+
+    def __init__(
+        self,
+        model: AcousticLM,
+        vectors: Float[Tensor, "levels v e"] | None,
+        *,
+        input_weight: float,
+        ahead_weight: float,
+        label_smoothing: float,
+    ) -> None:
+        """See NARRecipe; `vectors` are the codec's, for the expected input."""
+        super().__init__()
+        self.model = model
+        self.input_weight, self.ahead_weight = input_weight, ahead_weight
+        self.label_smoothing = label_smoothing
+        self.register_buffer("vectors", vectors, persistent=False)
+
+    def forward(
+        self, batch: AcousticBatch, num_known: Int[Tensor, " b"]
+    ) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
+        """The next level's cross-entropy and, with less weight, that of the levels behind it."""
+        smoothing = self.label_smoothing if self.training else 0.0
+        losses = self.model.loss(batch, num_known, smoothing=smoothing, vectors=self.vectors)
+        total = torch.stack(list(losses.following.values())).mean()
+        parts = {"next": total}
+        if losses.ahead:
+            ahead = torch.stack(list(losses.ahead.values())).mean()
+            total = total + self.ahead_weight * ahead
+        if losses.input_error is not None:
+            total = total + self.input_weight * losses.input_error
+            parts["input"] = losses.input_error
+        return total, parts

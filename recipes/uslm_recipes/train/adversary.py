@@ -1,0 +1,61 @@
+"""The discriminator of recipes that make waveforms: its config, when it plays, how it is taught."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from uslm_recipes.loop import Run, fraction_done, update
+from uslm_recipes.loop.sharding import unwrap
+from uslm_tokenizer.codecs.encodec.bridge import ms_stft_discriminator
+from uslm_tokenizer.objectives.waveform import discriminator_loss
+
+NAME = "discriminator"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdversaryConfig:
+    """EnCodec's multi-scale STFT discriminator, from the package `encodec`."""
+
+    joins_at: float = 0.3
+    """Share of the run that goes by before it joins."""
+    every: int = 2
+    """Steps of the generator for one of the discriminator."""
+    filters: int = 16
+    """Its width."""
+    windows: tuple[int, ...] = (1024, 512, 256)
+    """Windows of its scales, samples."""
+
+
+def build_adversary(config: AdversaryConfig) -> nn.Module:
+    """The discriminator, untrained."""
+    return ms_stft_discriminator(config.filters, n_ffts=config.windows)
+
+
+def playing(run: Run, config: AdversaryConfig) -> nn.Module | None:
+    """The discriminator, for the generator to ask; None before it joins."""
+    if fraction_done(run.progress, run.config) < config.joins_at:
+        return None
+    # Asked, it learns nothing: a wrapper for several devices would wait for its gradients.
+    return unwrap(run.state.models[NAME])
+
+
+def teach(
+    run: Run,
+    config: AdversaryConfig,
+    real: Float[Tensor, "r 1 n"],
+    fake: Float[Tensor, "f 1 n"],
+) -> dict[str, Tensor]:
+    """Its own update, in the steps in which it plays and learns; what to log of it."""
+    if playing(run, config) is None or run.progress.step % config.every:
+        return {}
+    discriminator = run.state.models[NAME]
+    scores, _ = discriminator(torch.cat([real, fake.detach()]))
+    judged = discriminator_loss(
+        [score[: len(real)] for score in scores], [score[len(real) :] for score in scores]
+    )
+    update(run, judged, NAME)
+    return {NAME: judged}

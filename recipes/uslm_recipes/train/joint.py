@@ -1,0 +1,306 @@
+"""Tune stage 2 and the codec's decoder to each other, on the waveform; the last stage.
+
+    python -m uslm_recipes.tune --config mini --out runs/tune \\
+        --set corpus=[data/corpus] --set tokens=[runs/tokens/0] \\
+        --set tokenizer=runs/codec/model --set acoustic=runs/nar/model --max-minutes 20
+
+What stage 2 predicts is smoother than what the codec's encoder makes, and the decoder has never
+heard it. Here it does: of each row a crop is predicted, rounded to codes and decoded, beside the
+same crop from its true codes, so that the codec stays a codec. The encoder and the quantizer do
+not move, and so the tokens of a corpus stay what they are.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from uslm.generate.levels import fill_levels, nearest_codes
+from uslm.models.base import AcousticBatch, AcousticRow
+from uslm.systems.two_stage.regressor import AcousticRegressor
+from uslm_recipes.cards.export import export
+from uslm_recipes.config import recipe_main
+from uslm_recipes.data.acoustic_rows import AcousticRows, RowShape
+from uslm_recipes.data.alignments import align_for
+from uslm_recipes.data.batches import SecondsBatches
+from uslm_recipes.data.corpus import Corpus
+from uslm_recipes.data.crops import Crops, cut_crops
+from uslm_recipes.data.tokens import TokenCorpus
+from uslm_recipes.loop import (
+    Drawn,
+    LoopConfig,
+    Losses,
+    TrainingState,
+    Validation,
+    after_step,
+    each_batch,
+    finish_run,
+    make_accelerator,
+    make_optimizer,
+    seed_everything,
+    start_run,
+    update,
+    world_of,
+)
+from uslm_recipes.loop.pictures import draw_mels
+from uslm_recipes.loop.training_data import Named, TrainingData
+from uslm_recipes.train import samples
+from uslm_recipes.train.adversary import AdversaryConfig, build_adversary, playing, teach
+from uslm_tokenizer.codecs.unit_codec.model import UnitCodec
+from uslm_tokenizer.errors import ConfigError
+from uslm_tokenizer.objectives.waveform import MultiScaleMelLoss
+from uslm_tokenizer.objectives.weighted import WaveformWeights, waveform_losses
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuneRecipe:
+    """Everything that decides a run of this recipe."""
+
+    loop: LoopConfig = field(default_factory=LoopConfig)
+    """Length, learning rate and the like."""
+    corpus: tuple[str, ...] = ("data/corpus",)
+    """Corpus folders, as uslm-prepare makes them."""
+    corpus_on_device: bool = False
+    """Whether all of it lies on the device, 115 MB an hour, so that nothing is read or copied."""
+    tokens: tuple[str, ...] = ("runs/tokens/0",)
+    """Token folders, as encode makes them; one for each corpus."""
+    sources: tuple[str, ...] = ()
+    """Collections to learn from; empty means all."""
+    tokenizer: str = "runs/codec/model"
+    """The codec whose decoder is tuned."""
+    acoustic: str = "runs/nar/model"
+    """The acoustic_regressor that is tuned."""
+    seconds_per_batch: float = 45.0
+    """Seconds of target speech in a batch."""
+    rows: RowShape = field(default_factory=RowShape)
+    """What a row shows."""
+    crop_frames: int = 40
+    """Frames of each row that are decoded."""
+    max_crops: int = 12
+    """Rows of a batch of which a crop is decoded."""
+    weights: WaveformWeights = field(default_factory=WaveformWeights)
+    """What counts how much in the waveform."""
+    input_weight: float = 5.0
+    """Weight of the error of the predicted input."""
+    adversary: AdversaryConfig = field(default_factory=AdversaryConfig)
+    """The discriminator."""
+
+    def __post_init__(self) -> None:
+        longest = self.rows.max_target_frames
+        if not 1 <= self.crop_frames <= longest:  # no row would ever be long enough
+            raise ConfigError(
+                f"crop_frames must be from 1 to rows.max_target_frames, {longest}, but is "
+                f"{self.crop_frames}"
+            )
+
+
+class Voice(nn.Module):
+    """Stage 2 and the decoder, as one module to train."""
+
+    def __init__(self, acoustic: AcousticRegressor, codec: UnitCodec) -> None:
+        super().__init__()
+        self.acoustic, self.codec = acoustic, codec
+        codec.requires_grad_(False)
+        codec.decoder.requires_grad_(True)
+        codec.head.requires_grad_(True)
+
+    def forward(
+        self, batch: AcousticBatch, crops: Crops, num_frames: int
+    ) -> tuple[Float[Tensor, "c2 1 n"], Float[Tensor, ""]]:
+        """Crops from predicted codes, then the same from their true codes; the input's error."""
+        predicted = self.acoustic(batch, torch.ones_like(batch.codes[:, 0, 0]))
+        places = list(zip(crops.rows, crops.starts, strict=True))
+        codes = torch.stack([batch.codes[r, :, s : s + num_frames] for r, s in places])
+        wanted = torch.stack([predicted[r, s : s + num_frames] for r, s in places])
+        guessed = wanted + (self._rounded(wanted) - wanted).detach()  # straight through
+        true = self._vectors(codes[:, 1:])
+        units = self.codec.embed_units(codes[:, 0]).repeat(2, 1, 1)
+        latents = torch.cat([guessed, true]).transpose(1, 2) + units
+        return self.codec.synthesize(latents), self.acoustic.loss(batch, predicted)
+
+    @torch.no_grad()
+    def _rounded(self, wanted: Float[Tensor, "c t e"]) -> Float[Tensor, "c t e"]:
+        tables = list(self.acoustic.vectors.float())
+        levels = nearest_codes(wanted.detach().float().flatten(0, 1), tables)
+        return self._vectors(levels.reshape(-1, *wanted.shape[:2]).transpose(0, 1))
+
+    def _vectors(self, levels: Int[Tensor, "c k t"]) -> Float[Tensor, "c t e"]:
+        each = [table[levels[:, k]] for k, table in enumerate(self.acoustic.vectors)]
+        return torch.stack(each).sum(dim=0).float()
+
+
+@dataclass
+class Batch:
+    """Rows for stage 2, and the crops of them that are decoded."""
+
+    rows: Sequence[AcousticRow]
+    crops: Crops
+
+
+def draw_batch(
+    recipe: TuneRecipe, rows: AcousticRows, batches: SecondsBatches, hop_length: int
+) -> Drawn[Batch]:
+    """The next batch with a row that is long enough. What a row shows depends on epoch and
+    utterance alone; so a resumed run draws the same, and so do more processes."""
+    while True:
+        epoch = batches.epoch
+        chosen = next(batches).tolist()
+        randoms = [np.random.default_rng((recipe.loop.seed, epoch, index)) for index in chosen]
+        drawn = [
+            rows.row(i, recipe.rows, random) for i, random in zip(chosen, randoms, strict=True)
+        ]
+        crops = cut_crops(
+            rows.corpus, chosen, drawn, randoms,
+            num_frames=recipe.crop_frames, hop_length=hop_length, most=recipe.max_crops,
+        )  # fmt: skip
+        if crops is not None:
+            break
+    lengths = [row.prompt.shape[1] + row.codes.shape[1] for row in drawn]
+    return Drawn(
+        batch=Batch(drawn, crops),
+        name=Named(rows.corpus, chosen),
+        audio_seconds=float(rows.corpus.seconds[chosen].sum()),
+        tokens=sum(lengths),
+        slots=max(lengths) * len(lengths),
+        counts={
+            "frames": sum(row.codes.shape[1] - row.num_context for row in drawn),
+            "crops": len(crops.rows),
+        },
+    )
+
+
+@torch.no_grad()
+def validate(
+    recipe: TuneRecipe, voice: Voice, rows: AcousticRows, indices: list[int]
+) -> Validation:
+    """On held-out speakers: spectral distance of crops from predicted and from true codes; and
+    some utterances spoken by both parts."""
+    device = voice.codec.device
+    mel_loss = MultiScaleMelLoss(rows.corpus.sample_rate).to(device)
+    guessed, true, errors = [], [], []
+    shown: list[Validation] = []
+    for start in range(0, len(indices), recipe.max_crops):
+        chosen = indices[start : start + recipe.max_crops]
+        randoms = [np.random.default_rng((0, index)) for index in chosen]
+        drawn = [
+            rows.row(i, recipe.rows, random) for i, random in zip(chosen, randoms, strict=True)
+        ]
+        crops = cut_crops(
+            rows.corpus, chosen, drawn, randoms,
+            num_frames=recipe.crop_frames, hop_length=voice.codec.hop_length, most=recipe.max_crops,
+        )  # fmt: skip
+        if crops is None:
+            continue
+        made, error = voice(voice.acoustic.batch(drawn), crops, recipe.crop_frames)
+        first, second = made.chunk(2)
+        real = crops.waveforms.to(device)
+        guessed.append(float(mel_loss(first, real)))
+        true.append(float(mel_loss(second, real)))
+        errors.append(float(error))
+        for index, row in zip(chosen, drawn, strict=True):
+            if len(shown) < recipe.loop.samples:
+                shown.append(speak(f"spoken{len(shown)}", voice, rows.corpus, index, row))
+    if not guessed:  # no held-out utterance is long enough
+        return Validation(values={})
+    means = {"guessed": np.mean(guessed), "true": np.mean(true), "input": np.mean(errors)}
+    values = {"loss": float(means["guessed"]), **{k: float(v) for k, v in means.items()}}
+    return samples.together(values, shown)
+
+
+def speak(name: str, voice: Voice, corpus: Corpus, index: int, row: AcousticRow) -> Validation:
+    """An utterance as both parts make it from its units, beside the recording."""
+    hop, rate = voice.codec.hop_length, voice.codec.sample_rate
+    [codes] = fill_levels(voice.acoustic, [row])
+    made = voice.codec.decode(codes[None])[0, 0].cpu()
+    first = (row.start + row.num_context) * hop
+    true = corpus.waveform(index, first, first + len(made))
+    return Validation(
+        values={},
+        sounds={f"{name}_true": (true, rate), f"{name}_made": (made, rate)},
+        pictures={f"{name}_mel": draw_mels({"recording": true, "made": made}, rate)},
+        texts={f"{name}_text": corpus.utterances[index].text},
+    )
+
+
+def train(recipe: TuneRecipe, out: Path, *, resume: bool = False) -> bool:
+    """Run the recipe in `out`; True when it is over: saved as `model` (stage 2) and `codec`."""
+    seed_everything(recipe.loop.seed)
+    accelerator = make_accelerator(recipe.loop, out)
+    device = accelerator.device
+    corpus = Corpus.open(recipe.corpus, device=device if recipe.corpus_on_device else None)
+    tokens = TokenCorpus.open(corpus, recipe.tokens)
+    voice = Voice(
+        AcousticRegressor.from_pretrained(recipe.acoustic),
+        UnitCodec.from_pretrained(recipe.tokenizer),
+    ).train()
+    discriminator = build_adversary(recipe.adversary)
+    mel_loss = MultiScaleMelLoss(corpus.sample_rate).to(device)
+    hop_length = voice.codec.hop_length
+    shortest = recipe.crop_frames * hop_length / corpus.sample_rate
+    indices = corpus.select(
+        split="train", min_seconds=max(1.0, 2 * shortest), sources=recipe.sources or None
+    )
+    held_out = corpus.select(split="test", min_seconds=2 * shortest, max_seconds=8)[:48]
+    with accelerator.main_process_first():
+        every = np.concatenate([indices, held_out])
+        alignments = align_for(voice.acoustic, voice.codec, corpus, tokens, every, out)
+    rows, held_out_rows = (
+        AcousticRows(corpus, tokens, each, alignments) for each in (indices, held_out)
+    )
+    batches = SecondsBatches(
+        corpus.seconds,
+        recipe.seconds_per_batch,
+        recipe.loop.seed,
+        indices=indices,
+        world=world_of(accelerator),
+        groups=corpus.shards,
+    )
+    models = {"voice": voice, "discriminator": discriminator}
+    state = TrainingState(
+        models=dict(models),
+        optimizers={name: make_optimizer(model, recipe.loop) for name, model in models.items()},
+        streams={"batches": batches},
+        averaged=("voice",),
+    )
+    data = TrainingData.of(corpus, tokens)
+    with start_run(recipe, out, state, accelerator=accelerator, data=data, resume=resume) as run:
+        voice_, judge = state.models["voice"], state.models["discriminator"]
+
+        def check() -> Validation:
+            return validate(recipe, voice, held_out_rows, held_out.tolist())
+
+        for drawn in each_batch(run, lambda: draw_batch(recipe, rows, batches, hop_length)):
+            crops, weights = drawn.batch.crops, drawn.weights
+            real = crops.waveforms.to(device)
+            with accelerator.accumulate(voice_, judge):
+                made, error = voice_(
+                    voice.acoustic.batch(drawn.batch.rows), crops, recipe.crop_frames
+                )
+                heard, parts = waveform_losses(
+                    made,
+                    real.repeat(2, 1, 1),
+                    mel_loss,
+                    playing(run, recipe.adversary),
+                    recipe.weights,
+                )
+                total = weights["crops"] * heard + weights["frames"] * recipe.input_weight * error
+                update(run, total, "voice")
+                parts |= teach(run, recipe.adversary, real, made)
+            losses = Losses(total, {**parts, "input": error})
+            after_step(run, losses, drawn, validate=check if len(held_out) else None)
+        if complete := finish_run(run):
+            export(run, "voice", {"model": voice.acoustic, "codec": voice.codec})
+    return complete
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line."""
+    return recipe_main("tune", TuneRecipe, train, arguments)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

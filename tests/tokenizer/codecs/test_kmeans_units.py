@@ -1,0 +1,66 @@
+"""Units from k-means over a frozen encoder: shapes, padding, fitting, saving."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from uslm_tokenizer.codecs.kmeans_units.model import KMeansUnits
+from uslm_tokenizer.registry import load_tokenizer
+from uslm_tokenizer.ssl.encoder import SSLEncoder
+
+
+def audio(n: int = 4000) -> Tensor:
+    return torch.randn(2, n, generator=torch.Generator().manual_seed(1)) * 0.1
+
+
+@pytest.fixture
+def tokenizer() -> KMeansUnits:
+    model = KMeansUnits(KMeansUnits.tiny_config()).eval()
+    batches = [(audio(), torch.tensor([4000, 3000])), (audio(6400), torch.tensor([6400, 6400]))]
+    model.fit(batches, generator=torch.Generator().manual_seed(0))
+    return model
+
+
+@pytest.mark.parametrize("n", [1, 319, 320, 321, 4000])
+def test_a_frame_for_every_hop_begun(tokenizer: KMeansUnits, n: int) -> None:
+    codes = tokenizer.encode(audio(n)[:, None])
+    assert codes.shape == (2, 1, -(-n // 320))
+    assert int(codes.min()) >= 0 and int(codes.max()) < tokenizer.codebook_size
+
+
+def test_fitted_units_are_in_use(tokenizer: KMeansUnits) -> None:
+    assert len(tokenizer.encode(audio(6400)[:, None]).unique()) > tokenizer.codebook_size / 2
+
+
+def test_a_row_alone_equals_the_row_in_a_batch(tokenizer: KMeansUnits) -> None:
+    waveform, lengths = audio()[:, None], torch.tensor([4000, 1500])
+    noise = waveform.clone()
+    noise[1, :, 1500:] = 9.0
+    batch = tokenizer.encode(noise, lengths)
+    assert torch.equal(batch[1, :, :5], tokenizer.encode(waveform[1:, :, :1500])[0])
+
+
+def test_loaded_equals_saved(tokenizer: KMeansUnits, tmp_path: Path) -> None:
+    loaded = load_tokenizer(tokenizer.save_pretrained(tmp_path))
+    assert torch.equal(loaded.encode(audio()[:, None]), tokenizer.encode(audio()[:, None]))
+
+
+def test_around_a_loaded_encoder(tokenizer: KMeansUnits) -> None:
+    other = KMeansUnits.from_encoder(SSLEncoder(tokenizer.config.encoder), num_units=16)
+    other.load_state_dict(tokenizer.state_dict())
+    assert other.config == tokenizer.config
+    assert torch.equal(other.encode(audio()[:, None]), tokenizer.encode(audio()[:, None]))
+
+
+def test_fitting_is_the_generators(tokenizer: KMeansUnits) -> None:
+    again = KMeansUnits.from_encoder(tokenizer.encoder, num_units=16)
+    batches = [(audio(), torch.tensor([4000, 3000])), (audio(6400), torch.tensor([6400, 6400]))]
+    again.fit(batches, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(again.quantizer.centroids, tokenizer.quantizer.centroids)
+
+
+def test_units_do_not_decode(tokenizer: KMeansUnits) -> None:
+    with pytest.raises(ValueError, match="acoustic tokenizer"):
+        tokenizer.decode(torch.zeros(1, 1, 3, dtype=torch.long))

@@ -1,0 +1,54 @@
+"""A text is cut into pieces with rests between them, and no word is lost."""
+
+from __future__ import annotations
+
+import pytest
+
+from uslm.synthesis.plan import PlanConfig, plan_text
+from uslm_tokenizer.errors import TextError
+
+CONFIG = PlanConfig(
+    max_chars=60,
+    sentence_seconds=0.3,
+    clause_seconds=0.1,
+    word_seconds=0.0,
+    paragraph_seconds=0.7,
+)
+LONG = (
+    "A long sentence, that goes on and on for much more than sixty characters. "
+    'Then he said: "Is this the end of it, or only the beginning?"\n\n'
+    "Another paragraph without any mark that might help to cut it into pieces begins here"
+)
+
+
+def test_no_word_is_lost() -> None:
+    pieces = plan_text(LONG, CONFIG)
+    words = " ".join(piece.text for piece in pieces if not piece.is_pause).split()
+    assert words == LONG.split()
+    assert all(len(piece.text) <= 60 for piece in pieces)
+
+
+def test_rests_follow_punctuation() -> None:
+    pieces = plan_text(LONG, CONFIG)
+    texts, rests = pieces[::2], pieces[1::2]
+    assert not any(piece.is_pause for piece in texts)
+    for piece, rest in zip(texts, rests, strict=False):
+        wanted = {",": 0.1, ".": 0.3, '"': 0.7}.get(piece.text[-1], 0.0)
+        assert rest.pause_seconds == wanted, piece.text
+
+
+def test_a_pause_of_the_user_takes_the_place_of_the_rest() -> None:
+    pieces = plan_text("The first of two sentences. [pause:1.5] The second of two.", CONFIG)
+    assert [piece.pause_seconds for piece in pieces] == [0, 1.5, 0]
+
+
+@pytest.mark.parametrize("text", ["", "  \n ", "[pause:1]"])
+def test_nothing_to_say_is_refused(text: str) -> None:
+    with pytest.raises(TextError, match="something to say"):
+        plan_text(text, CONFIG)
+
+
+@pytest.mark.parametrize("text", ["[pause:99]", "Hello [pause: there.", "[pause:-1] hello"])
+def test_a_wrong_pause_is_refused(text: str) -> None:
+    with pytest.raises(TextError, match="pause"):
+        plan_text(text, CONFIG)

@@ -1,1 +1,0 @@
-"""Acoustic tokenizers: codes from which the waveform can be rebuilt."""

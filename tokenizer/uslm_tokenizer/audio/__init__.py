@@ -1,0 +1,1 @@
+"""Recordings: told apart, decoded, encoded, read and written."""

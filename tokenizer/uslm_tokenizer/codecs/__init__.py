@@ -1,0 +1,1 @@
+"""Codecs, one folder each."""

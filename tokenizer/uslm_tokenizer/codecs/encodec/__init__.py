@@ -1,0 +1,1 @@
+"""The original EnCodec: its checkpoints, its package, its files."""

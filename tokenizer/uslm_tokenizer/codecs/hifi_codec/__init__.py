@@ -1,0 +1,1 @@
+"""HiFi-Codec (Yang et al. 2023)."""

@@ -1,0 +1,1 @@
+"""Units by k-means, as in HuBERT and GSLM."""

@@ -1,0 +1,106 @@
+"""Units as in HuBERT and GSLM: k-means over the features of a frozen speech encoder.
+
+encoder = SSLEncoder.from_pretrained("facebook/hubert-base-ls960", layers=(9,))
+tokenizer = KMeansUnits.from_encoder(encoder, num_units=500)
+tokenizer.fit(batches, generator=torch.Generator().manual_seed(0))
+tokenizer.save_pretrained("units")
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from uslm_tokenizer.base import AudioTokenizer
+from uslm_tokenizer.codecs.ssl_units.base import SSLUnitTokenizer
+from uslm_tokenizer.quantize import kmeans
+from uslm_tokenizer.quantize.kmeans import KMeans, KMeansConfig
+from uslm_tokenizer.ssl.encoder import SSLConfig, SSLEncoder
+from uslm_tokenizer.ssl.tiny_backbones import TINY_HUBERT
+
+
+@dataclass(frozen=True, kw_only=True)
+class KMeansUnitsConfig:
+    """The parts of KMeansUnits."""
+
+    encoder: SSLConfig
+    """The frozen speech encoder and its layers."""
+    num_units: int = 500
+    """Number of centroids."""
+
+
+class KMeansUnits(SSLUnitTokenizer):
+    """Waveform -> units [b, 1, t], the nearest centroid of each frame's features."""
+
+    model_type: ClassVar[str] = "kmeans_units"
+    config_class: ClassVar[type] = KMeansUnitsConfig
+    config: KMeansUnitsConfig
+
+    def __init__(self, config: KMeansUnitsConfig) -> None:
+        super().__init__(config)
+        self._assemble(SSLEncoder(config.encoder))
+
+    @classmethod
+    def from_encoder(cls, encoder: SSLEncoder, num_units: int = 500) -> "KMeansUnits":
+        """Around a loaded encoder; the centroids are noise until `fit`."""
+        units = cls.__new__(cls)
+        AudioTokenizer.__init__(
+            units, KMeansUnitsConfig(encoder=encoder.config, num_units=num_units)
+        )
+        units._assemble(encoder)
+        return units.eval()
+
+    def _assemble(self, encoder: SSLEncoder) -> None:
+        self.encoder = encoder
+        self.quantizer = KMeans(KMeansConfig(dim=encoder.dim, codebook_size=self.config.num_units))
+
+    @property
+    def num_codebooks(self) -> int:
+        return 1
+
+    @property
+    def codebook_size(self) -> int:
+        return self.config.num_units
+
+    @torch.no_grad()
+    def fit(
+        self,
+        batches: Iterable[tuple[Float[Tensor, "_ _"], Int[Tensor, " _"]]],
+        *,
+        iterations: int = 50,
+        batch_size: int | None = None,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        """Measure the encoder's statistics, then place the centroids.
+
+        `batches` of waveforms and lengths are read twice, so a list or a loader; the features of
+        all of them must fit in memory. `batch_size` is that of k-means, in frames; None: all.
+        """
+        self.encoder.fit_statistics(batches)
+        features = []
+        for waveform, lengths in batches:
+            frames, mask = self.encoder(waveform[:, None], lengths)
+            features.append(frames[mask])
+        centroids = kmeans.fit(
+            torch.cat(features),
+            self.codebook_size,
+            iterations=iterations,
+            batch_size=batch_size,
+            generator=generator,
+        )
+        self.quantizer.centroids.copy_(centroids)
+
+    @torch.no_grad()
+    def encode(
+        self, waveform: Float[Tensor, "b 1 n"], lengths: Int[Tensor, " b"] | None = None
+    ) -> Int[Tensor, "b 1 t"]:
+        features, _ = self._features(waveform, lengths)
+        return self.quantizer.encode(features.transpose(1, 2))
+
+    @classmethod
+    def tiny_config(cls) -> KMeansUnitsConfig:
+        encoder = SSLConfig(backbone=TINY_HUBERT, layers=(1, 2))
+        return KMeansUnitsConfig(encoder=encoder, num_units=16)

@@ -1,0 +1,1 @@
+"""Language-Codec (Ji et al. 2024)."""

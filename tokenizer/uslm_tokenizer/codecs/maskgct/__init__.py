@@ -1,0 +1,1 @@
+"""MaskGCT's acoustic codec (Wang et al. 2025)."""

@@ -1,0 +1,1 @@
+"""RepCodec: a codec of speech features."""

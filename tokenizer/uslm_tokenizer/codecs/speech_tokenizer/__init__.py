@@ -1,0 +1,1 @@
+"""SpeechTokenizer (Zhang et al. 2023), and DM-Codec, which is laid out alike."""

@@ -1,0 +1,1 @@
+"""Units from a codec of a frozen encoder's features."""

@@ -1,0 +1,1 @@
+"""The default codec: units first, then residual levels."""

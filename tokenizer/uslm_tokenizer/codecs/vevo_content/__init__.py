@@ -1,0 +1,1 @@
+"""Vevo's content tokenizer."""

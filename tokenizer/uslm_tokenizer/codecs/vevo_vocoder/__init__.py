@@ -1,0 +1,1 @@
+"""Vevo's vocoder (Zhang et al. 2025)."""

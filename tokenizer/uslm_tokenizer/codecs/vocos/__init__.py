@@ -1,0 +1,1 @@
+"""What WavTokenizer and Language-Codec have in common: SEANet listens, Vocos speaks."""

@@ -1,0 +1,1 @@
+"""WavTokenizer (Ji et al. 2024)."""

@@ -1,0 +1,51 @@
+"""How good a made waveform is: its distance to the real one, and what a discriminator says."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from uslm_tokenizer.objectives.waveform import (
+    MultiScaleMelLoss,
+    adversarial_loss,
+    feature_matching_loss,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaveformWeights:
+    """What counts how much."""
+
+    mel: float = 15.0
+    """The spectral distance."""
+    adversarial: float = 1.0
+    """The discriminator's opinion."""
+    features: float = 2.0
+    """The distance of the discriminator's features."""
+
+
+def waveform_losses(
+    made: Float[Tensor, "b 1 n"],
+    real: Float[Tensor, "b 1 n"],
+    mel_loss: MultiScaleMelLoss,
+    discriminator: nn.Module | None,
+    weights: WaveformWeights,
+) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
+    """The weighted sum, and its parts; without a discriminator the spectral distance alone.
+
+    The discriminator is asked, not taught: none of its weights gets a gradient here.
+    """
+    mel = mel_loss(made, real)
+    total, parts = weights.mel * mel, {"mel": mel}
+    if discriminator is None:
+        return total, parts
+    discriminator.requires_grad_(False)
+    scores, features = discriminator(made)
+    with torch.no_grad():
+        _, wanted = discriminator(real)
+    discriminator.requires_grad_(True)
+    parts["adversarial"] = adversarial_loss(scores)
+    parts["features"] = feature_matching_loss(wanted, features)
+    total = total + weights.adversarial * parts["adversarial"]
+    return total + weights.features * parts["features"], parts

@@ -1,0 +1,133 @@
+"""From the files of a published part to a model of ours."""
+
+import json
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from uslm_tokenizer.errors import CheckpointError, ConfigError
+from uslm_tokenizer.hub import PretrainedModel, empty_parameters
+from uslm_tokenizer.pretrained.catalogue import (
+    Catalogue,
+    Part,
+    Piece,
+    SpeechEncoder,
+    System,
+    Weights,
+    published_config,
+)
+from uslm_tokenizer.pretrained.checkpoint import read_checkpoint
+from uslm_tokenizer.pretrained.layout import load_published
+from uslm_tokenizer.pretrained.registry import expect, get_layout
+from uslm_tokenizer.pretrained.source import Source
+from uslm_tokenizer.ssl.encoder import SSLConfig, SSLEncoder
+
+Locate = Callable[[Source], Path]
+"""Where a file of the catalogue lies on this machine."""
+
+
+def build_part(catalogue: Catalogue, part: Part, locate: Locate) -> PretrainedModel:
+    """The part with its published weights. Raises CheckpointError if a file is not its own."""
+    return _join(part, [_load(catalogue, piece, locate) for piece in part.pieces])
+
+
+def empty_part(catalogue: Catalogue, part: Part) -> PretrainedModel:
+    """The part as it was published, but its parameters are shapes without memory."""
+    with empty_parameters():
+        return _join(part, [_outline(catalogue, piece) for piece in part.pieces])
+
+
+def empty_ready(system: System) -> PretrainedModel:
+    """The codec of transformers that a system is, without memory as well."""
+    model: type[PretrainedModel] = _find(system.model)
+    backbone = {"model_type": model.model_type, **system.config}
+    with empty_parameters():
+        return model(model.config_class(backbone=backbone))
+
+
+def _join(part: Part, pieces: list[Any]) -> PretrainedModel:
+    if not part.model:
+        (model,) = pieces
+    else:
+        model = _find(part.model).from_parts(*pieces)
+    assert isinstance(model, PretrainedModel)
+    return model
+
+
+def _find(name: str) -> Any:
+    module, _, attribute = name.partition(":")
+    return getattr(import_module(module), attribute)
+
+
+def _load(catalogue: Catalogue, piece: Piece, locate: Locate) -> Any:
+    if isinstance(piece, SpeechEncoder):
+        return _load_encoder(piece, locate)
+    layout = get_layout(piece.layout, catalogue.layouts)
+    path = locate(piece.file)
+    state = read_checkpoint(path, piece.entry)
+    expect(layout, state, catalogue.layouts, where=str(path))
+    return load_published(layout, state, layout.config(_config(piece, locate)))
+
+
+def _outline(catalogue: Catalogue, piece: Piece) -> Any:
+    if isinstance(piece, SpeechEncoder):
+        backbone = dict(piece.backbone)
+        config = SSLConfig(backbone=backbone, layers=(piece.layer,), padding=piece.padding)
+        return SSLEncoder(config)
+    layout = get_layout(piece.layout, catalogue.layouts)
+    return layout.model_class()(layout.read_config(_outline_config(piece)))
+
+
+def _outline_config(piece: Weights) -> Mapping[str, Any]:
+    return published_config(piece.config if isinstance(piece.config, str) else piece.usual_config)
+
+
+def _config(piece: Weights, locate: Locate) -> Mapping[str, Any]:
+    if isinstance(piece.config, str):
+        return published_config(piece.config)
+    path = locate(piece.config)
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as problem:
+        raise ConfigError(f"{path} is not a config in JSON: {problem}") from problem
+    if not isinstance(found, dict):
+        raise ConfigError(f"{path} must hold a mapping, but holds a {type(found).__name__}")
+    return found
+
+
+def _load_encoder(piece: SpeechEncoder, locate: Locate) -> SSLEncoder:
+    folders = {locate(file).parent for file in piece.files}
+    assert len(folders) == 1, f"the files of {piece.repo} lie apart: {folders}"
+    encoder = SSLEncoder.from_pretrained(
+        str(folders.pop()), layers=(piece.layer,), padding=piece.padding, local_files_only=True
+    )
+    if piece.statistics is None:
+        return encoder
+    mean, std = read_statistics(locate(piece.statistics))
+    if mean.shape != (encoder.dim,) or std.shape != (encoder.dim,):
+        raise CheckpointError(
+            f"the statistics must be of {encoder.dim} dimensions, as the features of "
+            f"{piece.repo} are, but are {list(mean.shape)} and {list(std.shape)}"
+        )
+    encoder.mean.copy_(mean[None])
+    encoder.std.copy_(std[None])
+    return encoder
+
+
+def read_statistics(path: Path) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of each dimension, from `mean` with `std` or `var` in .pt or .npz."""
+    if path.suffix == ".npz":
+        import numpy as np
+
+        with np.load(path) as arrays:  # refuses pickles
+            found = {name: torch.from_numpy(arrays[name]) for name in arrays.files}
+    else:
+        found = read_checkpoint(path)
+    if "mean" not in found or not {"std", "var"} & found.keys():
+        raise CheckpointError(f"{path} must hold 'mean' and 'std' or 'var', but has {list(found)}")
+    std = found["std"] if "std" in found else found["var"].sqrt()
+    return found["mean"].float(), std.float()

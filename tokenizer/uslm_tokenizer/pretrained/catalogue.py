@@ -1,0 +1,161 @@
+"""What a published system is made of: its parts, their files, and what becomes of them."""
+
+import functools
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from uslm_tokenizer.errors import UserError
+from uslm_tokenizer.pretrained.registry import get_layout
+from uslm_tokenizer.pretrained.source import HubFile, Source
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """A published checkpoint, and the layout by which it becomes a model of ours."""
+
+    layout: str
+    """Name in the table of layouts."""
+    file: Source
+    config: str | Source
+    """The reference's constructor arguments: an entry of configs.json, or the published file."""
+    usual_config: str = ""
+    """Where `config` is a file: the entry of configs.json that it is known to equal."""
+    entry: str = ""
+    """Where in the file the weights are, see `read_checkpoint`."""
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """All its files."""
+        return (self.file,) if isinstance(self.config, str) else (self.file, self.config)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeechEncoder:
+    """A pretrained encoder of transformers, cut behind the layer that is listened to."""
+
+    repo: str
+    revision: str
+    backbone: Mapping[str, Any]
+    """Its transformers configuration, as far as it is not the default of its `model_type`."""
+    layer: int
+    """Counted from 1."""
+    padding: Literal["both", "end", "none"]
+    """See `SSLConfig`."""
+    statistics: Source | None
+    """Mean and deviation, or variance, of each dimension: .pt or .npz; None: not standardised."""
+    weights: str = "model.safetensors"
+    """Name of its file of weights."""
+
+    @property
+    def files(self) -> tuple[HubFile, ...]:
+        """What transformers reads, in one folder."""
+        names = ("config.json", "preprocessor_config.json", self.weights)
+        return tuple(HubFile(repo=self.repo, path=name, revision=self.revision) for name in names)
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """All its files."""
+        return (*self.files, *([self.statistics] if self.statistics else []))
+
+
+Piece = Weights | SpeechEncoder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A model of ours, of one piece or of several."""
+
+    name: str
+    """Folder it is written to, where there are several parts."""
+    pieces: tuple[Piece, ...]
+    model: str = ""
+    """ "module:Class" whose `from_parts` joins the pieces; empty where there is one piece."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class System:
+    """An entry of the catalogue."""
+
+    title: str
+    """In a few words, for people."""
+    kind: Literal["tokenizer", "speech"]
+    """A tokenizer is one model; speech is several, which a pipeline of ours plays together."""
+    parts: tuple[Part, ...] = ()
+    """The models that conversion writes."""
+    files: Mapping[str, Source] = field(default_factory=dict)
+    """Files that are copied as they are, by the names they get."""
+    ready: tuple[HubFile, ...] = ()
+    """The files of a folder that can be used as it is, in the layout of transformers."""
+    model: str = ""
+    """Of a `ready` folder: "module:Class" of the tokenizer of ours that reads it."""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """Of a `ready` folder: its transformers configuration, as far as it is not the default."""
+    source: str = ""
+    """Where the code was published; empty: as the layouts of the parts say."""
+    code_licence: str = ""
+    """Likewise."""
+    weights_licence: str = "not stated"
+    """Of a `ready` folder; else the layouts say."""
+    conversion: int = 1
+    """To be raised when the same files become other bytes: they are converted anew then."""
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """Every file, each once."""
+        pieces = [piece for part in self.parts for piece in part.pieces]
+        found = [source for piece in pieces for source in piece.sources]
+        return tuple(dict.fromkeys([*found, *self.files.values(), *self.ready]))
+
+    @property
+    def fingerprint(self) -> str:
+        """12 hex digits of all that a conversion depends on: its files and its number.
+
+        Titles, places in our code and the like may change; what was converted stays found.
+        """
+        files = sorted(source.identity for source in self.sources)
+        return hashlib.sha256(json.dumps([self.conversion, files]).encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Catalogue:
+    """Systems by name, and the layouts that their parts speak of."""
+
+    systems: Mapping[str, System]
+    layouts: Mapping[str, str]
+
+    def licences(self, name: str) -> dict[str, str]:
+        """Source, licence of the code and licence of the weights; of all parts, each once."""
+        system = self.get(name)
+        pieces = [piece for part in system.parts for piece in part.pieces]
+        layouts = [
+            get_layout(piece.layout, self.layouts) for piece in pieces if isinstance(piece, Weights)
+        ]
+        weights = [layout.weights_licence for layout in layouts] or [system.weights_licence]
+        return {
+            "source": system.source or _once([layout.source for layout in layouts]),
+            "code_licence": system.code_licence or _once([each.code_licence for each in layouts]),
+            "weights_licence": _once(weights),
+        }
+
+    def get(self, name: str) -> System:
+        """Raises UserError if there is none."""
+        if name not in self.systems:
+            raise UserError(f"no published model named {name!r}; there are {sorted(self.systems)}")
+        return self.systems[name]
+
+
+def _once(found: list[str]) -> str:
+    return "; ".join(dict.fromkeys(found))
+
+
+@functools.cache
+def published_config(name: str) -> Mapping[str, Any]:
+    """The constructor arguments with which a reference was published."""
+    found: dict[str, dict[str, Any]] = json.loads(
+        Path(__file__).with_name("configs.json").read_text("utf-8")
+    )
+    return found[name]

@@ -1,0 +1,92 @@
+"""Voice conversion: the words of one recording in the voice of another."""
+
+from os import PathLike
+
+import torch
+
+from uslm.output.speech import Speech
+from uslm.synthesis.protocols import Converter, FrontEnd, Imitate
+from uslm.synthesis.seeds import settle_seed
+from uslm.synthesis.timer import Clock
+from uslm.systems.loading import load_converter
+from uslm.voices.prompt import VoicePrompt
+from uslm_tokenizer.audio.read import Audio, AudioSource, read_audio
+from uslm_tokenizer.errors import UserError
+
+
+class VoiceConverter:
+    """Speaks what a recording says, at its pace, in another voice. No text is involved."""
+
+    def __init__(self, converter: Converter, frontend: FrontEnd | None = None) -> None:
+        self.converter = converter
+        self.frontend = converter.frontend() if frontend is None else frontend
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_path: str | PathLike[str] = "default",
+        *,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype | str | None = None,
+        revision: str | None = None,
+        local_files_only: bool = False,
+    ) -> "VoiceConverter":
+        """Load a model as `ZeroShotTTS.from_pretrained` does; UserError if it only speaks."""
+        return cls(
+            load_converter(
+                name_or_path,
+                device=device,
+                dtype=dtype,
+                revision=revision,
+                local_files_only=local_files_only,
+            )
+        )
+
+    def create_voice(
+        self,
+        audio: Audio | AudioSource,
+        text: str | None = None,
+        *,
+        name: str | None = None,
+        max_seconds: float | None = None,
+    ) -> VoicePrompt:
+        """A voice from a recording, as of `ZeroShotTTS.create_voice`."""
+        return self.converter.create_voice(
+            self.frontend, audio, text, name=name, max_seconds=max_seconds
+        )
+
+    def convert(
+        self,
+        audio: Audio | AudioSource,
+        voice: VoicePrompt,
+        *,
+        imitate: Imitate = "timbre",
+        seed: int | None = None,
+    ) -> Speech:
+        """What `audio` says, in the voice.
+
+        `imitate` is what is taken from the voice. With "timbre" the pace stays that of the
+        recording; a model may be able to take the manner of speaking, "style", or "both".
+        """
+        self.converter.check_voice(voice)
+        if imitate not in self.converter.imitates:
+            raise UserError(
+                f"imitate must be one of {list(self.converter.imitates)} for model "
+                f"{self.converter.settings.name!r}, but is {imitate!r}"
+            )
+        seed, clock = settle_seed(seed), Clock()
+        source = audio if isinstance(audio, Audio) else read_audio(audio)
+        converted = self.converter.convert(source, voice, seed, clock, imitate)
+        return Speech(
+            waveform=converted.waveform,
+            sample_rate=self.converter.sample_rate,
+            seed=seed,
+            text="",
+            units=converted.codes[0],
+            codes=converted.codes,
+            timings=clock.timings(),
+            model=self.converter.settings.name,
+            model_hash=self.converter.hash,
+            voice=voice.name,
+            settings={"imitate": imitate},
+        )

@@ -1,0 +1,1 @@
+"""Recognisers and speaker models that judge speech; loading.py finds them by name."""

@@ -1,0 +1,1 @@
+"""Numbers out of arrays and words; nothing is loaded here."""

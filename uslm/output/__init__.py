@@ -1,0 +1,1 @@
+"""Speech on its way out: samples, joins, subtitles, the watermark."""

@@ -1,0 +1,221 @@
+"""What comes out: speech with everything that is needed to make it again."""
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+SIDECAR_FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Word:
+    """A word of the text, and when it is said."""
+
+    text: str
+    """As it was written, with the punctuation beside it."""
+    start_seconds: float
+    """Where it begins in the whole waveform."""
+    end_seconds: float
+    """Where it ends."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChunkReport:
+    """How one piece of the text was spoken."""
+
+    index: int
+    """Place in the text, from 0."""
+    text: str
+    """The piece as it was written."""
+    phonemes: str
+    """What was asked of the model."""
+    start_seconds: float
+    """Where it begins in the waveform."""
+    end_seconds: float
+    """Where it ends in the waveform."""
+    seed: int
+    """Seed of the attempt that was kept."""
+    attempts: int = 1
+    """How often it was drawn; more than one only where it was verified."""
+    phoneme_error_rate: float | None = None
+    """Share of phonemes that the model's own recogniser missed; None where it did not listen."""
+    stop_reason: str = "end"
+    """`end`; `length` and `loop` where the model had to be stopped; `silent` where the piece holds
+    nothing that can be spoken."""
+    voice: str = ""
+    """Who said it, where a script has several voices."""
+    words: tuple[Word, ...] | None = None
+    """When its words are said; empty where they could not be found, None where nobody asked."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timings:
+    """Where the time went, in seconds."""
+
+    frontend: float = 0.0
+    """Text to phonemes."""
+    semantic: float = 0.0
+    """Stage 1: phonemes to units."""
+    acoustic: float = 0.0
+    """Stage 2: units to codes."""
+    decode: float = 0.0
+    """Codes to samples."""
+    verify: float = 0.0
+    """Listening to what was made."""
+    total: float = 0.0
+    """From the call to the last sample."""
+    first_audio: float = 0.0
+    """From the call to the first samples."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeechFacts:
+    """What it takes, beside the text's voice and the model, to make the same speech again."""
+
+    seed: int
+    """The seed it was made with, given or drawn."""
+    text: str
+    """What was asked for; empty for converted speech."""
+    model: str
+    """Name of the model that spoke."""
+    model_hash: str
+    """Tells this model's weights from others'."""
+    voice: str
+    """Name of the voice."""
+    settings: Mapping[str, Any]
+    """The arguments that shaped it: sampling, speed, verification."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AudioChunk:
+    """The next samples of a stream."""
+
+    waveform: Float[Tensor, "1 n"]
+    """May be empty where a piece ends without new samples."""
+    sample_rate: int
+    """Samples a second, Hz."""
+    index: int
+    """The piece of the text that is being spoken, from 0."""
+    is_final: bool = False
+    """Whether the stream ends here."""
+    report: ChunkReport | None = None
+    """Where a piece of the text is done: how it went."""
+    codes: Int[Tensor, "k t"] | None = None
+    """Where a piece of the text is done: all its codes."""
+    timings: Timings | None = None
+    """With the final chunk: where the time went."""
+    facts: SpeechFacts | None = None
+    """With the final chunk: what was asked, and of whom."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Speech:
+    """A finished utterance."""
+
+    waveform: Float[Tensor, "1 n"]
+    """Samples in [-1, 1], on the CPU."""
+    sample_rate: int
+    """Samples a second, Hz."""
+    seed: int
+    """The seed it was made with, given or drawn."""
+    text: str
+    """What was asked for; empty for converted speech."""
+    units: Int[Tensor, " t"]
+    """What stage 1 said, all pieces in a row."""
+    codes: Int[Tensor, "k t"]
+    """What stage 2 made of it; level 0 are the units."""
+    timings: Timings = field(default_factory=Timings)
+    """Where the time went."""
+    chunks: tuple[ChunkReport, ...] = ()
+    """How each piece of the text went."""
+    model: str = ""
+    """Name of the model that spoke."""
+    model_hash: str = ""
+    """Tells this model's weights from others'."""
+    voice: str = ""
+    """Name of the voice."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """The arguments that shaped it: sampling, speed, verification."""
+
+    @classmethod
+    def joined(cls, chunks: Iterable[AudioChunk]) -> "Speech":
+        """A stream that has come to its end, in one piece."""
+        waveforms, codes, reports = [], [], []
+        chunk = None
+        for chunk in chunks:
+            waveforms.append(chunk.waveform)
+            if chunk.codes is not None:
+                codes.append(chunk.codes)
+            if chunk.report is not None:
+                reports.append(chunk.report)
+        assert chunk is not None and chunk.facts is not None and chunk.timings is not None
+        all_codes = torch.cat(codes, dim=1)
+        return cls(
+            waveform=torch.cat(waveforms, dim=1),
+            sample_rate=chunk.sample_rate,
+            units=all_codes[0],
+            codes=all_codes,
+            timings=chunk.timings,
+            chunks=tuple(reports),
+            **vars(chunk.facts),
+        )
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        """When each word is said, if it was asked for."""
+        return tuple(word for chunk in self.chunks for word in chunk.words or ())
+
+    @property
+    def seconds(self) -> float:
+        """Length of the waveform."""
+        return self.waveform.shape[-1] / self.sample_rate
+
+    def save(
+        self, path: str | PathLike[str], force: bool = False, *, format: str | None = None
+    ) -> Path:
+        """Write the waveform; the suffix decides the format unless `format` does.
+
+        What exists is replaced only with `force`; a half-written file never stays.
+        """
+        from uslm_tokenizer.audio.write import write_audio
+
+        write_audio(path, self.waveform, self.sample_rate, format=format, force=force)
+        return Path(path)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All but the samples, as JSON values."""
+        return {
+            "format": SIDECAR_FORMAT,
+            "model": self.model,
+            "model_hash": self.model_hash,
+            "voice": self.voice,
+            "text": self.text,
+            "seed": self.seed,
+            "settings": dict(self.settings),
+            "sample_rate": self.sample_rate,
+            "seconds": round(self.seconds, 4),
+            "timings": rounded(dataclasses.asdict(self.timings)),
+            "chunks": [rounded(dataclasses.asdict(chunk)) for chunk in self.chunks],
+            "units": " ".join(map(str, self.units.tolist())),
+        }
+
+    def to_json(self) -> str:
+        """The text of a sidecar file: what was asked, how it went, what is needed to repeat it."""
+        return json.dumps(self.to_dict(), ensure_ascii=False, indent=2) + "\n"
+
+
+def rounded(value: Any) -> Any:
+    """JSON values with at most four digits behind the point: a tenth of a millisecond."""
+    if isinstance(value, float):
+        return round(value, 4)
+    if isinstance(value, Mapping):
+        return {key: rounded(item) for key, item in value.items()}
+    return [rounded(item) for item in value] if isinstance(value, (tuple, list)) else value

@@ -1,0 +1,1 @@
+"""One loaded model for many callers at once."""

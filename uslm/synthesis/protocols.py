@@ -1,0 +1,215 @@
+"""The seam: what the pipeline asks of a model that speaks or converts, whichever system it is.
+
+`ZeroShotTTS`, `Session`, `VoiceConverter`, the commands and the demo use nothing else of it.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, runtime_checkable
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from uslm.generate.sampling import Sampling
+from uslm.output.joiner import JoinConfig
+from uslm.synthesis.plan import PlanConfig
+from uslm.synthesis.timer import Clock
+from uslm.text.frontend import FrontendResult
+from uslm.text.lexicon import Lexicon
+from uslm.voices.prompt import VoicePrompt
+from uslm.voices.verification import Verdict, VerifyConfig
+from uslm_tokenizer.audio.read import Audio, AudioSource
+from uslm_tokenizer.base import AudioTokenizer
+from uslm_tokenizer.errors import ConfigError
+
+Imitate = Literal["timbre", "style", "both"]
+"""What a conversion takes from the voice: how it sounds, its manner (accent, pace, mood), or both;
+the rest stays as it was in the recording."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeakerSettings:
+    """What a model says of itself, and how it is used unless the caller says otherwise."""
+
+    name: str
+    """What the model is called."""
+    language: str = "en-us"
+    """Language of its texts, as espeak calls it."""
+    sampling: Sampling = field(default_factory=Sampling)
+    """How stage 1 draws, unless the caller says otherwise."""
+    batch_size: int = 4
+    """Pieces of a long text that stage 1 speaks side by side."""
+    plan: PlanConfig = field(default_factory=PlanConfig)
+    """How a text is cut."""
+    join: JoinConfig = field(default_factory=JoinConfig)
+    """How its pieces are joined."""
+    verify: VerifyConfig = field(default_factory=VerifyConfig)
+    """When a piece counts as badly spoken."""
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ConfigError(f"batch_size must be 1 or more, but is {self.batch_size}")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Job:
+    """One piece of text to be spoken."""
+
+    index: int
+    """Place in the text, from 0."""
+    text: FrontendResult
+    """The piece and its symbols."""
+    voice: VoicePrompt
+    """Who speaks it."""
+    seed: int
+    """All that is drawn for it comes from here."""
+    hurry: bool
+    """Whether somebody waits for its first sound."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Take:
+    """A job that is done."""
+
+    job: Job
+    codes: Int[Tensor, "k t"]
+    """All that was drawn; level 0 is what stage 1 said."""
+    stop_reason: str
+    """See `ChunkReport`."""
+    attempts: int = 1
+    """How often it was drawn."""
+    error_rate: float | None = None
+    """Share of phonemes heard otherwise; None where nobody listened."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sound:
+    """The next samples of a job; with the last of them comes the take."""
+
+    job: Job
+    waveform: Float[Tensor, "1 n"]
+    """In [-1, 1], on the CPU."""
+    take: Take | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Converted:
+    """A recording in another voice."""
+
+    waveform: Float[Tensor, "1 n"]
+    """In [-1, 1], on the CPU; as long as the recording, unless a manner is imitated."""
+    codes: Int[Tensor, "k t"]
+    """What was said; level 0 are the units."""
+
+
+@runtime_checkable
+class FrontEnd(Protocol):
+    """Text of one language -> the symbols that a model reads."""
+
+    language: str
+
+    def __call__(self, text: str) -> FrontendResult:
+        """Raises TextError, naming the reason, if nothing of the text can be said."""
+        ...
+
+
+@runtime_checkable
+class JobReader(Protocol):
+    """Speaks jobs. What it makes of one depends on nothing but the job itself."""
+
+    def read(self, jobs: Sequence[Job]) -> Iterator[Sound]:
+        """Sounds of the jobs in order, each as early as it can be had.
+
+        One that is empty and brings no take says that there is more to do first: whoever asks may
+        see to others before it asks again.
+        """
+        ...
+
+    def read_batch(self, jobs: Sequence[Job]) -> list[Sound]:
+        """The whole sound of each job, made side by side."""
+        ...
+
+
+@runtime_checkable
+class VoiceMaker(Protocol):
+    """A model that knows what a voice is; read only, and shared by all threads."""
+
+    @property
+    def settings(self) -> SpeakerSettings:
+        """Its name, and how it is used."""
+        ...
+
+    @property
+    def hash(self) -> str:
+        """Tells these weights from any others."""
+        ...
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples a second of what it makes, Hz."""
+        ...
+
+    @property
+    def tokenizer(self) -> AudioTokenizer | None:
+        """What turns the codes of a take into samples; None where no single tokenizer does."""
+        ...
+
+    def frontend(self, *, language: str | None = None, lexicon: Lexicon | None = None) -> FrontEnd:
+        """The front end for a language, the model's own unless given."""
+        ...
+
+    def create_voice(
+        self,
+        frontend: FrontEnd,
+        audio: Audio | AudioSource,
+        text: str | None = None,
+        *,
+        name: str | None = None,
+        max_seconds: float | None = None,
+    ) -> VoicePrompt:
+        """See `ZeroShotTTS.create_voice`."""
+        ...
+
+    def check_voice(self, voice: VoicePrompt) -> None:
+        """Raise ConfigError if the voice was made for another model, UserError if it is damaged."""
+        ...
+
+
+@runtime_checkable
+class Speaker(VoiceMaker, Protocol):
+    """A model that speaks texts."""
+
+    def reader(self, sampling: Sampling, clock: Clock) -> JobReader:
+        """Who speaks jobs, drawing so, and counts the time of each stage."""
+        ...
+
+    def check_hears(self) -> None:
+        """Raise UserError unless `listen` can be asked."""
+        ...
+
+    def listen(
+        self, waveform: Float[Tensor, "1 n"], text: FrontendResult, stop_reason: str
+    ) -> Verdict:
+        """How well a piece was spoken."""
+        ...
+
+
+@runtime_checkable
+class Converter(VoiceMaker, Protocol):
+    """A model that says what a recording says in another voice."""
+
+    @property
+    def imitates(self) -> tuple[Imitate, ...]:
+        """What it can take from a voice."""
+        ...
+
+    def convert(
+        self,
+        source: Audio,
+        voice: VoicePrompt,
+        seed: int,
+        clock: Clock,
+        imitate: Imitate = "timbre",
+    ) -> Converted:
+        """All that is drawn comes from `seed`. Raises AudioError where nothing is to be heard."""
+        ...

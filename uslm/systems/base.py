@@ -1,0 +1,140 @@
+"""What the published systems that speak have in common: their text, their voices and their ear."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from uslm.generate.sampling import Sampling
+from uslm.synthesis.protocols import FrontEnd, JobReader, SpeakerSettings
+from uslm.synthesis.timer import Clock
+from uslm.systems.ear import default_ear
+from uslm.systems.recorded import record
+from uslm.text.frontend import FrontendResult, TextFrontend
+from uslm.text.lexicon import Lexicon
+from uslm.text.phonemize import Phonemizer
+from uslm.text.vocab import TextVocab
+from uslm.voices.prompt import VoicePrompt
+from uslm.voices.verification import Verdict
+from uslm_tokenizer.audio.read import Audio, AudioSource
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedSettings(SpeakerSettings):
+    """How a published system is used."""
+
+    prompt_seconds: float = 10.0
+    """How much of a voice is used."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Encoded:
+    """What a system keeps of a recording."""
+
+    codes: Int[Tensor, "k t"]
+    extras: Mapping[str, Tensor] = field(default_factory=dict)
+    """What it needs beside codes, by name."""
+
+
+class PublishedSpeaker(ABC):
+    """A `Speaker` but for its models: they encode a recording, and speak, in each system's way."""
+
+    settings: PublishedSettings
+    hash: str
+    """Tells these weights from any others."""
+    tokenizer_hash: str
+    """The same of what a voice's codes depend on."""
+    least_symbols: ClassVar[int] = 0
+    """How many symbols the text of a voice must have."""
+
+    def __init__(
+        self, settings: PublishedSettings, vocab: TextVocab, phonemizer: Phonemizer | None
+    ) -> None:
+        """Without a phonemizer texts become our own phonemes."""
+        self.settings, self.vocab, self._phonemizer = settings, vocab, phonemizer
+
+    @property
+    @abstractmethod
+    def sample_rate(self) -> int:
+        """Samples a second of what it speaks, Hz."""
+
+    @abstractmethod
+    def reader(self, sampling: Sampling, clock: Clock) -> JobReader:
+        """Who speaks jobs, drawing so."""
+
+    @abstractmethod
+    def encode(self, recording: Audio) -> Encoded:
+        """What a voice keeps of a recording at `sample_rate`."""
+
+    @abstractmethod
+    def check_encoded(self, voice: VoicePrompt) -> None:
+        """Raise UserError unless codes and extras are what `encode` gives."""
+
+    def frontend(
+        self, *, language: str | None = None, lexicon: Lexicon | None = None
+    ) -> TextFrontend:
+        """The front end for a language, the system's own unless given."""
+        language = language or self.settings.language
+        return TextFrontend(language, self.vocab, lexicon, phonemizer=self._phonemizer)
+
+    @torch.no_grad()
+    def create_voice(
+        self,
+        frontend: FrontEnd,
+        audio: Audio | AudioSource,
+        text: str | None = None,
+        *,
+        name: str | None = None,
+        max_seconds: float | None = None,
+    ) -> VoicePrompt:
+        """See `ZeroShotTTS.create_voice`."""
+        recorded = record(
+            audio,
+            text,
+            frontend=frontend,
+            ear=default_ear(frontend.language),
+            sample_rate=self.sample_rate,
+            most_seconds=self.settings.prompt_seconds,
+            max_seconds=max_seconds,
+            name=name,
+        )
+        encoded = self.encode(recorded.audio)
+        text_ids = recorded.text_ids
+        if text_ids is None:
+            text_ids = tuple(self.vocab.encode(recorded.phonemes))
+        return VoicePrompt(
+            name=recorded.name,
+            codes=encoded.codes,
+            text_ids=torch.tensor(text_ids, dtype=torch.long),
+            num_spoken_frames=encoded.codes.shape[1],
+            phonemes=recorded.phonemes,
+            transcript=recorded.transcript,
+            seconds=recorded.audio.seconds,
+            tokenizer_hash=self.tokenizer_hash,
+            model=self.settings.name,
+            model_hash=self.hash,
+            findings=recorded.findings,
+            origin=recorded.origin,
+            extras=encoded.extras,
+        )
+
+    def check_voice(self, voice: VoicePrompt) -> None:
+        """Raise ConfigError if the voice was made for another model, UserError if it is damaged."""
+        voice.check_fits(self.tokenizer_hash, self.settings.name)
+        self.check_encoded(voice)
+        voice.check_readable(self.vocab.size, self.settings.name, least=self.least_symbols)
+
+    def check_hears(self) -> None:
+        """Raise MissingResource unless the default model is there, whose ear listens."""
+        default_ear(self.settings.language)
+
+    def listen(
+        self, waveform: Float[Tensor, "1 n"], text: FrontendResult, stop_reason: str
+    ) -> Verdict:
+        """How well a piece was spoken, by the default model's ear."""
+        heard = Audio(waveform, self.sample_rate)
+        return default_ear(self.settings.language).judge(heard, text.text, stop_reason)

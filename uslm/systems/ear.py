@@ -1,0 +1,68 @@
+"""The ear of systems that have none: the default model's recogniser hears any speech."""
+
+import functools
+
+from jaxtyping import Float
+from torch import Tensor
+
+from uslm.systems.two_stage.bundle import resolve_bundle
+from uslm.text.frontend import TextFrontend
+from uslm.voices.length import AlignedWord
+from uslm.voices.phonemes import PHONEMES, phoneme_error_rate
+from uslm.voices.verification import Verdict, hear, recognizer
+from uslm.voices.word_times import WordAligner
+from uslm_tokenizer.audio.read import Audio
+from uslm_tokenizer.base import AudioTokenizer
+from uslm_tokenizer.registry import load_tokenizer
+
+
+class Ear:
+    """Hears phonemes, in our own symbols, whatever symbols the system reads.
+
+    Raises UserError if the tokenizer cannot recognise phonemes.
+    """
+
+    def __init__(self, tokenizer: AudioTokenizer, language: str = "en-us") -> None:
+        recognizer(tokenizer)
+        self.tokenizer = tokenizer
+        self._frontend = TextFrontend(language=language)
+
+    def phoneme_ids(self, text: str) -> list[int]:
+        """The phonemes of a text. Raises TextError where it has none."""
+        return list(self._frontend(text).text_ids)
+
+    def hear(self, audio: Audio) -> list[int]:
+        """The phonemes of a recording."""
+        return hear(self.tokenizer, audio.resampled(self.tokenizer.sample_rate).waveform)
+
+    def phonemes(self, audio: Audio) -> str:
+        """The same, to be read."""
+        return PHONEMES.decode(self.hear(audio))
+
+    def align(self, audio: Audio, text: str) -> list[AlignedWord]:
+        """Where the words of a text lie; empty where they cannot be found."""
+        heard = audio.resampled(self.tokenizer.sample_rate).waveform
+        return WordAligner(self.tokenizer, self.phoneme_ids)(heard, text)
+
+    def judge(self, audio: Audio, text: str, stop_reason: str) -> Verdict:
+        """How well a text was spoken."""
+        error_rate = phoneme_error_rate(self.phoneme_ids(text), self.hear(audio))
+        return Verdict(error_rate=error_rate, stop_reason=stop_reason)
+
+    def aligner(self, sample_rate: int) -> "_Aligner":
+        """`align` for waveforms of one rate; the prompt doctor's `Align`."""
+        return _Aligner(self, sample_rate)
+
+
+class _Aligner:
+    def __init__(self, ear: Ear, sample_rate: int) -> None:
+        self._ear, self._sample_rate = ear, sample_rate
+
+    def __call__(self, waveform: Float[Tensor, "1 n"], text: str) -> list[AlignedWord]:
+        return self._ear.align(Audio(waveform, self._sample_rate), text)
+
+
+@functools.cache
+def default_ear(language: str = "en-us") -> Ear:
+    """That of the model that comes with the package. Raises MissingResource if it does not."""
+    return Ear(load_tokenizer(resolve_bundle("default") / "tokenizer"), language)

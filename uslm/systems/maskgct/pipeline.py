@@ -1,0 +1,178 @@
+"""MaskGCT, whole (Wang et al. 2025): a text and a voice to speech, without a word by word order.
+
+    phonemes of prompt and text, units of the prompt -> t2s       -> units
+    units, level 0 of the prompt's codes             -> s2a_first -> level 0
+    units, all codes of the prompt, level 0          -> s2a_rest  -> all levels -> decoder
+
+The folder holds published.json, vocab.json and a sub-folder for each part. The published way is
+kept where the models depend on it. Apart from it, units and codes of a prompt are cut to one
+length, of which the published code makes an early or late beginning; and each piece of a text is
+guided by itself.
+"""
+
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+
+import torch
+
+from uslm.generate.masked import Unmasking
+from uslm.generate.sampling import Sampling
+from uslm.synthesis.protocols import JobReader
+from uslm.synthesis.timer import Clock
+from uslm.systems.base import Encoded, PublishedSettings, PublishedSpeaker
+from uslm.systems.maskgct.duration import DurationRule
+from uslm.systems.maskgct.model import MaskGCTSemanticToAcoustic, MaskGCTTextToSemantic
+from uslm.systems.parts import Parts, check_equal
+from uslm.text.maskgct import VOCAB_FILE, MaskGCTPhonemizer, MaskGCTVocab
+from uslm.text.phonemize import Phonemizer
+from uslm.text.vocab import TextVocab
+from uslm.voices.prompt import VoicePrompt
+from uslm_tokenizer.audio.read import Audio
+from uslm_tokenizer.codecs.maskgct.model import MaskGCTCodec
+from uslm_tokenizer.codecs.ssl_units.model import SSLUnits
+from uslm_tokenizer.errors import ConfigError, UserError
+
+CODECS = ("semantic", "acoustic")
+STAGES = ("t2s", "s2a_first", "s2a_rest")
+UNITS = "units"
+"""What a voice keeps beside its codes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskGCTSettings(PublishedSettings):
+    """How MaskGCT is used: the published values."""
+
+    name: str = "maskgct"
+    """What the model is called."""
+    sampling: Sampling = field(
+        default_factory=lambda: Sampling(temperature=0.9, top_k=164, top_p=1.0)
+    )
+    """How units are drawn: at the first step, from the likeliest 2 % of 8,192."""
+    semantic: Unmasking = field(default_factory=Unmasking)
+    """How units are filled in."""
+    acoustic: Unmasking = field(default_factory=lambda: Unmasking(temperature=1.5))
+    """How codes are filled in, whichever the level."""
+    acoustic_steps: tuple[int, ...] = (25, 10, 1)
+    """Steps of each level of codes; the last number is that of all levels above."""
+    duration: DurationRule = field(default_factory=DurationRule)
+    """How long speech is."""
+
+
+class MaskGCT(PublishedSpeaker):
+    """The system, speaking. One object may serve several threads."""
+
+    settings: MaskGCTSettings
+
+    def __init__(
+        self,
+        parts: Parts,
+        vocab: TextVocab,
+        settings: MaskGCTSettings | None = None,
+        phonemizer: Phonemizer | None = None,
+    ) -> None:
+        """Raises ConfigError unless parts and vocabulary fit together."""
+        super().__init__(settings or MaskGCTSettings(), vocab, phonemizer)
+        # First of all, from the files: so a voice fits whichever precision is used.
+        self.hash = parts.hash(*CODECS, *STAGES)
+        self.tokenizer_hash = parts.hash(*CODECS)
+        self.parts, self.stages = parts, MaskGCTStages(parts)
+        if vocab.size > self.stages.t2s.config.num_phones:
+            raise ConfigError(
+                f"the table has {vocab.size} symbols, but t2s knows "
+                f"{self.stages.t2s.config.num_phones}"
+            )
+
+    @property
+    def tokenizer(self) -> MaskGCTCodec:
+        """Codes to samples and back."""
+        return self.stages.codec
+
+    @property
+    def units(self) -> SSLUnits:
+        """Recordings to units; large, and only of use where a voice is made."""
+        units = self.parts.get("semantic", SSLUnits)
+        check_equal("semantic", units.codebook_size, self.stages.num_units, "units")
+        rates = (units.frame_rate, self.tokenizer.frame_rate)
+        if rates[0] != rates[1]:
+            raise ConfigError(f"units and codes must be of one frame rate, but are of {rates} Hz")
+        return units
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples a second of what it speaks, Hz."""
+        return self.tokenizer.sample_rate
+
+    def encode(self, recording: Audio) -> Encoded:
+        semantic, acoustic = self.units, self.tokenizer
+        heard = recording.resampled(semantic.sample_rate).waveform
+        units = semantic.encode(heard[None].to(semantic.device))[0, 0].cpu()
+        codes = acoustic.encode(recording.waveform[None].to(acoustic.device))[0].cpu()
+        num_frames = min(len(units), codes.shape[1])
+        return Encoded(codes=codes[:, :num_frames], extras={UNITS: units[:num_frames]})
+
+    def check_encoded(self, voice: VoicePrompt) -> None:
+        self.tokenizer.check_codes(voice.codes[None])
+        units, count = voice.extras.get(UNITS), self.stages.num_units
+        if (
+            units is None
+            or units.is_floating_point()
+            or list(units.shape) != [voice.codes.shape[1]]
+            or not 0 <= int(units.min()) <= int(units.max()) < count
+        ):
+            raise ConfigError(
+                f"voice {voice.name!r} must hold a unit from 0 to {count - 1} for each of "
+                f"{voice.codes.shape[1]} frames; create it again from its recording"
+            )
+
+    def reader(self, sampling: Sampling, clock: Clock) -> JobReader:
+        """Who speaks jobs, drawing so; of `sampling` only temperature and top_k matter."""
+        from uslm.systems.maskgct.reader import MaskGCTReader  # it needs this file
+
+        if sampling.top_p < 1:
+            raise UserError(f"top_p must be 1 for {self.settings.name}, but is {sampling.top_p}")
+        return MaskGCTReader(self, sampling, clock)
+
+
+class MaskGCTStages:
+    """The models that speak. Raises ConfigError unless they speak the same units and codes."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.codec = parts.get("acoustic", MaskGCTCodec)
+        self.t2s = parts.get("t2s", MaskGCTTextToSemantic)
+        self.first = parts.get("s2a_first", MaskGCTSemanticToAcoustic)
+        self.rest = parts.get("s2a_rest", MaskGCTSemanticToAcoustic)
+        for name, model in {"s2a_first": self.first, "s2a_rest": self.rest}.items():
+            check_equal(name, model.config.num_units, self.num_units, "units")
+            check_equal(name, model.codebook_size, self.codec.codebook_size, "codes")
+        check_equal("s2a_first", self.first.first_level, 0, "levels below its own")
+        below = self.first.num_codebooks
+        check_equal("s2a_rest", self.rest.first_level, below, "levels below its own")
+        check_equal("s2a_rest", self.rest.num_codebooks, self.codec.num_codebooks, "levels")
+
+    @property
+    def num_units(self) -> int:
+        """Number of different units."""
+        return self.t2s.codebook_size
+
+
+def load_maskgct(
+    folder: str | PathLike[str],
+    *,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype | str | None = None,
+) -> MaskGCT:
+    """From a converted folder. `dtype` is the precision of the stages, not of the codecs."""
+    parts = Parts(folder=Path(folder), device=device, dtype=dtype, narrow=STAGES)
+    vocab, phonemizer = maskgct_text(Path(folder))
+    return MaskGCT(parts, vocab, phonemizer=phonemizer)
+
+
+def maskgct_settings(folder: Path) -> MaskGCTSettings:
+    """How the model of a folder is used."""
+    return MaskGCTSettings()
+
+
+def maskgct_text(folder: Path) -> tuple[TextVocab, Phonemizer]:
+    """What the model reads, and how texts become it."""
+    return MaskGCTVocab.load(folder / VOCAB_FILE), MaskGCTPhonemizer()

@@ -1,0 +1,89 @@
+"""The models that a published system is made of: given, or in a folder and loaded when needed."""
+
+import hashlib
+import threading
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from uslm.models.device import move, read_dtype
+from uslm_tokenizer.errors import ConfigError, MissingResource
+from uslm_tokenizer.hub import WEIGHTS_FILE, PretrainedModel
+
+Model = TypeVar("Model", bound=PretrainedModel)
+
+
+class Parts:
+    """Models by name. One that is never asked for is never loaded."""
+
+    def __init__(
+        self,
+        models: Mapping[str, PretrainedModel] | None = None,
+        *,
+        folder: Path | None = None,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype | str | None = None,
+        narrow: Collection[str] = (),
+    ) -> None:
+        """`dtype` is the precision of the parts named in `narrow`; others work in float32."""
+        self._models, self._folder = dict(models or {}), folder
+        self._device, self._narrow = device, frozenset(narrow)
+        self._dtype = torch.float32 if dtype is None else read_dtype(dtype)
+        self._lock = threading.RLock()
+
+    def __contains__(self, name: str) -> bool:
+        """Whether it can be had."""
+        return name in self._models or (
+            self._folder is not None and (self._folder / name / WEIGHTS_FILE).is_file()
+        )
+
+    def get(self, name: str, kind: type[Model]) -> Model:
+        """The part, in eval mode. Raises MissingResource if there is none."""
+        with self._lock:
+            if name not in self._models:
+                if name not in self:
+                    raise MissingResource(f"{self._folder or 'this model'} has no part {name!r}")
+                assert self._folder is not None
+                loaded = kind.from_pretrained(self._folder / name)
+                move((loaded,), self._device)
+                self._models[name] = loaded.to(
+                    self._dtype if name in self._narrow else torch.float32
+                )
+            model = self._models[name]
+        assert isinstance(model, kind), f"part {name!r} must be a {kind.__name__}"
+        return model
+
+    def hash(self, *names: str) -> str:
+        """16 hex digits that tell these parts from any others: names, shapes and first rows.
+
+        Those of a folder are looked up there, whatever precision they work in; little of them is
+        read. Parts that are not there count as absent.
+        """
+        digest = hashlib.sha256()
+        for name in names:
+            for tensor_name, shape, row in self._first_rows(name):
+                digest.update(f"{name}.{tensor_name} {shape}".encode())
+                digest.update(row.flatten()[:64].float().cpu().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    def _first_rows(self, name: str) -> Iterable[tuple[str, list[int], Tensor]]:
+        path = None if self._folder is None else self._folder / name / WEIGHTS_FILE
+        if path is not None and path.is_file():
+            with safe_open(path, "pt") as file:
+                for tensor_name in sorted(file.keys()):
+                    part: Any = file.get_slice(tensor_name)
+                    shape = list(part.get_shape())
+                    yield tensor_name, shape, part[:1] if shape else file.get_tensor(tensor_name)
+        elif name in self._models:
+            for tensor_name, tensor in sorted(self._models[name].state_dict().items()):
+                yield tensor_name, list(tensor.shape), tensor[:1] if tensor.ndim else tensor
+
+
+def check_equal(part: str, found: int, wanted: int, what: str) -> None:
+    """Raise ConfigError unless a part was made for as many as the others."""
+    if found != wanted:
+        raise ConfigError(f"{part} was made for {found} {what}, but the others have {wanted}")

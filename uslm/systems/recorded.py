@@ -1,0 +1,81 @@
+"""From a file to what published systems make a voice of: examined, cut, its words known."""
+
+from dataclasses import dataclass
+
+from uslm.synthesis.protocols import FrontEnd
+from uslm.systems.ear import Ear
+from uslm.voices.doctor import examine_prompt
+from uslm.voices.policy import Finding
+from uslm.voices.prompt import VoiceOrigin
+from uslm.voices.recording import (
+    doubts,
+    open_recording,
+    prompt_policy,
+    voice_name,
+    voice_origin,
+)
+from uslm_tokenizer.audio.read import Audio, AudioSource
+
+MAX_MISMATCH = 0.6
+"""Phoneme error rate of a transcript, against what is heard, beyond which it is doubted."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Recorded:
+    """A recording that is fit to be a voice."""
+
+    audio: Audio
+    """Mono, levelled and trimmed, at the rate that was asked for."""
+    transcript: str | None
+    """What is said in it, where somebody said so."""
+    phonemes: str
+    """Its phonemes in the system's symbols; in ours, by ear, where there is no transcript."""
+    text_ids: tuple[int, ...] | None
+    """What the system reads for it; None where only the ear knows."""
+    name: str
+    findings: tuple[Finding, ...]
+    origin: VoiceOrigin
+
+
+def record(
+    audio: Audio | AudioSource,
+    text: str | None,
+    *,
+    frontend: FrontEnd,
+    ear: Ear,
+    sample_rate: int,
+    most_seconds: float,
+    max_seconds: float | None = None,
+    name: str | None = None,
+) -> Recorded:
+    """Examine a recording for a system that uses `most_seconds` of it, at `sample_rate`.
+
+    Raises AudioError where nothing of it is usable, TextError if the text cannot be read.
+    """
+    policy = prompt_policy(most_seconds, max_seconds)
+    if text is not None:
+        frontend(text)  # a text that cannot be read is refused before any work
+    prompt = examine_prompt(
+        open_recording(audio, policy),
+        sample_rate=sample_rate,
+        text=text,
+        align=ear.aligner(sample_rate),
+        policy=policy,
+    )
+    kept = Audio(prompt.waveform, sample_rate)
+    findings, text_ids = list(prompt.findings), None
+    if prompt.text is None:
+        phonemes = ear.phonemes(kept)
+    else:
+        read = frontend(prompt.text)
+        phonemes, text_ids = read.phonemes, read.text_ids
+        findings += doubts(ear.phoneme_ids(prompt.text), ear.hear(kept), MAX_MISMATCH)
+    return Recorded(
+        audio=kept,
+        transcript=prompt.text,
+        phonemes=phonemes,
+        text_ids=text_ids,
+        name=name or voice_name(audio),
+        findings=tuple(findings),
+        origin=voice_origin(audio),
+    )

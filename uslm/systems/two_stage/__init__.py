@@ -1,0 +1,1 @@
+"""The default system: text to units, units to codes; its folder, its stages, its work."""

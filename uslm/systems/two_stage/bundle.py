@@ -1,0 +1,291 @@
+"""A model that speaks, in one folder: the tokenizer, both stages, and how to use them.
+
+    bundle.json    name, language, front end, sampling, limits
+    tokenizer/     an acoustic tokenizer (config.json, model.safetensors)
+    semantic/      stage 1
+    acoustic/      stage 2
+    README.md      the model card
+
+Each part can also be loaded on its own.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from uslm.generate.levels import fill_levels
+from uslm.generate.sampling import Sampling
+from uslm.models.base import AcousticModel, AcousticRow, SemanticModel
+from uslm.models.device import fingerprint, move, read_dtype
+from uslm.models.registry import load_model
+from uslm.synthesis.protocols import Converted, FrontEnd, Imitate, JobReader
+from uslm.synthesis.timer import Clock
+from uslm.systems.two_stage.config import BundleConfig
+from uslm.systems.two_stage.facts import (
+    BUNDLE_FILE,
+    FORMAT,
+    VOCAB_FILE,
+    make_frontend,
+    read_bundle_config,
+    read_vocab,
+)
+from uslm.text.frontend import FrontendResult, TextFrontend
+from uslm.text.lexicon import Lexicon
+from uslm.text.vocab import PhonemeVocab, SentencePieceVocab, TextVocab
+from uslm.voices.prompt import VoicePrompt
+from uslm.voices.verification import Verdict, judge, recognizer
+from uslm_tokenizer.audio.read import Audio, AudioSource
+from uslm_tokenizer.base import AudioTokenizer
+from uslm_tokenizer.codecs.unit_codec.model import UnitCodec
+from uslm_tokenizer.config import to_dict
+from uslm_tokenizer.errors import ConfigError, EnvironmentProblem, MissingResource
+from uslm_tokenizer.hub import write_atomically
+from uslm_tokenizer.registry import load_tokenizer
+
+PARTS = ("tokenizer", "semantic", "acoustic")
+DEFAULT = "default"
+IMITATES: tuple[Imitate, ...] = ("timbre",)
+"""What a bundle can take from a voice: the units of the source hold its manner."""
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A loaded model of ours, a `Speaker` and a `Converter`: read only, shared by all threads."""
+
+    config: BundleConfig
+    tokenizer: AudioTokenizer
+    semantic: SemanticModel
+    acoustic: AcousticModel
+    vocab: TextVocab = field(default_factory=PhonemeVocab)
+    folder: Path | None = None
+    """Where it was loaded from."""
+    hash: str = field(init=False)
+    """Tells these weights from any others."""
+    tokenizer_hash: str = field(init=False)
+    """The same of the tokenizer alone; a voice is made of its codes."""
+    _vectors: Float[Tensor, "levels v e"] | None = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError unless the parts speak the same codes."""
+        codebooks, stage2 = self.tokenizer.num_codebooks, self.acoustic.num_codebooks
+        if codebooks != stage2:
+            raise ConfigError(
+                f"the tokenizer has {codebooks} codebooks, but stage 2 was made for {stage2}"
+            )
+        size, stage1 = self.tokenizer.codebook_size, self.semantic.codebook_size
+        if size != stage1:
+            raise ConfigError(f"the tokenizer has {size} units, but stage 1 was made for {stage1}")
+        parts = {part: getattr(self, part) for part in PARTS}
+        object.__setattr__(self, "tokenizer_hash", fingerprint(tokenizer=self.tokenizer))
+        object.__setattr__(self, "hash", fingerprint(**parts))
+        object.__setattr__(self, "_vectors", self._level_vectors())
+
+    @property
+    def settings(self) -> BundleConfig:
+        """Its name, and how it is used."""
+        return self.config
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples a second of what it speaks, Hz."""
+        return self.tokenizer.sample_rate
+
+    @property
+    def imitates(self) -> tuple[Imitate, ...]:
+        """What it can take from a voice."""
+        return IMITATES
+
+    def fill(
+        self, rows: Sequence[AcousticRow], generators: Sequence[torch.Generator]
+    ) -> list[Int[Tensor, "k _"]]:
+        """Let stage 2 fill the levels of some rows, the way the model is meant to."""
+        return fill_levels(
+            self.acoustic,
+            rows,
+            temperature=self.config.acoustic_temperature,
+            generators=generators,
+            vectors=self._vectors,
+        )
+
+    def _level_vectors(self) -> Float[Tensor, "levels v e"] | None:
+        if not self.config.expected_input:
+            return None
+        if not isinstance(self.tokenizer, UnitCodec):
+            raise ConfigError(
+                f"expected_input needs a unit codec, but the tokenizer is a "
+                f"{self.tokenizer.model_type!r}"
+            )
+        return self.tokenizer.level_vectors()
+
+    def frontend(
+        self, *, language: str | None = None, lexicon: Lexicon | None = None
+    ) -> TextFrontend:
+        """The front end for a language, the model's own unless given."""
+        return make_frontend(self.config, self.vocab, language, lexicon)
+
+    # These three work on a whole bundle: imported above, the files would need each other.
+
+    def create_voice(
+        self,
+        frontend: FrontEnd,
+        audio: Audio | AudioSource,
+        text: str | None = None,
+        *,
+        name: str | None = None,
+        max_seconds: float | None = None,
+    ) -> VoicePrompt:
+        """See `ZeroShotTTS.create_voice`."""
+        from uslm.systems.two_stage.voice_creation import create_voice
+
+        return create_voice(self, frontend, audio, text, name=name, max_seconds=max_seconds)
+
+    def reader(self, sampling: Sampling, clock: Clock) -> JobReader:
+        """Who speaks jobs, drawing so."""
+        from uslm.systems.two_stage.reader import Reader
+
+        return Reader(self, sampling, clock)
+
+    def convert(
+        self,
+        source: Audio,
+        voice: VoicePrompt,
+        seed: int,
+        clock: Clock,
+        imitate: Imitate = "timbre",
+    ) -> Converted:
+        """See `VoiceConverter.convert`."""
+        assert imitate in self.imitates
+        from uslm.systems.two_stage.conversion import revoice
+
+        return revoice(self, source, voice, seed, clock)
+
+    def check_hears(self) -> None:
+        """Raise UserError unless the tokenizer can recognise phonemes."""
+        recognizer(self.tokenizer)
+
+    def listen(
+        self, waveform: Float[Tensor, "1 n"], text: FrontendResult, stop_reason: str
+    ) -> Verdict:
+        """How well a piece was spoken, by the tokenizer's own recogniser."""
+        return judge(self.tokenizer, waveform, self.phoneme_ids(text), stop_reason)
+
+    def check_voice(self, voice: VoicePrompt) -> None:
+        """Raise ConfigError if the voice was made for other codes, UserError if it is damaged."""
+        voice.check_fits(self.tokenizer_hash, self.config.name)
+        self.tokenizer.check_codes(voice.codes[None])
+        voice.check_readable(self.vocab.size, self.config.name)
+
+    def phoneme_ids(self, text: FrontendResult) -> list[int]:
+        """The phonemes of a text, in the ids that the recogniser speaks."""
+        if self.vocab.reads == "phonemes":
+            return list(text.text_ids)
+        return list(TextFrontend(language=self.config.language)(text.text).text_ids)
+
+    def to(self, device: str | torch.device = "cpu", dtype: Any = None) -> "Bundle":
+        """Move the parts; `dtype` (or its name) is the precision of both stages.
+
+        The tokenizer stays in float32: it is small, and codes must not depend on the precision.
+        """
+        target = move((self.tokenizer, self.semantic, self.acoustic), device)
+        if self._vectors is not None:
+            object.__setattr__(self, "_vectors", self._vectors.to(target))
+        if dtype is not None:
+            self.semantic.to(read_dtype(dtype))
+            self.acoustic.to(read_dtype(dtype))
+        return self
+
+
+def load_bundle(
+    name_or_path: str | PathLike[str] = DEFAULT,
+    *,
+    revision: str | None = None,
+    local_files_only: bool = False,
+) -> Bundle:
+    """A model by folder, by Hub repository, or the one that comes with the package (`default`)."""
+    folder = resolve_bundle(name_or_path, revision=revision, local_files_only=local_files_only)
+    config = read_bundle_config(folder)
+    semantic, acoustic = load_model(folder / "semantic"), load_model(folder / "acoustic")
+    if not isinstance(semantic, SemanticModel) or not isinstance(acoustic, AcousticModel):
+        raise ConfigError(
+            f"{folder}: 'semantic' must hold a first stage and 'acoustic' a second, but they hold "
+            f"{semantic.model_type!r} and {acoustic.model_type!r}"
+        )
+    return Bundle(
+        config=config,
+        tokenizer=load_tokenizer(folder / "tokenizer"),
+        semantic=semantic,
+        acoustic=acoustic,
+        vocab=read_vocab(folder, config),
+        folder=folder,
+    )
+
+
+def save_bundle(
+    bundle: Bundle, folder: str | PathLike[str], *, dtype: torch.dtype | None = None, card: str = ""
+) -> Path:
+    """Write the folder; `dtype` stores the weights in that precision. bundle.json comes last."""
+    folder = Path(folder)
+    for part in PARTS:
+        getattr(bundle, part).save_pretrained(folder / part, dtype=dtype)
+    if isinstance(bundle.vocab, SentencePieceVocab):
+        bundle.vocab.save(folder / VOCAB_FILE)
+    card = card or f"# {bundle.config.name}\n"
+    write_atomically(folder / "README.md", lambda path: path.write_text(card, "utf-8"))
+    description = {"format": FORMAT, **to_dict(bundle.config)}
+    text = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
+    write_atomically(folder / BUNDLE_FILE, lambda path: path.write_text(text, "utf-8"))
+    return folder
+
+
+def resolve_bundle(
+    name_or_path: str | PathLike[str],
+    *,
+    revision: str | None = None,
+    local_files_only: bool = False,
+) -> Path:
+    """The folder of a model; a Hub repository is downloaded, or taken from the cache."""
+    name = str(name_or_path)
+    folder = Path(name_or_path)
+    if name == DEFAULT:
+        folder = Path(__file__).parents[2] / "assets" / DEFAULT
+        if not (folder / BUNDLE_FILE).is_file():
+            raise MissingResource(
+                f"this installation came without the default model (no {folder}); "
+                "name the folder or the Hub repository of another"
+            )
+        return folder
+    if folder.is_dir():
+        return folder
+    if folder.exists() or name.count("/") != 1 or name.startswith((".", "/", "~")):
+        raise MissingResource(f"there is no model folder {name!r}, nor is it 'default'")
+    return _download(name, revision=revision, local_files_only=local_files_only)
+
+
+def _download(repo_id: str, *, revision: str | None, local_files_only: bool) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    patterns = [BUNDLE_FILE, VOCAB_FILE, "README.md"]
+    for part in PARTS:
+        patterns += [f"{part}/*.json", f"{part}/*.safetensors"]
+    try:
+        return Path(
+            snapshot_download(
+                repo_id,
+                revision=revision,
+                local_files_only=local_files_only,
+                allow_patterns=patterns,
+            )
+        )
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as problem:
+        reason = str(problem).strip().splitlines()[0]
+        raise MissingResource(f"no model {repo_id!r}, here or on the Hub: {reason}") from problem
+    except OSError as problem:
+        raise EnvironmentProblem(f"cannot reach the Hub for {repo_id!r}: {problem}") from problem

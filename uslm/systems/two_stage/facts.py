@@ -1,0 +1,64 @@
+"""What the folder of a model of ours says of it, and how it reads texts, without its weights."""
+
+import json
+from pathlib import Path
+
+from uslm.systems.two_stage.config import BundleConfig
+from uslm.text.frontend import TextFrontend
+from uslm.text.lexicon import Lexicon
+from uslm.text.vocab import PhonemeVocab, SentencePieceVocab, TextVocab
+from uslm_tokenizer.config import from_dict
+from uslm_tokenizer.errors import ConfigError, MissingResource, UserError
+
+FORMAT = 1
+BUNDLE_FILE = "bundle.json"
+VOCAB_FILE = "text.model"
+
+
+def read_bundle_config(folder: Path) -> BundleConfig:
+    """What bundle.json says, without loading any weights."""
+    path = folder / BUNDLE_FILE
+    if not path.is_file():
+        raise MissingResource(f"{folder} holds no {BUNDLE_FILE}; it is not a speaking model")
+    try:
+        description = json.loads(path.read_text("utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as problem:
+        raise ConfigError(f"{path} is not JSON: {problem}") from problem
+    if not isinstance(description, dict):
+        raise ConfigError(f"{path} must hold a mapping")
+    version = description.pop("format", None)
+    if not isinstance(version, int) or version > FORMAT:
+        raise ConfigError(
+            f"{path} has format {version}, this version reads up to {FORMAT}; upgrade uslm"
+        )
+    try:
+        return from_dict(BundleConfig, description)
+    except UserError as problem:
+        raise ConfigError(f"{path}: {problem}") from problem
+
+
+def read_bundle_frontend(
+    folder: Path, *, language: str | None = None, lexicon: Lexicon | None = None
+) -> TextFrontend:
+    """The front end of a model, without loading any weights."""
+    config = read_bundle_config(folder)
+    return make_frontend(config, read_vocab(folder, config), language, lexicon)
+
+
+def read_vocab(folder: Path, config: BundleConfig) -> TextVocab:
+    """The table of what stage 1 reads."""
+    if config.frontend.vocab == "sentencepiece":
+        return SentencePieceVocab.load(folder / VOCAB_FILE)
+    return PhonemeVocab()
+
+
+def make_frontend(
+    config: BundleConfig, vocab: TextVocab, language: str | None, lexicon: Lexicon | None
+) -> TextFrontend:
+    """The front end for a language, the model's own unless given."""
+    return TextFrontend(
+        language=language or config.language,
+        vocab=vocab,
+        lexicon=lexicon,
+        normalize=config.frontend.normalize,
+    )

@@ -1,0 +1,128 @@
+"""USLM, whole: phonemes, SpeechTokenizer's codes of the prompt, both stages of VALL-E, decoder.
+
+Beside the published way it has guards that the published code lacks: speech has a least length,
+does not stick to one unit and does not run in circles.
+"""
+
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+
+from uslm.generate.sampling import Sampling
+from uslm.models.device import fingerprint, move, read_dtype
+from uslm.synthesis.protocols import JobReader
+from uslm.synthesis.timer import Clock
+from uslm.systems.base import Encoded, PublishedSettings, PublishedSpeaker
+from uslm.systems.two_stage.config import LengthConfig
+from uslm.systems.valle.model import Valle
+from uslm.systems.valle.text import VallePhonemizer, ValleVocab
+from uslm.text.phonemize import Phonemizer
+from uslm.text.vocab import TextVocab
+from uslm.voices.prompt import VoicePrompt
+from uslm_tokenizer.audio.read import Audio
+from uslm_tokenizer.base import AudioTokenizer
+from uslm_tokenizer.errors import ConfigError
+from uslm_tokenizer.registry import load_tokenizer
+
+SYMBOLS_FILE = "symbols.k2symbols"
+
+
+@dataclass(frozen=True, kw_only=True)
+class UslmSettings(PublishedSettings):
+    """How USLM is used."""
+
+    name: str = "uslm"
+    """What the model is called."""
+    sampling: Sampling = field(
+        default_factory=lambda: Sampling(temperature=1.0, top_k=0, top_p=1.0)
+    )
+    """How stage 1 draws; as published, from the whole distribution."""
+    length: LengthConfig = field(
+        default_factory=lambda: LengthConfig(min_frames_per_symbol=1.0, max_frames_per_symbol=16.0)
+    )
+    """Limits of stage 1. The published code has no least length, and counts the prompt's symbols
+    towards the longest."""
+
+
+class Uslm(PublishedSpeaker):
+    """The system, speaking. One object may serve several threads."""
+
+    settings: UslmSettings
+    least_symbols: ClassVar[int] = 2  # the marks at both ends
+
+    def __init__(
+        self,
+        tokenizer: AudioTokenizer,
+        model: Valle,
+        vocab: ValleVocab | None = None,
+        settings: UslmSettings | None = None,
+    ) -> None:
+        """Raises ConfigError unless the parts fit together."""
+        super().__init__(settings or UslmSettings(), vocab or ValleVocab(), VallePhonemizer())
+        self.tokenizer, self.model = tokenizer, model
+        stage2, stage1 = model.config.nar, model.config.ar
+        found = (tokenizer.num_codebooks, tokenizer.codebook_size)
+        if found != (stage2.num_codebooks, stage2.codebook_size):
+            raise ConfigError(
+                f"the tokenizer has {found[0]} codebooks of {found[1]} codes, but the model was "
+                f"made for {stage2.num_codebooks} of {stage2.codebook_size}"
+            )
+        if self.vocab.size > stage1.text_vocab_size:
+            raise ConfigError(
+                f"the table has {self.vocab.size} symbols, but the model reads "
+                f"{stage1.text_vocab_size}"
+            )
+        self.tokenizer_hash = fingerprint(tokenizer=tokenizer)
+        self.hash = fingerprint(tokenizer=tokenizer, model=model)
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples a second of what it makes, Hz."""
+        return self.tokenizer.sample_rate
+
+    def encode(self, recording: Audio) -> Encoded:
+        waveform = recording.waveform[None].to(self.tokenizer.device)
+        return Encoded(codes=self.tokenizer.encode(waveform)[0].cpu())
+
+    def check_encoded(self, voice: VoicePrompt) -> None:
+        self.tokenizer.check_codes(voice.codes[None])
+
+    def reader(self, sampling: Sampling, clock: Clock) -> JobReader:
+        """Who speaks jobs, drawing so."""
+        from uslm.systems.valle.reader import UslmReader  # it needs this file
+
+        return UslmReader(self, sampling, clock)
+
+
+def load_uslm(
+    folder: str | PathLike[str],
+    *,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype | str | None = None,
+) -> Uslm:
+    """From a converted folder. `dtype` is the precision of the language model."""
+    folder = Path(folder)
+    tokenizer, model = load_tokenizer(folder / "codec"), Valle.from_pretrained(folder / "lm")
+    speaker = Uslm(tokenizer, model, _vocab(folder))
+    move((tokenizer, model), device)
+    if dtype is not None:
+        model.to(read_dtype(dtype))
+    return speaker
+
+
+def uslm_settings(folder: Path) -> UslmSettings:
+    """How the model of a folder is used."""
+    return UslmSettings()
+
+
+def uslm_text(folder: Path) -> tuple[TextVocab, Phonemizer]:
+    """What the model reads, and how texts become it."""
+    return _vocab(folder), VallePhonemizer()
+
+
+def _vocab(folder: Path) -> ValleVocab:
+    path = folder / SYMBOLS_FILE
+    return ValleVocab.load(path) if path.is_file() else ValleVocab()

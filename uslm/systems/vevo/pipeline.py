@@ -1,0 +1,164 @@
+"""Vevo (Zhang et al. 2025): texts, or other people's words, in a voice and in its manner.
+
+    text, phonemes of the prompt, units of the prompt -> phone_lm   -> units
+    words of a recording, as content units            -> content_lm -> units
+    units, units of the prompt, frames of the prompt  -> flow -> frames -> vocoder
+
+The folder holds published.json, vocab.json and a sub-folder for each part. Apart from the published
+way, a prompt's frames are cut to its units, where the published code has a frame more and loses the
+unit behind it; speech may be short; each piece is guided by itself; no level is changed at the end.
+"""
+
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+
+import torch
+
+from uslm.generate.sampling import Sampling
+from uslm.synthesis.protocols import Converted, Imitate, JobReader
+from uslm.synthesis.timer import Clock
+from uslm.systems.base import Encoded, PublishedSettings, PublishedSpeaker
+from uslm.systems.parts import Parts
+from uslm.systems.two_stage.config import LengthConfig
+from uslm.systems.vevo.flow import FlowSteps
+from uslm.systems.vevo.steps import ALL, GENERATORS, VevoParts
+from uslm.text.maskgct import VOCAB_FILE, MaskGCTPhonemizer, MaskGCTVocab
+from uslm.text.phonemize import Phonemizer
+from uslm.text.vocab import TextVocab
+from uslm.voices.prompt import VoicePrompt
+from uslm_tokenizer.audio.read import Audio
+from uslm_tokenizer.errors import ConfigError
+
+MEL, CONTENT = "mel", "content"
+"""What a voice keeps beside its units: its mel frames, and its content units."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VevoSettings(PublishedSettings):
+    """How Vevo is used; the published values where there are any."""
+
+    name: str = "vevo"
+    """What the model is called."""
+    sampling: Sampling = field(
+        default_factory=lambda: Sampling(temperature=0.8, top_k=50, top_p=0.9)
+    )
+    """How the language models draw."""
+    flow: FlowSteps = field(default_factory=FlowSteps)
+    """How units become frames."""
+    length: LengthConfig = field(
+        default_factory=lambda: LengthConfig(min_frames_per_symbol=1.0, max_frames_per_symbol=10.0)
+    )
+    """How long speech may be for its phonemes. The published code asks for 50 units at least, which
+    makes a model babble on behind a single word, and stops at 2,000 tokens."""
+    piece_seconds: float = 12.0
+    """Longer recordings are cut into pieces for the language model, at pauses."""
+    pace: tuple[float, float] = (0.5, 2.0)
+    """Shortest and longest that speech may become by imitation of a manner, to what it was."""
+
+
+class Vevo(PublishedSpeaker):
+    """The system, speaking and converting. One object may serve several threads."""
+
+    settings: VevoSettings
+    tokenizer: None = None
+
+    def __init__(
+        self,
+        parts: Parts,
+        vocab: TextVocab,
+        settings: VevoSettings | None = None,
+        phonemizer: Phonemizer | None = None,
+    ) -> None:
+        """Raises ConfigError unless parts and vocabulary fit together."""
+        super().__init__(settings or VevoSettings(), vocab, phonemizer)
+        self.parts = VevoParts(parts)
+        self.hash = parts.hash(*ALL)
+        self.tokenizer_hash = parts.hash("style")
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples a second of what it makes, Hz."""
+        return self.parts.vocoder.config.sample_rate
+
+    @property
+    def imitates(self) -> tuple[Imitate, ...]:
+        """What it can take from a voice."""
+        return _imitates(self.parts.parts)
+
+    def encode(self, recording: Audio) -> Encoded:
+        units = self.parts.units(recording)
+        # A frame has 80 samples more than a hop: of the last hop there are no units, so no frame.
+        mel = self.parts.mel(recording)[: len(units.style)]
+        extras = {MEL: mel}
+        if units.content is not None:
+            extras[CONTENT] = units.content
+        return Encoded(codes=units.style[None, : len(mel)], extras=extras)
+
+    def check_encoded(self, voice: VoicePrompt) -> None:
+        self.parts.style.check_codes(voice.codes[None])
+        mel, bands = voice.extras.get(MEL), self.parts.flow.config.frame_dim
+        if mel is None or list(mel.shape) != [voice.codes.shape[1], bands]:
+            raise ConfigError(
+                f"voice {voice.name!r} must hold {voice.codes.shape[1]} frames of {bands} mel "
+                f"bands, but has {None if mel is None else list(mel.shape)}; create it again from "
+                "its recording"
+            )
+
+    # These two work on the whole system: imported above, the files would need each other.
+
+    def reader(self, sampling: Sampling, clock: Clock) -> JobReader:
+        """Who speaks jobs, drawing so."""
+        from uslm.systems.vevo.reader import VevoReader
+
+        known = self.parts.phone_lm.config.text_vocab_size
+        if self.vocab.size > known:
+            raise ConfigError(
+                f"the table has {self.vocab.size} symbols, but phone_lm knows {known}"
+            )
+        return VevoReader(self, sampling, clock)
+
+    def convert(
+        self,
+        source: Audio,
+        voice: VoicePrompt,
+        seed: int,
+        clock: Clock,
+        imitate: Imitate = "timbre",
+    ) -> Converted:
+        """See `VoiceConverter.convert`."""
+        from uslm.systems.vevo.conversion import convert
+
+        return convert(self, source, voice, seed, clock, imitate)
+
+
+def load_vevo(
+    folder: str | PathLike[str],
+    *,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype | str | None = None,
+) -> Vevo:
+    """From a converted folder. `dtype` is the precision of the language models and of the flow."""
+    parts = Parts(folder=Path(folder), device=device, dtype=dtype, narrow=GENERATORS)
+    vocab, phonemizer = vevo_text(Path(folder))
+    return Vevo(parts, vocab, phonemizer=phonemizer)
+
+
+def vevo_settings(folder: Path) -> VevoSettings:
+    """How the model of a folder is used."""
+    return VevoSettings()
+
+
+def vevo_imitates(folder: Path) -> tuple[Imitate, ...]:
+    """What the model of a folder can take from a voice."""
+    return _imitates(Parts(folder=folder))
+
+
+def vevo_text(folder: Path) -> tuple[TextVocab, Phonemizer]:
+    """What the model reads, and how texts become it."""
+    return MaskGCTVocab.load(folder / VOCAB_FILE), MaskGCTPhonemizer()
+
+
+def _imitates(parts: Parts) -> tuple[Imitate, ...]:
+    converts = "content_lm" in parts and "content" in parts
+    return ("timbre", "style", "both") if converts else ("timbre",)

@@ -1,0 +1,269 @@
+"""Zero-shot text to speech: a text and a voice in, speech out, at once or as it is made."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from os import PathLike
+from typing import Any
+
+import torch
+
+from uslm.output.speech import AudioChunk, Speech
+from uslm.output.stretch import check_speed
+from uslm.synthesis.manuscript import Manuscript
+from uslm.synthesis.plan import PlanConfig
+from uslm.synthesis.protocols import FrontEnd, Job, JobReader, Sound, Speaker
+from uslm.synthesis.seeds import settle_seed
+from uslm.synthesis.session import OnChunk, Request, Session
+from uslm.synthesis.timer import Clock
+from uslm.synthesis.timestamps import timed, word_aligner
+from uslm.systems.loading import load_speaker
+from uslm.systems.two_stage.bundle import Bundle
+from uslm.text.lexicon import Lexicon
+from uslm.voices.prompt import VoicePrompt
+from uslm_tokenizer.audio.read import Audio, AudioSource
+from uslm_tokenizer.errors import UserError
+
+
+class ZeroShotTTS:
+    """Speaks any text in the voice of a short recording.
+
+    Nothing in it changes after loading: one object may serve several threads.
+    """
+
+    def __init__(self, speaker: Speaker, frontend: FrontEnd | None = None) -> None:
+        self.speaker = speaker
+        self.frontend = speaker.frontend() if frontend is None else frontend
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_path: str | PathLike[str] = "default",
+        *,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype | str | None = None,
+        language: str | None = None,
+        lexicon: Lexicon | None = None,
+        revision: str | None = None,
+        local_files_only: bool = False,
+    ) -> "ZeroShotTTS":
+        """Load a model: `default`, a published one by name, a folder, or a repository of the Hub.
+
+        `dtype` (or its name) is the precision of both stages; float32 unless given. `language` is
+        that of the texts, the model's own unless given.
+        """
+        speaker = load_speaker(
+            name_or_path,
+            device=device,
+            dtype=dtype,
+            revision=revision,
+            local_files_only=local_files_only,
+        )
+        return cls(speaker, speaker.frontend(language=language, lexicon=lexicon))
+
+    @property
+    def bundle(self) -> Bundle:
+        """The parts of a model of ours. Raises UserError if it is another system's."""
+        if not isinstance(self.speaker, Bundle):
+            raise UserError(
+                f"this works with models of ours only, but {self.speaker.settings.name!r} is a "
+                f"{type(self.speaker).__name__}"
+            )
+        return self.speaker
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples a second of what is spoken, Hz."""
+        return self.speaker.sample_rate
+
+    def create_voice(
+        self,
+        audio: Audio | AudioSource,
+        text: str | None = None,
+        *,
+        name: str | None = None,
+        max_seconds: float | None = None,
+    ) -> VoicePrompt:
+        """A voice from a recording of some seconds; `text` is what is said in it.
+
+        Without `text` the phonemes are recognised. What is odd about the recording is in the
+        voice's `findings`; AudioError where it cannot be used at all.
+        """
+        return self.speaker.create_voice(
+            self.frontend, audio, text, name=name, max_seconds=max_seconds
+        )
+
+    def generate(
+        self,
+        text: str,
+        voice: VoicePrompt,
+        *,
+        seed: int | None = None,
+        temperature: float | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        verify: bool = False,
+        retries: int | None = None,
+        speed: float = 1.0,
+        words: bool = False,
+        voices: Mapping[str, VoicePrompt] | None = None,
+        on_chunk: OnChunk | None = None,
+    ) -> Speech:
+        """Speak the text; the samples are those of `stream`, joined.
+
+        What is not given is the model's own choice; the seed is drawn and reported. `verify`
+        listens to each piece and draws bad ones again, `retries` times at most. `speed` keeps
+        the pitch. `words` asks when each word is said. With `voices` the text is a script:
+        behind `[anna]` the voice of that name speaks. `on_chunk(report, number_of_pieces)` is
+        called as each piece is done, before its words are looked for.
+        """
+        return Speech.joined(
+            self.stream(
+                text, voice, seed=seed, temperature=temperature, top_k=top_k, top_p=top_p,
+                verify=verify, retries=retries, speed=speed, words=words, voices=voices,
+                on_chunk=on_chunk,
+            )
+        )  # fmt: skip
+
+    def stream(
+        self,
+        text: str,
+        voice: VoicePrompt,
+        *,
+        seed: int | None = None,
+        temperature: float | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        verify: bool = False,
+        retries: int | None = None,
+        speed: float = 1.0,
+        words: bool = False,
+        voices: Mapping[str, VoicePrompt] | None = None,
+        on_chunk: OnChunk | None = None,
+    ) -> Iterator[AudioChunk]:
+        """Speak the text as `generate` does, and yield samples as they are made.
+
+        A mistake in the arguments is raised here, not at the first chunk. With `verify`, or at
+        another speed than 1, whole pieces come. Closing the iterator stops the work.
+        """
+        clock = Clock()
+        request = self._request(
+            text, voice, seed, _given(temperature=temperature, top_k=top_k, top_p=top_p),
+            verify=verify, retries=retries, speed=speed, voices=voices, on_chunk=on_chunk,
+        )  # fmt: skip
+        chunks = Session(self.speaker, self.frontend, request, clock).stream()
+        return timed(chunks, word_aligner(self.speaker, self.frontend)) if words else chunks
+
+    def manuscript(
+        self,
+        text: str,
+        voice: VoicePrompt,
+        *,
+        seed: int | None = None,
+        temperature: float | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        verify: bool = False,
+        retries: int | None = None,
+        speed: float = 1.0,
+        voices: Mapping[str, VoicePrompt] | None = None,
+        plan: PlanConfig | None = None,
+    ) -> Manuscript:
+        """A text to be worked on piece by piece; spoken through, it is what `generate` speaks.
+
+        `plan` says how the text is cut and where it rests, in place of the model's own choice.
+        """
+        request = self._request(
+            text, voice, seed, _given(temperature=temperature, top_k=top_k, top_p=top_p),
+            verify=verify, retries=retries, speed=speed, voices=voices, plan=plan,
+        )  # fmt: skip
+        return Manuscript(self.speaker, self.frontend, request)
+
+    def generate_batch(
+        self,
+        texts: Sequence[str],
+        voices: VoicePrompt | Sequence[VoicePrompt],
+        seeds: Sequence[int] | None = None,
+        *,
+        temperature: float | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        verify: bool = False,
+        retries: int | None = None,
+        speed: float = 1.0,
+        batch_size: int = 8,
+    ) -> list[Speech]:
+        """Speak several texts side by side; each comes out as `generate` would speak it alone.
+
+        Pieces of about one length go together, `batch_size` at a time.
+        """
+        if batch_size < 1:
+            raise UserError(f"batch_size must be 1 or more, but is {batch_size}")
+        clock, count = Clock(), len(texts)
+        each_voice = [voices] * count if isinstance(voices, VoicePrompt) else list(voices)
+        each_seed = [None] * count if seeds is None else list(seeds)
+        if len(each_voice) != count or len(each_seed) != count:
+            raise UserError(
+                f"there must be a voice and a seed for each of {count} texts, "
+                f"but there are {len(each_voice)} voices and {len(each_seed)} seeds"
+            )
+        overrides = _given(temperature=temperature, top_k=top_k, top_p=top_p)
+        requests = [
+            self._request(*row, overrides, verify=verify, retries=retries, speed=speed)
+            for row in zip(texts, each_voice, each_seed, strict=True)
+        ]
+        if not requests:
+            return []
+        sessions = [Session(self.speaker, self.frontend, request, clock) for request in requests]
+        jobs = [session.jobs() for session in sessions]
+        reader = self.speaker.reader(requests[0].sampling, clock)
+        sounds = _read_in_buckets(reader, [job for row in jobs for job in row], batch_size)
+        return [
+            Speech.joined(session.finish(sounds[job] for job in row))
+            for session, row in zip(sessions, jobs, strict=True)
+        ]
+
+    def _request(
+        self,
+        text: str,
+        voice: VoicePrompt,
+        seed: int | None,
+        overrides: dict[str, Any],
+        *,
+        verify: bool,
+        retries: int | None,
+        speed: float,
+        voices: Mapping[str, VoicePrompt] | None = None,
+        plan: PlanConfig | None = None,
+        on_chunk: OnChunk | None = None,
+    ) -> Request:
+        settings = self.speaker.settings
+        for each in (voice, *(voices or {}).values()):
+            self.speaker.check_voice(each)
+        if verify:
+            self.speaker.check_hears()
+        verification = replace(settings.verify, **_given(retries=retries))
+        return Request(
+            text=text,
+            voice=voice,
+            seed=settle_seed(seed),
+            sampling=replace(settings.sampling, **overrides),
+            verify=verification if verify else None,
+            speed=check_speed(speed),
+            voices=voices,
+            plan=plan,
+            on_chunk=on_chunk,
+        )
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _read_in_buckets(reader: JobReader, jobs: Sequence[Job], batch_size: int) -> dict[Job, Sound]:
+    """The sound of each job; jobs of about one length share a batch."""
+    ordered = sorted(jobs, key=lambda job: len(job.text.text_ids))
+    sounds: dict[Job, Sound] = {}
+    for start in range(0, len(ordered), batch_size):
+        batch = ordered[start : start + batch_size]
+        sounds.update(zip(batch, reader.read_batch(batch), strict=True))
+    return sounds

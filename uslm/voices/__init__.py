@@ -1,0 +1,1 @@
+"""Voices to speak with: made from recordings, checked, kept, heard again."""

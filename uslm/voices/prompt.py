@@ -1,0 +1,215 @@
+"""A voice to speak with: the codes of a short recording, and what is said in it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from uslm.voices.policy import Finding
+from uslm_tokenizer.config import from_dict, to_dict
+from uslm_tokenizer.errors import ConfigError, MissingResource, UserError
+from uslm_tokenizer.hub import write_atomically
+
+FORMAT = 2
+"""1 had no speaker vector, origin, licence, consent, model hash and extras; it is still read."""
+EXTRA = "extras."
+"""What the names of extra tensors begin with in the file."""
+TENSORS = ("codes", "text_ids", "speaker", "extras")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptConfig:
+    """How much of a voice is used, and when its transcript is doubted."""
+
+    semantic_frames: int = 225
+    """Frames that stage 1 goes on from, at most."""
+    acoustic_frames: int = 225
+    """Frames that stage 2 hears, at most."""
+    max_mismatch: float = 0.6
+    """Phoneme error rate of the transcript, against what is heard, beyond which it is doubted."""
+
+    def __post_init__(self) -> None:
+        if self.semantic_frames < 1 or self.acoustic_frames < 1:
+            raise ConfigError(f"semantic_frames and acoustic_frames must be 1 or more: {self}")
+
+    @property
+    def max_frames(self) -> int:
+        """A longer recording is cut, at a pause if there is one."""
+        return max(self.semantic_frames, self.acoustic_frames)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VoiceOrigin:
+    """Where a voice came from."""
+
+    recording: str = ""
+    """Name of the recording."""
+    made_at: str = ""
+    """When it was made, UTC."""
+    made_with: str = ""
+    """The program and its version."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class VoicePrompt:
+    """A reference recording, ready to be spoken with; made by `ZeroShotTTS.create_voice`."""
+
+    name: str
+    """What the voice is called."""
+    codes: Int[Tensor, "k p"]
+    """All codes of the recording; level 0 are its units."""
+    text_ids: Int[Tensor, " s"]
+    """What stage 1 reads for the first `num_spoken_frames` of it."""
+    num_spoken_frames: int
+    """Frames that `text_ids` belong to."""
+    phonemes: str
+    """The phonemes of `text_ids`."""
+    transcript: str | None
+    """What is said in it, where somebody said so; else the phonemes were recognised."""
+    seconds: float
+    """Length of the recording that was used."""
+    tokenizer_hash: str
+    """The tokenizer that the codes belong to."""
+    model: str
+    """Name of the model that made the voice."""
+    model_hash: str = ""
+    """Tells that model's weights from others'; a voice serves every model of its tokenizer."""
+    findings: tuple[Finding, ...] = ()
+    """What was noticed about the recording."""
+    speaker: Float[Tensor, " e"] | None = None
+    """A vector that stands for the voice."""
+    speaker_model: str = ""
+    """What `speaker` was made with; only vectors of one model can be compared."""
+    licence: str | None = None
+    """Under which licence the recording, and so the voice, may be used."""
+    consent: str | None = None
+    """Who agreed to the use of the voice, and to what."""
+    origin: VoiceOrigin = field(default_factory=VoiceOrigin)
+    """Where it came from."""
+    extras: Mapping[str, Tensor] = field(default_factory=dict)
+    """What a system needs beside codes: a mel spectrogram, units of another rate."""
+
+    @property
+    def units(self) -> Int[Tensor, " p"]:
+        """The units that `text_ids` say."""
+        return self.codes[0, : self.num_spoken_frames]
+
+    def save(self, path: str | Path, force: bool = False) -> Path:
+        """Write one safetensors file, whole or not at all; replaces only with `force`."""
+        path = Path(path)
+        if path.exists() and not force:
+            raise UserError(f"{str(path)!r} exists; give force=True (--force) to replace it")
+        if not path.parent.is_dir():
+            raise MissingResource(f"there is no folder {str(path.parent)!r}")
+        tensors = {
+            "codes": _smallest(self.codes),
+            "text_ids": self.text_ids.to(torch.int32),
+            **{EXTRA + name: tensor for name, tensor in self.extras.items()},
+        }
+        if self.speaker is not None:
+            tensors["speaker"] = self.speaker.float()
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        metadata = {"voice": json.dumps({"format": FORMAT, **self.facts()}, ensure_ascii=False)}
+        try:
+            write_atomically(path, lambda part: save_file(tensors, part, metadata=metadata))
+        except OSError as problem:
+            reason = problem.strerror or problem
+            raise UserError(f"voice {str(path)!r} could not be written: {reason}") from problem
+        return path
+
+    def facts(self) -> dict[str, Any]:
+        """All but the tensors, as JSON values."""
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in TENSORS}
+        origin, findings = to_dict(self.origin), [to_dict(finding) for finding in self.findings]
+        return {**values, "origin": origin, "findings": findings}
+
+    @classmethod
+    def load(cls, path: str | Path) -> "VoicePrompt":
+        """Read what `save` wrote; MissingResource or ConfigError where there is none.
+
+        The file need not be trusted: it holds numbers and words, and each is checked.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise MissingResource(f"there is no voice file {str(path)!r}")
+        try:
+            with safe_open(path, "pt") as file:
+                facts = _read_facts((file.metadata() or {})["voice"])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            voice = from_dict(cls, facts | _sorted_out(tensors), where="voice")
+            voice._check()
+        except (SafetensorError, KeyError, ValueError, RecursionError, OSError) as problem:
+            raise ConfigError(
+                f"{str(path)!r} is not a voice file (written by VoicePrompt.save or "
+                f"`uslm voice create`): {problem}"
+            ) from problem
+        return voice
+
+    def _check(self) -> None:
+        """Raise ConfigError where a value cannot be."""
+        frames = self.codes.shape[1]
+        if not frames or not 0 <= self.num_spoken_frames <= frames:
+            raise ConfigError(f"{self.num_spoken_frames} of {frames} frames cannot be spoken")
+        if not self.name or not self.name.isprintable():
+            raise ConfigError(f"name must be printable, but is {self.name!r}")
+        if not 0 < self.seconds < float("inf"):
+            raise ConfigError(f"seconds must be above 0, but is {self.seconds}")
+        for tensor in (self.speaker, *self.extras.values()):
+            if tensor is not None and not bool(tensor.isfinite().all()):
+                raise ConfigError("its numbers must be finite")
+
+    def check_fits(self, tokenizer_hash: str, model: str) -> None:
+        """Raise ConfigError if the voice was made for another model's codes."""
+        if self.tokenizer_hash != tokenizer_hash:
+            raise ConfigError(
+                f"voice {self.name!r} was made with the tokenizer of model {self.model!r} "
+                f"({self.tokenizer_hash}), not of {model!r} ({tokenizer_hash}); "
+                "create it again from its recording"
+            )
+
+    def check_readable(self, num_symbols: int, model: str, *, least: int = 0) -> None:
+        """Raise ConfigError unless its text is at least so many of a model's symbols."""
+        ids = self.text_ids.tolist()
+        if len(ids) < least or not all(0 <= place < num_symbols for place in ids):
+            raise ConfigError(
+                f"voice {self.name!r} holds text that model {model!r} cannot read; "
+                "create it again from its recording"
+            )
+
+
+def _smallest(codes: Int[Tensor, "k p"]) -> Int[Tensor, "k p"]:
+    """In 16 bits where they fit."""
+    fits = not codes.numel() or int(codes.max()) <= torch.iinfo(torch.int16).max
+    return codes.to(torch.int16 if fits else torch.int32)
+
+
+def _read_facts(text: str) -> dict[str, Any]:
+    facts = json.loads(text)
+    if not isinstance(facts, dict) or not isinstance(version := facts.pop("format", None), int):
+        raise ConfigError("it does not say which format it has")
+    if version > FORMAT:
+        raise ConfigError(
+            f"the voice has format {version}, this version reads up to {FORMAT}; upgrade uslm"
+        )
+    if wrong := facts.keys() & set(TENSORS):
+        raise ConfigError(f"{sorted(wrong)} must be tensors")
+    return facts
+
+
+def _sorted_out(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    """The tensors of a file by the names of the fields."""
+    found: dict[str, Any] = {"extras": {}}
+    for name, tensor in tensors.items():
+        if name.startswith(EXTRA):
+            found["extras"][name.removeprefix(EXTRA)] = tensor
+        else:
+            is_stored_small = name in ("codes", "text_ids") and not tensor.is_floating_point()
+            found[name] = tensor.long() if is_stored_small else tensor
+    return found
