@@ -66,8 +66,8 @@ class ARRecipe:
     """Reach of the pitch that `initial`, a monotonic_lm without pitch, is to draw from now on; 0:
     it stays as it is."""
     trunk_rate: float = 1.0
-    """Learning rate of what is not of the pitch alone, as a share of loop.learning_rate; less than
-    1 where only the pitch is new."""
+    """Learning rate of what is not of the pitch alone, as a share of loop.learning_rate; 0 leaves
+    it as it is, where only the pitch is new."""
     loop: LoopConfig = field(default_factory=LoopConfig)
     """Length, learning rate and the like."""
     corpus: tuple[str, ...] = ("data/corpus",)
@@ -234,6 +234,9 @@ def build(recipe: ARRecipe) -> SemanticModel:
         raise ConfigError(f"initial must name a semantic model, but names a {model.model_type}")
     if recipe.new_pitch_reach:
         model = with_pitch(model, recipe.new_pitch_reach)
+    if not recipe.trunk_rate:
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(name.startswith("pitch_"))
     return model.train()
 
 

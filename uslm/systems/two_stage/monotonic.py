@@ -27,6 +27,9 @@ from uslm_tokenizer.nn.attention import KVCache
 from uslm_tokenizer.nn.padding import pad_left, pad_right
 from uslm_tokenizer.nn.transformer import Transformer
 
+PITCH_WIDTH = 32
+"""Width of the embedding of one of the pitches before."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class MonotonicLMConfig:
@@ -54,6 +57,8 @@ class MonotonicLMConfig:
     pitch_reach: int = 0
     """Steps of a codec's pitch above and below the voice's median that are told apart; what lies
     beyond counts as the outermost. 0: no pitch is drawn."""
+    pitch_history: int = 8
+    """Pitches before a unit's that its pitch is drawn by."""
 
 
 @dataclass
@@ -79,8 +84,9 @@ class MonotonicBatch(TeacherForced):
 class MonotonicLM(MarkedLM, PitchedModel):
     """Phonemes (and a prompt) -> units, with an alignment that only goes forward.
 
-    With a `pitch_reach`, each unit has a pitch, relative to the median of the voice: the pitch
-    before is read with the unit before, and that of a unit is drawn once the unit is known.
+    With a `pitch_reach`, each unit has a pitch, relative to the median of the voice: it is drawn
+    once the unit is known, by what has led to the unit and by the pitches before. Units are drawn
+    as if there were none: a model that reads may be taught pitch and goes on to read as it did.
     """
 
     model_type: ClassVar[str] = "monotonic_lm"
@@ -99,13 +105,7 @@ class MonotonicLM(MarkedLM, PitchedModel):
         self.to_advance = nn.Linear(dim, config.max_advance + 1)
         for table in (self.text_embedding, self.unit_embedding):
             nn.init.normal_(table.weight, std=0.5)
-        self.pitch_embedding: nn.Embedding | None = None
-        self.pitch_head: PitchHead | None = None
-        if self.num_pitches:
-            self.pitch_embedding = nn.Embedding(self.num_pitches, dim)
-            # The pitch is not heard at first: units are drawn as by a model without it.
-            nn.init.zeros_(self.pitch_embedding.weight)
-            self.pitch_head = PitchHead(dim, config.codebook_size, self.num_pitches)
+        self.pitch_head = PitchHead(config, self.num_pitches) if self.num_pitches else None
 
     @classmethod
     def tiny_config(cls) -> MonotonicLMConfig:
@@ -215,7 +215,8 @@ class MonotonicLM(MarkedLM, PitchedModel):
         parts = {"units": unit_loss, "moves": move_loss}
         if self.pitch_head is not None:
             drawn = batch.targets.clamp(min=0)
-            pitch_logits = self.pitch_head(hidden, drawn).float().flatten(0, 1)
+            history = self.pitch_head.histories(batch.pitches)
+            pitch_logits = self.pitch_head(hidden, drawn, history).float().flatten(0, 1)
             parts["pitches"] = F.cross_entropy(
                 pitch_logits,
                 batch.pitch_targets.flatten(),
@@ -229,7 +230,8 @@ class MonotonicLM(MarkedLM, PitchedModel):
     def new_cache(self, batch_size: int, capacity: int) -> ReadingCache:
         cache = ReadingCache(**vars(self.speaker.new_cache(batch_size, capacity)))
         if self.num_pitches:
-            cache.pitches = torch.zeros(batch_size, dtype=torch.long, device=self.device)
+            shape = (batch_size, self.config.pitch_history)
+            cache.pitches = torch.zeros(shape, dtype=torch.long, device=self.device)
         return cache
 
     @torch.no_grad()
@@ -276,12 +278,12 @@ class MonotonicLM(MarkedLM, PitchedModel):
     @torch.no_grad()
     def score_pitch(self, units: Int[Tensor, " b"], cache: KVCache) -> Float[Tensor, "b p"]:
         assert isinstance(cache, ReadingCache) and self.pitch_head is not None
-        return cast(Tensor, self.pitch_head(cache.hidden, units).float())
+        return cast(Tensor, self.pitch_head(cache.hidden, units, cache.pitches).float())
 
     def take_pitch(self, pitches: Int[Tensor, " b"], cache: KVCache) -> None:
         assert isinstance(cache, ReadingCache)
-        if self.num_pitches:
-            cache.pitches = pitches
+        if cache.pitches is not None:
+            cache.pitches = torch.cat([cache.pitches[:, 1:], pitches[:, None]], dim=1)
 
     def _advance(
         self, units: Int[Tensor, " b"], cache: ReadingCache, going: list[bool]
@@ -289,8 +291,6 @@ class MonotonicLM(MarkedLM, PitchedModel):
         """Read a unit of the rows that are going, and move their fingers."""
         # Weights, not modules: here the call of a module costs as much as its kernel.
         x = self.unit_embedding.weight.index_select(0, units) + cache.pointed
-        if self.pitch_embedding is not None and cache.pitches is not None:
-            x += self.pitch_embedding.weight.index_select(0, cache.pitches)
         if cache.is_plain and all(going) and not self.training and not _autocasts(x.device.type):
             hidden = self.speaker.step(x, cache)
         else:
@@ -322,27 +322,44 @@ class MonotonicLM(MarkedLM, PitchedModel):
         symbols = self._read(batch.text_ids, batch.text_mask)
         index = batch.fingers[..., None].expand(-1, -1, symbols.shape[-1])
         x = self.unit_embedding(batch.units) + symbols.gather(1, index)
-        if self.pitch_embedding is not None:
-            x = x + self.pitch_embedding(batch.pitches)
         positions = torch.arange(x.shape[1], device=x.device).expand(len(x), -1)
         return cast(Tensor, self.speaker(x, positions, causal=True))
 
 
 class PitchHead(nn.Module):
-    """The pitch of a unit, from the state at which the unit was drawn and the unit itself."""
+    """The pitch of a unit: from the state at which it was drawn, the unit, and the pitches before.
 
-    def __init__(self, dim: int, codebook_size: int, num_pitches: int) -> None:
+    A network of its own beside the speaker: the pitch of each frame is heard once more by the next
+    frames' pitches, and not by their units.
+    """
+
+    def __init__(self, config: MonotonicLMConfig, num_pitches: int) -> None:
         super().__init__()
-        self.unit_embedding = nn.Embedding(codebook_size + 1, dim)
-        self.up = nn.Linear(dim, dim)
-        self.out = nn.Linear(dim, num_pitches)
+        dim, history = config.dim, config.pitch_history
+        hidden = 3 * dim // 2
+        self.num_before = history
+        self.unit_embedding = nn.Embedding(config.codebook_size + 1, dim)
+        self.before_embedding = nn.Embedding(num_pitches, PITCH_WIDTH)
+        self.from_state = nn.Linear(dim, hidden)
+        self.from_before = nn.Linear(history * PITCH_WIDTH, hidden, bias=False)
+        self.between = nn.Linear(hidden, hidden)
+        self.out = nn.Linear(hidden, num_pitches)
         nn.init.normal_(self.unit_embedding.weight, std=0.5)
 
+    def histories(self, pitches: Int[Tensor, "b t"]) -> Int[Tensor, "b t h"]:
+        """The latest pitches at each place of some rows; before them all is unvoiced."""
+        return F.pad(pitches, (self.num_before - 1, 0)).unfold(1, self.num_before, 1)
+
     def forward(
-        self, hidden: Float[Tensor, "*any d"], units: Int[Tensor, "*any"]
+        self,
+        hidden: Float[Tensor, "*any d"],
+        units: Int[Tensor, "*any"],
+        history: Int[Tensor, "*any h"],
     ) -> Float[Tensor, "*any p"]:
-        state = hidden + self.unit_embedding(units)
-        return cast(Tensor, self.out(F.gelu(self.up(state))))
+        """Logits; `history` are the latest pitches, the last one last."""
+        state = self.from_state(hidden + self.unit_embedding(units))
+        state = F.gelu(state + self.from_before(self.before_embedding(history).flatten(-2)))
+        return cast(Tensor, self.out(F.gelu(self.between(state))))
 
 
 def _autocasts(device_type: str) -> bool:

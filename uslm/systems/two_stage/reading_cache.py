@@ -32,8 +32,8 @@ class ReadingCache(KVCache):
     """Summed probability of moving since the finger's last move."""
     hidden: Float[Tensor, "b d"] = field(default_factory=lambda: torch.zeros(0, 0))
     """State of the position that the next unit is drawn at; its pitch is drawn there, too."""
-    pitches: Int[Tensor, " b"] | None = None
-    """Pitch of each row's latest unit, of a model that draws pitches."""
+    pitches: Int[Tensor, "b h"] | None = None
+    """Pitches of each row's latest units, the last one last, of a model that draws pitches."""
 
     def begin_reading(self, symbols: Float[Tensor, "b s d"], last: Sequence[int]) -> None:
         """Fingers go to the first symbol of each row; `last` is the index of its end symbol."""
@@ -85,10 +85,10 @@ class ReadingCache(KVCache):
         self.symbols[slot, :num_symbols] = other.symbols[0]
         self.last[slot], self.fingers[slot] = other.last[0], other.fingers[0]
         self.spoken[slot], self.pressure[slot] = other.spoken[0], other.pressure[0]
-        # A copy: what a step has made may be shared with it.
-        self.hidden = self.hidden.index_copy(
-            0, torch.tensor([slot], device=self.hidden.device), other.hidden
-        )
+        place = torch.tensor([slot], device=self.hidden.device)
+        self.hidden = self.hidden.index_copy(0, place, other.hidden)
+        if self.pitches is not None and other.pitches is not None:
+            self.pitches = self.pitches.index_copy(0, place, other.pitches)
         self._point()
 
     def free(self, slot: int) -> None:
