@@ -54,6 +54,11 @@ class AudioTokenizer(PretrainedModel, ABC):
         """
         return False
 
+    @property
+    def num_pitches(self) -> int:
+        """Different values of the pitch level, where there is one."""
+        return 0
+
     @abstractmethod
     def encode(
         self, waveform: Float[Tensor, "b 1 n"], lengths: Int[Tensor, " b"] | None = None

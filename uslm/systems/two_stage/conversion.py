@@ -1,4 +1,6 @@
-"""Voice conversion with a model of ours: units of the source, levels of the voice."""
+"""Voice conversion with a model of ours: units (and melody) of the source, levels of the voice."""
+
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float, Int
@@ -11,6 +13,7 @@ from uslm.synthesis.seeds import generator
 from uslm.synthesis.timer import Clock
 from uslm.systems.two_stage.blocks import CodeBlocks
 from uslm.systems.two_stage.bundle import Bundle
+from uslm.systems.two_stage.voice_row import median_pitch
 from uslm.voices.prompt import VoicePrompt
 from uslm.voices.verification import recognizer
 from uslm_tokenizer.audio.read import Audio
@@ -32,12 +35,17 @@ def revoice(
     if not waveform.shape[-1]:
         raise AudioError("the recording to convert is empty")
     with clock.stage("semantic"):
-        units = encode_units(tokenizer, waveform)
+        level = bundle.pitch_level
+        if level is None:
+            units, pitches = encode_units(tokenizer, waveform), torch.zeros(0, dtype=torch.long)
+        else:
+            units, pitches = encode_rows(tokenizer, waveform, (0, level))
+            pitches = transposed(pitches, voice.codes[level], tokenizer.num_pitches - 1)
     decoder, made = StreamingDecoder(tokenizer), []
-    blocks = CodeBlocks(config.blocks, voice.codes[:, : config.prompt.acoustic_frames], None)
+    blocks = CodeBlocks(config.blocks, bundle.voice_row(voice), None)
     draws = generator(seed, "acoustic")
-    spoken = units.tolist()
-    while (row := blocks.plan(spoken, is_final=True)) is not None:
+    spoken, heights = units.tolist(), pitches.tolist()
+    while (row := blocks.plan(spoken, is_final=True, pitches=heights)) is not None:
         with clock.stage("acoustic"):
             [filled] = bundle.fill([row], [draws])
         blocks.accept(filled)
@@ -51,15 +59,40 @@ def revoice(
     return Converted(waveform=samples[:, : waveform.shape[-1]], codes=blocks.codes)
 
 
+def transposed(
+    pitches: Int[Tensor, " t"], voice: Int[Tensor, " p"], most: int
+) -> Int[Tensor, " t"]:
+    """The melody of some pitches at the height of a voice's."""
+    moved = pitches + median_pitch(voice) - median_pitch(pitches)
+    return torch.where(pitches > 0, moved.clamp(1, most), 0)
+
+
 def encode_units(tokenizer: AudioTokenizer, waveform: Float[Tensor, "1 n"]) -> Int[Tensor, " t"]:
     """Units of a recording of any length, window by window."""
-    encoder, hop = recognizer(tokenizer), tokenizer.hop_length
+    encoder = recognizer(tokenizer)
+    return _by_window(tokenizer, waveform, lambda window: encoder.encode(window)[0, :1])[0]
+
+
+def encode_rows(
+    tokenizer: AudioTokenizer, waveform: Float[Tensor, "1 n"], rows: tuple[int, ...]
+) -> Int[Tensor, "k t"]:
+    """Some levels of a recording of any length, window by window."""
+    chosen = list(rows)
+    return _by_window(tokenizer, waveform, lambda window: tokenizer.encode(window)[0, chosen])
+
+
+def _by_window(
+    tokenizer: AudioTokenizer,
+    waveform: Float[Tensor, "1 n"],
+    encode: Callable[[Tensor], Tensor],
+) -> Int[Tensor, "k t"]:
+    hop = tokenizer.hop_length
     step = int(WINDOW_SECONDS * tokenizer.frame_rate) * hop
     margin = int(MARGIN_SECONDS * tokenizer.frame_rate) * hop
     pieces = []
     for start in range(0, waveform.shape[-1], step):
         first = max(0, start - margin)
         window = waveform[:, first : start + step + margin]
-        units = encoder.encode(window[None].to(tokenizer.device))[0, 0].cpu()
-        pieces.append(units[(start - first) // hop :][: step // hop])
-    return torch.cat(pieces)
+        codes = encode(window[None].to(tokenizer.device)).cpu()
+        pieces.append(codes[:, (start - first) // hop :][:, : step // hop])
+    return torch.cat(pieces, dim=1)

@@ -87,6 +87,7 @@ class SourceFilterCodec(AudioTokenizer):
     config_class: ClassVar[type] = SourceFilterCodecConfig
     config: SourceFilterCodecConfig
     decodes_from_start: ClassVar[bool] = True
+    pitch_level: ClassVar[int | None] = PITCH_ROW
     mean: Tensor
     scale: Tensor
 
@@ -125,6 +126,10 @@ class SourceFilterCodec(AudioTokenizer):
     @property
     def codebook_size(self) -> int:
         return self.units.codebook_size
+
+    @property
+    def num_pitches(self) -> int:
+        return self.config.pitch.num_steps + 1
 
     @property
     def decoder_context_frames(self) -> int:
