@@ -162,29 +162,7 @@ class ConvRegressor(VectorModel):
         self.vectors.copy_(vectors)
 
     def batch(self, rows: Sequence[AcousticRow]) -> VoicedBatch:
-        codes, frame_mask = pad_right([row.codes.cpu().T for row in rows])
-        # One frame of padding in any case: a convolution needs some length.
-        prompts, prompt_mask = pad_right([row.prompt.cpu().T for row in rows])
-        prompts, prompt_mask = F.pad(prompts, (0, 0, 0, 1)), F.pad(prompt_mask, (0, 1))
-        targets = [torch.arange(row.codes.shape[1]) >= row.num_context for row in rows]
-        spoken = [row.spoken_ids()[row.prompt.shape[1] :] for row in rows]
-        heard = [F.pad(row.prompt_spoken_ids(), (0, 1), value=-1) for row in rows]
-        fits = [row.fit or VoiceFit.none() for row in rows]
-        memories = [row.memory for row in rows]
-        whole = [each for each in memories if each is not None]
-        device = self.device
-        return VoicedBatch(
-            codes=codes.transpose(1, 2).to(device),
-            frame_mask=frame_mask.to(device),
-            is_target=pad_right(targets)[0].to(device),
-            spoken_ids=pad_right(spoken, -1)[0].to(device),
-            prompts=prompts.transpose(1, 2).to(device),
-            prompt_mask=prompt_mask.to(device),
-            prompt_spoken_ids=pad_right(heard, -1)[0].to(device),
-            pooled_shift=_stacked([fit.pooled for fit in fits]).to(device),
-            output_shift=_stacked([fit.output for fit in fits]).to(device),
-            memory=VoiceMemory.together(whole) if len(whole) == len(rows) else None,
-        )
+        return voiced_batch(rows, self.device)
 
     def remember(self, row: AcousticRow) -> VoiceMemory:
         """What the model makes of the row's prompt; rows that carry it are filled sooner."""
@@ -333,6 +311,32 @@ class PromptAttention(nn.Module):
         shares = scores.float().masked_fill(~seen, -1e4).softmax(dim=-1) * seen
         mixed = (shares.to(values.dtype) @ values).transpose(1, 2).flatten(2)
         return cast(Tensor, x + self.out(mixed))
+
+
+def voiced_batch(rows: Sequence[AcousticRow], device: torch.device) -> VoicedBatch:
+    """Rows padded to one length."""
+    codes, frame_mask = pad_right([row.codes.cpu().T for row in rows])
+    # One frame of padding in any case: a convolution needs some length.
+    prompts, prompt_mask = pad_right([row.prompt.cpu().T for row in rows])
+    prompts, prompt_mask = F.pad(prompts, (0, 0, 0, 1)), F.pad(prompt_mask, (0, 1))
+    targets = [torch.arange(row.codes.shape[1]) >= row.num_context for row in rows]
+    spoken = [row.spoken_ids()[row.prompt.shape[1] :] for row in rows]
+    heard = [F.pad(row.prompt_spoken_ids(), (0, 1), value=-1) for row in rows]
+    fits = [row.fit or VoiceFit.none() for row in rows]
+    memories = [row.memory for row in rows]
+    whole = [each for each in memories if each is not None]
+    return VoicedBatch(
+        codes=codes.transpose(1, 2).to(device),
+        frame_mask=frame_mask.to(device),
+        is_target=pad_right(targets)[0].to(device),
+        spoken_ids=pad_right(spoken, -1)[0].to(device),
+        prompts=prompts.transpose(1, 2).to(device),
+        prompt_mask=prompt_mask.to(device),
+        prompt_spoken_ids=pad_right(heard, -1)[0].to(device),
+        pooled_shift=_stacked([fit.pooled for fit in fits]).to(device),
+        output_shift=_stacked([fit.output for fit in fits]).to(device),
+        memory=VoiceMemory.together(whole) if len(whole) == len(rows) else None,
+    )
 
 
 def _stacked(vectors: Sequence[Float[Tensor, " _"]]) -> Float[Tensor, "b d"]:
