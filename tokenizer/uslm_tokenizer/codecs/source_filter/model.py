@@ -10,7 +10,7 @@ of UnitCodec half of the variance stayed unpredictable.)
 """
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from einops import rearrange
@@ -27,6 +27,7 @@ from uslm_tokenizer.codecs.source_filter.pitch import PitchConfig, estimate_f0
 from uslm_tokenizer.codecs.unit_tokenizer.model import UnitTokenizer, UnitTokenizerConfig
 from uslm_tokenizer.errors import ConfigError, UserError
 from uslm_tokenizer.nn.spectral import LogMel
+from uslm_tokenizer.quantize.base import Quantizer
 from uslm_tokenizer.quantize.rvq import ResidualQuantizer, ResidualQuantizerConfig
 from uslm_tokenizer.quantize.vq import VectorQuantizerConfig
 
@@ -87,6 +88,7 @@ class SourceFilterCodec(AudioTokenizer):
     config_class: ClassVar[type] = SourceFilterCodecConfig
     config: SourceFilterCodecConfig
     decodes_from_start: ClassVar[bool] = True
+    pitch_level: ClassVar[int | None] = PITCH_ROW
     mean: Tensor
     scale: Tensor
 
@@ -125,6 +127,10 @@ class SourceFilterCodec(AudioTokenizer):
     @property
     def codebook_size(self) -> int:
         return self.units.codebook_size
+
+    @property
+    def num_pitches(self) -> int:
+        return self.config.pitch.num_steps + 1
 
     @property
     def decoder_context_frames(self) -> int:
@@ -171,6 +177,13 @@ class SourceFilterCodec(AudioTokenizer):
     def dequantize(self, codes: Int[Tensor, "b k t"]) -> Float[Tensor, "b t c"]:
         """Latents of codes of the first mel codebooks."""
         return self.quantizer.decode(codes).transpose(1, 2)
+
+    @torch.no_grad()
+    def level_vectors(self) -> Float[Tensor, "levels v c"]:
+        """What each code of the mel codebooks adds to the latents."""
+        codes = torch.arange(self.codebook_size, device=self.device)[None, None]
+        levels = (cast(Quantizer, level) for level in self.quantizer.levels)
+        return torch.stack([level.decode(codes)[0].T.float() for level in levels])
 
     @torch.no_grad()
     def decode(self, codes: Int[Tensor, "b k t"]) -> Float[Tensor, "b 1 n"]:
