@@ -16,6 +16,7 @@ from uslm_recipes.train import ar as train_ar
 from uslm_recipes.train.ar import ARRecipe
 from uslm_recipes.train.joint import TuneRecipe
 from uslm_recipes.train.nar import NARRecipe
+from uslm_recipes.train.source_filter import SourceFilterRecipe
 from uslm_recipes.train.units import UnitsRecipe
 from uslm_recipes.train.waveform_codec import CodecRecipe
 from uslm_tokenizer.codecs.unit_codec.model import UnitCodec
@@ -27,6 +28,7 @@ from uslm_tokenizer.objectives.waveform import MEL_SCALES
 RECIPES = {
     "train_units": UnitsRecipe,
     "train_codec": CodecRecipe,
+    "train_source_filter": SourceFilterRecipe,
     "train_ar": ARRecipe,
     "train_nar": NARRecipe,
     "tune": TuneRecipe,

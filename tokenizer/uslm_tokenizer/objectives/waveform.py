@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from uslm_tokenizer.nn.spectral import LogMel
+from uslm_tokenizer.nn.spectral import LogMel, mel_filters
 
 Rules = Literal["encodec", "hifi_gan"]
 
@@ -86,6 +86,55 @@ class MultiScaleMelLoss(nn.Module):
 def speech_tokenizer_mel_loss(sample_rate: int) -> MultiScaleMelLoss:
     """The spectral distance that SpeechTokenizer and DM-Codec were trained with."""
     return MultiScaleMelLoss(sample_rate, SPEECH_TOKENIZER_SCALES, equal_area=True, reflect=True)
+
+
+STFT_SCALES = ((2048, 512, 128), (1024, 256, 80), (512, 128, 40), (256, 64, 20))
+"""Window and hop in samples, and number of mel bands, of each resolution."""
+
+
+class MultiResolutionSTFTLoss(nn.Module):
+    """L1 distance of log-mel and log-linear magnitudes at several resolutions.
+
+    The linear ones see what mel bands blur: single harmonics, and the noise between them.
+    """
+
+    def __init__(
+        self,
+        sample_rate: int,
+        scales: Sequence[tuple[int, int, int]] = STFT_SCALES,
+        *,
+        linear_weight: float = 0.3,
+        mel_floor: float = 1e-4,
+        linear_floor: float = 1e-3,
+    ) -> None:
+        super().__init__()
+        self.scales, self.linear_weight = tuple(scales), linear_weight
+        self.mel_floor, self.linear_floor = mel_floor, linear_floor
+        for n_fft, _, num_mels in scales:
+            filters = mel_filters(n_fft // 2 + 1, num_mels, sample_rate)
+            self.register_buffer(f"window{n_fft}", torch.hann_window(n_fft), persistent=False)
+            self.register_buffer(f"filters{n_fft}", filters, persistent=False)
+
+    def forward(
+        self, waveform: Float[Tensor, "b 1 n"], target: Float[Tensor, "b 1 n"]
+    ) -> Float[Tensor, ""]:
+        """n must be above half of the longest window."""
+        total = waveform.new_zeros((), dtype=torch.float32)
+        for n_fft, hop, _ in self.scales:
+            window, filters = (getattr(self, f"{kind}{n_fft}") for kind in ("window", "filters"))
+            made, real = (
+                torch.stft(x[:, 0].float(), n_fft, hop, window=window, return_complex=True).abs()
+                for x in (waveform, target)
+            )
+            mel = F.l1_loss(
+                (filters @ made).clamp(min=self.mel_floor).log(),
+                (filters @ real).clamp(min=self.mel_floor).log(),
+            )
+            linear = F.l1_loss(
+                made.clamp(min=self.linear_floor).log(), real.clamp(min=self.linear_floor).log()
+            )
+            total = total + mel + self.linear_weight * linear
+        return total / len(self.scales)
 
 
 def sample_loss(

@@ -9,6 +9,7 @@ not learnt: a language model can predict much more of them from units and a voic
 of UnitCodec half of the variance stayed unpredictable.)
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, cast
 
@@ -158,7 +159,7 @@ class SourceFilterCodec(AudioTokenizer):
     ) -> Features:
         """Latents and F0 of each frame; t = ceil(n / hop_length)."""
         framed, _ = self.units.frame(waveform, lengths)
-        mel = rearrange(self.mel(framed), "b (t two) m -> b t (two m)", two=FINE_FRAMES)
+        mel = self._mel(framed)
         ends = [waveform.shape[-1]] * len(waveform) if lengths is None else lengths.tolist()
         f0 = mel.new_zeros(mel.shape[:2])
         for row, end in enumerate(ends):
@@ -168,6 +169,9 @@ class SourceFilterCodec(AudioTokenizer):
                 )
                 f0[row, : len(found)] = found
         return Features((mel - self.mean) / self.scale, f0)
+
+    def _mel(self, framed: Float[Tensor, "b 1 n"]) -> Float[Tensor, "b t c"]:
+        return rearrange(self.mel(framed), "b (t two) m -> b t (two m)", two=FINE_FRAMES)
 
     def quantize(self, latents: Float[Tensor, "b t c"]) -> Int[Tensor, "b k t"]:
         """Codes of the mel codebooks in use."""
@@ -197,6 +201,34 @@ class SourceFilterCodec(AudioTokenizer):
         f0 = self.config.pitch.decode(codes[:, PITCH_ROW])
         latents = self.dequantize(codes[:, FIRST_MEL_ROW:])
         return self.decoder.window_of(latents, f0, start, stop)
+
+    def forward(
+        self,
+        codes: Int[Tensor, "b k t"],
+        depth: Int[Tensor, " b"],
+        noise: Float[Tensor, "b n"],
+    ) -> Float[Tensor, "b 1 n"]:
+        """A training pass of the decoder: `decode` with another noise, and of each row the first
+        `depth` mel codebooks only."""
+        latents = self.mean.new_zeros(())
+        for number, level in enumerate(self.quantizer.levels):
+            row = FIRST_MEL_ROW + number
+            added = cast(Quantizer, level).decode(codes[:, row : row + 1]).transpose(1, 2)
+            latents = latents + added * (number < depth)[:, None, None]
+        return self.decoder.with_noise(
+            latents, self.config.pitch.decode(codes[:, PITCH_ROW]), noise
+        )
+
+    @torch.no_grad()
+    def fit_codebooks(
+        self, waveforms: Sequence[Float[Tensor, "1 1 _n"]], generator: torch.Generator
+    ) -> None:
+        """Measure mean and scale of the latents of some speech, and place the mel codebooks."""
+        mel = torch.cat([self._mel(self.units.frame(each, None)[0])[0] for each in waveforms])
+        self.mean.copy_(mel.mean(dim=0))
+        self.scale.copy_(mel.std(dim=0).mean())
+        latents = (mel - self.mean) / self.scale
+        self.quantizer.initialize(latents.T[None], generator=generator)
 
     def check_codes(self, codes: Tensor, num_codebooks: int | None = None) -> None:
         super().check_codes(codes, num_codebooks)
