@@ -11,6 +11,7 @@ and, of the default model, in the README too.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import re
 import subprocess
 import sys
@@ -60,7 +61,16 @@ def section(command: Sequence[str], printed: str) -> str:
     """What was printed, with the command and where and when it ran."""
     here = Machine.here("cpu")
     where = f"{here.cpu}, {here.cores} cores, torch {here.torch}, {date.today():%B %Y}"
-    return f"\n`python benchmarks/{' '.join(command)}` on {where}:\n\n{printed.strip()}\n\n"
+    return sealed(f"\n`python benchmarks/{' '.join(command)}` on {where}:\n\n{printed.strip()}\n\n")
+
+
+def sealed(text: str) -> str:
+    """A part with its digest below it: numbers that somebody types in later do not fit it."""
+    return f"{text}<!-- printed: {digest(text)} -->\n"
+
+
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def replaced(page: str, name: str, text: str) -> str:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import uslm
+from uslm.systems.two_stage.bundle import Bundle
 from uslm.tts import ZeroShotTTS
 from uslm.voices.phonemes import phoneme_error_rate
 from uslm.voices.verification import recognizer
@@ -40,6 +41,21 @@ def test_its_card_was_written_by_the_evaluation() -> None:
     assert card.startswith("---\n")
     for promised in ("licen", "Trained on", "WER", "DNSMOS", "hours"):
         assert re.search(promised, card, re.IGNORECASE), promised
+
+
+def test_its_card_is_of_these_weights(tts: ZeroShotTTS) -> None:
+    """And its parts agree: the head that sites read, the summary, and the table."""
+    card = (ASSETS / "README.md").read_text("utf-8")
+    assert isinstance(tts.bundle, Bundle)
+    assert f"Weights: {tts.bundle.hash}." in card
+    head = dict(re.findall(r"- \{type: (\w+), value: ([0-9.]+)\}", card))
+    table = re.search(r"^\| all \|(.*)\|$", card, re.M)
+    assert table is not None
+    wer, _, cer, cosine, *_ = [cell.split("[")[0].strip() for cell in table[1].split("|")]
+    assert f"{100 * float(head['wer']):.1f}" == wer
+    assert f"{100 * float(head['cer']):.1f}" == cer
+    assert f"{float(head['speaker_cosine']):.3f}" == cosine
+    assert f"(WER {wer} [" in card and f"speaker cosine {cosine} [" in card
 
 
 def test_its_units_say_the_words(tts: ZeroShotTTS) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,17 @@ def test_every_part_of_the_page_was_printed_by_its_benchmark(script: dict[str, A
         assert (ROOT / "benchmarks" / command[0]).is_file()
         part = page.partition(f"<!-- measured: {name} -->\n")[2].partition("<!-- end -->")[0]
         assert f"`python benchmarks/{' '.join(command)}` on " in part and "|---|" in part
+
+
+@pytest.mark.parametrize("page", ["docs/speed.md", "README.md"])
+def test_nobody_has_typed_in_a_number(script: dict[str, Any], page: str) -> None:
+    """Each part is to the last character what was written when its benchmark had run."""
+    text = (ROOT / page).read_text("utf-8")
+    parts = re.findall(r"<!-- measured: \w+ -->\n(.*?)<!-- end -->", text, re.S)
+    assert parts
+    for part in parts:
+        printed = part.partition("<!-- printed: ")[0]
+        assert part == script["sealed"](printed)
 
 
 def test_a_part_is_replaced_and_the_others_stay(script: dict[str, Any], tmp_path: Path) -> None:

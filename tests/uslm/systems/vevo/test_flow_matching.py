@@ -90,6 +90,26 @@ def test_the_loss_is_what_the_generator_draws() -> None:
     assert loss(1) == loss(1) != loss(2)
 
 
+def test_who_knows_the_direction_has_no_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From noise to speech along a line that begins at the noise: anything else has a loss."""
+    model, frames = build(cosine_time=False), noise(4, 16, 8)
+
+    def oracle(sign: float) -> torch.Tensor:
+        def direction(
+            shown: torch.Tensor, time: torch.Tensor, condition: object, mask: object
+        ) -> torch.Tensor:
+            rest, t = 1 - model.config.sigma, time[:, None, None]
+            start = (shown - t * frames) / (1 - rest * t)
+            return sign * (frames - rest * start)
+
+        monkeypatch.setattr(model, "forward", direction)
+        draw = torch.Generator().manual_seed(1)
+        return model.loss(frames, units(4, 16), generator=draw).detach()
+
+    assert float(oracle(1.0)) < 1e-4
+    assert float(oracle(-1.0)) > 1.0
+
+
 def test_padding_does_not_count_in_the_loss() -> None:
     model, frames, content = build(), noise(2, 16, 8), units(2, 16)
     other = frames.clone()
