@@ -9,7 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 
 Run = Callable[..., Any]
 DEAD_ENDS = ["/dev/stderr", "/dev/fd/2"]
@@ -78,3 +80,11 @@ def test_a_folder_that_is_no_model_hides_no_published_one(say: Run, tmp_path: Pa
     for model in ("uslm", "./uslm"):
         result = say("--text", "Hello.", "--out", "a.wav", "--model", model)
         assert (result.code, "bundle.json" in result.stderr) == (2, model == "./uslm")
+
+
+def test_a_voice_behind_a_long_silence_is_found(say: Run, shelf: Path, tmp_path: Path) -> None:
+    voice, rate = soundfile.read(shelf / "prompt.wav")
+    late = np.concatenate([np.zeros(70 * rate), voice])
+    soundfile.write(tmp_path / "late.flac", late, rate)
+    result = say("--text", "Hello.", "--prompt", "late.flac", "--out", "a.wav", "--dry-run")
+    assert result.code == 0 and "69.9 s of silence" in result.stderr

@@ -171,7 +171,8 @@ def raised(problem: Exception, cause: Exception | None = None) -> Exception:
 
 
 def answered(status_code: int) -> Exception:
-    problem = OSError("the Hub's client says so")
+    kind = type("HfHubHTTPError", (OSError,), {"__module__": "huggingface_hub.errors"})
+    problem: Exception = kind("the Hub's client says so")
     problem.response = Answer(status_code)  # type: ignore[attr-defined]
     return problem
 
