@@ -19,7 +19,7 @@ from uslm.generate.masked import Unmasking, fill_masked
 from uslm.generate.sampling import Sampling
 from uslm.models.base import AcousticRow
 from uslm.models.masked import MaskedRow
-from uslm.systems.layouts import LAYOUTS
+from uslm.systems.catalogue import LAYOUTS
 from uslm.systems.valle.model import Valle
 from uslm_app.bench.machine import read_bandwidth
 from uslm_app.bench.measure import measure_steps, median_seconds

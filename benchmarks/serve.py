@@ -111,10 +111,10 @@ class Server:
         assert all(answer.status == 200 for answer in answers), "a request was refused"
         return Load(clients=clients, answers=answers, seconds=time.perf_counter() - begin)
 
-    def crowd(self, requests: int) -> list[Answer]:
-        """All of them at once."""
-        with ThreadPoolExecutor(requests) as pool:
-            return list(pool.map(self._ask, range(requests)))
+    def crowd(self, texts: Sequence[str]) -> list[Answer]:
+        """All of them at once; the seed of each is its place."""
+        with ThreadPoolExecutor(len(texts)) as pool:
+            return list(pool.map(self.speak, range(len(texts)), texts))
 
     def memory(self) -> float:
         """Bytes that the server's process holds."""
@@ -127,7 +127,12 @@ class Server:
         return float(found[1])
 
     def _ask(self, number: int) -> Answer:
-        return self.speak(number, TEXTS[number % len(TEXTS)])
+        return self.speak(number, text_of(number))
+
+
+def text_of(number: int, sentences: int = 1) -> str:
+    """Another text for each number, as far as there are others."""
+    return " ".join(TEXTS[(number + i) % len(TEXTS)] for i in range(sentences))
 
 
 @contextmanager
@@ -169,22 +174,27 @@ def measure(options: argparse.Namespace) -> Iterator[Load | Goal]:
         with serving(voices, options.slots, options) as server:
             for clients in (1, 4, 16):
                 yield server.load(clients, max(clients, options.each * min(clients, 4)))
-            yield from crowd_goals(server, options)
+            yield from crowd_goals(server, [text_of(number) for number in range(options.crowd)])
+            # Requests of several sentences hold slots and wait for them at the same time.
+            sizes = [1 + 5 * number % 12 for number in range(options.long)]
+            yield from crowd_goals(server, [text_of(*each) for each in enumerate(sizes)])
             yield from memory_goals(server, options)
         yield from batching_goals(voices, options)
 
 
-def crowd_goals(server: Server, options: argparse.Namespace) -> Iterator[Goal]:
+def crowd_goals(server: Server, texts: Sequence[str]) -> Iterator[Goal]:
     """All at once: every request is answered, and with what its seed says."""
-    answers = server.crowd(options.crowd)
+    answers = server.crowd(texts)
     spoken = {number: a for number, a in enumerate(answers) if a.status == 200}
     refused = sum(answer.status == 429 for answer in answers)
     lost = len(answers) - len(spoken) - refused
     words = f"{len(spoken)} spoken, {refused} refused, {lost} lost"
-    yield Goal(f"{options.crowd} at once", words, "none lost", not lost and bool(spoken))
+    sentences = sum(text.count(".") for text in texts)
+    name = f"{len(texts)} at once, {sentences} sentences"
+    yield Goal(name, words, "none lost", not lost and bool(spoken))
     # Alone, each seed says the same again; and no two say the same.
     mixed = sum(
-        server.speak(number, TEXTS[number % len(TEXTS)]).digest != answer.digest
+        server.speak(number, texts[number]).digest != answer.digest
         for number, answer in spoken.items()
     )
     mixed += len(spoken) - len({answer.digest for answer in spoken.values()})
@@ -243,12 +253,14 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--slots", type=int, default=8, help="requests in one batch")
     parser.add_argument("--each", type=int, default=6, help="requests of a client")
     parser.add_argument("--crowd", type=int, default=200, help="requests at once")
+    parser.add_argument("--long", type=int, default=24, help="requests at once of 1-12 sentences")
     parser.add_argument("--requests", type=int, default=1000, help="requests in all, for memory")
     parser.add_argument("--repeats", type=int, default=3, help="turns of the comparison")
     parser.add_argument("--quick", action="store_true", help="as little of everything as there is")
     options = parser.parse_args(arguments)
     if options.quick:
         options.each, options.crowd, options.requests, options.repeats = 1, 20, 20, 1
+        options.long = 6
     return options
 
 

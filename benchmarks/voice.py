@@ -71,12 +71,12 @@ def main(arguments: Sequence[str]) -> int:
     judges = load_judges(given.recognizer, given.speaker_model, dnsmos=given.dnsmos)
     lines = plan(given.sentences, given.voices, given.limit)
     scores: dict[str, list[dict[str, float]]] = {}
-    pitches: dict[str, float] = {}
+    pitches: dict[str, float | None] = {}
     for name, model in (("now", given.model), ("before", given.against)):
         if not model:
             continue
         folder = given.out / name
-        tts = ZeroShotTTS.from_pretrained(unpacked(model, given.out / "model"))
+        tts = ZeroShotTTS.from_pretrained(unpacked(model, folder / "model"))
         spoken = speak_all(tts, lines, folder, seed=0)
         scores[name] = measure(spoken, folder, judges)
         pitches[name] = pitch_correlation(spoken, folder)
@@ -168,15 +168,20 @@ def half_tones(pitch: float, reference: float) -> float:
     return float(12 * torch.tensor(pitch / reference).log2())
 
 
-def pitch_correlation(spoken: Sequence[Spoken], folder: Path) -> float:
-    """Pearson's correlation over utterances: log median F0 of the speech and of its prompt."""
+def pitch_correlation(spoken: Sequence[Spoken], folder: Path) -> float | None:
+    """Pearson's correlation over utterances: log median F0 of the speech and of its prompt.
+
+    None with fewer than three utterances that have one.
+    """
     pairs = [
         (median_pitch(waveform_at(folder / each.audio, JUDGES_RATE), JUDGES_RATE),
          median_pitch(waveform_at(folder / each.prompt, JUDGES_RATE), JUDGES_RATE))
         for each in spoken
     ]  # fmt: skip
-    logs = torch.tensor([pair for pair in pairs if all(pair)], dtype=torch.float64).log()
-    return float(torch.corrcoef(logs.T)[0, 1])
+    voiced = [pair for pair in pairs if all(pair)]
+    if len(voiced) < 3:
+        return None
+    return float(torch.corrcoef(torch.tensor(voiced, dtype=torch.float64).log().T)[0, 1])
 
 
 def summed(rows: Sequence[Mapping[str, float]], name: str) -> tuple[list[float], list[float]]:
@@ -214,7 +219,7 @@ def worse(scores: Mapping[str, Sequence[Mapping[str, float]]]) -> list[str]:
 
 
 def table(
-    scores: Mapping[str, Sequence[Mapping[str, float]]], pitches: Mapping[str, float]
+    scores: Mapping[str, Sequence[Mapping[str, float]]], pitches: Mapping[str, float | None]
 ) -> Iterator[str]:
     """Markdown."""
     names = list(scores)
@@ -236,7 +241,8 @@ def table(
         if paired and (gap := differences(scores, key)) is not None:
             cells.append(shown(gap, measure))
         yield f"| {measure.title} | {' | '.join(cells)} |"
-    cells = [f"{pitches[name]:.2f}" for name in names] + ([""] if paired else [])
+    found = [pitches[name] for name in names]
+    cells = ["" if value is None else f"{value:.2f}" for value in found] + [""] * paired
     yield f"| correlation of median F0 with the prompt's | {' | '.join(cells)} |"
 
 

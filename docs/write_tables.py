@@ -21,8 +21,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import uslm_tokenizer.quantize
-from uslm.models.registry import MODELS, model_class
 from uslm.systems.catalogue import CATALOGUE
+from uslm.systems.registry import MODELS, model_class
 from uslm_app.actions.codec_table import all_facts
 from uslm_app.cli.parser import COMMANDS, command_parser
 from uslm_tokenizer.quantize.base import Quantizer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import stat
 import subprocess
@@ -30,7 +31,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """A folder that was asked for must be there."""
+    """A folder that was asked for must be there; and Ctrl-C works, under `nohup` too."""
+    # An ignored signal stays ignored in the processes that the tests start and interrupt.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     golden = config.getoption("--golden")
     if golden is not None and not os.path.isdir(golden):
         raise pytest.UsageError(f"--golden: no folder at {golden}")

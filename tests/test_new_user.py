@@ -17,9 +17,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from uslm.generate.length import LengthConfig
 from uslm.output.joiner import JoinConfig
 from uslm.systems.two_stage.bundle import save_bundle
-from uslm.systems.two_stage.config import BundleConfig, LengthConfig
+from uslm.systems.two_stage.config import BundleConfig
 from uslm.systems.two_stage.tiny import speech_like, tiny_bundle
 from uslm.voices.store import VoiceStore
 from uslm_app.cli import main as uslm

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from uslm_demo.guard import is_public
 from uslm_demo.limits import Limits
 from uslm_demo.model import Model
 from uslm_tokenizer.errors import EnvironmentProblem, MissingResource, UserError
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     import gradio as gr
 
 SOUNDS = (".wav", ".flac", ".ogg", ".opus", ".mp3")
-LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
 def build_app(
@@ -115,11 +114,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _voices(options: argparse.Namespace) -> Path | None:
     """The folder of voices; nobody's where strangers could delete what is in it."""
-    host = options.host or os.environ.get("GRADIO_SERVER_NAME") or LOCAL[0]
     if options.voices is not None:
         return Path(options.voices)
-    is_public = options.share or host not in LOCAL or "SPACE_ID" in os.environ  # Hugging Face's
-    if is_public:
+    if is_public(options.host, options.share):
         return None
     from uslm.voices.names import default_folder
 

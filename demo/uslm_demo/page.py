@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from uslm_demo.context import Context, session_of
+from uslm_demo.guard import LocalGuard, is_public
 from uslm_demo.limits import Limits
 from uslm_demo.tabs.about import about_tab
 from uslm_demo.tabs.clone import clone_tab
@@ -59,7 +61,11 @@ def serve(
     share: bool = False,
     wait: bool = True,
 ) -> str:
-    """Serve the page until Ctrl-C, or in the background; returns its address."""
+    """Serve the page until Ctrl-C, or in the background; returns its address.
+
+    Where only this machine can reach it, pages of other sites that a browser here shows cannot.
+    """
+    guards = [] if is_public(host, share) else [Middleware(LocalGuard)]
     _, address, _ = page.launch(
         server_name=host,
         server_port=port,
@@ -76,5 +82,6 @@ def serve(
         mcp_server=False,
         pwa=False,
         ssr_mode=False,
+        app_kwargs={"middleware": guards},
     )
     return str(address)

@@ -6,7 +6,13 @@ import os
 import sys
 from collections.abc import Callable
 
-from uslm_tokenizer.errors import EnvironmentProblem, GenerationError, MissingResource, UserError
+from uslm_tokenizer.errors import (
+    EnvironmentProblem,
+    GenerationError,
+    MissingResource,
+    UserError,
+    disk_is_full,
+)
 
 
 def run_command(program: str, action: Callable[[], None]) -> int:
@@ -28,6 +34,8 @@ def run_command(program: str, action: Callable[[], None]) -> int:
 
 def _exit_code(problem: Exception) -> int | None:
     """None: our own mistake, which deserves its traceback."""
+    if disk_is_full(problem):
+        return 3
     match problem:
         case MissingResource():
             return 2

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import soundfile
 
+from uslm.generate.length import LengthConfig
 from uslm.systems.two_stage.bundle import save_bundle
-from uslm.systems.two_stage.config import BundleConfig, LengthConfig
+from uslm.systems.two_stage.config import BundleConfig
 from uslm.systems.two_stage.tiny import speech_like, tiny_bundle, tiny_voice
 from uslm_app.cli import main
 

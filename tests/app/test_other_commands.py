@@ -14,11 +14,10 @@ import soundfile
 import torch
 from safetensors.torch import load_file
 
-from uslm.models.registry import model_class
+from uslm.systems.registry import model_class
 from uslm.systems.two_stage.tiny import speech_like, tiny_bundle
 from uslm.voices.prompt import VoicePrompt
 from uslm_app.actions.codes_file import CodesFile
-from uslm_app.actions.coding import encode_windows
 
 Uslm = Callable[..., Any]
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -123,7 +122,7 @@ def test_wrong_files_are_named(
 def test_windows_of_a_long_recording_make_all_its_codes() -> None:
     tokenizer = tiny_bundle().tokenizer
     waveform = speech_like(70.0).waveform
-    codes = torch.cat(list(encode_windows(tokenizer, waveform)), dim=1)
+    codes = tokenizer.encode_long(waveform)
     assert codes.shape == (4, 3500)
     whole = tokenizer.encode(waveform[None])[0]
     assert (codes == whole).float().mean() > 0.95

@@ -17,8 +17,7 @@ import torch
 import transformers
 from safetensors.torch import save
 
-from uslm.systems.catalogue import CATALOGUE
-from uslm.systems.layouts import LAYOUTS
+from uslm.systems.catalogue import CATALOGUE, LAYOUTS
 from uslm.systems.valle.text import SYMBOLS
 from uslm_tokenizer.pretrained import build, catalogue
 from uslm_tokenizer.pretrained import source as sources

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from safetensors import SafetensorError
 
 from uslm.voices.prompt import VoicePrompt
 from uslm.voices.store import VoiceStore
@@ -207,6 +208,20 @@ def test_a_voice_is_played_by_the_package(
     assert json.loads(result.out) == {"voice": "babble", "seconds": 1.2}
     (samples, rate), waited = played
     assert (samples.shape, samples.dtype, rate, waited) == ((19_200,), np.float32, 16_000, "waited")
+
+
+def test_a_voice_that_the_disk_has_no_room_for(
+    uslm: Uslm, shelf: Path, model: tuple[str, Path], kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Safetensors tells it in words of its own."""
+
+    def fail(*arguments: Any, **more: Any) -> None:
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("uslm.voices.prompt.save_file", fail)
+    create = ("voice", "create", "--prompt", shelf / "prompt.wav", "--name", "ann", *model)
+    uslm(*create).assert_refused(3, "could not be written: No space left on device")
+    assert not list(kept.iterdir())
 
 
 @pytest.fixture

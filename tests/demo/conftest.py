@@ -11,9 +11,10 @@ from pathlib import Path
 import gradio as gr
 import pytest
 
+from uslm.generate.length import LengthConfig
 from uslm.output.joiner import JoinConfig
 from uslm.systems.two_stage.bundle import save_bundle
-from uslm.systems.two_stage.config import BundleConfig, LengthConfig
+from uslm.systems.two_stage.config import BundleConfig
 from uslm.systems.two_stage.tiny import speech_like, tiny_bundle
 from uslm.voices.prompt import VoicePrompt
 from uslm_demo.limits import Limits

@@ -23,6 +23,7 @@ from uslm.tts import ZeroShotTTS
 from uslm.voices.prompt import VoicePrompt
 from uslm.voices.store import VoiceStore
 from uslm_demo.app import build_app
+from uslm_demo.guard import is_public
 from uslm_demo.limits import Limits
 from uslm_demo.model import Model
 from uslm_tokenizer.audio.read import read_audio
@@ -224,3 +225,30 @@ def test_the_page_fits_into_another(
         status, *_ = client.predict("One sentence.", *fields(recording), api_name="/speak")
         client.close()
     assert "Seed 3" in status
+
+
+@pytest.mark.parametrize(
+    ("method", "headers"),
+    [
+        ("GET", {"Host": "evil.example"}),
+        ("GET", {"Host": "evil.example:7860"}),
+        ("POST", {"Host": "evil.example", "Origin": "http://evil.example"}),
+        ("POST", {"Origin": "http://evil.example"}),
+        ("POST", {"Sec-Fetch-Site": "cross-site"}),
+    ],
+)
+def test_pages_of_other_sites_are_not_let_in(
+    address: str, method: str, headers: dict[str, str]
+) -> None:
+    """Neither those whose name was made to point here, nor those that send forms here."""
+    for path in ("", "config", "gradio_api/info", "gradio_api/queue/join", "gradio_api/upload"):
+        assert httpx.request(method, address + path, headers=headers).status_code == 403
+
+
+def test_a_page_that_others_may_reach_has_names_that_nobody_knows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert not is_public(None, share=False) and not is_public("::1", share=False)
+    assert is_public(None, share=True) and is_public("0.0.0.0", share=False)
+    monkeypatch.setenv("GRADIO_SERVER_NAME", "0.0.0.0")
+    assert is_public(None, share=False)

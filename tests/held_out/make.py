@@ -22,10 +22,10 @@ from uslm.systems.valle.tiny import save_tiny_uslm, tiny_uslm
 from uslm.systems.vevo.tiny import save_tiny_vevo
 from uslm.tts import ZeroShotTTS
 from uslm_app.cli import main
-from uslm_recipes.commands.encode import encode_corpus
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.corpus_format import Utterance
 from uslm_recipes.data.corpus_writer import CorpusWriter
+from uslm_recipes.data.encoding import encode_corpus
 from uslm_recipes.loop import LoopConfig
 from uslm_recipes.loop.testing import train_toy
 from uslm_tokenizer.hub import WEIGHTS_FILE

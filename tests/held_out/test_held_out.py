@@ -6,6 +6,7 @@ weights, its voice and what it said, a codes file, a corpus with tokens, and a r
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -16,23 +17,29 @@ from safetensors.torch import load_file
 
 from uslm.systems.catalogue import CATALOGUE
 from uslm.systems.loading import resolve_speaker
+from uslm.systems.two_stage.bundle import load_bundle
 from uslm.tts import ZeroShotTTS
 from uslm.voices.prompt import VoicePrompt
 from uslm_app.actions.codes_file import CodesFile
-from uslm_recipes.commands.encode import encode_corpus
+from uslm_app.cli import main
 from uslm_recipes.data.corpus import Corpus
+from uslm_recipes.data.encoding import encode_corpus
 from uslm_recipes.data.tokens import TokenCorpus
 from uslm_recipes.loop import LoopConfig
 from uslm_recipes.loop.testing import train_toy
 from uslm_tokenizer.audio.read import Audio
+from uslm_tokenizer.errors import ConfigError
+from uslm_tokenizer.hub import WEIGHTS_FILE
 from uslm_tokenizer.pretrained.earlier import EARLIER
 from uslm_tokenizer.pretrained.store import Store
 from uslm_tokenizer.pretrained.testing import isolated_hub
 from uslm_tokenizer.registry import load_tokenizer
+from uslm_tokenizer.weight_hash import weight_hash
 
 FILES = Path(__file__).with_name("files")
 SYSTEMS = ("two_stage", "uslm", "maskgct", "vevo")
 TOKENIZER = FILES / "two_stage/tokenizer"
+VOICE = Path(__file__).parents[2] / "examples" / "voice.wav"
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
@@ -99,6 +106,25 @@ def test_tokens_of_a_corpus_are_not_made_again(tmp_path: Path) -> None:
         assert torch.equal(tokens.codes(index), before.codes(index))
         codes = tokenizer.encode(Audio(corpus.waveform(index)[None], 16_000).waveform[None])
         assert torch.equal(codes[0], before.codes(index))
+
+
+def test_one_tokenizer_has_one_hash(tmp_path: Path) -> None:
+    """In a bundle and its voices, in codes and in tokens; from memory and from its file."""
+    tokenizer, corpus = load_tokenizer(TOKENIZER), Corpus.open(FILES / "corpus")
+    found = weight_hash(tokenizer=tokenizer)
+    assert weight_hash(tokenizer=TOKENIZER / WEIGHTS_FILE) == found
+    assert load_bundle(FILES / "two_stage").tokenizer_hash == found
+    assert VoicePrompt.load(FILES / "two_stage.voice.safetensors").tokenizer_hash == found
+    encode_corpus(tokenizer, corpus, tmp_path / "tokens")
+    assert json.loads((tmp_path / "tokens/0/tokens.json").read_text())["tokenizer"] == found
+    arguments = ["--audio", str(VOICE), "--tokenizer", str(TOKENIZER), "--out"]
+    assert main(["encode", *arguments, str(tmp_path / "codes.safetensors")]) == 0
+    assert CodesFile.load(str(tmp_path / "codes.safetensors")).info.tokenizer_hash == found
+    with torch.no_grad():
+        next(tokenizer.parameters()).add_(1.0)
+    assert weight_hash(tokenizer=tokenizer) != found
+    with pytest.raises(ConfigError, match="made by another tokenizer"):
+        CodesFile.load(str(FILES / "codes.safetensors")).fit(tokenizer)
 
 
 def test_a_run_goes_on_from_its_checkpoint(tmp_path: Path) -> None:

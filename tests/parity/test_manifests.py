@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from uslm.systems.layouts import LAYOUTS
+from uslm.systems.catalogue import LAYOUTS
 from uslm_tokenizer.pretrained.layout import convert
 from uslm_tokenizer.pretrained.registry import expect, layout_of_system
 

@@ -24,7 +24,7 @@ RECIPES: dict[str, str] = {
 PLACES = [
     *(ROOT / "docs").rglob("*.md"),
     *(ROOT / "recipes").rglob("*.md"),
-    *(ROOT / "recipes" / "uslm_recipes").glob("*.py"),
+    *(ROOT / "recipes" / "uslm_recipes").rglob("*.py"),
 ]
 
 
@@ -44,7 +44,8 @@ def test_a_command_is_understood(place: str, recipe: str, arguments: list[str]) 
     if recipe == "fine_tune":
         fine_tune.parser().parse_args(arguments)
         return
-    kind: Any = getattr(import_module(f"uslm_recipes.{recipe}"), RECIPES[recipe])
+    module = import_module(f"uslm_recipes.{recipe}").main.__module__
+    kind: Any = getattr(import_module(module), RECIPES[recipe])
     assert parse_recipe_args(recipe, kind, arguments, parser=recipe_parser(recipe)).config
 
 

@@ -12,10 +12,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from uslm_recipes.commands.encode import encode_corpus, main
+from uslm_recipes.commands.encode import main
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.corpus_format import Utterance
 from uslm_recipes.data.corpus_writer import CorpusWriter
+from uslm_recipes.data.encoding import encode_corpus
 from uslm_recipes.data.tokens import TokenCorpus
 from uslm_tokenizer.codecs.unit_tokenizer.model import UnitTokenizer
 from uslm_tokenizer.errors import EnvironmentProblem, UserError

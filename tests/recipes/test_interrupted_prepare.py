@@ -5,6 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -130,6 +133,42 @@ def test_two_runs_cannot_make_one_folder(tmp_path: Path, recordings: list[Record
         pytest.raises(UserError, match="another run is making"),
     ):
         make(recordings, tmp_path / "corpus")
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="stops processes")
+def test_a_killed_run_holds_nothing_and_leaves_nobody_behind(
+    tmp_path: Path, recordings: list[Recording]
+) -> None:
+    out = tmp_path / "corpus"
+    script = Path(__file__).with_name("killed_prepare.py")
+    command = [sys.executable, str(script), str(out), *(str(each.audio) for each in recordings)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        workers = [int(pid) for pid in process.stdout.readline().split()[1:]]
+        assert len(workers) == 2
+        for pid in workers:  # as if in the middle of something long
+            os.kill(pid, signal.SIGSTOP)
+        process.kill()
+        process.wait()
+        try:
+            report = make(recordings, out)
+        finally:
+            for pid in workers:
+                os.kill(pid, signal.SIGCONT)
+        # Whoever is left still has the other end.
+        assert process.communicate(timeout=30) == ("", None)
+    assert report.summary.utterances == NUMBER and report.hours_done == 0
+
+
+def test_a_run_killed_while_it_replaces_a_corpus_loses_none(
+    tmp_path: Path, recordings: list[Recording]
+) -> None:
+    out = tmp_path / "corpus"
+    make(recordings, out)
+    out.rename(tmp_path / ".corpus.old")
+    with pytest.raises(RuntimeError):
+        make(until(recordings, 7, RuntimeError()), out)
+    assert len(Corpus.open(out)) == NUMBER
 
 
 def test_a_full_disk_is_told_and_what_was_written_is_kept(

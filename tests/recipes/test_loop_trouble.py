@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,9 +19,9 @@ from torch import Tensor
 
 from uslm_recipes.loop import LoopConfig, finish_run, make_accelerator
 from uslm_recipes.loop.checkpoint import CheckpointNotWritten, list_checkpoints, newest_whole
-from uslm_recipes.loop.sealed import check_seal, seal
+from uslm_recipes.loop.sealed import DamagedCheckpoint, check_seal, seal
 from uslm_recipes.loop.testing import Toy, toy_run, train_toy
-from uslm_tokenizer.errors import ConfigError, EnvironmentProblem
+from uslm_tokenizer.errors import ConfigError, EnvironmentProblem, UserError
 
 LOOP = LoopConfig(steps=6, warmup_steps=1, log_every=2, save_every_minutes=1e-9, samples=0)
 
@@ -82,6 +86,106 @@ def sealing_fails_twice() -> object:
         seal(folder)
 
     return sealing
+
+
+# ---- damage
+
+
+def damage(checkpoint: Path) -> None:
+    """As a disk does it."""
+    path = checkpoint / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-5])
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_is_not_begun_anew(tmp_path: Path) -> None:
+    train_toy(LOOP, tmp_path, stop_at=4)
+    there = list_checkpoints(tmp_path / "checkpoints")
+    for path in there:
+        damage(path)
+    with pytest.raises(UserError, match=r"every checkpoint in .* is damaged.*another --out"):
+        train_toy(LOOP, tmp_path, resume=True)
+    assert list_checkpoints(tmp_path / "checkpoints") == there
+
+
+def test_a_disk_that_cannot_be_read_is_not_taken_for_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_toy(LOOP, tmp_path, stop_at=4)
+    there = list_checkpoints(tmp_path / "checkpoints")
+    read = Path.open
+
+    def open_badly(path: Path, *arguments: Any, **more: Any) -> Any:
+        if path.suffix == ".safetensors" and path.parent == there[0]:
+            raise OSError(errno.EIO, "Input/output error")
+        return read(path, *arguments, **more)
+
+    monkeypatch.setattr(Path, "open", open_badly)
+    with pytest.raises(EnvironmentProblem, match="cannot be read"):
+        train_toy(LOOP, tmp_path, resume=True)
+    monkeypatch.undo()
+    assert list_checkpoints(tmp_path / "checkpoints") == there
+
+
+def test_damaged_checkpoints_do_not_push_out_whole_ones(tmp_path: Path) -> None:
+    loop = replace(LOOP, steps=9, keep_last=3)
+    train_toy(loop, tmp_path, stop_at=6)
+    for path in list_checkpoints(tmp_path / "checkpoints")[:2]:
+        damage(path)
+    train_toy(loop, tmp_path, resume=True, stop_at=5)
+    names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert names == [
+        "damaged-step-00000005", "damaged-step-00000006", "step-00000004", "step-00000005",
+    ]  # fmt: skip
+    for path in list_checkpoints(tmp_path / "checkpoints"):
+        check_seal(path)
+
+
+def test_a_checkpoint_that_lists_no_files_is_damaged(tmp_path: Path) -> None:
+    (tmp_path / "complete.json").write_text("{}")
+    with pytest.raises(DamagedCheckpoint):
+        check_seal(tmp_path)
+
+
+def test_what_a_killed_run_was_writing_goes(tmp_path: Path) -> None:
+    train_toy(LOOP, tmp_path, stop_at=2)
+    for name in (".step-00000099.part", ".step-00000098.old"):
+        (tmp_path / "checkpoints" / name).mkdir()
+    train_toy(LOOP, tmp_path, resume=True)
+    names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert names == ["step-00000005", "step-00000006"]
+
+
+# ---- two at a time
+
+
+def test_two_runs_in_one_folder_are_noticed(tmp_path: Path) -> None:
+    with toy_run(LOOP, tmp_path), pytest.raises(UserError, match="another run is training in"):
+        toy_run(LOOP, tmp_path, resume=True)
+    train_toy(LOOP, tmp_path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such lock")
+def test_a_run_of_another_process_is_noticed_until_that_is_killed(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from uslm_recipes.folder_lock import FolderLock\n"
+        "lock = FolderLock(Path(sys.argv[1]) / '.lock', ''); lock.take()\n"
+        "print('taken', flush=True); input()"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stdout.readline()
+        with pytest.raises(UserError, match="another run is training in"):
+            toy_run(LOOP, tmp_path)
+        process.kill()
+    train_toy(LOOP, tmp_path)
+
+
+def test_a_run_that_does_not_begin_gives_its_folder_back(tmp_path: Path) -> None:
+    train_toy(LOOP, tmp_path)
+    with pytest.raises(UserError, match="holds a run already"):
+        toy_run(LOOP, tmp_path)
+    with pytest.raises(UserError, match="holds a run already"):
+        toy_run(LOOP, tmp_path)
 
 
 # ---- memory

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 from collections.abc import Sequence
@@ -13,12 +14,14 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from uslm_recipes.commands.prepare import PrepareConfig, main, prepare, split_of
+from uslm_recipes.commands.prepare import PrepareConfig, main, prepare
 from uslm_recipes.data.audio_files import AudioLimits
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.recording import Recording, Rejected
 from uslm_recipes.data.sources.folder import read_folder
 from uslm_recipes.data.sources.manifest import read_manifest
+from uslm_recipes.data.splits import split_of
+from uslm_tokenizer.errors import TextError
 
 CONFIG = PrepareConfig(num_workers=0)
 
@@ -289,3 +292,79 @@ def test_limits_are_checked_before_decoding(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", tone(3), 16_000)
     with pytest.raises(ValueError, match="N s is longer than N s"):
         make(tmp_path, [{"audio": "a.wav", "speaker": "s"}], audio=AudioLimits(max_seconds=2))
+
+
+def test_bytes_and_header_that_disagree(tmp_path: Path) -> None:
+    wav = io.BytesIO()
+    soundfile.write(wav, tone(1), 16_000, format="WAV")
+    data = wav.getvalue()
+    (tmp_path / "streamed.wav").write_bytes(data[:40] + bytes(4) + data[44:])
+    (tmp_path / "two.wav").write_bytes(data + data)
+    (tmp_path / "movie.m4a").write_bytes(b"\0\0\0\x20ftypM4A " + bytes(100))
+    (tmp_path / "link.wav").symlink_to(tmp_path / "nowhere.wav")
+    names = ["streamed.wav", "two.wav", "movie.m4a", "link.wav", "n" * 5000]
+    corpus = make(tmp_path, [{"audio": name, "speaker": "s"} for name in names])
+    assert corpus.num_samples.tolist() == [16_000]
+    reasons = [each["reason"] for each in rejected(tmp_path)]
+    for reason, words in zip(
+        reasons, ["two recordings", "an M4A file", "link to nowhere", "no such file"], strict=True
+    ):
+        assert words in reason
+
+
+def test_a_text_that_cannot_be_read_leaves_out_its_recording_only(tmp_path: Path) -> None:
+    class Choosy(Letters):
+        def phonemize(self, texts: Sequence[str]) -> list[str]:
+            if "bad" in texts:
+                raise TextError("'bad' kills it")
+            return super().phonemize(texts)
+
+    for number, name in enumerate(("a", "b", "c"), start=1):
+        soundfile.write(tmp_path / f"{name}.wav", tone(number), 16_000)
+    texts = {"a.wav": "good", "b.wav": "bad", "c.wav": "fine"}
+    rows = [{"audio": name, "speaker": "s", "text": text} for name, text in texts.items()]
+    manifest = read_manifest(write_manifest(tmp_path, rows))
+    prepare(manifest, tmp_path / "corpus", CONFIG, front_end=Choosy())
+    assert [each.phonemes for each in Corpus.open(tmp_path / "corpus")] == ["good", "fine"]
+    assert ["'bad' kills it" in each["reason"] for each in rejected(tmp_path)] == [True]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ('{"piece": {"start_seconds": NaN}}', "start_seconds of the piece"),
+        ('{"piece": {"stop_seconds": Infinity}}', "stop_seconds of the piece"),
+        ('{"piece": {"start_seconds": -1}}', "start_seconds of the piece"),
+        ('{"piece": {"start_seconds": true}}', "start_seconds of the piece"),
+        ('{"piece": {"offset": 1.5, "num_bytes": 9}}', "offset of the piece"),
+        ('{"piece": {"offset": -1, "num_bytes": 9}}', "offset of the piece"),
+        ('{"piece": {"offset": 0, "num_bytes": -1}}', "num_bytes of the piece"),
+        ('{"piece": {"offset": 1e999, "num_bytes": 9}}', "offset of the piece"),
+        (f'{{"piece": {{"num_bytes": {10**30}}}}}', "num_bytes of the piece"),
+        (f'{{"piece": {{"num_bytes": {2**62}}}}}', "piece ends behind"),
+        ('{"piece": [1]}', "piece must be an object"),
+        (f'{{"piece": {"9" * 5000}}}', "not JSON"),
+        ('{"phonemes": "a", "durations": [0.1, NaN, 0.1]}', "durations"),
+        (f'{{"phonemes": "a", "durations": [0.1, {10**400}, 0.1]}}', "durations"),
+        ('{"text": "\\ud800"}', "not JSON"),
+        ('{"audio": "\\u0000"}', "no such file"),
+        ('{"audio": "."}', "no such file"),
+        (f'{{"text": {"[" * 100_000}}}', "not JSON"),
+        (f'{{"text": {"[" * 900}{"]" * 900}}}', "text must be a string"),
+    ],
+)
+def test_one_bad_line_ends_nothing(tmp_path: Path, line: str, reason: str) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(1), 16_000)
+    soundfile.write(tmp_path / "b.wav", tone(2), 16_000)
+    audio = "" if '"audio"' in line else '"audio": "b.wav", '
+    bad = f'{{{audio}"speaker": "s", {line[1:]}'
+    corpus = make(tmp_path, [bad, {"audio": "a.wav", "speaker": "s"}])
+    assert [each.id for each in corpus] == ["a"]
+    [told] = rejected(tmp_path)
+    assert reason in told["reason"] and len(told["reason"]) < 300
+
+
+def test_places_that_are_null_are_those_that_are_not_given(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(1), 16_000)
+    piece = dict.fromkeys(("start_seconds", "stop_seconds", "offset", "num_bytes"))
+    assert len(make(tmp_path, [{"audio": "a.wav", "speaker": "s", "piece": piece}])) == 1

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from uslm.models.registry import model_class
+from uslm.systems.registry import model_class
 from uslm.systems.two_stage.monotonic import MonotonicLM
 from uslm.systems.two_stage.regressor import AcousticRegressor
 from uslm_recipes.config import config_names, load_config
@@ -91,7 +91,7 @@ def test_base_has_the_published_sizes() -> None:
 
 @pytest.mark.parametrize("size", ["tiny", "mini", "base"])
 def test_crops_are_as_long_as_the_mel_loss_wants_them(size: str) -> None:
-    longest = max(window for window, _ in MEL_SCALES)
+    longest = max(scale.window for scale in MEL_SCALES)
     for recipe, crop in (
         ("train_codec", load_config(CodecRecipe, size, recipe="train_codec").crop_frames),
         ("tune", load_config(TuneRecipe, size, recipe="tune").crop_frames),

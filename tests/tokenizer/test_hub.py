@@ -10,12 +10,19 @@ from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub.errors import (
+    HFValidationError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+)
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from uslm.models.folders import resolve_bundle
 from uslm_tokenizer.codecs.unit_tokenizer.model import UnitTokenizer
-from uslm_tokenizer.errors import ConfigError, MissingResource
-from uslm_tokenizer.hub import PretrainedModel, resolve, write_atomically
+from uslm_tokenizer.errors import ConfigError, EnvironmentProblem, MissingResource
+from uslm_tokenizer.hub import ALIGNMENT, PretrainedModel, aligned, resolve, save_aligned
+from uslm_tokenizer.whole_files import write_atomically
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +44,17 @@ class Stranger(Toy):
     model_type = "stranger"
 
 
+class Wide(PretrainedModel):
+    """Each of its tensors fills multiples of ALIGNMENT bytes."""
+
+    model_type = "wide"
+    config_class = ToyConfig
+
+    def __init__(self, config: ToyConfig) -> None:
+        super().__init__(config)
+        self.layer = nn.Linear(config.width, config.width)
+
+
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
     return Toy(ToyConfig()).save_pretrained(tmp_path / "toy")
@@ -50,9 +68,10 @@ def test_loaded_equals_saved(saved: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_loaded_weights_are_the_file_itself(saved: Path) -> None:
+def test_loaded_weights_are_the_file_itself(tmp_path: Path) -> None:
     """Mapped, not copied: so a big model is not held twice while it loads."""
-    toy = Toy.from_pretrained(saved)
+    saved = Wide(ToyConfig(width=16)).save_pretrained(tmp_path / "toy")
+    toy = Wide.from_pretrained(saved)
     lines = Path("/proc/self/maps").read_text("utf-8").splitlines()
     ranges = [line.split("-", 1) for line in lines if line.endswith("toy/model.safetensors")]
     mapped = [(int(start, 16), int(rest.split()[0], 16)) for start, rest in ranges]
@@ -60,7 +79,7 @@ def test_loaded_weights_are_the_file_itself(saved: Path) -> None:
     assert any(start <= address < end for start, end in mapped)
     with torch.no_grad():
         toy.layer.weight.zero_()  # writing to the model leaves the file alone
-    assert Toy.from_pretrained(saved).layer.weight.abs().sum() > 0
+    assert Wide.from_pretrained(saved).layer.weight.abs().sum() > 0
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has other permissions")
@@ -111,7 +130,7 @@ def test_wrong_weights_are_named(saved: Path) -> None:
     ("text", "error", "message"),
     [
         ("{", ConfigError, "is not JSON"),
-        ("[]", ConfigError, "must have the keys"),
+        ("[]", ConfigError, "must hold a mapping"),
         (json.dumps({"model_type": "toy", "config": {"wdith": 1}}), ConfigError, "did you mean"),
         (
             json.dumps({"model_type": "toy", "config": {}, "format": 99}),
@@ -137,6 +156,52 @@ def test_a_missing_folder_is_not_looked_for_on_the_hub(name: str) -> None:
 def test_offline_a_hub_model_is_missing() -> None:
     with pytest.raises(MissingResource, match="no model 'some/model'"):
         resolve("some/model", local_files_only=True)
+
+
+class Answer:
+    """What the Hub said."""
+
+    def __init__(self, status_code: int) -> None:
+        self.status_code, self.headers = status_code, {}
+
+
+def raised(problem: Exception, cause: Exception | None = None) -> Exception:
+    problem.__cause__ = cause
+    return problem
+
+
+def answered(status_code: int) -> Exception:
+    problem = OSError("the Hub's client says so")
+    problem.response = Answer(status_code)  # type: ignore[attr-defined]
+    return problem
+
+
+@pytest.mark.parametrize(
+    ("problem", "expected"),
+    [
+        (raised(LocalEntryNotFoundError("gone"), ConnectionRefusedError("refused")), "reach"),
+        (raised(LocalEntryNotFoundError("gone"), TimeoutError("slow")), "reach"),
+        (raised(LocalEntryNotFoundError("gone"), OfflineModeIsEnabled("offline")), "no model"),
+        (LocalEntryNotFoundError("not in the cache"), "no model"),
+        (HFValidationError("a name with spaces"), "no model"),
+        (answered(404), "no model"),
+        (answered(401), "no model"),
+        (answered(429), "reach"),
+        (answered(503), "reach"),
+        (PermissionError(13, "denied"), "fetch"),
+    ],
+)  # fmt: skip
+def test_a_network_fault_is_no_missing_model(
+    problem: Exception, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def snapshot_download(*_: object, **__: object) -> str:
+        raise problem
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    error = MissingResource if expected == "no model" else EnvironmentProblem
+    for fetch in (resolve, resolve_bundle):
+        with pytest.raises(error, match=f"{expected}.* 'some/model'"):
+            fetch("some/model")
 
 
 def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
@@ -179,3 +244,28 @@ def test_int8_weights_are_as_near_as_eight_bits_can_be(tmp_path: Path) -> None:
             assert bool((error <= 0.51 * most + 1e-6).all()), name
         elif value.is_floating_point():
             torch.testing.assert_close(loaded[name], value, atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("length", range(1, 70))
+def test_loaded_weights_lie_as_new_ones(tmp_path: Path, length: int) -> None:
+    """Kernels add up in another order where they do not: loaded would not equal saved."""
+    tensors = {"x" * length: torch.arange(16.0), "y": torch.ones(3), "z": torch.arange(32.0)}
+    save_aligned(tensors, tmp_path / "model.safetensors")
+    stored = load_file(tmp_path / "model.safetensors")
+    assert stored["x" * length].data_ptr() % ALIGNMENT == 0  # without a copy
+    for name, tensor in tensors.items():
+        ours = aligned(stored[name])
+        assert ours.data_ptr() % ALIGNMENT == 0 and torch.equal(ours, tensor)
+
+
+def test_weights_that_lie_otherwise_are_moved(saved: Path) -> None:
+    """Files of others, and of older versions, hold them anywhere."""
+    path = saved / "model.safetensors"
+    tensors = load_file(path)
+    places = set()
+    for padding in range(0, ALIGNMENT, 8):
+        save_file(tensors, path, metadata={"padding": "-" * padding})
+        places |= {tensor.data_ptr() % ALIGNMENT for tensor in load_file(path).values()}
+        for tensor in Toy.from_pretrained(saved).state_dict().values():
+            assert tensor.data_ptr() % ALIGNMENT == 0
+    assert len(places) > 1

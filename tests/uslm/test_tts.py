@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from uslm.models.base import SemanticModel
-from uslm.models.registry import MODELS, model_class
 from uslm.output.speech import ChunkReport, Speech
+from uslm.systems.registry import MODELS, model_class
 from uslm.systems.two_stage.bundle import Bundle
 from uslm.systems.two_stage.config import BundleConfig
 from uslm.systems.two_stage.tiny import TINY, tiny_bundle, tiny_voice

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from uslm_tokenizer.errors import AudioError, UserError
 from uslm_tokenizer.hub import PretrainedModel
+from uslm_tokenizer.windows import windows
 
 
 class AudioTokenizer(PretrainedModel, ABC):
@@ -132,6 +133,25 @@ class AudioTokenizer(PretrainedModel, ABC):
             alone = encode(waveform[rows, :, :length])
             codes[rows, :, : alone.shape[-1]] = alone
         return codes
+
+    @torch.no_grad()
+    def encode_long(
+        self, waveform: Float[Tensor, "1 n"], *, seconds: float = 30.0, margin: float = 2.0
+    ) -> Int[Tensor, "k t"]:
+        """Codes of a recording of any length, on the CPU; a short one is encoded at once.
+
+        A longer one goes through in windows of so many `seconds`, each with a `margin` of its
+        neighbours.
+        """
+        hop, num_samples = self.hop_length, waveform.shape[-1]
+        step, beside = (int(each * self.frame_rate) * hop for each in (seconds, margin))
+        pieces = [
+            self.encode(waveform[None, :, read].to(self.device))[
+                0, :, keep.start // hop : -(-keep.stop // hop)
+            ].cpu()
+            for read, keep in windows(num_samples, step, beside)
+        ]
+        return torch.cat(pieces, dim=1)
 
     def check_waveform(self, waveform: Tensor) -> None:
         """Raise AudioError unless this is a non-empty, finite batch of mono waveforms."""

@@ -1,5 +1,7 @@
 """The errors a user can meet; the command line gives each branch an exit code of its own."""
 
+import errno
+
 
 class UserError(ValueError):
     """Something the caller gave cannot be used: a value, a text, a file. Exit code 1."""
@@ -21,6 +23,10 @@ class TextError(UserError):
     """Text that cannot be spoken."""
 
 
+class AlreadyThere(UserError):
+    """A file or a voice of this name is there already, and may not be replaced."""
+
+
 class MissingResource(UserError):
     """A file, a model or a voice that is not there. Exit code 2."""
 
@@ -31,3 +37,12 @@ class EnvironmentProblem(RuntimeError):
 
 class GenerationError(RuntimeError):
     """The model ran, and nothing usable came out. Exit code 4."""
+
+
+def disk_is_full(error: BaseException | None) -> bool:
+    """Whether an error says so, or was raised because of one that does."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return True
+        error = error.__cause__
+    return False

@@ -1,14 +1,14 @@
 """The table of tokenizers: one line each, imported only when asked for."""
 
 import difflib
-from importlib import import_module
 from pathlib import Path
 
+from uslm_tokenizer.addresses import load_address
 from uslm_tokenizer.base import AudioTokenizer
 from uslm_tokenizer.codecs.catalogue import TOKENIZERS as PUBLISHED
 from uslm_tokenizer.codecs.transformers.base import transformers_family
 from uslm_tokenizer.errors import MissingResource, UserError
-from uslm_tokenizer.hub import read_description, resolve
+from uslm_tokenizer.hub import CONFIG_FILE, read_description, resolve
 from uslm_tokenizer.pretrained.store import Store
 
 TOKENIZERS = {
@@ -33,8 +33,7 @@ def tokenizer_class(name: str) -> type[AudioTokenizer]:
     """The class that the table names so."""
     if name not in TOKENIZERS:
         raise UserError(f"no tokenizer named {name!r}; there are {sorted(TOKENIZERS)}")
-    module, _, attribute = TOKENIZERS[name].partition(":")
-    loaded: type[AudioTokenizer] = getattr(import_module(module), attribute)
+    loaded: type[AudioTokenizer] = load_address(TOKENIZERS[name])
     return loaded
 
 
@@ -53,9 +52,14 @@ def load_tokenizer(
 
 def _find(name_or_path: str | Path, *, revision: str | None, local_files_only: bool) -> Path:
     name = str(name_or_path)
-    if "/" in name or Path(name).exists():
+    is_published = name in PUBLISHED.systems
+    if (
+        "/" in name
+        or (Path(name) / CONFIG_FILE).is_file()
+        or (Path(name).exists() and not is_published)
+    ):
         return resolve(name_or_path, revision=revision, local_files_only=local_files_only)
-    if name not in PUBLISHED.systems:
+    if not is_published:
         near = difflib.get_close_matches(name, PUBLISHED.systems, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"they are {sorted(PUBLISHED.systems)}"
         raise MissingResource(f"no model folder at {name!r}, and no published tokenizer; {hint}")

@@ -28,9 +28,10 @@ class StopRule:
     """Whether the end mark need not be drawn: it is enough that nothing is likelier."""
 
 
-@dataclass
+@dataclass(eq=False)
 class UnitRow:
-    """What one row has said so far."""
+    """What one row has said so far. Rows are told apart by identity: two may have said the same,
+    as all have at their beginning."""
 
     units: list[int] = field(default_factory=list)
     fingers: list[int] = field(default_factory=list)

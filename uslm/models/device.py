@@ -1,6 +1,5 @@
-"""What is done with the parts of any speaking model: they are told apart, and moved."""
+"""Where models work and in which precision: asked for in words, refused in words."""
 
-import hashlib
 from collections.abc import Iterable
 from typing import cast
 
@@ -10,19 +9,6 @@ from torch import nn
 from uslm_tokenizer.errors import EnvironmentProblem, UserError
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
-
-def fingerprint(**parts: nn.Module) -> str:
-    """16 hex digits from the beginning of each tensor: other training moves every weight.
-
-    To be taken before any change of precision, so that a voice fits whichever precision is used.
-    """
-    digest = hashlib.sha256()
-    for part, model in parts.items():
-        for name, tensor in sorted(model.state_dict().items()):
-            digest.update(f"{part}.{name} {tuple(tensor.shape)}".encode())
-            digest.update(tensor.flatten()[:64].float().cpu().numpy().tobytes())
-    return digest.hexdigest()[:16]
 
 
 def move(parts: Iterable[nn.Module], device: str | torch.device) -> torch.device:

@@ -4,24 +4,39 @@
 
 A turn is what comes between two pulls at a request's stream: at most one step of stage 1 for all,
 and one block of stage 2 for this one. So nobody waits longer than for the others' single blocks.
+
+All requests of a model of ours are active at once, more than there are slots of stage 1: a slot
+that is free goes to the request that has been without one for longest. So a short text behind
+many long ones waits for one segment of theirs, not for their ends.
 """
 
+import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from uslm.output.speech import AudioChunk
 from uslm.serving.shared import SharedSpeaker
-from uslm.serving.utterance import Cancelled, EngineClosed, QueueFull, TimedOut, Utterance
+from uslm.serving.utterance import (
+    Cancelled,
+    EngineClosed,
+    EngineFailed,
+    QueueFull,
+    TimedOut,
+    Utterance,
+)
 from uslm.synthesis.protocols import FrontEnd, Speaker
 from uslm.systems.two_stage.bundle import Bundle
 from uslm.tts import ZeroShotTTS
 from uslm.voices.prompt import VoicePrompt
 from uslm_tokenizer.errors import ConfigError
+
+LOG = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -31,10 +46,10 @@ class EngineConfig:
     """How much is done at once, and how long anything may take."""
 
     num_slots: int = 8
-    """Rows of stage 1 in one step, and requests that are worked on at a time. A step always
-    computes them all: more serve more callers, and slow a single one down."""
+    """Rows of stage 1 in one step. A step always computes them all: more serve more callers, and
+    slow a single one down."""
     max_waiting: int = 16
-    """Requests that wait for their turn; one more is refused."""
+    """Requests beyond one for each slot, which wait for their turns; one more is refused."""
     max_seconds: float = 300.0
     """A request that has not ended after so long is given up."""
     ahead_seconds: float = 30.0
@@ -91,19 +106,21 @@ class Engine:
         self.config = config or EngineConfig()
         self.speaker = speaker
         """The model as it was given."""
-        self._pool, self._max_active = None, 1
+        self._pool, self._num_slots, self._max_active = None, 1, 1
         if isinstance(speaker, Bundle):
             speaker = SharedSpeaker(speaker, self.config.num_slots)
-            self._pool, self._max_active = speaker.pool, self.config.num_slots
+            self._pool, self._num_slots = speaker.pool, self.config.num_slots
+            self._max_active = self.config.num_slots + self.config.max_waiting
         self._tts = ZeroShotTTS(speaker, frontend)
         self._stats = EngineStats()
         self._waiting: deque[Utterance] = deque()
         self._calls: deque[tuple[Future[Any], Callable[[ZeroShotTTS], Any]]] = deque()
         self._active: list[Utterance] = []
         self._closing = self._stopping = False
+        self._fault: BaseException | None = None  # what the thread died of
         self._recent: deque[float] = deque(maxlen=32)  # seconds that requests took
         self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._work, name="uslm-engine", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="uslm-engine", daemon=True)
         self._thread.start()
 
     @property
@@ -114,7 +131,12 @@ class Engine:
     @property
     def is_open(self) -> bool:
         """Whether requests are taken."""
-        return not self._closing and self._thread.is_alive()
+        return not self._closing and self._fault is None and self._thread.is_alive()
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether a mistake of ours has ended the work for good."""
+        return self._fault is not None
 
     def submit(self, text: str, voice: VoicePrompt, **options: Any) -> Utterance:
         """Queue a text; `options` are those of `ZeroShotTTS.stream`.
@@ -177,25 +199,38 @@ class Engine:
         self.close()
 
     def _check_room(self) -> None:
+        if self._fault is not None:
+            raise EngineFailed(f"the engine has failed: {self._fault!r}")
         if self._closing:
             raise EngineClosed("the engine is shutting down; it takes no more requests")
-        waiting = len(self._waiting) + len(self._calls)
+        present = len(self._active) + len(self._waiting) + len(self._calls)
         # Whoever can begin at once does not wait; so a queue of length 0 is a queue.
-        if waiting >= self.config.max_waiting + max(0, self._max_active - len(self._active)):
+        waiting = max(0, present - self._num_slots)
+        if present >= self._num_slots + self.config.max_waiting:
             self._stats.refused += 1
             raise QueueFull(waiting, retry_seconds=self._retry_seconds())
 
     def _retry_seconds(self) -> float:
         """When there should be room again: the time of one request, shared by those at work."""
         usual = sum(self._recent) / len(self._recent) if self._recent else 1.0
-        return usual / self._max_active
+        return usual / self._num_slots
 
     def _wake(self) -> None:
         with self._changed:
             self._changed.notify_all()
 
+    def _run(self) -> None:
+        """What the thread does. Whatever ends it, nobody is left waiting for an answer."""
+        try:
+            self._work()
+        except BaseException as fault:
+            LOG.critical("the engine has failed", exc_info=fault)
+            with self._changed:
+                self._fault = fault
+            self._drop_all(EngineFailed(f"the engine has failed: {fault!r}"))
+
     def _work(self) -> None:
-        """What the thread does: one turn for each active request, again and again."""
+        """What is done until the end: one turn for each active request, again and again."""
         while True:
             with self._changed:
                 # Those who have not taken their chunks must be looked at again now and then.
@@ -203,19 +238,17 @@ class Engine:
                     if self._closing and not (self._active or self._waiting or self._calls):
                         return
                     self._changed.wait(0.25 if self._active else None)
-                calls, self._calls = self._calls, deque()
                 self._active += self._next_in_line()
                 turns = list(self._active)
                 stopping = self._stopping
             begin = time.monotonic()
-            for future, function in calls:
-                self._answer(future, function)
+            self._answer_calls()
             for utterance in turns:
                 if stopping:
                     utterance.cancel(EngineClosed("the engine was shut down"))
                 self._turn(utterance)
             if stopping:
-                self._drop_waiting()
+                self._drop_all(EngineClosed("the engine was shut down"))
             self._stats.busy_seconds += time.monotonic() - begin
 
     def _next_in_line(self) -> list[Utterance]:
@@ -257,7 +290,7 @@ class Engine:
         elif not self._is_ahead(utterance):
             try:
                 chunk = utterance.advance()
-            except Exception as error:  # the caller's, whatever it is: the others go on
+            except Exception as error:  # its own, whatever it is: the others go on
                 self._end(utterance, "failed", error)
                 return
             if chunk is None:
@@ -272,20 +305,31 @@ class Engine:
             self._active.remove(utterance)
         utterance.end(error)
 
-    def _drop_waiting(self) -> None:
+    def _drop_all(self, reason: EngineClosed) -> None:
+        """End whatever is there."""
         with self._changed:
-            waiting, self._waiting = self._waiting, deque()
+            dropped = [*self._active, *self._waiting]
+            self._active, self._waiting = [], deque()
             calls, self._calls = self._calls, deque()
-            self._stats.cancelled += len(waiting)
-        for utterance in waiting:
-            utterance.end(EngineClosed("the engine was shut down"))
+            self._stats.cancelled += len(dropped)
+        for utterance in dropped:
+            with suppress(BaseException):  # whatever it is, those that come after are told too
+                utterance.end(reason)
         for future, _ in calls:
-            future.set_exception(EngineClosed("the engine was shut down"))
+            if future.set_running_or_notify_cancel():
+                future.set_exception(reason)
 
-    def _answer(self, future: "Future[Any]", function: Callable[[ZeroShotTTS], Any]) -> None:
-        if not future.set_running_or_notify_cancel():
-            return
-        try:
-            future.set_result(function(self._tts))
-        except Exception as error:
-            future.set_exception(error)
+    def _answer_calls(self) -> None:
+        while True:
+            with self._changed:
+                if not self._calls:
+                    return
+                future, function = self._calls.popleft()
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(function(self._tts))
+            except BaseException as error:
+                future.set_exception(error)
+                if not isinstance(error, Exception):
+                    raise

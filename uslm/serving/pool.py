@@ -7,6 +7,8 @@
 Every step computes all slots, the free ones too. A matrix product may add up numbers in another
 order when it has another number of rows; so with always the same number, what a row says is the
 same to the last bit whoever is beside it.
+
+What goes wrong with one row ends this row alone: the error is kept in it, for its owner to raise.
 """
 
 from collections import Counter
@@ -41,7 +43,12 @@ class PoolRow(UnitRow):
     sampling: Sampling
     generator: torch.Generator
     owner: Hashable
-    """Slots are shared out evenly among owners."""
+    """Slots are shared out evenly among owners; of those who have as many, it is the turn of who
+    has waited longest."""
+    error: Exception | None = None
+    """What ended it before its time."""
+    waits_since: int = 0
+    """When it joined, by the pool's count of joins and leaves."""
 
 
 class UnitPool:
@@ -58,6 +65,8 @@ class UnitPool:
         self._slots: list[PoolRow | None] = [None] * num_slots
         self._waiting: list[PoolRow] = []
         self._logits: Tensor | None = None  # of each slot's next unit
+        self._events = 0  # joins and freed slots until now
+        self._freed: dict[Hashable, int] = {}  # when an owner who is here last gave a slot back
 
     @property
     def num_rows(self) -> int:
@@ -66,6 +75,7 @@ class UnitPool:
 
     def join(self, row: PoolRow) -> None:
         """Let a row speak from the next step on, or as soon as a slot is free."""
+        row.waits_since = self._count_event()
         self._waiting.append(row)
 
     def leave(self, row: PoolRow) -> None:
@@ -74,11 +84,19 @@ class UnitPool:
             self._waiting.remove(row)
         elif row in self._slots:
             self._free(self._slots.index(row))
+        if row.owner in self._freed and not self._is_here(row.owner):
+            del self._freed[row.owner]
 
     @torch.inference_mode()
     def step(self) -> None:
-        """Let every row that has a slot say one unit."""
-        self._seat()
+        """Let every row that has a slot say one unit. Raises nothing that is a row's fault."""
+        try:
+            self._seat()
+            self._step()
+        except Exception as error:  # of the step that all share: nobody's slot can be relied on
+            self._restart(error)
+
+    def _step(self) -> None:
         seated = [(slot, row) for slot, row in enumerate(self._slots) if row is not None]
         if not seated:
             return
@@ -139,20 +157,46 @@ class UnitPool:
         """Give free slots to waiting rows: first to owners who have the fewest."""
         while self._waiting and None in self._slots:
             taken = Counter(row.owner for row in self._slots if row is not None)
-            row = min(self._waiting, key=lambda waiting: taken[waiting.owner])
-            # Alone, so that nothing depends on who comes at the same time.
-            cache = self._model.new_cache(1, len(row.text_ids) + len(row.prompt_units) + 2)
-            heard = None if row.prompt_pitches is None else [row.prompt_pitches]
-            logits = prefill(self._model, [row.text_ids], [row.prompt_units], cache, heard)
+            row = min(self._waiting, key=lambda row: (taken[row.owner], self._waits_since(row)))
+            self._waiting.remove(row)
+            try:
+                # Alone, so that nothing depends on who comes at the same time.
+                cache = self._model.new_cache(1, len(row.text_ids) + len(row.prompt_units) + 2)
+                heard = None if row.prompt_pitches is None else [row.prompt_pitches]
+                logits = prefill(self._model, [row.text_ids], [row.prompt_units], cache, heard)
+            except Exception as error:
+                row.error = error
+                continue
             slot = self._slots.index(None)
+            self._slots[slot] = row
             self._cache.put(slot, cache)
             if self._logits is None:
                 self._logits = logits.new_zeros(len(self._slots), logits.shape[1])
             self._logits[slot] = logits[0]
-            self._waiting.remove(row)
-            self._slots[slot] = row
+
+    def _waits_since(self, row: PoolRow) -> int:
+        """Since when a row's owner has been without a slot, if it has none."""
+        return max(row.waits_since, self._freed.get(row.owner, 0))
 
     def _free(self, slot: int) -> None:
+        row = self._slots[slot]
+        assert row is not None
         self._slots[slot] = None
+        self._freed[row.owner] = self._count_event()
         with torch.inference_mode():
             self._cache.free(slot)
+
+    def _restart(self, error: Exception) -> None:
+        """End all rows that have a slot; those that wait begin in new ones."""
+        for row in self._slots:
+            if row is not None:
+                row.error = error
+        self._slots = [None] * len(self._slots)
+        self._cache, self._logits = self._model.new_slots(len(self._slots)), None
+
+    def _count_event(self) -> int:
+        self._events += 1
+        return self._events
+
+    def _is_here(self, owner: Hashable) -> bool:
+        return any(row is not None and row.owner == owner for row in (*self._slots, *self._waiting))

@@ -97,6 +97,9 @@ class SharedReader(Reader):
             while True:
                 if self._pool.steps == seen:
                     self._pool.step()
+                for row in rows:
+                    if row.error is not None:
+                        raise row.error
                 seen, is_over = self._pool.steps, all(row.stop_reason for row in rows)
                 yield list(rows)
                 if is_over:

@@ -1,11 +1,14 @@
 """A request on its way through an engine: made by one thread, taken by another."""
 
+import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 
 from uslm.output.speech import AudioChunk
+
+LOG = logging.getLogger(__name__)
 
 
 class EngineError(RuntimeError):
@@ -31,6 +34,10 @@ class Cancelled(EngineError):
 
 class EngineClosed(EngineError):
     """The engine is shut down."""
+
+
+class EngineFailed(EngineClosed):
+    """The engine's thread has died of a mistake of ours; only a new engine helps."""
 
 
 class Utterance:
@@ -154,16 +161,23 @@ class Utterance:
     def end(self, error: Exception | None) -> None:
         """Nothing more will come; the work that is left is let go of."""
         stream, self._stream = self._stream, None
-        close = getattr(stream, "close", None)
-        if close is not None:
-            close()
-        with self._changed:
-            self._is_over, self._error = True, error
-        self._tell()
+        try:
+            close = getattr(stream, "close", None)
+            if close is not None:
+                close()
+        except Exception as problem:  # of letting go: the caller is told, unless of something worse
+            error = error or problem
+        finally:
+            with self._changed:
+                self._is_over, self._error = True, error
+            self._tell()
 
     def _tell(self) -> None:
         with self._changed:
             self._changed.notify_all()
             listener = self._listener
         if listener is not None:
-            listener()
+            try:
+                listener()
+            except Exception:  # the caller's own mistake must not end the work for the others
+                LOG.exception("a listener has failed")

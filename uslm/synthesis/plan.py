@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from uslm.text.chunking import Piece, parse_script, split_text
+from uslm.text.chunking import Piece, parse_script, split_lines
 from uslm_tokenizer.errors import ConfigError, TextError
 
 _PARAGRAPH = re.compile(r"\n\s*\n")
@@ -61,8 +61,9 @@ def plan_text(text: str, config: PlanConfig, voices: Collection[str] | None = No
 def _sentences(text: str, config: PlanConfig) -> list[Piece]:
     pieces: list[Piece] = []
     for paragraph in _PARAGRAPH.split(text):
-        for sentence in split_text(paragraph, config.max_chars):
-            pieces += [Piece(text=sentence), Piece(pause_seconds=_rest(sentence, config))]
+        for sentence in split_lines(paragraph, config.max_chars):
+            rest = Piece(pause_seconds=_rest(sentence, config))
+            pieces += [Piece(text=sentence.rstrip("\n")), rest]
         if pieces:
             pieces[-1] = Piece(pause_seconds=config.paragraph_seconds)
     return pieces[:-1]
@@ -70,6 +71,8 @@ def _sentences(text: str, config: PlanConfig) -> list[Piece]:
 
 def _rest(sentence: str, config: PlanConfig) -> float:
     last = sentence.rstrip(_CLOSING)[-1:]
+    if last == "\n":
+        return config.sentence_seconds
     if last.isalnum():
         return config.word_seconds
     return config.clause_seconds if last in ",;:—–，；：、" else config.sentence_seconds

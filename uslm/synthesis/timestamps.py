@@ -11,9 +11,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from uslm.models.folders import resolve_bundle
 from uslm.output.speech import AudioChunk, ChunkReport, Word
 from uslm.synthesis.protocols import FrontEnd, Speaker
-from uslm.systems.two_stage.bundle import Bundle, resolve_bundle
+from uslm.systems.two_stage.bundle import Bundle
 from uslm.text.frontend import TextFrontend
 from uslm.voices.verification import find_recognizer
 from uslm.voices.word_times import WordAligner

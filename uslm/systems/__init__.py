@@ -1,6 +1,5 @@
-"""Published systems that speak and convert, behind the same seam as the models of ours.
+"""Systems that speak and convert, a folder each: none knows another, and registry.py lists them.
 
-A module NAME has what `uslm.systems.loading` asks for: `load_NAME(folder, device=, dtype=)`, and,
-without reading any weights, `NAME_settings(folder)` and `NAME_text(folder)`, its symbols and how
-texts become them.
+A folder holds `entry.py`, by which the rest finds it: its models, and, where others published it,
+its files, the layouts of its checkpoints and the functions that load a converted folder.
 """

@@ -48,6 +48,8 @@ class PublishedSpeaker(ABC):
     """Tells these weights from any others."""
     tokenizer_hash: str
     """The same of what a voice's codes depend on."""
+    earlier_tokenizer_hash: str = ""
+    """What voices of before are marked with, where that was another."""
     least_symbols: ClassVar[int] = 0
     """How many symbols the text of a voice must have."""
 
@@ -124,7 +126,9 @@ class PublishedSpeaker(ABC):
 
     def check_voice(self, voice: VoicePrompt) -> None:
         """Raise ConfigError if the voice was made for another model, UserError if it is damaged."""
-        voice.check_fits(self.tokenizer_hash, self.settings.name)
+        voice.check_fits(
+            self.tokenizer_hash, self.settings.name, or_earlier=self.earlier_tokenizer_hash
+        )
         self.check_encoded(voice)
         voice.check_readable(self.vocab.size, self.settings.name, least=self.least_symbols)
 

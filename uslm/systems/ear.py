@@ -5,7 +5,7 @@ import functools
 from jaxtyping import Float
 from torch import Tensor
 
-from uslm.systems.two_stage.bundle import resolve_bundle
+from uslm.models.folders import resolve_bundle
 from uslm.text.frontend import TextFrontend
 from uslm.voices.length import AlignedWord
 from uslm.voices.phonemes import PHONEMES, phoneme_error_rate

@@ -1,26 +1,20 @@
 """Finds and loads a model by what its folder holds, ours or a published one."""
 
-from importlib import import_module
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 import torch
 
+from uslm.models.folders import BUNDLE_FILE, resolve_bundle
 from uslm.synthesis.protocols import Converter, FrontEnd, Imitate, Speaker, SpeakerSettings
-from uslm.systems.two_stage.bundle import IMITATES, load_bundle, resolve_bundle
+from uslm.systems.entry import Pipeline
+from uslm.systems.registry import ENTRIES
+from uslm.systems.two_stage.bundle import IMITATES, load_bundle
 from uslm.systems.two_stage.facts import read_bundle_config, read_bundle_frontend
 from uslm.text.frontend import TextFrontend
 from uslm.text.lexicon import Lexicon
 from uslm_tokenizer.errors import ConfigError, UserError
 from uslm_tokenizer.pretrained.store import Store, read_record
-
-PUBLISHED = {
-    "uslm": "uslm.systems.valle.pipeline",
-    "maskgct": "uslm.systems.maskgct.pipeline",
-    "vevo": "uslm.systems.vevo.pipeline",
-}
-"""Published systems that speak or convert, and the modules of their pipelines."""
 
 
 def load_speaker(
@@ -36,10 +30,9 @@ def load_speaker(
     A published one that is not on this machine yet is downloaded and converted first.
     """
     folder = resolve_speaker(name_or_path, revision=revision, local_files_only=local_files_only)
-    if (system := _published(folder)) is None:
+    if (pipeline := _published(folder)) is None:
         return load_bundle(folder).to(device, dtype)
-    speaker: Speaker = _of(system, f"load_{system}")(folder, device=device, dtype=dtype)
-    return speaker
+    return pipeline.load_speaker(folder, device=device, dtype=dtype)
 
 
 def load_converter(
@@ -77,7 +70,7 @@ def resolve_speaker(
 ) -> Path:
     """The folder of a model; what is not on this machine yet is downloaded."""
     name = str(name_or_path)
-    if name in PUBLISHED and not Path(name).is_dir():
+    if _speaks(name) and not _holds_model(Path(name)):
         from uslm.systems.catalogue import CATALOGUE
 
         return Store(catalogue=CATALOGUE).folder(name, offline=local_files_only)
@@ -87,20 +80,15 @@ def resolve_speaker(
 def read_settings(name_or_path: str | PathLike[str] = "default") -> SpeakerSettings:
     """What a model says of itself, without loading any weights."""
     folder = resolve_speaker(name_or_path)
-    if (system := _published(folder)) is None:
-        return read_bundle_config(folder)
-    settings: SpeakerSettings = _of(system, f"{system}_settings")(folder)
-    return settings
+    pipeline = _published(folder)
+    return read_bundle_config(folder) if pipeline is None else pipeline.read_settings(folder)
 
 
 def read_imitates(name_or_path: str | PathLike[str] = "default") -> tuple[Imitate, ...]:
     """What a model can take from a voice, nothing if it only speaks; loads no weights."""
     folder = resolve_speaker(name_or_path)
-    if (system := _published(folder)) is None:
-        return IMITATES
-    read = getattr(import_module(PUBLISHED[system]), f"{system}_imitates", None)
-    imitates: tuple[Imitate, ...] = () if read is None else read(folder)
-    return imitates
+    pipeline = _published(folder)
+    return IMITATES if pipeline is None else pipeline.read_imitates(folder)
 
 
 def read_frontend(
@@ -111,25 +99,32 @@ def read_frontend(
 ) -> FrontEnd:
     """The front end of a model, without loading any weights."""
     folder = resolve_speaker(name_or_path)
-    if (system := _published(folder)) is None:
+    if (pipeline := _published(folder)) is None:
         return read_bundle_frontend(folder, language=language, lexicon=lexicon)
-    vocab, phonemizer = _of(system, f"{system}_text")(folder)
-    language = language or read_settings(folder).language
+    vocab, phonemizer = pipeline.read_text(folder)
+    language = language or pipeline.read_settings(folder).language
     return TextFrontend(language, vocab, lexicon, phonemizer=phonemizer)
 
 
-def _published(folder: Path) -> str | None:
-    """The published system that a folder holds; None if it must be a model of ours."""
+def _published(folder: Path) -> Pipeline | None:
+    """How the published system of a folder speaks; None if it must be a model of ours."""
     record = read_record(folder)
     if record is None:
         return None
-    if record["system"] not in PUBLISHED:
+    entry = ENTRIES.get(record["system"])
+    if entry is None or entry.pipeline is None:
         raise ConfigError(
             f"{folder} holds {record['system']!r}, which does not speak; those that do are "
-            f"{sorted(PUBLISHED)}"
+            f"{sorted(filter(_speaks, ENTRIES))}"
         )
-    return str(record["system"])
+    return entry.pipeline
 
 
-def _of(system: str, name: str) -> Any:
-    return getattr(import_module(PUBLISHED[system]), name)
+def _holds_model(folder: Path) -> bool:
+    """Whether a folder that is called as a published system is one: the clone has uslm/."""
+    return (folder / BUNDLE_FILE).is_file() or (folder.is_dir() and read_record(folder) is not None)
+
+
+def _speaks(name: str) -> bool:
+    """Whether it is the name of a published system that speaks."""
+    return name in ENTRIES and ENTRIES[name].pipeline is not None

@@ -1,18 +1,16 @@
 """The models that a published system is made of: given, or in a folder and loaded when needed."""
 
-import hashlib
 import threading
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
-from safetensors import safe_open
-from torch import Tensor
 
 from uslm.models.device import move, read_dtype
 from uslm_tokenizer.errors import ConfigError, MissingResource
 from uslm_tokenizer.hub import WEIGHTS_FILE, PretrainedModel
+from uslm_tokenizer.weight_hash import Weights, earlier_hash_of_parts, weight_hash
 
 Model = TypeVar("Model", bound=PretrainedModel)
 
@@ -58,29 +56,25 @@ class Parts:
         return model
 
     def hash(self, *names: str) -> str:
-        """16 hex digits that tell these parts from any others: names, shapes and first rows.
+        """Tells these parts from any others; those that are not there count as absent.
 
-        Those of a folder are looked up there, whatever precision they work in; little of them is
-        read. Parts that are not there count as absent.
+        Those of a folder are looked up there, whatever precision they work in.
         """
-        digest = hashlib.sha256()
-        for name in names:
-            for tensor_name, shape, row in self._first_rows(name):
-                digest.update(f"{name}.{tensor_name} {shape}".encode())
-                digest.update(row.flatten()[:64].float().cpu().numpy().tobytes())
-        return digest.hexdigest()[:16]
+        return weight_hash(**self._weights(names))
 
-    def _first_rows(self, name: str) -> Iterable[tuple[str, list[int], Tensor]]:
-        path = None if self._folder is None else self._folder / name / WEIGHTS_FILE
-        if path is not None and path.is_file():
-            with safe_open(path, "pt") as file:
-                for tensor_name in sorted(file.keys()):
-                    part: Any = file.get_slice(tensor_name)
-                    shape = list(part.get_shape())
-                    yield tensor_name, shape, part[:1] if shape else file.get_tensor(tensor_name)
-        elif name in self._models:
-            for tensor_name, tensor in sorted(self._models[name].state_dict().items()):
-                yield tensor_name, list(tensor.shape), tensor[:1] if tensor.ndim else tensor
+    def earlier_hash(self, *names: str) -> str:
+        """What voices of before are marked with."""
+        return earlier_hash_of_parts(**self._weights(names))
+
+    def _weights(self, names: Iterable[str]) -> dict[str, Weights]:
+        found: dict[str, Weights] = {}
+        for name in names:
+            path = None if self._folder is None else self._folder / name / WEIGHTS_FILE
+            if path is not None and path.is_file():
+                found[name] = path
+            elif name in self._models:
+                found[name] = self._models[name]
+        return found
 
 
 def check_equal(part: str, found: int, wanted: int, what: str) -> None:

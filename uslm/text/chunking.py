@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from uslm.text.english.abbreviations import ABBREVIATIONS
+from uslm.text.lines import unwrap
 from uslm_tokenizer.errors import TextError
 
 SHORTEST_CHUNK = 24
@@ -16,8 +17,11 @@ SHORTEST_CHUNK = 24
 LONGEST_PAUSE_SECONDS = 10.0
 
 _PARAGRAPH = re.compile(r"\n\s*\n")
-_SENTENCE_END = re.compile(r"(?<![.!?…])[.!?…]+[\"'”’)\]]{0,9}(?=\s)|[。！？]+[」』”]?")
-_CLAUSE_END = re.compile(r"[,;:—–)]+(?=\s)|[，；：、]")
+_SENTENCE_END = re.compile(r"(?<![.!?…])[.!?…]+[\"'”’)\]]{0,9}(?=\s)|[。！？]+[」』”]?|(?=\n)")
+_CLAUSE_END = re.compile(r"[,;:—–)]+(?=\s)|[，；：、]|(?=\n)")
+# The number or letter of an item belongs to the words behind it.
+_LAST_NUMBER = re.compile(r"(?<=\s)(\d{1,2})[.)]$")
+_ITEM_NUMBER = re.compile(r"\s*\(?(?:\d{1,3}(?:\.\d{1,3}){0,3}|[A-Za-z]|[ivxIVX]{1,5})[.)]+")
 _LAST_WORD = re.compile(r"([^\W\d_]+(?:\.[^\W\d_]+)*)\.$")
 _PAUSE = re.compile(r"\[\s*pause\b([^\]\n]{0,40})\]?", re.IGNORECASE)
 _VOICE = re.compile(r"\[\s*([A-Za-z0-9][A-Za-z0-9._-]{0,63})\s*\]")
@@ -90,14 +94,19 @@ def split_text(text: str, max_chars: int = 220) -> list[str]:
     than `max_chars` is itself cut. Chunks without a letter or digit (***) are left out, unless
     there is nothing else.
     """
+    return [chunk.rstrip("\n") for chunk in split_lines(text, max_chars)]
+
+
+def split_lines(text: str, max_chars: int = 220) -> list[str]:
+    r"""Like `split_text`, but a chunk that ends where its line was meant to end keeps its "\n"."""
     if max_chars < 1:
         raise ValueError(f"max_chars must be at least 1, but is {max_chars}")
     chunks: list[str] = []
     for paragraph in _PARAGRAPH.split(text):
         parts = [
             part
-            for sentence in _sentences(paragraph)
-            for part in _shorten(" ".join(sentence.split()), max_chars)
+            for sentence in _sentences(unwrap(paragraph))
+            for part in _shorten(sentence, max_chars)
         ]
         chunks += _join_short(parts, max_chars)
     return [chunk for chunk in chunks if any(map(str.isalnum, chunk))] or chunks
@@ -107,14 +116,30 @@ def _sentences(text: str) -> list[str]:
     sentences = []
     start = 0
     for end in _SENTENCE_END.finditer(text):
-        if _goes_on(
-            text[max(start, end.start() - 24) : end.end()], text[end.end() : end.end() + 8]
+        before = text[max(start, end.start() - 24) : end.end()]
+        if end[0] and (
+            _ITEM_NUMBER.fullmatch(before) or _goes_on(before, text[end.end() : end.end() + 8])
         ):
             continue
-        sentences.append(text[start : end.end()])
+        item = _next_item(text[start : end.end()])
+        if item is not None:
+            sentences.append(text[start : start + item].rstrip())
+            start += item
+            continue
+        sentences.append(text[start : end.end()] + "\n" * text.startswith("\n", end.end()))
         start = end.end()
     sentences.append(text[start:])
-    return [sentence.strip() for sentence in sentences if sentence.strip()]
+    return [sentence.lstrip() for sentence in sentences if sentence.strip()]
+
+
+def _next_item(sentence: str) -> int | None:
+    """Where the next number of a list begins, if it ends this: "1. Milk 2." is cut before the 2."""
+    last = _LAST_NUMBER.search(sentence)
+    first = _ITEM_NUMBER.match(sentence)
+    if last is None or first is None or not first[0].strip(" (.)").isdecimal():
+        return None
+    follows = int(last[1]) == int(first[0].strip(" (.)")) + 1
+    return last.start(1) if follows and last.start(1) > first.end() else None
 
 
 def _goes_on(before: str, after: str) -> bool:
@@ -157,7 +182,7 @@ def _join_short(parts: list[str], max_chars: int) -> list[str]:
     for part in parts:
         fits = bool(joined) and len(joined[-1]) + 1 + len(part) <= max_chars
         if fits and min(len(joined[-1]), len(part)) < SHORTEST_CHUNK:
-            joined[-1] += f" {part}"
+            joined[-1] += part if joined[-1].endswith("\n") else f" {part}"
         else:
             joined.append(part)
     return joined

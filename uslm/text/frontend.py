@@ -7,7 +7,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from uslm.text.clean import character_name, clean
-from uslm.text.english import normalize_english
+from uslm.text.english import clean_english, normalize_english
 from uslm.text.lexicon import Lexicon
 from uslm.text.normalize import is_english
 from uslm.text.phonemize import EspeakPhonemizer, Phonemizer
@@ -73,9 +73,9 @@ class TextFrontend:
             )
         if not text.strip():
             raise TextError("text must have something to say, but is empty")
-        cleaned = clean(text)
-        words, dropped = cleaned.text, list(cleaned.dropped)
         english = is_english(self.language)
+        cleaned = clean_english(text, marked_up=self.normalize) if english else clean(text)
+        words, dropped = cleaned.text, list(cleaned.dropped)
         if english:
             words, emoji = _without_emoji(words)
             dropped += emoji

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from uslm.text.clean import clean
-from uslm.text.english import normalize_english
+from uslm.text.english import clean_english, normalize_english
 
 
 def is_english(language: str) -> bool:
@@ -16,5 +16,6 @@ def normalize(text: str, language: str = "en-us") -> str:
     Languages other than English only have spaces, quotes and control characters cleaned up:
     espeak reads their numbers itself.
     """
-    text = clean(text).text
-    return normalize_english(text) if is_english(language) else text
+    if is_english(language):
+        return normalize_english(clean_english(text).text)
+    return clean(text).text

@@ -157,7 +157,7 @@ class SentencePieceVocab:
 
     def save(self, path: str | Path) -> None:
         """Write the `.model` file, whole or not at all."""
-        from uslm_tokenizer.hub import write_atomically  # imports PyTorch
+        from uslm_tokenizer.whole_files import write_atomically
 
         write_atomically(Path(path), lambda part: part.write_bytes(self._model))
 

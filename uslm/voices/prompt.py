@@ -14,14 +14,16 @@ from torch import Tensor
 
 from uslm.voices.policy import Finding
 from uslm_tokenizer.config import from_dict, to_dict
-from uslm_tokenizer.errors import ConfigError, MissingResource, UserError
-from uslm_tokenizer.hub import write_atomically
+from uslm_tokenizer.errors import AlreadyThere, ConfigError, MissingResource, UserError
+from uslm_tokenizer.whole_files import write_atomically
 
 FORMAT = 2
 """1 had no speaker vector, origin, licence, consent, model hash and extras; it is still read."""
 EXTRA = "extras."
 """What the names of extra tensors begin with in the file."""
 TENSORS = ("codes", "text_ids", "speaker", "extras")
+
+WHOLE_NUMBERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +107,7 @@ class VoicePrompt:
         """Write one safetensors file, whole or not at all; replaces only with `force`."""
         path = Path(path)
         if path.exists() and not force:
-            raise UserError(f"{str(path)!r} exists; give force=True (--force) to replace it")
+            raise _exists(path)
         if not path.parent.is_dir():
             raise MissingResource(f"there is no folder {str(path.parent)!r}")
         tensors = {
@@ -118,7 +120,11 @@ class VoicePrompt:
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         metadata = {"voice": json.dumps({"format": FORMAT, **self.facts()}, ensure_ascii=False)}
         try:
-            write_atomically(path, lambda part: save_file(tensors, part, metadata=metadata))
+            write_atomically(
+                path, lambda part: save_file(tensors, part, metadata=metadata), replace=force
+            )
+        except FileExistsError:  # it came into being meanwhile
+            raise _exists(path) from None
         except OSError as problem:
             reason = problem.strerror or problem
             raise UserError(f"voice {str(path)!r} could not be written: {reason}") from problem
@@ -157,6 +163,7 @@ class VoicePrompt:
         frames = self.codes.shape[1]
         if not frames or not 0 <= self.num_spoken_frames <= frames:
             raise ConfigError(f"{self.num_spoken_frames} of {frames} frames cannot be spoken")
+        json.dumps(self.facts(), ensure_ascii=False).encode()  # half a character: UnicodeError
         if not self.name or not self.name.isprintable():
             raise ConfigError(f"name must be printable, but is {self.name!r}")
         if not 0 < self.seconds < float("inf"):
@@ -165,9 +172,9 @@ class VoicePrompt:
             if tensor is not None and not bool(tensor.isfinite().all()):
                 raise ConfigError("its numbers must be finite")
 
-    def check_fits(self, tokenizer_hash: str, model: str) -> None:
+    def check_fits(self, tokenizer_hash: str, model: str, *, or_earlier: str = "") -> None:
         """Raise ConfigError if the voice was made for another model's codes."""
-        if self.tokenizer_hash != tokenizer_hash:
+        if self.tokenizer_hash not in (tokenizer_hash, or_earlier):
             raise ConfigError(
                 f"voice {self.name!r} was made with the tokenizer of model {self.model!r} "
                 f"({self.tokenizer_hash}), not of {model!r} ({tokenizer_hash}); "
@@ -182,6 +189,10 @@ class VoicePrompt:
                 f"voice {self.name!r} holds text that model {model!r} cannot read; "
                 "create it again from its recording"
             )
+
+
+def _exists(path: Path) -> AlreadyThere:
+    return AlreadyThere(f"{str(path)!r} exists; give force=True (--force) to replace it")
 
 
 def _smallest(codes: Int[Tensor, "k p"]) -> Int[Tensor, "k p"]:
@@ -204,12 +215,19 @@ def _read_facts(text: str) -> dict[str, Any]:
 
 
 def _sorted_out(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-    """The tensors of a file by the names of the fields."""
+    """The tensors of a file by the names of the fields. Raises ConfigError for odd ones."""
     found: dict[str, Any] = {"extras": {}}
     for name, tensor in tensors.items():
         if name.startswith(EXTRA):
             found["extras"][name.removeprefix(EXTRA)] = tensor
+            is_right = not tensor.is_complex()
+        elif name == "speaker":
+            found[name] = tensor
+            is_right = tensor.ndim == 1 and tensor.is_floating_point()
         else:
-            is_stored_small = name in ("codes", "text_ids") and not tensor.is_floating_point()
-            found[name] = tensor.long() if is_stored_small else tensor
+            found[name] = tensor.long() if tensor.dtype in WHOLE_NUMBERS else tensor
+            is_right = found[name].dtype == torch.long and tensor.ndim == (1 + (name == "codes"))
+        if not is_right:
+            kind = str(tensor.dtype).removeprefix("torch.")
+            raise ConfigError(f"tensor {name!r} must not be {kind} {list(tensor.shape)}")
     return found

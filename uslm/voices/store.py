@@ -6,7 +6,8 @@ from pathlib import Path
 
 from uslm.voices.names import default_folder, existing_voice, voice_names, voice_path
 from uslm.voices.prompt import VoicePrompt
-from uslm_tokenizer.errors import ConfigError, UserError
+from uslm_tokenizer.errors import AlreadyThere, ConfigError, UserError
+from uslm_tokenizer.whole_files import put_in_place
 
 
 class VoiceStore:
@@ -49,19 +50,23 @@ class VoiceStore:
         return voice.save(path, force=force)
 
     def check_free(self, name: str, force: bool = False) -> Path:
-        """Where `save` would write. UserError if it would refuse."""
+        """Where `save` would write. AlreadyThere if it would refuse."""
         path = self.path(name)
         if path.exists() and not force:
-            raise UserError(
+            raise AlreadyThere(
                 f"there is a voice {name!r} already; "
                 "choose another name, or give force=True (--force) to replace it"
             )
         return path
 
     def rename(self, name: str, new_name: str) -> Path:
-        """Give a voice another name. MissingResource if there is none; UserError if it is taken."""
+        """Give a voice another name. MissingResource if there is none, AlreadyThere if taken."""
         path = self.check_free(new_name)
-        existing_voice(self.folder, name).rename(path)
+        try:
+            put_in_place(existing_voice(self.folder, name), path, replace=False)
+        except FileExistsError:  # somebody else was quicker
+            self.check_free(new_name)
+            raise
         return path
 
     def remove(self, name: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from uslm.systems.two_stage.bundle import resolve_bundle
+from uslm.models.folders import resolve_bundle
 from uslm_tokenizer.codecs.catalogue import TOKENIZERS
 from uslm_tokenizer.config import from_dict
 from uslm_tokenizer.hub import empty_parameters, read_description

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Int
@@ -15,7 +13,9 @@ from torch import Tensor
 
 from uslm_app.cli.outputs import write_file
 from uslm_tokenizer.base import AudioTokenizer
+from uslm_tokenizer.config import from_dict
 from uslm_tokenizer.errors import ConfigError, UserError
+from uslm_tokenizer.weight_hash import earlier_hash_of_codes, weight_hash
 
 FORMAT = 1
 
@@ -39,6 +39,12 @@ class CodesInfo:
     source: str
     """Name of the recording."""
 
+    def check(self) -> None:
+        """Raise ConfigError where a value cannot be."""
+        for name in ("sample_rate", "frame_rate", "codebook_size", "num_samples"):
+            if not 0 < (value := getattr(self, name)) < 2**63:
+                raise ConfigError(f"{name} must be above 0, but is {value}")
+
 
 @dataclass(frozen=True, eq=False)
 class CodesFile:
@@ -58,17 +64,24 @@ class CodesFile:
         """Read what `save` wrote; raises ConfigError if it is something else."""
         try:
             with safe_open(path, "pt") as file:
-                facts: dict[str, Any] = json.loads((file.metadata() or {})["codes"])
-                codes = file.get_tensor("codes").long()
-            if (version := facts.pop("format")) > FORMAT:
+                facts = json.loads((file.metadata() or {})["codes"])
+                codes = file.get_tensor("codes")
+            version = facts.pop("format") if isinstance(facts, dict) else None
+            if type(version) is not int or version < 1:
+                raise ConfigError("it does not say which format it has")
+            if version > FORMAT:
                 raise ConfigError(
-                    f"{path!r} has format {version}, but this version reads up to {FORMAT}"
+                    f"it has format {version}, but this version reads up to {FORMAT}; upgrade uslm"
                 )
-            return CodesFile(codes, CodesInfo(**facts))
-        except (SafetensorError, KeyError, TypeError, json.JSONDecodeError, OSError) as problem:
+            info = from_dict(CodesInfo, facts, where="codes")
+            info.check()
+            _check_codes(codes)
+        # ValueError: ConfigError, and text that is no UTF-8 or has a number of 5,000 digits.
+        except (SafetensorError, KeyError, ValueError, RecursionError, OSError) as problem:
             raise ConfigError(
                 f"{path!r} is not a codes file (written by `uslm encode`): {problem}"
             ) from problem
+        return CodesFile(codes.long(), info)
 
     def fit(self, tokenizer: AudioTokenizer) -> None:
         """Set the tokenizer to as many codebooks as there are here.
@@ -76,8 +89,8 @@ class CodesFile:
         Raises ConfigError if it is not the one that made the codes, UserError if it cannot decode
         them.
         """
-        wanted, found = self.info.tokenizer_hash, fingerprint(tokenizer)
-        if wanted != found:
+        wanted, found = self.info.tokenizer_hash, weight_hash(tokenizer=tokenizer)
+        if wanted not in (found, earlier_hash_of_codes(tokenizer)):
             raise ConfigError(
                 f"the codes were made by another tokenizer ({self.info.tokenizer}, {wanted}) "
                 f"than the one loaded ({tokenizer.model_type}, {found}); name it: --tokenizer"
@@ -91,10 +104,9 @@ class CodesFile:
         tokenizer.check_codes(self.codes[None])
 
 
-def fingerprint(tokenizer: AudioTokenizer) -> str:
-    """16 hex digits from some values of every tensor: other training moves them all."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(tokenizer.state_dict().items()):
-        digest.update(f"{name}{tuple(tensor.shape)}".encode())
-        digest.update(tensor.flatten()[:64].double().cpu().numpy().tobytes())
-    return digest.hexdigest()[:16]
+def _check_codes(codes: Tensor) -> None:
+    kind = f"{str(codes.dtype).removeprefix('torch.')} {list(codes.shape)}"
+    if codes.is_floating_point() or codes.is_complex() or codes.dtype == torch.bool:
+        raise ConfigError(f"codes must be whole numbers, but are {kind}")
+    if codes.ndim != 2 or not codes.numel():
+        raise ConfigError(f"codes must be [codebooks, frames], at least one, but are {kind}")

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
-
-import torch
-from jaxtyping import Float, Int
-from torch import Tensor
 
 from uslm.output.streaming_decoder import StreamingDecoder
 from uslm_app.actions import engine
-from uslm_app.actions.codes_file import CodesFile, CodesInfo, fingerprint
+from uslm_app.actions.codes_file import CodesFile, CodesInfo
 from uslm_app.cli.console import Console
 from uslm_app.cli.outputs import AudioTarget
 from uslm_tokenizer.audio.read import read_audio
 from uslm_tokenizer.audio.write import StreamWriter, output_format
-from uslm_tokenizer.base import AudioTokenizer
+from uslm_tokenizer.weight_hash import weight_hash
 
-WINDOW_SECONDS = 30
-"""What is longer is encoded in windows of this length, ..."""
-MARGIN_SECONDS = 2
-"""... each with so much of its neighbours."""
+STEP_SECONDS = 30
+"""How much is decoded, and written, at once."""
 
 
 def encode(options: argparse.Namespace, console: Console) -> CodesFile:
@@ -35,14 +28,14 @@ def encode(options: argparse.Namespace, console: Console) -> CodesFile:
     waveform = recording.resampled(tokenizer.sample_rate).waveform
     info = CodesInfo(
         tokenizer=tokenizer.model_type,
-        tokenizer_hash=fingerprint(tokenizer),
+        tokenizer_hash=weight_hash(tokenizer=tokenizer),
         sample_rate=tokenizer.sample_rate,
         frame_rate=tokenizer.frame_rate,
         codebook_size=tokenizer.codebook_size,
         num_samples=waveform.shape[-1],
         source=options.audio,
     )
-    return CodesFile(torch.cat(list(encode_windows(tokenizer, waveform)), dim=1), info)
+    return CodesFile(tokenizer.encode_long(waveform), info)
 
 
 def decode(target: AudioTarget, options: argparse.Namespace) -> tuple[float, int]:
@@ -53,7 +46,7 @@ def decode(target: AudioTarget, options: argparse.Namespace) -> tuple[float, int
     file.fit(tokenizer)
     decoder = StreamingDecoder(tokenizer)
     left, num_frames = file.info.num_samples, file.codes.shape[1]
-    step = max(1, round(WINDOW_SECONDS * tokenizer.frame_rate))
+    step = max(1, round(STEP_SECONDS * tokenizer.frame_rate))
     with StreamWriter(target, tokenizer.sample_rate, format=format, force=options.force) as writer:
         for start in range(0, num_frames, step):
             is_final = start + step >= num_frames
@@ -62,19 +55,3 @@ def decode(target: AudioTarget, options: argparse.Namespace) -> tuple[float, int
             if not writer.write(samples):
                 raise BrokenPipeError
     return writer.seconds, tokenizer.sample_rate
-
-
-def encode_windows(
-    tokenizer: AudioTokenizer, waveform: Float[Tensor, "1 n"]
-) -> Iterator[Int[Tensor, "k t"]]:
-    """Codes of a recording, one window after the other; a short one is encoded at once."""
-    step, margin = (
-        int(seconds * tokenizer.frame_rate) * tokenizer.hop_length
-        for seconds in (WINDOW_SECONDS, MARGIN_SECONDS)
-    )
-    for start in range(0, waveform.shape[-1], step):
-        first = max(0, start - margin)
-        window = waveform[:, first : start + step + margin]
-        codes = tokenizer.encode(window[None].to(tokenizer.device))[0].cpu()
-        before = (start - first) // tokenizer.hop_length
-        yield codes[:, before : before + step // tokenizer.hop_length]

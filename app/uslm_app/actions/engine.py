@@ -48,7 +48,7 @@ def load_converter(options: argparse.Namespace) -> VoiceConverter:
 
 def load_tokenizer(options: argparse.Namespace) -> AudioTokenizer:
     """The tokenizer named, or else the one of the embedded model."""
-    from uslm.systems.two_stage.bundle import resolve_bundle
+    from uslm.models.folders import resolve_bundle
     from uslm_tokenizer.registry import load_tokenizer
 
     device = find_device(options)

@@ -11,7 +11,8 @@ import torch
 
 from uslm.evaluation.judges.loading import load_judges
 from uslm.evaluation.report.model_facts import describe_model
-from uslm.evaluation.report.report import Report, Section, write_report
+from uslm.evaluation.report.report import Report, Section
+from uslm.evaluation.report.writing import write_report
 from uslm.evaluation.suites import seed_tts_eval
 from uslm.evaluation.suites.codec import codec_sections
 from uslm.evaluation.suites.listed import listed_sections

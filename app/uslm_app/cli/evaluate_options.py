@@ -7,12 +7,13 @@ from argparse import ArgumentParser
 from uslm_app.cli.option_types import one_of, whole
 from uslm_app.cli.options import add_common, add_model
 
+SUITES = ("alignment", "preservation", "stream", "probes", "robustness", "compression")
 CALLABLE_HELP = "or package.module:callable"
 
 
 def add_evaluate(parser: ArgumentParser) -> None:
     """Options of `uslm evaluate`."""
-    what = parser.add_argument_group("what is judged (one or both)")
+    what = parser.add_argument_group("what is judged (one or more)")
     what.add_argument(
         "--list",
         metavar="FILE",
@@ -61,8 +62,30 @@ def add_evaluate(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--tokenizer",
+        nargs="+",
         metavar="NAME",
-        help="codec of --recordings and of SIM-r: folder or Hub repository (default: the model's)",
+        help="codec of --recordings and of SIM-r: folder or Hub repository (default: the model's); "
+        "or all that go through the bench of --manifest",
+    )
+    bench = parser.add_argument_group("the bench, of what tokens hold (--manifest)")
+    bench.add_argument(
+        "--manifest",
+        metavar="FILE",
+        help="JSON lines: audio, and what is known of text, phonemes, durations, speaker, labels",
+    )
+    bench.add_argument(
+        "--suites",
+        nargs="+",
+        type=one_of(SUITES),
+        default=list(SUITES),
+        metavar="NAME",
+        help=f"some of {', '.join(SUITES)} (default: all)",
+    )
+    bench.add_argument(
+        "--seeds", type=whole(1, 100), default=3, metavar="N", help="of each probe (default 3)"
+    )
+    bench.add_argument(
+        "--quick", action="store_true", help="small probes, which end in minutes on two cores"
     )
     parser.add_argument(
         "--verify", action="store_true", help="let the model listen to itself and draw again"

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 from enum import IntEnum
 
-from uslm_tokenizer.errors import EnvironmentProblem, GenerationError, MissingResource, UserError
+from uslm_tokenizer.errors import (
+    EnvironmentProblem,
+    GenerationError,
+    MissingResource,
+    UserError,
+    disk_is_full,
+)
 
 
 class ExitCode(IntEnum):
@@ -34,7 +39,7 @@ def explain(error: BaseException) -> tuple[ExitCode, str]:
     """The exit code of an error, and what to say about it."""
     if isinstance(error, MissingResource):
         return ExitCode.MISSING, str(error)
-    if isinstance(error, UserError) and _disk_is_full(error.__cause__):
+    if isinstance(error, UserError) and disk_is_full(error):
         return ExitCode.ENVIRONMENT, str(error)
     if isinstance(error, UserError):
         return ExitCode.INPUT, str(error)
@@ -64,13 +69,9 @@ def _out_of_memory(error: BaseException) -> str:
 def _explain_os_error(error: OSError) -> tuple[ExitCode, str]:
     where = repr(str(error.filename)) if error.filename else "the output"
     reason = error.strerror or str(error)
-    if _disk_is_full(error):
+    if disk_is_full(error):
         return ExitCode.ENVIRONMENT, f"cannot write {where}: {reason}; free some space"
     if isinstance(error, FileNotFoundError):
         return ExitCode.MISSING, f"{where}: {reason}"
     named = isinstance(error, (PermissionError, IsADirectoryError, NotADirectoryError))
     return ExitCode.INPUT if named else ExitCode.ENVIRONMENT, f"{where}: {reason}"
-
-
-def _disk_is_full(error: BaseException | None) -> bool:
-    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

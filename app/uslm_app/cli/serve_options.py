@@ -36,11 +36,11 @@ def add_serve(parser: ArgumentParser) -> None:
     limits = parser.add_argument_group("limits")
     limits.add_argument(
         "--slots", type=whole(1, 256), default=8, metavar="N",
-        help="requests that are spoken at a time, in one batch (default 8)",
+        help="sentences that are spoken at a time, in one batch (default 8)",
     )  # fmt: skip
     limits.add_argument(
         "--queue", type=whole(0, 10_000), default=16, metavar="N",
-        help="requests that wait for it; one more is told to come back (default 16)",
+        help="requests beyond so many that wait for turns; one more is refused (default 16)",
     )  # fmt: skip
     limits.add_argument(
         "--max-chars", type=whole(1), default=4096, metavar="N",

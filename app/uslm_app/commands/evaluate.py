@@ -14,8 +14,21 @@ from uslm_tokenizer.errors import UserError
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """Check options and files; then load, speak, judge and report."""
+    if options.manifest is not None:
+        check_file(options.manifest, "the manifest")
+        if options.list is not None or options.recordings is not None:
+            raise UsageError("--manifest is a bench of its own: without --list and --recordings")
+        _check_out(options)
+
+        from uslm_app.benching import run_bench_of
+
+        return run_bench_of(options, console)
     if options.list is None and options.recordings is None:
-        raise UsageError("there is nothing to judge: give --list, --recordings or both")
+        raise UsageError("there is nothing to judge: give --list, --recordings or --manifest")
+    if options.tokenizer is not None:
+        if len(options.tokenizer) > 1:
+            raise UsageError("several tokenizers are for --manifest; name one")
+        options.tokenizer = options.tokenizer[0]
     if options.list is not None:
         check_file(options.list, "the list")
         if options.recognizer is None:
@@ -24,11 +37,15 @@ def run(options: argparse.Namespace, console: Console) -> None:
         raise UsageError("--speech needs the --list that it was made from")
     for recording in options.recordings or ():
         check_file(recording, "the recording")
-    if os.path.isfile(options.out):
-        raise UserError(f"--out {options.out!r} must be a folder, but is a file")
-    if (Path(options.out) / "report.json").exists() and not options.force:
-        raise UserError(f"{options.out!r} holds an evaluation; choose another --out or say --force")
+    _check_out(options)
 
     from uslm_app.actions.evaluating import evaluate
 
     evaluate(options, console)
+
+
+def _check_out(options: argparse.Namespace) -> None:
+    if os.path.isfile(options.out):
+        raise UserError(f"--out {options.out!r} must be a folder, but is a file")
+    if (Path(options.out) / "report.json").exists() and not options.force:
+        raise UserError(f"{options.out!r} holds an evaluation; choose another --out or say --force")

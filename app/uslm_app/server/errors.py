@@ -12,8 +12,22 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from uslm.serving.utterance import Cancelled, EngineClosed, EngineError, QueueFull, TimedOut
-from uslm_tokenizer.errors import AudioError, GenerationError, MissingResource, TextError, UserError
+from uslm.serving.utterance import (
+    Cancelled,
+    EngineClosed,
+    EngineError,
+    EngineFailed,
+    QueueFull,
+    TimedOut,
+)
+from uslm_tokenizer.errors import (
+    AudioError,
+    GenerationError,
+    MissingResource,
+    TextError,
+    UserError,
+    disk_is_full,
+)
 
 LOG = logging.getLogger(__name__)
 
@@ -62,9 +76,14 @@ def to_api_error(error: Exception) -> ApiError:
     """What a client may know of an error. Anything that is not meant for it stays in the log."""
     if isinstance(error, ApiError):
         return error
+    if disk_is_full(error):
+        LOG.error("the disk is full: %s", error)
+        return ApiError(507, "the disk of this server is full", code="disk_full")
     if isinstance(error, QueueFull):
         retry = {"Retry-After": str(max(1, math.ceil(error.retry_seconds)))}
         return ApiError(429, str(error), code="queue_full", headers=retry)
+    if isinstance(error, EngineFailed):
+        return ApiError(503, "the engine of this server has failed", code="engine_failed")
     if isinstance(error, EngineClosed):
         return ApiError(503, "the server is shutting down", code="shutting_down")
     if isinstance(error, TimedOut):
@@ -79,7 +98,8 @@ def to_api_error(error: Exception) -> ApiError:
         LOG.error("the model is not whole: %s", error)
         message = "the model of this server lacks what that needs"
         return ApiError(501, message, code="model_incomplete")
-    if isinstance(error, UserError):
+    # What the system said of a file of ours, with its path, is not the client's doing.
+    if isinstance(error, UserError) and not isinstance(error.__cause__, OSError):
         return ApiError(400, str(error))
     if isinstance(error, GenerationError):
         return ApiError(503, str(error), code="generation_failed")

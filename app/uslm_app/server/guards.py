@@ -6,10 +6,12 @@ import asyncio
 import hashlib
 import hmac
 import time
+from contextlib import nullcontext
 
-import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from uslm.pipeline.local_requests import READING, why_refused
+from uslm_app.server.bodies import Bodies, hear_out
 from uslm_app.server.errors import ApiError, to_api_error
 from uslm_app.server.metrics import Metrics
 from uslm_app.server.settings import ServeSettings
@@ -17,7 +19,6 @@ from uslm_app.server.settings import ServeSettings
 OPEN_PATHS = ("/health",)
 """What a load balancer asks for without a token."""
 UPLOAD_PATH = "/v1/audio/voices"
-LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
 SAFETY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),
@@ -31,7 +32,8 @@ class Guard:
     def __init__(self, app: ASGIApp, settings: ServeSettings, metrics: Metrics) -> None:
         self._app, self._settings, self._metrics = app, settings, metrics
         self._digest = None if settings.token is None else _digest(settings.token.encode())
-        self._uploads = asyncio.Semaphore(2)  # each holds its whole body in memory
+        self._bodies = Bodies(settings)
+        self._uploads = asyncio.Semaphore(2)  # a form in work takes its size a few times over
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -55,30 +57,42 @@ class Guard:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            headers = dict(scope["headers"])
-            self._check_host(headers.get(b"host", b""))
-            if scope["path"] not in OPEN_PATHS:
-                self._check_token(headers.get(b"authorization", b""))
-            if scope["path"] == UPLOAD_PATH and scope["method"] == "POST":
-                async with self._uploads:
-                    body = await self._read(scope, receive, self._settings.max_upload_bytes)
-                    await self._app(scope, _replay(body, receive), send)
+            if not await self._let_in(scope, receive):
+                # Whoever asks this has shown nothing: what they send with it is not waited for.
+                await self._app(scope, _replay(b"", receive), send)
                 return
-            body = await self._read(scope, receive, self._settings.max_json_bytes)
+            is_upload = scope["path"] == UPLOAD_PATH and scope["method"] == "POST"
+            limits = self._settings
+            limit = limits.max_upload_bytes if is_upload else limits.max_json_bytes
+            async with (
+                self._bodies.whole(scope, receive, limit) as body,
+                self._uploads if is_upload else nullcontext(),
+            ):
+                await self._app(scope, _replay(body, receive), send)
         except ApiError as error:
             # The rest of a refused body is not waited for.
             error.headers = {**(error.headers or {}), "Connection": "close"}
             await error.response()(scope, receive, send)
-            return
-        await self._app(scope, _replay(body, receive), send)
 
-    def _check_host(self, host: bytes) -> None:
-        """A page of another site, whose name was made to point here, is not let in."""
+    async def _let_in(self, scope: Scope, receive: Receive) -> bool:
+        """Whether it may send something; False where anybody may ask. ApiError if it may not."""
+        headers = dict(scope["headers"])
+        try:
+            self._check_site(scope["method"], headers)
+            if scope["path"] in OPEN_PATHS and scope["method"] in READING:
+                return False
+            self._check_token(headers.get(b"authorization", b""))
+        except ApiError:
+            await hear_out(receive)
+            raise
+        return True
+
+    def _check_site(self, method: str, headers: dict[bytes, bytes]) -> None:
+        """A page of another site is not let in; with a token, which no page has, nobody is."""
         if self._digest is not None:
             return
-        name, _, port = host.decode("latin-1").rpartition(":")
-        if (name if port.isdigit() else host.decode("latin-1")).lower() not in LOCAL_NAMES:
-            raise ApiError(403, "the Host header must name this machine", code="bad_host")
+        if (why := why_refused(method, headers)) is not None:
+            raise ApiError(403, why, code="bad_host" if "Host" in why else "other_site")
 
     def _check_token(self, authorization: bytes) -> None:
         if self._digest is None:
@@ -90,32 +104,6 @@ class Guard:
             challenge = {"WWW-Authenticate": "Bearer"}
             message = "a valid token is needed: Authorization: Bearer TOKEN"
             raise ApiError(401, message, code="invalid_api_key", headers=challenge)
-
-    async def _read(self, scope: Scope, receive: Receive, limit: int) -> bytes:
-        """The whole body. Raises ApiError if it is too large or comes too slowly."""
-        too_large = ApiError(
-            413, f"the request must have at most {limit:,} bytes", code="request_too_large"
-        )
-        announced = dict(scope["headers"]).get(b"content-length", b"0")
-        if announced.isdigit() and int(announced) > limit:
-            raise too_large
-        body, is_whole = bytearray(), False
-        try:
-            with anyio.fail_after(self._settings.body_seconds):
-                while not is_whole:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        raise ApiError(499, "the client has left", code="cancelled")
-                    body += message.get("body", b"")
-                    if len(body) > limit:
-                        raise too_large
-                    is_whole = not message.get("more_body", False)
-        except TimeoutError:
-            seconds = self._settings.body_seconds
-            raise ApiError(
-                408, f"the request took more than {seconds:g} s to arrive", code="too_slow"
-            ) from None
-        return bytes(body)
 
 
 class LastResort:

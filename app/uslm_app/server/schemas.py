@@ -100,7 +100,7 @@ class VoiceDeleted(BaseModel):
 class Health(BaseModel):
     """Whether the server can be sent requests."""
 
-    status: Literal["ok", "shutting_down"]
+    status: Literal["ok", "shutting_down", "failed"]
 
 
 class Problem(BaseModel):

@@ -27,7 +27,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http=protocol_with(settings.header_seconds),
+                http=protocol_with(settings.header_seconds, settings.max_connections),
                 ws="none",
                 lifespan="off",
                 log_config=None,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 
+from uslm.pipeline.local_requests import is_this_machine
 from uslm_app.cli.exit_codes import UsageError
 
 MIN_TOKEN_LENGTH = 16
@@ -60,9 +60,4 @@ class ServeSettings:
     @property
     def is_local(self) -> bool:
         """Whether only this machine can reach the server."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_this_machine(self.host)

@@ -51,7 +51,8 @@ def status_router(service: Service) -> APIRouter:
         """200 while requests are taken; needs no token."""
         if service.engine.is_open:
             return json_response({"status": "ok"})
-        return json_response({"status": "shutting_down"}, 503)
+        status = "failed" if service.engine.has_failed else "shutting_down"
+        return json_response({"status": status}, 503)
 
     @router.get("/metrics")
     async def show_metrics() -> Response:

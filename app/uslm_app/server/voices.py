@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -16,8 +17,9 @@ from uslm_app.server.forms import Part, read_form
 from uslm_app.server.schemas import ErrorBody, Voice, VoiceDeleted, VoiceList
 from uslm_app.server.service import Service
 from uslm_tokenizer.audio.read import read_audio
-from uslm_tokenizer.errors import MissingResource
+from uslm_tokenizer.errors import AlreadyThere, MissingResource, UserError
 
+LOG = logging.getLogger(__name__)
 FILE = "audio_sample"
 MAX_FIELD_CHARS = 4_000
 FIELDS = ("name", "text", "consent", "licence", "type", "force")
@@ -146,10 +148,7 @@ def _check_room(service: Service, name: str, force: bool) -> None:
     """Raise ApiError if a voice of this name could not be kept, before it is made."""
     names = service.voices.names()
     if name in names and not force:
-        raise ApiError(
-            409, f"there is a voice {name!r} already; force=true replaces it",
-            param="name", code="voice_exists",
-        )  # fmt: skip
+        raise _taken(name)
     if len(names) >= service.settings.max_voices and name not in names:
         raise ApiError(507, f"{len(names)} voices are kept; delete one", code="too_many_voices")
     service.voices.path(name)  # UserError: it is no name
@@ -158,8 +157,20 @@ def _check_room(service: Service, name: str, force: bool) -> None:
 def _keep(service: Service, voice: VoicePrompt, force: bool) -> None:
     try:
         service.voices.save(voice, force=force)
-    except OSError as error:
+    except AlreadyThere:  # somebody else was quicker
+        raise _taken(voice.name) from None
+    except UserError as error:
+        if not isinstance(error.__cause__, OSError):
+            raise
+        LOG.error("%s", error)  # it holds a path
         raise ApiError(507, "the voice could not be kept", code="not_kept") from error
+
+
+def _taken(name: str) -> ApiError:
+    return ApiError(
+        409, f"there is a voice {name!r} already; force=true replaces it",
+        param="name", code="voice_exists",
+    )  # fmt: skip
 
 
 def _remove(service: Service, name: str) -> None:

@@ -16,7 +16,6 @@ from uslm_tokenizer.hub import (
     PretrainedModel,
     empty_parameters,
     push_folder,
-    write_atomically,
 )
 
 

@@ -27,7 +27,7 @@ from uslm_recipes.cards.training_facts import (
 )
 from uslm_recipes.command import run_command
 from uslm_tokenizer.errors import UserError
-from uslm_tokenizer.hub import write_atomically
+from uslm_tokenizer.whole_files import write_atomically
 
 CLARITY = (
     (0.05, "Nearly every word is understood."),

@@ -73,7 +73,7 @@ def write_part_card(
 def _loader(is_tokenizer: bool) -> tuple[str, str]:
     if is_tokenizer:
         return "uslm_tokenizer.registry", "load_tokenizer"
-    return "uslm.models.registry", "load_model"
+    return "uslm.systems.registry", "load_model"
 
 
 def _validated(values: Mapping[str, float]) -> list[str]:

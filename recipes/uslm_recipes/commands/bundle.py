@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from uslm.models.base import AcousticModel, SemanticModel
-from uslm.models.registry import load_model
+from uslm.systems.registry import load_model
 from uslm.systems.two_stage.bundle import Bundle, save_bundle
 from uslm.systems.two_stage.config import BundleConfig
 from uslm_recipes.command import run_command

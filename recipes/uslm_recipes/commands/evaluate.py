@@ -137,7 +137,7 @@ def _run(given: argparse.Namespace) -> None:
     import torch
 
     from uslm.evaluation.judges.loading import load_judges
-    from uslm.evaluation.report.report import write_report
+    from uslm.evaluation.report.writing import write_report
     from uslm.tts import ZeroShotTTS
 
     if given.threads:

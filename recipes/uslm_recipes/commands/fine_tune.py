@@ -25,19 +25,20 @@ import numpy as np
 import torch
 
 from uslm.evaluation.judges.loading import load_speaker_model
-from uslm.systems.two_stage.bundle import Bundle, load_bundle, resolve_bundle, save_bundle
+from uslm.models.folders import resolve_bundle
+from uslm.systems.two_stage.bundle import Bundle, load_bundle, save_bundle
 from uslm.systems.two_stage.regressor import AcousticRegressor
 from uslm.text.normalize import is_english
 from uslm.tts import ZeroShotTTS
 from uslm_recipes.cards.training_facts import read_run, speed_table, trained_on
 from uslm_recipes.command import run_command
 from uslm_recipes.commands import bundle as bundling
-from uslm_recipes.commands.encode import encode_corpus
 from uslm_recipes.commands.prepare import PrepareConfig, add_source_arguments, prepare, sources_of
 from uslm_recipes.config import config_names, load_config
 from uslm_recipes.data.audio_files import AudioLimits, read_samples
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.corpus_format import HEADER_FILE
+from uslm_recipes.data.encoding import encode_corpus
 from uslm_recipes.data.recording import Found, Recording, Rejected, reject
 from uslm_recipes.evaluating.likeness import held_out_of, likeness, real_likeness
 from uslm_recipes.train import ar as train_ar
@@ -45,7 +46,7 @@ from uslm_recipes.train import joint as tune
 from uslm_recipes.train import nar as train_nar
 from uslm_tokenizer.audio.write import write_audio
 from uslm_tokenizer.errors import AudioError, ConfigError, TextError, UserError
-from uslm_tokenizer.hub import write_atomically
+from uslm_tokenizer.whole_files import write_atomically
 
 SENTENCES = 8
 """Sentences that are spoken before and after."""

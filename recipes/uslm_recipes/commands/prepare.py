@@ -34,10 +34,9 @@ from uslm_recipes.data.recording import Found, Recording, Rejected
 from uslm_recipes.data.sources.folder import read_folder
 from uslm_recipes.data.sources.manifest import read_manifest
 from uslm_recipes.data.sources.registry import SOURCES, open_source
+from uslm_recipes.data.splits import split_of
 from uslm_recipes.data.transcripts import EnglishFrontEnd, FrontEnd
 from uslm_tokenizer.errors import UserError
-
-TEST_SHARE = 0.04
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,17 +130,6 @@ def progress_bar() -> Any:
     from tqdm import tqdm
 
     return tqdm(unit="file", disable=not sys.stderr.isatty(), leave=False)
-
-
-def split_of(speaker: str, given: str | None = None) -> str:
-    """The part of the corpus that a speaker belongs to: as given, or drawn by the name's hash."""
-    listed = re.fullmatch(r"ls/(\d+)", speaker)
-    if listed and int(listed[1]) % 5 == 0:  # LibriSpeech speakers that are kept for tests
-        return "test"
-    if given is not None:
-        return given
-    digest = hashlib.sha256(speaker.encode(errors="replace")).digest()
-    return "test" if int.from_bytes(digest[:8], "big") < TEST_SHARE * 2**64 else "train"
 
 
 def _limited(found: Iterable[Found], config: PrepareConfig) -> list[Found]:

@@ -23,13 +23,13 @@ from uslm_recipes.commands.prepare import (
     kinds,
     progress_bar,
     sources_of,
-    split_of,
 )
 from uslm_recipes.data.audio_files import AudioLimits
 from uslm_recipes.data.checks import TextRules
 from uslm_recipes.data.examine import ExamineConfig, Examiner, Good
 from uslm_recipes.data.partial_folder import write_whole
 from uslm_recipes.data.recording import Found
+from uslm_recipes.data.splits import split_of
 from uslm_recipes.data.transcripts import EnglishFrontEnd, FrontEnd
 
 REPORT_FILE, MANIFEST_FILE = "report.jsonl", "manifest.jsonl"

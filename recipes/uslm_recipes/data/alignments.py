@@ -21,8 +21,8 @@ from uslm_tokenizer.codecs.source_filter.model import SourceFilterCodec
 from uslm_tokenizer.codecs.unit_codec.model import UnitCodec
 from uslm_tokenizer.codecs.unit_tokenizer.model import UnitTokenizer
 from uslm_tokenizer.errors import ConfigError
-from uslm_tokenizer.hub import write_atomically
 from uslm_tokenizer.nn.precision import fast_dtype
+from uslm_tokenizer.whole_files import write_atomically
 
 logger = logging.getLogger(__name__)
 

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import io
+import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from uslm_recipes.data.corpus_format import FULL_SCALE
 from uslm_recipes.data.recording import Piece
+from uslm_tokenizer.audio.bytes import end_of_first, mended
+from uslm_tokenizer.audio.decode import open_sound
+from uslm_tokenizer.audio.sniff import SNIFFED_BYTES, sniff
 from uslm_tokenizer.errors import AudioError
 
 CLIPPING_LEVEL = 0.95
+MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 4_000, 768_000
+UNKNOWN_FRAMES = 2**62
+"""libsndfile has more where a stream does not tell its length."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,50 +45,77 @@ def read_samples(path: Path, limits: AudioLimits, piece: Piece | None = None) ->
     import soundfile
 
     piece = piece or Piece()
-    if piece.data is None and not path.is_file():
-        raise AudioError("no such file")
+    if piece.data is None and not os.path.isfile(path):  # Path.is_file raises at long names
+        raise AudioError("is a link to nowhere" if os.path.islink(path) else "no such file")
+    head = b""
     try:
-        with soundfile.SoundFile(_opened(path, piece)) as file:
-            rate = file.samplerate
-            start = min(round(piece.start_seconds * rate), file.frames)
-            stop = file.frames
-            if piece.stop_seconds is not None:
-                stop = min(round(piece.stop_seconds * rate), stop)
-            # A frame over the limit is rounding, not length.
-            if (stop - start) / rate > limits.max_seconds + 0.02:
-                raise AudioError(
-                    f"{(stop - start) / rate:.1f} s is longer than {limits.max_seconds:g} s"
-                )
-            if start:
-                file.seek(start)
-            # Not as int16: there libsndfile lets loud Opus and Vorbis wrap around.
-            data = file.read(stop - start, dtype="float32")
+        with _opened(path, piece) as file:
+            head = file.read(SNIFFED_BYTES)
+            size = file.seek(0, os.SEEK_END)
+            if end_of_first(file, head, size) < size:
+                raise AudioError("holds two recordings, one behind the other")
+            file.seek(0)
+            is_plain = piece.data is None and piece.num_bytes is None
+            # Straight from the disk it is faster; what has to be mended passes through here.
+            if is_plain and mended(head, size) == head:
+                sound = soundfile.SoundFile(str(path))
+            else:
+                sound = open_sound(file, "it", head, size)
+            with sound:
+                data, rate = _read_piece(sound, piece, limits.max_seconds), sound.samplerate
     except (soundfile.SoundFileError, RuntimeError, OSError) as problem:
-        raise AudioError(f"unreadable: {' '.join(str(problem).split())}") from problem
+        found = sniff(head)
+        words = " ".join(str(problem).split()) if found.readable or not head else found.words
+        raise AudioError(f"unreadable: {words}") from problem
     share = clipped_share(data)
     if share > limits.max_clipped_share:
         raise AudioError(f"clipped: {100 * share:.1f} % of it is cut off at the loudest level")
     return _checked(_to_int16(data, rate, limits.sample_rate), limits)
 
 
+def _read_piece(sound: Any, piece: Piece, max_seconds: float) -> NDArray[np.float32]:
+    rate = sound.samplerate
+    if not MIN_SAMPLE_RATE <= rate <= MAX_SAMPLE_RATE:
+        raise AudioError(f"sample rate is {rate} Hz")
+    start = min(round(piece.start_seconds * rate), sound.frames)
+    stop = sound.frames
+    if piece.stop_seconds is not None:
+        stop = min(round(piece.stop_seconds * rate), stop)
+    # A frame over the limit is rounding, not length.
+    longest = int((max_seconds + 0.02) * rate)
+    if stop - start > longest and stop < UNKNOWN_FRAMES:
+        raise AudioError(f"{(stop - start) / rate:.1f} s is longer than {max_seconds:g} s")
+    if start:
+        sound.seek(start)
+    # Not as int16: there libsndfile lets loud Opus and Vorbis wrap around.
+    data: NDArray[np.float32] = sound.read(min(max(0, stop - start), longest + 1), dtype="float32")
+    if len(data) > longest:
+        raise AudioError(f"it is longer than {max_seconds:g} s")
+    return data
+
+
 def clipped_share(data: NDArray[np.float32]) -> float:
     """Share of samples that stand beside an equal one at the very top or bottom of the range."""
-    data = data.reshape(len(data), -1)
     level = np.abs(data).max(initial=0.0)
     if level < CLIPPING_LEVEL:
         return 0.0
+    data = data.reshape(len(data), -1)
     flat = (data[1:] == data[:-1]) & (np.abs(data[1:]) >= level * (1 - 1e-4))
     # Codecs round the flat tops off, but never bring their sound to stand above the range.
     over = np.abs(data[1:]) > 1.0
     return float((flat | over).mean()) if len(flat) else 0.0
 
 
-def _opened(path: Path, piece: Piece) -> str | io.BytesIO:
+def _opened(path: Path, piece: Piece) -> BinaryIO:
     if piece.data is not None:
         return io.BytesIO(piece.data)
+    archive = path.open("rb")
     if piece.num_bytes is None:
-        return str(path)
-    with path.open("rb") as archive:
+        return archive
+    with archive:
+        size = archive.seek(0, os.SEEK_END)
+        if piece.offset + piece.num_bytes > size:
+            raise AudioError(f"piece ends behind its file of {size} bytes")
         archive.seek(piece.offset)
         return io.BytesIO(archive.read(piece.num_bytes))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,8 @@ from uslm_recipes.data.corpus_format import (
     UTTERANCES_FILE,
     Utterance,
 )
-from uslm_tokenizer.errors import MissingResource, UserError
+from uslm_recipes.data.text_files import load_json, read_text
+from uslm_tokenizer.errors import MissingResource, TextError, UserError
 
 
 class Corpus:
@@ -34,8 +34,7 @@ class Corpus:
         self.utterances: list[Utterance] = []
         parts: list[int] = []
         for part, folder in enumerate(folders):
-            with (folder / UTTERANCES_FILE).open(encoding="utf-8") as lines:
-                rows = [Utterance.from_json(line) for line in lines]
+            rows = _read_utterances(folder)
             self.utterances += rows
             parts += [part] * len(rows)
         self.part = np.array(parts, dtype=np.int64)
@@ -177,12 +176,33 @@ def _read_header(folder: Path) -> dict[str, Any]:
         raise MissingResource(
             f"{folder} is not a corpus: it has no {HEADER_FILE}; make it with uslm-prepare"
         )
-    header: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        header = load_json(read_text(path))
+    except TextError as problem:
+        raise UserError(f"{path} {problem}; make the corpus again with uslm-prepare") from problem
     if header.get("format") != FORMAT:
         raise UserError(
             f"{path} has format {header.get('format')!r}, but this version reads {FORMAT}"
         )
+    if type(header.get("sample_rate")) is not int or not isinstance(header.get("sha"), str):
+        raise UserError(f"{path} must name `sample_rate` and `sha`; make it with uslm-prepare")
     return header
+
+
+def _read_utterances(folder: Path) -> list[Utterance]:
+    path, rows = folder / UTTERANCES_FILE, []
+    try:
+        with path.open(encoding="utf-8") as lines:
+            for line in lines:
+                rows.append(Utterance.from_json(line))  # noqa: PERF401 (a message counts them)
+    except FileNotFoundError as problem:
+        raise MissingResource(f"{path} is missing; make the corpus again") from problem
+    except (ValueError, TypeError, KeyError, RecursionError) as problem:
+        raise UserError(
+            f"{path}:{len(rows) + 1} is not a line of a corpus ({problem}); make the corpus again "
+            "with uslm-prepare"
+        ) from problem
+    return rows
 
 
 def _common_sample_rate(headers: Sequence[dict[str, Any]], folders: Sequence[Path]) -> int:

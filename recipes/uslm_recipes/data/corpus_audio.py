@@ -48,10 +48,10 @@ class MappedAudio:
             raise MissingResource(
                 f"{self.path} is missing; make the corpus again with uslm-prepare"
             )
-        empty = self.path.stat().st_size < 2  # nothing to map
-        self._samples: NDArray[np.int16] = (
-            np.zeros(0, dtype=np.int16) if empty else np.memmap(self.path, dtype="<i2", mode="r")
-        )
+        size = self.path.stat().st_size // 2
+        self._samples: NDArray[np.int16] = np.zeros(0, dtype=np.int16)  # nothing cannot be mapped
+        if size:
+            self._samples = np.memmap(self.path, dtype="<i2", mode="r", shape=(size,))
 
     def read(self, number: int, row: Utterance, start: int, stop: int) -> NDArray[np.int16]:
         return self._samples[row.start_sample + start : row.start_sample + stop]
@@ -70,7 +70,7 @@ class ShardedAudio:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._places: NDArray[np.int64] = np.load(folder / SHARDS_FILE)
+        self._places = _read_places(folder / SHARDS_FILE)
         self.shards: NDArray[np.int64] = self._places[:, 0]
 
     def read(self, number: int, row: Utterance, start: int, stop: int) -> NDArray[np.int16]:
@@ -80,10 +80,20 @@ class ShardedAudio:
         with (self.folder / shard_name(shard)).open("rb") as file:
             file.seek(offset)
             data = file.read(size)
-        with soundfile.SoundFile(io.BytesIO(data)) as sound:
-            if start:
-                sound.seek(start)
-            samples: NDArray[np.int16] = sound.read(stop - start, dtype="int16")
+        try:
+            with soundfile.SoundFile(io.BytesIO(data)) as sound:
+                if start:
+                    sound.seek(start)
+                samples: NDArray[np.int16] = sound.read(stop - start, dtype="int16")
+        except soundfile.SoundFileError as problem:
+            samples, reason = np.zeros(0, np.int16), f": {problem}"
+        else:
+            reason = ""
+        if samples.shape != (stop - start,):
+            raise UserError(
+                f"utterance {row.id!r} in {self.folder / shard_name(shard)} is damaged{reason}; "
+                "make the shards again"
+            )
         return samples
 
     def check(self, rows: list[Utterance]) -> None:
@@ -102,3 +112,14 @@ class ShardedAudio:
                     f"{path} has {path.stat().st_size} bytes, but needs {needed}; "
                     "make the shards again"
                 )
+
+
+def _read_places(path: Path) -> NDArray[np.int64]:
+    try:
+        places: NDArray[np.int64] = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError, OSError, SyntaxError, RecursionError, MemoryError) as problem:
+        raise UserError(f"{path} is damaged ({problem}); make the shards again") from problem
+    is_table = isinstance(places, np.ndarray) and places.dtype == np.int64 and places.ndim == 2
+    if not is_table or places.shape[1] != 3 or (places < 0).any() or (places >= 2**61).any():
+        raise UserError(f"{path} must hold three places for each utterance; make the shards again")
+    return places

@@ -61,4 +61,10 @@ class Utterance:
         data["text_ids"] = tuple(data["text_ids"])
         if "durations" in data:
             data["durations"] = tuple(data["durations"])
-        return cls(**data)
+        row = cls(**data)
+        for key in ("start_sample", "num_samples"):
+            if type(data[key]) is not int or not 0 <= data[key] < 2**62:
+                raise ValueError(f"{key} cannot be {data[key]!r}")
+        if not all(type(each) is int and 0 <= each < 2**31 for each in row.text_ids):
+            raise ValueError("text_ids must be whole numbers")
+        return row

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing import parent_process
 from pathlib import Path
 from types import TracebackType
 
@@ -66,7 +69,7 @@ class Decoders:
         """Hand tasks to the workers; `decode` takes what they made."""
         if not self.num_workers:
             return []
-        self._pool = self._pool or ProcessPoolExecutor(self.num_workers)
+        self._pool = self._pool or _workers(self.num_workers)
         chunks = [tasks[first : first + CHUNK] for first in range(0, len(tasks), CHUNK)]
         try:
             return [self._pool.submit(_decode_all, chunk, self.limits) for chunk in chunks]
@@ -99,7 +102,7 @@ class Decoders:
         """Each file in a process that nothing else depends on."""
         killed, pool = 0, None
         for task in tasks:
-            pool = pool or ProcessPoolExecutor(1)
+            pool = pool or _workers(1)
             try:
                 [decoded] = pool.submit(_decode_all, [task], self.limits).result()
                 killed = 0
@@ -113,6 +116,22 @@ class Decoders:
             yield decoded
         if pool is not None:
             pool.shutdown()
+
+
+def _workers(number: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(number, initializer=_end_with_the_parent)
+
+
+def _end_with_the_parent() -> None:
+    """A worker whose parent was killed would wait for its next task for ever."""
+    parent = parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _decode_all(tasks: Sequence[Task], limits: AudioLimits) -> list[Decoded]:

@@ -134,7 +134,7 @@ class Examiner:
         for recording, transcript, each, disordered in zip(
             recordings, transcripts, decoded, disorder, strict=True
         ):
-            problem = disordered
+            problem = transcript.problem or disordered
             if isinstance(each, str):
                 problem = each
             elif problem is None:

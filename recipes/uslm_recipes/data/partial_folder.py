@@ -6,17 +6,14 @@ import errno
 import json
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
+from uslm_recipes.folder_lock import FolderLock
 from uslm_tokenizer.errors import EnvironmentProblem, UserError
-
-if sys.platform != "win32":
-    import fcntl
 
 STATE_FILE = "state.json"
 LOCK_FILE = "lock"
@@ -32,18 +29,15 @@ class PartialFolder:
     def __init__(self, place: Path) -> None:
         self.place = place
         self.path = place.with_name(f".{place.name}.part")
-        self._lock: IO[str]
+        self._old = place.with_name(f".{place.name}.old")
+        self._lock = FolderLock(self.path / LOCK_FILE, f"another run is making {place}")
         self._finished = False
 
     def __enter__(self) -> PartialFolder:
         self.path.mkdir(parents=True, exist_ok=True)
-        self._lock = (self.path / LOCK_FILE).open("w")
-        if sys.platform != "win32":
-            try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                self._lock.close()
-                raise UserError(f"another run is making {self.place}") from None
+        self._lock.take()
+        if self._old.exists() and not self.place.exists():  # killed between the two renames
+            self._old.rename(self.place)
         return self
 
     def __exit__(
@@ -52,7 +46,7 @@ class PartialFolder:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._lock.close()
+        self._lock.release()
         hopeless = kind is None or issubclass(kind, (UserError, AssertionError))
         if not self._finished and (hopeless or not (self.path / STATE_FILE).is_file()):
             shutil.rmtree(self.path, ignore_errors=True)
@@ -78,12 +72,11 @@ class PartialFolder:
         self._finished = True
         for name in (STATE_FILE, LOCK_FILE):
             (self.path / name).unlink(missing_ok=True)
-        old = self.place.with_name(f".{self.place.name}.old")
-        shutil.rmtree(old, ignore_errors=True)
+        shutil.rmtree(self._old, ignore_errors=True)
         if self.place.exists():
-            self.place.rename(old)
+            self.place.rename(self._old)
         self.path.rename(self.place)
-        shutil.rmtree(old, ignore_errors=True)
+        shutil.rmtree(self._old, ignore_errors=True)
 
 
 def open_at(path: Path, size: int) -> IO[bytes]:

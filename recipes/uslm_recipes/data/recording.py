@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif"})
+AUDIO_SUFFIXES = frozenset(
+    {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au", ".caf", ".w64"}
+)
+# Looked at only to be told: what no one reports is thought to be in the corpus.
+OTHER_AUDIO_SUFFIXES = frozenset(
+    {".m4a", ".m4b", ".mp4", ".aac", ".wma", ".webm", ".mka", ".amr", ".3gp", ".wv", ".ape", ".sph"}
+)
 SPLITS = ("train", "valid", "test")
+LONGEST_SECONDS = 1e7  # four months
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,3 +65,9 @@ Found = Recording | Rejected
 def reject(recording: Recording, reason: str) -> Rejected:
     """The recording among those that cannot be used."""
     return Rejected(where=recording.where, audio=str(recording.audio), reason=reason)
+
+
+def is_time(value: Any) -> bool:
+    """Whether somebody gave seconds that can be; not NaN, not an integer of 400 digits."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and 0 <= value <= LONGEST_SECONDS

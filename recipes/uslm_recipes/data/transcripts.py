@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from uslm_recipes.data.recording import Recording
+from uslm_tokenizer.errors import TextError
 
 
 class FrontEnd(Protocol):
@@ -28,6 +29,8 @@ class Transcript:
     text_ids: tuple[int, ...] = ()
     durations: tuple[float, ...] | None = None
     """Seconds of the silence before, of each text id, and of the silence after."""
+    problem: str | None = None
+    """Why the text cannot be read, if so."""
 
 
 class EnglishFrontEnd:
@@ -54,11 +57,21 @@ def transcribe(recordings: Sequence[Recording], front_end: FrontEnd) -> list[Tra
     """A transcript for each recording: its own phonemes, or the front end's where it is English."""
     spoken = [_sentence(each.text) if _needs_phonemes(each) else "" for each in recordings]
     texts = sorted({text for text in spoken if text})
-    phonemes = dict(zip(texts, front_end.phonemize(texts), strict=True)) if texts else {}
+    phonemes = _phonemized(texts, front_end) if texts else {}
     return [
         _transcript(each.phonemes or phonemes.get(text, ""), each.durations, front_end)
         for each, text in zip(recordings, spoken, strict=True)
     ]
+
+
+def _phonemized(texts: Sequence[str], front_end: FrontEnd) -> dict[str, str | TextError]:
+    """All at once, which is fast; one by one only where one of them cannot be read."""
+    try:
+        return dict(zip(texts, front_end.phonemize(texts), strict=True))
+    except TextError as problem:
+        if len(texts) == 1:
+            return {texts[0]: problem}
+    return {key: value for text in texts for key, value in _phonemized([text], front_end).items()}
 
 
 def _needs_phonemes(recording: Recording) -> bool:
@@ -75,8 +88,10 @@ def _sentence(text: str) -> str:
 
 
 def _transcript(
-    phonemes: str, durations: tuple[float, ...] | None, front_end: FrontEnd
+    phonemes: str | TextError, durations: tuple[float, ...] | None, front_end: FrontEnd
 ) -> Transcript:
+    if isinstance(phonemes, TextError):
+        return Transcript(problem=f"text cannot be read: {phonemes}")
     if durations is None:
         return Transcript(phonemes=phonemes, text_ids=tuple(front_end.encode(phonemes)))
     before, each, after = durations[0], durations[1:-1], durations[-1]

@@ -12,9 +12,9 @@ from typing import TypeVar
 import torch
 
 from uslm.evaluation.suites.speaking import Line
-from uslm_recipes.commands.prepare import split_of
 from uslm_recipes.data.recording import Recording, Rejected
 from uslm_recipes.data.sources.manifest import read_manifest
+from uslm_recipes.data.splits import split_of
 from uslm_tokenizer.audio.read import Audio, read_audio
 from uslm_tokenizer.errors import MissingResource, UserError
 

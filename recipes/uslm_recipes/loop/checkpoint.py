@@ -24,7 +24,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from uslm_recipes.loop.progress import TrainingState
+from uslm_recipes.loop.out_of_memory import is_out_of_memory
+from uslm_recipes.loop.progress import Progress, TrainingState
 from uslm_recipes.loop.random_states import random_states, restore_random
 from uslm_recipes.loop.sealed import (
     DamagedCheckpoint,
@@ -40,7 +41,9 @@ from uslm_recipes.loop.sharding import (
     unwrap,
     whole,
 )
+from uslm_tokenizer.config import from_dict
 from uslm_tokenizer.errors import EnvironmentProblem, UserError
+from uslm_tokenizer.json_files import read_mapping
 
 logger = logging.getLogger(__name__)
 ABOUT = "state.json"
@@ -71,6 +74,11 @@ class Rank:
 def checkpoint_name(step: int) -> str:
     """Its folder's name."""
     return f"step-{step:08d}"
+
+
+def step_of(path: Path) -> int:
+    """The step that a checkpoint is of."""
+    return int(path.name.removeprefix("step-"))
 
 
 # ---- writing
@@ -104,7 +112,8 @@ def save_checkpoint(
         steps.take(lambda: seal(part))
         steps.take(lambda: put_in_place(part, final))
         if steps.problem is None:
-            for old in list_checkpoints(folder)[keep_last:]:
+            older = [path for path in list_checkpoints(folder) if step_of(path) < step_of(final)]
+            for old in older[keep_last - 1 :]:
                 shutil.rmtree(old, ignore_errors=True)
         else:
             shutil.rmtree(part, ignore_errors=True)
@@ -191,32 +200,78 @@ def list_checkpoints(folder: Path) -> list[Path]:
     """The checkpoints in a folder, newest first."""
     if not folder.is_dir():
         return []
-    return sorted(
-        (p for p in folder.iterdir() if re.fullmatch(r"step-\d{8,}", p.name)), reverse=True
-    )
+    found = (path for path in folder.iterdir() if re.fullmatch(r"step-\d{8,}", path.name))
+    return sorted(found, key=step_of, reverse=True)
 
 
 def newest_whole(folder: Path) -> Path | None:
-    """The newest checkpoint that is not damaged; the others are passed over with a warning."""
-    for path in list_checkpoints(folder):
+    """The newest checkpoint that is not damaged; None where there is none at all.
+
+    Damaged ones are passed over with a warning. Raises DamagedCheckpoint if there are no others,
+    EnvironmentProblem if the disk cannot be read: what it holds may be whole.
+    """
+    every = list_checkpoints(folder)
+    for path in every:
         try:
             check_seal(path)
         except DamagedCheckpoint as problem:
-            logger.warning("%s; going on with an older one", problem)
+            logger.warning("%s", problem)
             continue
         return path
+    if every:
+        raise DamagedCheckpoint(
+            f"every checkpoint in {folder} is damaged, so there is nothing to go on from; none was "
+            "touched. Put a whole one there, or begin anew with another --out"
+        )
     return None
+
+
+def clear_up(folder: Path, newest: Path | None) -> None:
+    """Make room for those that come after `newest`, which a run goes on from.
+
+    Damaged ones that are newer keep another name: as checkpoints they would be kept in place of
+    whole ones. What a killed run had not finished writing goes.
+    """
+    if not folder.is_dir():
+        return
+    for path in list_checkpoints(folder):
+        if newest is not None and step_of(path) > step_of(newest):
+            aside = path.with_name(f"damaged-{path.name}")
+            shutil.rmtree(aside, ignore_errors=True)
+            path.rename(aside)
+            logger.warning("%s is kept as %s", path, aside.name)
+    for path in folder.iterdir():
+        if re.fullmatch(r"\.step-\d{8,}\.(part|old)", path.name):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def read_about(path: Path) -> dict[str, Any]:
     """What a checkpoint says of itself: progress, streams, and since it was made, its config."""
-    about: dict[str, Any] = json.loads((path / ABOUT).read_text(encoding="utf-8"))
+    about = read_mapping(path / ABOUT)
+    for key in ("progress", "streams", "config", "data"):
+        if not isinstance(about.get(key, {}), dict):
+            raise DamagedCheckpoint(f"{path / ABOUT}: {key!r} must be a mapping")
     return about
 
 
 def load_checkpoint(path: Path, state: TrainingState, *, rank: Rank = Rank()) -> None:
     """Bring `state` to a checkpoint; UserError names the first thing that does not fit."""
+    try:
+        _load_all(path, state, rank)
+    except (UserError, OSError):
+        raise
+    except Exception as problem:  # it is whole, and so what another program wrote
+        if is_out_of_memory(problem):
+            raise
+        reason = " ".join(str(problem).split())[:300]
+        raise DamagedCheckpoint(f"{path} cannot be gone on from: {reason}") from problem
+
+
+def _load_all(path: Path, state: TrainingState, rank: Rank) -> None:
     about = read_about(path)
+    progress = from_dict(Progress, about.get("progress", {}), where="progress")
+    if progress.step < 0 or progress.seconds_used < 0:
+        raise DamagedCheckpoint(f"{path / ABOUT}: nothing can be done so far: {progress}")
     for name, model in state.models.items():
         _load_weights(path / f"{name}.safetensors", model)
     for name, ema in state.ema.items():
@@ -227,9 +282,9 @@ def load_checkpoint(path: Path, state: TrainingState, *, rank: Rank = Rank()) ->
     if state.scaler is not None and (path / "scaler.pt").is_file():
         state.scaler.load_state_dict(_load(path / "scaler.pt"))
     for name, stream in state.streams.items():
-        if name in about["streams"]:
+        if name in about.get("streams", {}):
             stream.load_state_dict(about["streams"][name])
-    for key, value in about["progress"].items():
+    for key, value in vars(progress).items():
         setattr(state.progress, key, value)
     own = path / f"random-{rank.index}.pt"
     if own.is_file():

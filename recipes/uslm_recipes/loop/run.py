@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
@@ -11,9 +12,11 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import torch
 
+from uslm_recipes.folder_lock import FolderLock
 from uslm_recipes.loop.bar import Bar
 from uslm_recipes.loop.checkpoint import (
     Rank,
+    clear_up,
     list_checkpoints,
     load_checkpoint,
     newest_whole,
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 CHECKPOINTS = "checkpoints"
+LOCK_FILE = ".lock"
 Batch = TypeVar("Batch")
 
 
@@ -75,6 +79,8 @@ class Run:
     """The last checkpoint that was written or read."""
     saved_at: float = 0.0
     """`progress.seconds_used` when one was last written, or could not be."""
+    held: ExitStack = field(default_factory=ExitStack)
+    """What is given back at the end: the folder."""
 
     @property
     def config(self) -> LoopConfig:
@@ -110,6 +116,7 @@ class Run:
         self.flops.abandon()
         self.bar.close()
         self.stop.release()
+        self.held.close()
         if is_out_of_memory(error):
             kept = list_checkpoints(self.checkpoints)[:1]
             raise too_little_memory(
@@ -136,22 +143,60 @@ def start_run(
     if config.steps is None and config.max_minutes is None:
         raise ConfigError("nothing says how long to train: give loop.steps or loop.max_minutes")
     accelerator = accelerator or make_accelerator(config, out)
-    if not resume and list_checkpoints(out / CHECKPOINTS):
-        raise UserError(f"{out} holds a run already; give --resume, or another --out")
-    prepare(state, config, accelerator)
     rank = Rank(accelerator.process_index, accelerator.num_processes, accelerator.wait_for_everyone)
-    found = newest_whole(out / CHECKPOINTS) if resume else None
-    if found is not None:
-        if not config.accept_changes:
-            check_same(found, read_about(found), to_dict(recipe), data.marks)
-        load_checkpoint(found, state, rank=rank)
+    with ExitStack() as stack:
+        stack.enter_context(_alone_in(out, rank))
+        if not resume and list_checkpoints(out / CHECKPOINTS):
+            raise UserError(f"{out} holds a run already; give --resume, or another --out")
+        prepare(state, config, accelerator)
+        found = newest_whole(out / CHECKPOINTS) if resume else None
+        if found is not None:
+            if not config.accept_changes:
+                check_same(found, read_about(found), to_dict(recipe), data.marks)
+            load_checkpoint(found, state, rank=rank)
+        rank.barrier()
+        if rank.is_main:
+            clear_up(out / CHECKPOINTS, found)
+        run = _begin(recipe, out, accelerator, state, rank, data, batch_key, found)
+        run.held = stack.pop_all()
+    run.stop.listen()
+    return run
+
+
+@contextmanager
+def _alone_in(out: Path, rank: Rank) -> Iterator[None]:
+    """No other run writes into the folder meanwhile. Raises UserError if one does."""
+    if not rank.is_main:
+        yield
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    lock = FolderLock(out / LOCK_FILE, f"another run is training in {out}; give another --out")
+    lock.take()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _begin(
+    recipe: Recipe,
+    out: Path,
+    accelerator: Accelerator,
+    state: TrainingState,
+    rank: Rank,
+    data: TrainingData,
+    batch_key: str,
+    found: Path | None,
+) -> Run:
+    """The run, with its record opened."""
+    config = recipe.loop
     if accelerator.log_with:
         accelerator.init_trackers(PROJECT, config=flat(to_dict(recipe)))
     log = RunLog(out, accelerator if accelerator.log_with else None, is_main=rank.is_main)
     log.begin(state.progress.step, resumed_from=found)
     peak = peak_flops(accelerator.device, precision_of(config, accelerator.device))
     log.record("machine", state.progress.step, _machine(accelerator, config, peak))
-    run = Run(
+    return Run(
         recipe=recipe,
         out=out,
         accelerator=accelerator,
@@ -166,8 +211,6 @@ def start_run(
         saved=found,
         saved_at=state.progress.seconds_used,
     )
-    run.stop.listen()
-    return run
 
 
 def each_batch(run: Run, draw: Callable[[], Drawn[Batch]]) -> Iterator[Drawn[Batch]]:

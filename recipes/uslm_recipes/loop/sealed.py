@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import shutil
 from pathlib import Path
 
-from uslm_tokenizer.errors import UserError
+from uslm_tokenizer.errors import EnvironmentProblem, UserError
 
 SEAL = "complete.json"
+NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP)
+"""Errors that say that there is no such file; after any other the next try may succeed."""
 
 
 class DamagedCheckpoint(UserError):
@@ -44,12 +47,21 @@ def put_in_place(folder: Path, place: Path) -> None:
 
 
 def check_seal(folder: Path) -> None:
-    """Raise DamagedCheckpoint unless every file is there and has the hash it was sealed with."""
+    """Raise DamagedCheckpoint unless every file is there and has the hash it was sealed with.
+
+    Raises EnvironmentProblem where a file is there, and cannot be read.
+    """
     try:
         listed = json.loads((folder / SEAL).read_text(encoding="utf-8"))
         changed = [name for name, expected in listed.items() if _hash(folder / name) != expected]
-    except (OSError, ValueError, AttributeError) as problem:
+    except OSError as problem:
+        if problem.errno not in NOT_THERE:
+            raise EnvironmentProblem(f"checkpoint {folder} cannot be read: {problem}") from problem
         raise DamagedCheckpoint(f"checkpoint {folder} is damaged: {problem}") from problem
+    except (ValueError, AttributeError, RecursionError) as problem:
+        raise DamagedCheckpoint(f"checkpoint {folder} is damaged: {problem}") from problem
+    if not listed:
+        raise DamagedCheckpoint(f"checkpoint {folder} is damaged: {SEAL} lists nothing")
     if changed:
         raise DamagedCheckpoint(f"checkpoint {folder} is damaged: {changed[0]} has changed")
 

@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from uslm.models.base import SemanticModel
-from uslm.models.registry import load_model, model_class
+from uslm.systems.registry import load_model, model_class
 from uslm.systems.two_stage.monotonic import MonotonicLM
 from uslm_recipes.cards.export import export
 from uslm_recipes.config import recipe_main
@@ -57,7 +57,7 @@ class ARRecipe:
     """Everything that decides a run of this recipe."""
 
     kind: Literal["semantic_lm", "monotonic_lm"] = "monotonic_lm"
-    """Which language model: see uslm/models/registry.py."""
+    """Which language model: see uslm/systems/registry.py."""
     model: dict[str, Any] = field(default_factory=dict)
     """Its config, by key."""
     initial: str = ""

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from uslm.generate.levels import fill_levels
 from uslm.models.base import AcousticBatch, AcousticModel, AcousticRow, batch_rows
 from uslm.models.packing import pack_rows
-from uslm.models.registry import load_model, model_class
+from uslm.systems.registry import load_model, model_class
 from uslm.systems.two_stage.conv_regressor import ConvRegressor, VoicedBatch, voiced_batch
 from uslm.systems.two_stage.nar import AcousticLM
 from uslm.systems.two_stage.regressor import AcousticRegressor
@@ -69,7 +69,7 @@ class NARRecipe:
     """Everything that decides a run of this recipe."""
 
     kind: Literal["acoustic_lm", "acoustic_regressor", "conv_regressor"] = "conv_regressor"
-    """Which model: see uslm/models/registry.py."""
+    """Which model: see uslm/systems/registry.py."""
     model: dict[str, Any] = field(default_factory=dict)
     """Its config, by key."""
     initial: str = ""

@@ -15,10 +15,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from uslm_recipes.cards.export import export
-from uslm_recipes.commands.encode import encode_corpus
 from uslm_recipes.config import recipe_main
 from uslm_recipes.data.batches import CropSampler
 from uslm_recipes.data.corpus import Corpus
+from uslm_recipes.data.encoding import encode_corpus
 from uslm_recipes.data.tokens import TokenCorpus
 from uslm_recipes.loop import (
     Drawn,

@@ -14,12 +14,13 @@ from typing import Any
 import httpx2
 import pytest
 
+from uslm.generate.length import LengthConfig
 from uslm.output.joiner import JoinConfig
 from uslm.output.watermark import Watermark
 from uslm.serving.engine import Engine, EngineConfig
 from uslm.synthesis.protocols import FrontEnd, Speaker
 from uslm.systems.two_stage.bundle import Bundle
-from uslm.systems.two_stage.config import BundleConfig, LengthConfig
+from uslm.systems.two_stage.config import BundleConfig
 from uslm.systems.two_stage.tiny import tiny_bundle, tiny_voice
 from uslm.tts import ZeroShotTTS
 from uslm.voices.store import VoiceStore

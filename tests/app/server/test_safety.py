@@ -117,6 +117,54 @@ def test_a_page_of_another_site_gets_no_leave(server: Any) -> None:
     assert_refused(form)
 
 
+BOUNDARY = "----a"
+FORM = (
+    f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="name"\r\n\r\nbabble\r\n'
+    f"--{BOUNDARY}--\r\n"
+)
+FOREIGN = [
+    {"Origin": "https://evil.example"},
+    {"Origin": "http://localhost:3000"},  # another program of this machine is another site
+    {"Origin": "null"},
+    {"Origin": ""},
+    {"Origin": "http://evil.example/127.0.0.1"},
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site"},
+    {"Sec-Fetch-Site": "cross-site", "Origin": "http://OURS"},
+]
+
+
+@pytest.mark.parametrize("headers", FOREIGN)
+def test_a_page_of_another_site_changes_nothing(server: Any, headers: dict[str, str]) -> None:
+    """A form needs no leave of the server's: the browser just sends it."""
+    ours = f"127.0.0.1:{server.port}"
+    headers = {name: value.replace("OURS", ours) for name, value in headers.items()}
+    kind = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+    for method, path in (
+        ("POST", "/v1/audio/voices"),
+        ("POST", "/v1/audio/speech"),
+        ("DELETE", "/v1/audio/voices/babble"),
+    ):
+        answer = server.client.request(method, path, content=FORM, headers={**kind, **headers})
+        assert_refused(answer, 403)
+        assert answer.json()["error"]["code"] == "other_site"
+    assert "babble" in server.voices.names()
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"Origin": "http://OURS"}, {"Sec-Fetch-Site": "same-origin"}]
+)
+def test_our_own_pages_and_programs_are_let_in(server: Any, headers: dict[str, str]) -> None:
+    ours = f"127.0.0.1:{server.port}"
+    headers = {name: value.replace("OURS", ours) for name, value in headers.items()}
+    assert server.client.post("/v1/audio/speech", json=GOOD, headers=headers).status_code == 200
+
+
+def test_a_link_of_another_site_opens_what_can_only_be_read(server: Any) -> None:
+    link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    assert server.client.get("/docs", headers=link).status_code == 200
+
+
 NAMES = [
     "../babble", "..", ".", "", "/etc/passwd", "babble/../babble", "babble.safetensors", "a" * 65,
     "C:\\voices\\babble", "..\\babble", "%2e%2e%2fbabble", "babble\x00", "http://127.0.0.1:1/voice",

@@ -218,6 +218,12 @@ def test_health(server: Any) -> None:
     assert server.client.get("/health").json() == {"status": "ok"}
 
 
+def test_what_ended_servers_is_spoken(server: Any) -> None:
+    """espeak-ng in one piece with the server would end it."""
+    assert server.speak("'s" * 75).status_code == 200
+    assert server.client.get("/health").status_code == 200
+
+
 class Offset:
     """A stand-in for PerTh: a constant that no speech has."""
 

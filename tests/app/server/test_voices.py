@@ -11,9 +11,12 @@ import numpy as np
 import openai
 import pytest
 import soundfile
+from safetensors import SafetensorError
 
 from uslm.systems.two_stage.tiny import speech_like
 from uslm.tts import ZeroShotTTS
+from uslm_app.server.errors import to_api_error
+from uslm_tokenizer.errors import UserError
 
 Upload = Callable[..., Any]
 
@@ -289,3 +292,43 @@ def test_an_upload_never_touches_the_disk(
         assert upload(audio=large).status_code == 200
     finally:
         server.voices.remove("anna")
+
+
+def test_who_comes_second_with_a_name_is_told_so(
+    server: Any, upload: Upload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the other was not there yet when it was looked for."""
+    before = server.voices.load("babble")
+    monkeypatch.setattr(server.voices, "names", lambda: [])
+    answers = [upload("babble").json()["error"]]
+    monkeypatch.setattr(server.voices, "check_free", lambda name, force: server.voices.path(name))
+    monkeypatch.setattr("uslm.voices.prompt.Path.exists", lambda path: False)
+    answers.append(upload("babble").json()["error"])
+    monkeypatch.undo()
+    for error in answers:
+        assert error["code"] == "voice_exists" and "/" not in error["message"]
+    assert server.voices.load("babble").codes.equal(before.codes)
+
+
+@pytest.mark.parametrize(
+    "reason", ["No space left on device (os error 28)", "Permission denied (os error 13)"]
+)
+def test_a_disk_that_takes_no_voice_is_told_without_its_paths(
+    server: Any, upload: Upload, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    def fail(*arguments: Any, **more: Any) -> None:
+        raise SafetensorError(f"Error while serializing: I/O error: {reason}")
+
+    monkeypatch.setattr("uslm.voices.prompt.save_file", fail)
+    answer = upload()
+    assert answer.status_code == 507 and answer.json()["error"]["code"] == "not_kept"
+    assert "/" not in answer.text and not (server.voices.folder / "anna.safetensors").exists()
+
+
+def test_what_the_system_says_of_our_files_stays_here() -> None:
+    error = UserError("the voice folder '/home/ada/voices' cannot be made")
+    error.__cause__ = PermissionError(13, "Permission denied")
+    told = to_api_error(error)
+    assert told.status_code == 500 and "/home" not in str(told.body())
+    full = OSError(28, "No space left on device", "/tmp/x")
+    assert to_api_error(full).status_code == 507 and "/tmp" not in str(to_api_error(full).body())

@@ -11,9 +11,9 @@ from huggingface_hub import constants
 
 from uslm_tokenizer.errors import EnvironmentProblem, MissingResource
 from uslm_tokenizer.pretrained import source as sources
-from uslm_tokenizer.pretrained.download import fetch
+from uslm_tokenizer.pretrained.download import _download, fetch
 from uslm_tokenizer.pretrained.source import HandFile, HubFile, WebFile
-from uslm_tokenizer.pretrained.testing import HubServer
+from uslm_tokenizer.pretrained.testing import HubServer, etag_of
 
 LARGE = bytes(range(256)) * 40
 SMALL = b'{"n_q": 8}'
@@ -161,3 +161,46 @@ def test_removing_leaves_nothing_behind(tmp_path: Path) -> None:
     assert sources.remove(CONFIG) == len(SMALL)
     assert not (tmp_path / "hub/models--fnlp--USLM").exists()
     assert sources.remove(CONFIG) == 0
+
+
+@pytest.mark.parametrize(
+    ("lies", "told"),
+    [
+        ({"ETag": '"../../../../escaped"'}, "no hash"),
+        ({"ETag": '"/tmp/escaped"'}, "no hash"),
+        ({"ETag": '""'}, "no hash"),
+        ({"X-Linked-Etag": '"..%2fescaped"'}, "no hash"),
+        ({"X-Repo-Commit": "../../../escaped"}, "no hash"),
+        ({"Location": "file:///etc/hostname"}, "sends us to 'file:///etc/hostname'"),
+        ({"Location": "ftp://127.0.0.1/x"}, "sends us to"),
+    ],
+)
+def test_a_server_that_is_not_the_hub_writes_nothing_elsewhere(
+    hub: HubServer, tmp_path: Path, lies: dict[str, str], told: str
+) -> None:
+    digest = hashlib.sha256(LARGE).hexdigest()
+    elsewhere = hub.endpoint.replace("127.0.0.1", "localhost")
+    hub.lies = {"Location": f"{elsewhere}/cdn/{digest}", **lies}
+    with pytest.raises(EnvironmentProblem, match=told):
+        fetch(WEIGHTS)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_redirect_to_a_file_of_this_machine_is_not_followed(
+    hub: HubServer, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(LARGE)
+    source = WebFile(url=secret.as_uri(), sha256=hashlib.sha256(LARGE).hexdigest())
+    with pytest.raises(EnvironmentProblem, match="cannot download"):
+        fetch(source)
+
+
+def test_a_token_stays_with_the_host_that_was_asked(hub: HubServer, tmp_path: Path) -> None:
+    content = b"?" * 1000
+    hub.repos["a/b"] = {"x": content}
+    url = f"{hub.endpoint}/redirected"
+    headers = {"Authorization": "Bearer hf_secret"}
+    _download(url, tmp_path / "x", etag_of(content), None, headers, lambda have, total: None)
+    assert (tmp_path / "x").read_bytes() == content
+    assert hub.seen_tokens == ["/redirected Bearer hf_secret"]

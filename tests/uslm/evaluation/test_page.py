@@ -17,7 +17,8 @@ import torch
 from uslm.evaluation.metrics.bootstrap import estimate
 from uslm.evaluation.report.page import to_html
 from uslm.evaluation.report.pictures import histogram, mel_picture
-from uslm.evaluation.report.report import Report, Section, load_report, write_report
+from uslm.evaluation.report.report import Report, Section, load_report
+from uslm.evaluation.report.writing import write_report
 from uslm.systems.two_stage.tiny import speech_like
 from uslm_tokenizer.audio.write import write_audio
 

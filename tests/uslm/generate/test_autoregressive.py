@@ -13,7 +13,7 @@ from torch import Tensor
 from uslm.generate.autoregressive import StopRule, UnitRow, speak_units
 from uslm.generate.sampling import Sampling
 from uslm.models.base import SemanticModel
-from uslm.models.registry import MODELS, model_class
+from uslm.systems.registry import MODELS, model_class
 from uslm_tokenizer.nn.attention import KVCache
 
 SIZE = 8

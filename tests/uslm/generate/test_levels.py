@@ -10,7 +10,7 @@ from torch import Tensor
 
 from uslm.generate.levels import fill_levels
 from uslm.models.base import AcousticModel, AcousticRow
-from uslm.models.registry import MODELS, model_class
+from uslm.systems.registry import MODELS, model_class
 from uslm.systems.two_stage.nar import AcousticLM
 
 ACOUSTIC = [name for name in MODELS if issubclass(model_class(name), AcousticModel)]

@@ -14,8 +14,8 @@ from uslm.generate.masked import Unmasking, fill_masked
 from uslm.generate.sampling import Sampling
 from uslm.models.base import AcousticModel, AcousticRow, SemanticModel
 from uslm.models.masked import MaskedModel, MaskedRow
-from uslm.models.registry import MODELS, model_class
 from uslm.serving.pool import PoolRow, UnitPool
+from uslm.systems.registry import MODELS, model_class
 from uslm.systems.valle.model import Valle
 from uslm.systems.vevo.flow import FlowRow, FlowSteps, flow_frames
 from uslm.systems.vevo.flow_matching import FlowMatching

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from uslm.models.base import AcousticModel, AcousticRow, CodeModel, SemanticModel, VectorModel
 from uslm.models.masked import MaskedModel, MaskedRow
-from uslm.models.registry import MODELS, load_model, model_class
+from uslm.systems.registry import MODELS, load_model, model_class
 from uslm_tokenizer.errors import ConfigError, UserError
 
 SEMANTIC = [name for name in MODELS if issubclass(model_class(name), SemanticModel)]

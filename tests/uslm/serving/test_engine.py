@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from uslm.generate.length import LengthConfig
 from uslm.generate.sampling import Sampling
 from uslm.output.joiner import JoinConfig
 from uslm.output.speech import AudioChunk
@@ -19,7 +20,7 @@ from uslm.serving.utterance import Cancelled, EngineClosed, QueueFull, TimedOut,
 from uslm.synthesis.protocols import JobReader, Speaker
 from uslm.synthesis.timer import Clock
 from uslm.systems.two_stage.bundle import Bundle
-from uslm.systems.two_stage.config import BundleConfig, LengthConfig
+from uslm.systems.two_stage.config import BundleConfig
 from uslm.systems.two_stage.tiny import speech_like, tiny_bundle, tiny_voice
 from uslm.tts import ZeroShotTTS
 from uslm.voices.prompt import VoicePrompt

@@ -11,8 +11,8 @@ from torch import Tensor
 from uslm.generate.autoregressive import StopRule, UnitRow, speak_units
 from uslm.generate.sampling import Sampling
 from uslm.models.base import SemanticModel
-from uslm.models.registry import MODELS, model_class
 from uslm.serving.pool import PoolRow, UnitPool
+from uslm.systems.registry import MODELS, model_class
 
 SEMANTIC = [name for name in MODELS if issubclass(model_class(name), SemanticModel)]
 

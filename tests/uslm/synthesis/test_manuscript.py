@@ -7,13 +7,14 @@ from dataclasses import replace
 import pytest
 import torch
 
+from uslm.generate.length import LengthConfig
 from uslm.output.joiner import JoinConfig
 from uslm.output.speech import Speech
 from uslm.serving.engine import Engine, EngineConfig
 from uslm.synthesis.manuscript import Manuscript
 from uslm.synthesis.plan import PlanConfig
 from uslm.systems.two_stage.bundle import Bundle
-from uslm.systems.two_stage.config import BundleConfig, LengthConfig
+from uslm.systems.two_stage.config import BundleConfig
 from uslm.systems.two_stage.tiny import tiny_bundle, tiny_voice
 from uslm.tts import ZeroShotTTS
 from uslm.voices.prompt import VoicePrompt

@@ -52,3 +52,13 @@ def test_nothing_to_say_is_refused(text: str) -> None:
 def test_a_wrong_pause_is_refused(text: str) -> None:
     with pytest.raises(TextError, match="pause"):
         plan_text(text, CONFIG)
+
+
+def test_a_line_end_without_a_stop_is_a_rest() -> None:
+    pieces = plan_text("The first line of a poem\nThe second line of a poem", CONFIG)
+    assert [piece.text for piece in pieces] == [
+        "The first line of a poem",
+        "",
+        "The second line of a poem",
+    ]
+    assert pieces[1].pause_seconds == CONFIG.sentence_seconds

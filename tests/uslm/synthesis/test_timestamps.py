@@ -10,11 +10,12 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from uslm.models.folders import resolve_bundle
 from uslm.output.joiner import JoinConfig, Joiner
 from uslm.output.speech import AudioChunk, ChunkReport
 from uslm.serving.shared import SharedSpeaker
 from uslm.synthesis.timestamps import LEAD_SECONDS, timed, word_aligner
-from uslm.systems.two_stage.bundle import Bundle, resolve_bundle
+from uslm.systems.two_stage.bundle import Bundle
 from uslm.systems.two_stage.tiny import speech_like
 from uslm.tts import ZeroShotTTS
 from uslm.voices.prompt import VoicePrompt

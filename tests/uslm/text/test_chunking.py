@@ -44,6 +44,27 @@ from uslm_tokenizer.errors import TextError
             ["The end of the first part.", "Part two."],
         ),
         ("* * *", ["* * *"]),
+        (
+            "1. Open the box with care please. 2. Take out the machine. 3. Switch it on at once.",
+            [
+                "1. Open the box with care please.",
+                "2. Take out the machine.",
+                "3. Switch it on at once.",
+            ],
+        ),
+        (
+            "You need these things:\n1. A large box of screws\n2. A hammer and some nails",
+            [
+                "You need these things:\n1. A large box of screws",
+                "2. A hammer and some nails",
+            ],
+        ),
+        ("I have 2. Then I left for the whole day.", ["I have 2. Then I left for the whole day."]),
+        ("Roses are red\nViolets are blue", ["Roses are red\nViolets are blue"]),
+        (
+            "This is a line that a program wrapped at\nforty characters.",
+            ["This is a line that a program wrapped at forty characters."],
+        ),
         ("", []),
         (" \n ", []),
     ],

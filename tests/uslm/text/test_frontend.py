@@ -63,9 +63,57 @@ def test_what_is_left_out_is_named(frontend: TextFrontend) -> None:
 
 def test_mixed_scripts_are_spoken(frontend: TextFrontend) -> None:
     result = frontend("hello привет 中 world")
-    assert "həlˈoʊ" in result.phonemes
-    assert "wˈɜːld" in result.phonemes
-    assert len(result.phonemes.split()) > 4
+    assert result.normalized == "hello privet world"
+    assert result.phonemes == "həlˈoʊ pɹˈɪvɪt wˈɜːld"
+    assert result.dropped == ("'中' U+4E2D CJK UNIFIED IDEOGRAPH-4E2D",)
+
+
+@pytest.mark.parametrize(
+    ("text", "normalized", "named"),
+    [
+        ("The word አማ here", "The word here", ["ETHIOPIC SYLLABLE GLOTTAL A", "SYLLABLE MAA"]),
+        ("The word 𠮷 here", "The word here", ["U+20BB7"]),
+        ("The word سلام here", "The word here", ["ARABIC LETTER SEEN"]),
+        ("The word שלום, here", "The word, here", ["HEBREW LETTER SHIN"]),
+        ("Say ðɪs now", "Say now", ["LATIN LETTER SMALL CAPITAL I"]),
+        ("¯\\_(ツ)_/¯ shrug", "shrug", ["KATAKANA LETTER TU"]),
+        ("Nguyễn, Łódź, Ƙano,한국어, हिन्दी", "Nguyen, Łódź, Kano, 한국어, हिन्दी", []),
+    ],
+)
+def test_unreadable_scripts_are_left_out_and_named(
+    frontend: TextFrontend, text: str, normalized: str, named: list[str]
+) -> None:
+    """espeak would say "Chinese letter", "Arabic seen", "letter one two a zero"."""
+    result = frontend(text)
+    assert result.normalized == normalized
+    assert "lˌɛɾɚ" not in result.phonemes
+    assert bool(result.dropped) == bool(named)
+    assert all(name in " ".join(result.dropped) for name in named)
+
+
+def test_only_unreadable_text_is_refused_by_name(frontend: TextFrontend) -> None:
+    with pytest.raises(TextError, match="CJK UNIFIED IDEOGRAPH"):
+        frontend("中文")
+
+
+def test_scripts_are_left_out_without_normalisation_too() -> None:
+    result = TextFrontend(normalize=False)("in 2 中 days")
+    assert result.normalized == "in 2 days"
+    assert len(result.dropped) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "sounds"),
+    [
+        ("A380", "ˈeɪ θɹˈiː ˈeɪɾi"),
+        ("A-Z", "ˈeɪ tə zˈiː"),
+        ("Shh!", "ʃˈʌʃ!"),
+        ("I'M HERE", "aɪm hˈɪɹ"),
+        ("THEY'RE LATE", "ðeɪɚ lˈeɪt"),
+    ],
+)
+def test_what_espeak_would_spell_or_slur(frontend: TextFrontend, text: str, sounds: str) -> None:
+    assert frontend(text).phonemes == sounds
 
 
 def test_characters_without_a_sound_are_named() -> None:
@@ -75,9 +123,9 @@ def test_characters_without_a_sound_are_named() -> None:
         def phonemize(self, texts: Sequence[str], language: str) -> list[str]:
             return ["".join(char for char in text if char.isascii()) for text in texts]
 
-    result = TextFrontend(phonemizer=Deaf())("hello Ж, ok Ж.")
+    result = TextFrontend(phonemizer=Deaf())("hello ß, ok ß.")
     assert result.phonemes == "hello, ok."
-    assert result.dropped == ("'Ж' U+0416 CYRILLIC CAPITAL LETTER ZHE",)
+    assert result.dropped == ("'ß' U+00DF LATIN SMALL LETTER SHARP S",)
 
 
 @pytest.mark.parametrize(

@@ -90,12 +90,13 @@ def test_number_helpers() -> None:
     "unit",
     ["a", "1", "1,", "1 ", "Aa. ", "A", "A.", "$1 ", "1/", "1-", "a@", "http://a.", "(", "!",
      "\u0301", "-", "12:34:", "'", "I ", "no. 5 ", "St. ", "=", ". ", "1.",
-     "x ", "&", "#", "😀", "$", " "],
+     "x ", "&", "#", "😀", "$", " ", "<a ", "[a](", "&amp;", "a\n", "| a |\n", "1 000 ", "1h",
+     "/a", "a.b ", "IV ", "aaa ", "5 ft ", "~/", "May-", "中", "Ж"],
 )  # fmt: skip
 def test_time_is_linear(unit: str) -> None:
     """Four times the text takes about four times as long, whatever is repeated."""
     seconds = []
-    for length in (15_000, 60_000):
+    for length in (4_000, 16_000):
         text = (unit * length)[:length]
         start = time.process_time()
         normalize(text)

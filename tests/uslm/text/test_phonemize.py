@@ -5,14 +5,13 @@
 from __future__ import annotations
 
 import random
-import sys
 import threading
 
 import pytest
 
 from uslm.text.normalize import normalize
 from uslm.text.phonemize import EspeakPhonemizer
-from uslm_tokenizer.errors import EnvironmentProblem, TextError
+from uslm_tokenizer.errors import TextError
 
 # Words whose sounds hardly change with their neighbours, by language.
 WORDS = {
@@ -138,12 +137,6 @@ def test_unknown_language_is_named(espeak: EspeakPhonemizer) -> None:
         TextError, match="language must be one that espeak knows, but is 'englisch'"
     ):
         espeak.phonemize(["a"], "englisch")
-
-
-def test_missing_package_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "espeakng_loader", None)
-    with pytest.raises(EnvironmentProblem, match="pip install"):
-        EspeakPhonemizer().phonemize(["a"], "en-us")
 
 
 def test_threads_get_the_same_answer(espeak: EspeakPhonemizer) -> None:

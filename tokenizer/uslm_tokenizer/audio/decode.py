@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Iterator
-from typing import Protocol, cast, runtime_checkable
+from typing import cast
 
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from uslm_tokenizer.audio.bytes import BinaryReader, mended
 from uslm_tokenizer.audio.sniff import sniff
 from uslm_tokenizer.errors import AudioError
 
@@ -21,19 +22,9 @@ READABLE_WORDS = "wav, flac, ogg, opus, mp3, aiff, au, caf and w64"
 BLOCK_SAMPLES = 2**14  # small, for a block with damage in it is lost
 
 
-@runtime_checkable
-class BinaryReader(Protocol):
-    """A file open for reading bytes: what `open(path, "rb")`, BytesIO and an upload have."""
-
-    def read(self, size: int, /) -> bytes: ...
-    def seek(self, offset: int, whence: int = ..., /) -> int: ...
-    def tell(self) -> int: ...
-    def seekable(self) -> bool: ...
-
-
-def open_sound(file: BinaryReader, name: str, head: bytes) -> soundfile.SoundFile:
-    """Open the decoder, or say what the file is instead, which begins with `head`."""
-    reader = _Reader(file)
+def open_sound(file: BinaryReader, name: str, head: bytes, size: int) -> soundfile.SoundFile:
+    """Open the decoder for `size` bytes that begin with `head`, or say what they are instead."""
+    reader = _Reader(file, mended(head, size), size)
     reader.seek(0)
     found = sniff(head)
     try:
@@ -80,21 +71,27 @@ def reason(error: Exception) -> str:
 class _Reader:
     """The part of a file that libsndfile needs, and no name from which it would guess a format.
 
-    An exception cannot cross libsndfile: it is held in `failure` and reads as the end of the file.
+    It begins with `head` and ends after `size` bytes, whatever the file has there. An exception
+    cannot cross libsndfile: it is held in `failure` and reads as the end of the file.
     """
 
-    def __init__(self, file: BinaryReader) -> None:
-        self.file = file
+    def __init__(self, file: BinaryReader, head: bytes, size: int) -> None:
+        self.file, self.head, self.size = file, head, size
         self.failure: OSError | None = None
 
     def read(self, count: int) -> bytes:
         try:
-            return self.file.read(count)
+            start = self.file.tell()
+            data = self.file.read(max(0, min(count, self.size - start)))
         except OSError as error:
             self.failure = error
             return b""
+        known = self.head[start : start + len(data)]
+        return known + data[len(known) :]
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        if whence == os.SEEK_END:
+            offset, whence = self.size + offset, os.SEEK_SET
         # A damaged header can ask for a place before the start.
         try:
             return self.file.seek(offset, whence)

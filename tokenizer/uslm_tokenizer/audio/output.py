@@ -2,13 +2,13 @@
 
 import contextlib
 import os
-import secrets
 import stat
 import sys
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from uslm_tokenizer.errors import UserError
+from uslm_tokenizer.errors import AlreadyThere, UserError
+from uslm_tokenizer.whole_files import hidden_beside, put_in_place
 
 
 @runtime_checkable
@@ -64,16 +64,17 @@ class NewFile(Output):
 
     def __init__(self, path: Path, *, force: bool) -> None:
         self.path, self.force = path, force
-        self.hidden = path.with_name(f".uslm-{secrets.token_hex(4)}.part")
+        self.hidden = hidden_beside(path)
         super().__init__(open(self.hidden, "xb"), repr(str(path)), seekable=True)  # noqa: SIM115
 
     def finish(self) -> None:
         self.file.flush()
         os.fsync(self.file.fileno())
         self.file.close()
-        if not self.force and self.path.exists():  # it came into being meanwhile
-            raise _exists(self.path)
-        os.replace(self.hidden, self.path)
+        try:
+            put_in_place(self.hidden, self.path, replace=self.force)
+        except FileExistsError:  # it came into being meanwhile
+            raise _exists(self.path) from None
 
     def abort(self) -> None:
         with contextlib.suppress(OSError):
@@ -132,5 +133,5 @@ def open_output(target: AudioTarget, *, force: bool = False) -> Output:
         raise UserError(f"the output {name} cannot be written: {reason}") from error
 
 
-def _exists(path: Path) -> UserError:
-    return UserError(f"the output {str(path)!r} exists; choose another name or say --force")
+def _exists(path: Path) -> AlreadyThere:
+    return AlreadyThere(f"the output {str(path)!r} exists; choose another name or say --force")

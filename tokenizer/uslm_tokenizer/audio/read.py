@@ -6,7 +6,7 @@ import math
 import os
 import stat
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +17,8 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from uslm_tokenizer.audio.decode import (
-    READABLE_WORDS,
-    BinaryReader,
-    open_sound,
-    read_blocks,
-    reason,
-)
+from uslm_tokenizer.audio.bytes import BinaryReader, end_of_first
+from uslm_tokenizer.audio.decode import READABLE_WORDS, open_sound, read_blocks, reason
 from uslm_tokenizer.audio.sniff import SNIFFED_BYTES, announced_bytes
 from uslm_tokenizer.errors import AudioError, MissingResource
 
@@ -72,6 +67,12 @@ class Audio:
     def seconds(self) -> float:
         return self.waveform.shape[-1] / self.sample_rate
 
+    def noting(self, warning: str) -> "Audio":
+        """The same audio with one more thing that was wrong with its file."""
+        assert self.source is not None
+        source = replace(self.source, warnings=(*self.source.warnings, warning))
+        return replace(self, source=source)
+
     def resampled(self, sample_rate: int) -> "Audio":
         """The same audio at another rate."""
         waveform = resample(self.waveform, self.sample_rate, sample_rate)
@@ -88,13 +89,20 @@ def read_audio(source: AudioSource, *, max_seconds: float | None = None) -> Audi
         raise AudioError(f"max_seconds must be above 0, but is {max_seconds}")
     name = _name(source)
     with _open(source, name) as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(0)
-        head = file.read(SNIFFED_BYTES)
+        try:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(0)
+            head = file.read(SNIFFED_BYTES)
+            end = end_of_first(file, head, size)
+        except OSError as error:
+            raise AudioError(f"{name} cannot be read: {reason(error)}") from error
         if size == 0:
             raise AudioError(f"{name} is empty (0 bytes); give a recording: {READABLE_WORDS}")
-        with open_sound(file, name, head) as sound:
-            return _read_sound(sound, name, announced_bytes(head) > size, max_seconds)
+        with open_sound(file, name, head, end) as sound:
+            audio = _read_sound(sound, name, announced_bytes(head) > size, max_seconds)
+        if end < size:
+            return audio.noting(f"{name} holds another recording behind the first; it is not read")
+        return audio
 
 
 def resample(

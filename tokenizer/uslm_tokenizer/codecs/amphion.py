@@ -17,6 +17,13 @@ def code_file(path: str, sha256: str) -> WebFile:
     return WebFile(url=address, sha256=sha256)
 
 
+PHONES = code_file(
+    "models/tts/maskgct/g2p/g2p/vocab.json",
+    "0f5c44e05f79df8ae4fd77d7772950436a8bacc83d134fdf0ae3c72412b5676a",
+)
+"""The phonemes that MaskGCT and Vevo read, and their ids."""
+
+
 def maskgct_file(path: str) -> HubFile:
     """A file of MaskGCT's weights."""
     return HubFile(repo="amphion/MaskGCT", path=path, revision=MASKGCT)

@@ -1,16 +1,16 @@
 """From the files of a published part to a model of ours."""
 
-import json
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from uslm_tokenizer.errors import CheckpointError, ConfigError
+from uslm_tokenizer.addresses import load_address
+from uslm_tokenizer.errors import CheckpointError
 from uslm_tokenizer.hub import PretrainedModel, empty_parameters
+from uslm_tokenizer.json_files import read_mapping
 from uslm_tokenizer.pretrained.catalogue import (
     Catalogue,
     Part,
@@ -43,7 +43,7 @@ def empty_part(catalogue: Catalogue, part: Part) -> PretrainedModel:
 
 def empty_ready(system: System) -> PretrainedModel:
     """The codec of transformers that a system is, without memory as well."""
-    model: type[PretrainedModel] = _find(system.model)
+    model: type[PretrainedModel] = load_address(system.model)
     backbone = {"model_type": model.model_type, **system.config}
     with empty_parameters():
         return model(model.config_class(backbone=backbone))
@@ -53,14 +53,9 @@ def _join(part: Part, pieces: list[Any]) -> PretrainedModel:
     if not part.model:
         (model,) = pieces
     else:
-        model = _find(part.model).from_parts(*pieces)
+        model = load_address(part.model).from_parts(*pieces)
     assert isinstance(model, PretrainedModel)
     return model
-
-
-def _find(name: str) -> Any:
-    module, _, attribute = name.partition(":")
-    return getattr(import_module(module), attribute)
 
 
 def _load(catalogue: Catalogue, piece: Piece, locate: Locate) -> Any:
@@ -90,13 +85,7 @@ def _config(piece: Weights, locate: Locate) -> Mapping[str, Any]:
     if isinstance(piece.config, str):
         return published_config(piece.config)
     path = locate(piece.config)
-    try:
-        found = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as problem:
-        raise ConfigError(f"{path} is not a config in JSON: {problem}") from problem
-    if not isinstance(found, dict):
-        raise ConfigError(f"{path} must hold a mapping, but holds a {type(found).__name__}")
-    return found
+    return read_mapping(path)
 
 
 def _load_encoder(piece: SpeechEncoder, locate: Locate) -> SSLEncoder:

@@ -6,12 +6,14 @@ are fetched here, in ranges, and the file then handed to huggingface_hub, which 
 
 import http.client
 import os
+import re
 import ssl
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from uslm_tokenizer.errors import EnvironmentProblem, MissingResource
@@ -80,14 +82,12 @@ def _fetch_from_hub(source: HubFile, report: Report) -> Path:
     url = hf_hub_url(source.repo, source.path, revision=revision)
     try:
         about = get_hf_file_metadata(url)
-        etag = about.etag
-        if not etag:
-            raise EnvironmentProblem(f"{url} gives no ETag; is this a server of the Hub?")
+        etag = _checked(url, about)
         blob = repo_folder(source.repo) / "blobs" / etag
         lock = Path(constants.HF_HUB_CACHE) / ".locks" / repo_folder(source.repo).name
         lock.mkdir(parents=True, exist_ok=True)
         token = get_token()
-        own_host = urlsplit(about.location).netloc == urlsplit(url).netloc
+        own_host = urlsplit(about.location)[:2] == urlsplit(url)[:2]
         headers = {"Authorization": f"Bearer {token}"} if token and own_host else {}
         with WeakFileLock(lock / f"{etag}.lock"):
             _download(about.location, blob, etag, about.size, headers, report)
@@ -105,6 +105,31 @@ def _fetch_from_hub(source: HubFile, report: Report) -> Path:
         if isinstance(problem, OSError) or package in ("httpx", "httpx2", "requests"):
             raise EnvironmentProblem(f"cannot download {source.address}: {problem}") from problem
         raise
+
+
+def _checked(url: str, about: Any) -> str:
+    """The ETag of a file. Raises EnvironmentProblem if the answer is none that the Hub gives.
+
+    What is checked becomes a path in the cache, or is opened; and whoever runs the server may be
+    anybody: HF_ENDPOINT names it.
+    """
+    etag, commit, location = about.etag or "", about.commit_hash or "", about.location
+    if hash_kind(etag) is None:
+        raise EnvironmentProblem(
+            f"{url} gives the ETag {etag[:80]!r}, which is no hash; is this a server of the Hub?"
+        )
+    if not re.fullmatch("[0-9a-f]{40}", commit):
+        raise EnvironmentProblem(
+            f"{url} gives the commit {commit[:80]!r}, which is no hash; is this a server of the "
+            "Hub?"
+        )
+    allowed = {"https", urlsplit(url).scheme}
+    if urlsplit(location).scheme not in allowed:
+        raise EnvironmentProblem(
+            f"{url} sends us to {location[:200]!r}; addresses must begin with "
+            f"{' or '.join(sorted(allowed))}"
+        )
+    return etag
 
 
 def _download(
@@ -145,12 +170,14 @@ def _fetch_range(
     url: str, partial: Path, before: int, headers: dict[str, str], report: Report
 ) -> bool:
     """Append what follows the first `before` bytes; whether the answer came to its end."""
-    asked = {**headers, "User-Agent": "uslm", "Accept-Encoding": "identity"}
+    asked = {"User-Agent": "uslm", "Accept-Encoding": "identity"}
     if before:
         asked["Range"] = f"bytes={before}-"
     request = urllib.request.Request(url, headers=asked)
+    for name, value in headers.items():
+        request.add_unredirected_header(name, value)  # a token is for the host that was asked
     try:
-        answer = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS, context=_certificates())
+        answer = _web().open(request, timeout=TIMEOUT_SECONDS)
     except urllib.error.HTTPError as problem:
         if problem.code == 416 and before:  # more is here than there is: not this file
             partial.unlink()
@@ -170,6 +197,22 @@ def _fetch_range(
     if have < total:
         raise http.client.IncompleteRead(b"", total - have)
     return True
+
+
+def _web() -> urllib.request.OpenerDirector:
+    """Opens addresses of the web, and no files of this machine, wherever a server sends us."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler(),
+        urllib.request.HTTPHandler(),
+        urllib.request.HTTPSHandler(context=_certificates()),
+        urllib.request.HTTPRedirectHandler(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPErrorProcessor(),
+        urllib.request.UnknownHandler(),
+    ):
+        opener.add_handler(handler)
+    return opener
 
 
 def _certificates() -> ssl.SSLContext:

@@ -7,12 +7,12 @@ decides; a name without a rule is an error, so nothing is ever dropped in silenc
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from uslm_tokenizer.addresses import load_address
 from uslm_tokenizer.errors import CheckpointError, ConfigError
 from uslm_tokenizer.hub import PretrainedModel, empty_parameters
 
@@ -112,8 +112,7 @@ class Layout:
 
     def model_class(self) -> type[PretrainedModel]:
         """The class that `model` names."""
-        module, _, attribute = self.model.partition(":")
-        loaded: type[PretrainedModel] = getattr(import_module(module), attribute)
+        loaded: type[PretrainedModel] = load_address(self.model)
         return loaded
 
 

@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from importlib import import_module
 
+from uslm_tokenizer.addresses import load_address
 from uslm_tokenizer.errors import CheckpointError, UserError
 from uslm_tokenizer.pretrained.layout import Layout
 
@@ -27,8 +27,7 @@ def get_layout(name: str, table: Mapping[str, str] = LAYOUTS) -> Layout:
     """The layout that the table names so."""
     if name not in table:
         raise UserError(f"no published layout named {name!r}; there are {sorted(table)}")
-    module, _, attribute = table[name].partition(":")
-    layout: Layout = getattr(import_module(module), attribute)
+    layout: Layout = load_address(table[name])
     return layout
 
 

@@ -12,11 +12,13 @@ from typing import Any, Literal
 import torch
 
 from uslm_tokenizer.errors import EnvironmentProblem, MissingResource, UserError
+from uslm_tokenizer.json_files import check_format, read_mapping
 from uslm_tokenizer.pretrained import source as sources
 from uslm_tokenizer.pretrained.catalogue import Catalogue, System, Weights
 from uslm_tokenizer.pretrained.download import fetch
 from uslm_tokenizer.pretrained.earlier import EARLIER
 from uslm_tokenizer.pretrained.source import HandFile, HubFile, Source
+from uslm_tokenizer.whole_files import hidden_beside
 
 FORMAT = 1
 RECORD = "published.json"
@@ -197,16 +199,10 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     path = folder / RECORD
     if not path.is_file():
         return None
-    try:
-        record = json.loads(path.read_text("utf-8"))
-    except ValueError as problem:
-        raise UserError(f"{path} is not JSON: {problem}") from problem
-    if not isinstance(record, dict) or not isinstance(record.get("system"), str):
+    record = read_mapping(path)
+    if not isinstance(record.get("system"), str):
         raise UserError(f"{path} must have the key 'system'")
-    if record.get("format", FORMAT) > FORMAT:
-        raise UserError(
-            f"{path} has format {record['format']}, this version reads up to {FORMAT}; upgrade uslm"
-        )
+    check_format(record, FORMAT, path)
     return record
 
 
@@ -237,12 +233,11 @@ def _check_room(folder: Path, needed: int) -> None:
 def _whole_or_not(folder: Path, *, replace: bool) -> Iterator[Path]:
     """A folder to write to, that takes its name once all is written."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    staging = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-    shutil.rmtree(staging, ignore_errors=True)
+    staging = hidden_beside(folder)
     staging.mkdir()
     try:
         yield staging
-        old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+        old = hidden_beside(folder)
         if folder.exists() and replace:
             os.replace(folder, old)
         os.replace(staging, folder)

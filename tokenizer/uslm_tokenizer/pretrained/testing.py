@@ -37,6 +37,10 @@ class HubServer:
     """... so many times."""
     damage: bool = False
     """Whether large files come with a wrong byte."""
+    lies: dict[str, str] = field(default_factory=dict)
+    """Headers that answers about files have in place of true ones."""
+    seen_tokens: list[str] = field(default_factory=list)
+    """Path and token of each request that showed one."""
     endpoint: str = ""
 
     def commit(self, repo: str) -> str:
@@ -100,6 +104,11 @@ class _Handler(BaseHTTPRequestHandler):
         state, path = self.server_state, unquote(self.path).partition("?")[0]
         wanted = self.headers.get("Range", "")
         state.asked.append(" ".join(filter(None, [self.command, path, wanted])))
+        if token := self.headers.get("Authorization"):
+            state.seen_tokens.append(f"{path} {token}")
+        if path == "/redirected":
+            elsewhere = state.endpoint.replace("127.0.0.1", "localhost")
+            return self._send(302, b"", {"Location": f"{elsewhere}/cdn/{etag_of(b'?' * LARGE)}"})
         if found := re.fullmatch(r"/cdn/([0-9a-f]{64})", path):
             contents = [c for files in state.repos.values() for c in files.values()]
             (content,) = {c for c in contents if etag_of(c) == found[1]}
@@ -122,6 +131,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._refuse("EntryNotFound", {"X-Repo-Commit": commit})
         etag = etag_of(content)
         headers = {"X-Repo-Commit": commit, "ETag": f'"{etag}"'}
+        if state.lies:
+            return self._send(302, b"", {**headers, **state.lies})
         if len(content) < LARGE:
             return self._send(200, content, headers)
         headers |= {"X-Linked-Etag": f'"{etag}"', "X-Linked-Size": str(len(content))}

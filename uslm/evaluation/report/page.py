@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from uslm import __version__
+from uslm.evaluation.plots import curves, dots
 from uslm.evaluation.report.pictures import histogram, mel_picture
 from uslm.evaluation.report.report import MEASURES, Report, Section, show
 from uslm_tokenizer.audio.read import read_audio
@@ -40,6 +41,8 @@ article { border-top: 1px solid var(--line); padding: 1rem 0; }
 article p { margin: .2rem 0; overflow-wrap: anywhere; }
 .sounds, .spreads { display: flex; flex-wrap: wrap; gap: 1rem; }
 figure { margin: .5rem 0; flex: 1 1 15rem; min-width: 0; max-width: 22rem; }
+figure.plot { max-width: 40rem; } .plot text { font-size: 13px; }
+.plot line, .plot polyline { stroke: var(--bar); fill: none; } .plot .axis { stroke: var(--line); }
 figure img { width: 100%; height: 6rem; display: block; border-radius: 4px; }
 audio { width: 100%; margin-top: .3rem; }
 svg { width: 100%; fill: var(--bar); } svg text { fill: var(--faint); font-size: 11px; }
@@ -96,7 +99,18 @@ def _section(section: Section) -> str:
     return (
         f"<h2>{escape(section.title)}</h2><p class='note'>{escape(section.note)}</p>"
         f"<div class='scroll'><table><thead><tr><td></td>{head}</tr></thead>"
-        f"<tbody>{''.join(rows)}</tbody></table></div>"
+        f"<tbody>{''.join(rows)}</tbody></table></div>{_plots(section)}"
+    )
+
+
+def _plots(section: Section) -> str:
+    figures = [
+        (MEASURES[name][0], dots({k: row[name] for k, row in section.rows.items() if name in row}))
+        for name in section.drawn
+    ] + [(title, curves(lines)) for title, lines in section.curves.items()]
+    return "".join(
+        f"<figure class='plot'><figcaption>{escape(title)}</figcaption>{drawing}</figure>"
+        for title, drawing in figures
     )
 
 

@@ -36,6 +36,20 @@ MEASURES: dict[str, tuple[str, float, int]] = {
     "bit_rate": ("kbit/s", 1e-3, 2),
     "entropy_rate": ("kbit/s by entropy", 1e-3, 2),
     "token_rate": ("tokens/s", 1, 0),
+    "predictability": ("bits a frame saved by order", 1, 2),
+    "language_model_rate": ("kbit/s by language model", 1e-3, 3),
+    "information": ("MI, vCLUB, nats per phoneme", 1, 2),
+    "information_lower": ("MI, InfoNCE, nats per utterance", 1, 2),
+    "phoneme_errors": ("phoneme errors, %", 100, 1),
+    "frame_errors": ("frames with a wrong phoneme, %", 100, 1),
+    "label_errors": ("wrong class, %", 100, 1),
+    "chance": ("chance, %", 100, 1),
+    "token_changes": ("tokens changed, %", 100, 1),
+    "lean": ("leaning by voice", 1, 3),
+    "flip_rate": ("answers flipped, %", 100, 1),
+    "neutral": ("neutral answer", 1, 3),
+    "skew": ("leaning of both", 1, 3),
+    "p_value": ("p", 1, 3),
     "real_time_factor": ("real-time factor", 1, 3),
     "first_audio": ("first audio, s", 1, 2),
 }
@@ -51,6 +65,14 @@ class Section:
     """What is compared here, in a sentence or two."""
     rows: Mapping[str, Mapping[str, Estimate]]
     """Measures by name, of each row."""
+    drawn: Sequence[str] = ()
+    """Measures that the page also draws, with their intervals."""
+    curves: Mapping[str, Mapping[str, Sequence[tuple[float, Estimate]]]] = field(
+        default_factory=dict
+    )
+    """Curves to draw: lines by name for each title, points of x and a measure."""
+    by_seed: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)
+    """Of rows and measures that were repeated: the value of each seed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,15 +123,6 @@ class Report:
         ):
             parts += [f"- {name}: " + ", ".join(f"{k} `{v}`" for k, v in facts.items())]
         return "\n".join(parts) + "\n"
-
-
-def write_report(report: Report, folder: Path) -> None:
-    """`report.json`, `report.md` and `report.html`, the page with the sounds of `folder`."""
-    from uslm.evaluation.report.page import to_html
-
-    (folder / "report.json").write_text(report.to_json(), "utf-8")
-    (folder / "report.md").write_text(report.to_markdown(), "utf-8")
-    (folder / "report.html").write_text(to_html(report, folder), "utf-8")
 
 
 def table(rows: Mapping[str, Mapping[str, Estimate]]) -> list[str]:

@@ -10,19 +10,17 @@ length, of which the published code makes an early or late beginning; and each p
 guided by itself.
 """
 
-from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 
 import torch
 
-from uslm.generate.masked import Unmasking
 from uslm.generate.sampling import Sampling
 from uslm.synthesis.protocols import JobReader
 from uslm.synthesis.timer import Clock
-from uslm.systems.base import Encoded, PublishedSettings, PublishedSpeaker
-from uslm.systems.maskgct.duration import DurationRule
-from uslm.systems.maskgct.model import MaskGCTSemanticToAcoustic, MaskGCTTextToSemantic
+from uslm.systems.base import Encoded, PublishedSpeaker
+from uslm.systems.maskgct.reader import MaskGCTReader
+from uslm.systems.maskgct.stages import CODECS, STAGES, UNITS, MaskGCTSettings, MaskGCTStages
 from uslm.systems.parts import Parts, check_equal
 from uslm.text.maskgct import VOCAB_FILE, MaskGCTPhonemizer, MaskGCTVocab
 from uslm.text.phonemize import Phonemizer
@@ -32,31 +30,6 @@ from uslm_tokenizer.audio.read import Audio
 from uslm_tokenizer.codecs.maskgct.model import MaskGCTCodec
 from uslm_tokenizer.codecs.ssl_units.model import SSLUnits
 from uslm_tokenizer.errors import ConfigError, UserError
-
-CODECS = ("semantic", "acoustic")
-STAGES = ("t2s", "s2a_first", "s2a_rest")
-UNITS = "units"
-"""What a voice keeps beside its codes."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class MaskGCTSettings(PublishedSettings):
-    """How MaskGCT is used: the published values."""
-
-    name: str = "maskgct"
-    """What the model is called."""
-    sampling: Sampling = field(
-        default_factory=lambda: Sampling(temperature=0.9, top_k=164, top_p=1.0)
-    )
-    """How units are drawn: at the first step, from the likeliest 2 % of 8,192."""
-    semantic: Unmasking = field(default_factory=Unmasking)
-    """How units are filled in."""
-    acoustic: Unmasking = field(default_factory=lambda: Unmasking(temperature=1.5))
-    """How codes are filled in, whichever the level."""
-    acoustic_steps: tuple[int, ...] = (25, 10, 1)
-    """Steps of each level of codes; the last number is that of all levels above."""
-    duration: DurationRule = field(default_factory=DurationRule)
-    """How long speech is."""
 
 
 class MaskGCT(PublishedSpeaker):
@@ -76,6 +49,7 @@ class MaskGCT(PublishedSpeaker):
         # First of all, from the files: so a voice fits whichever precision is used.
         self.hash = parts.hash(*CODECS, *STAGES)
         self.tokenizer_hash = parts.hash(*CODECS)
+        self.earlier_tokenizer_hash = parts.earlier_hash(*CODECS)
         self.parts, self.stages = parts, MaskGCTStages(parts)
         if vocab.size > self.stages.t2s.config.num_phones:
             raise ConfigError(
@@ -127,33 +101,9 @@ class MaskGCT(PublishedSpeaker):
 
     def reader(self, sampling: Sampling, clock: Clock) -> JobReader:
         """Who speaks jobs, drawing so; of `sampling` only temperature and top_k matter."""
-        from uslm.systems.maskgct.reader import MaskGCTReader  # it needs this file
-
         if sampling.top_p < 1:
             raise UserError(f"top_p must be 1 for {self.settings.name}, but is {sampling.top_p}")
-        return MaskGCTReader(self, sampling, clock)
-
-
-class MaskGCTStages:
-    """The models that speak. Raises ConfigError unless they speak the same units and codes."""
-
-    def __init__(self, parts: Parts) -> None:
-        self.codec = parts.get("acoustic", MaskGCTCodec)
-        self.t2s = parts.get("t2s", MaskGCTTextToSemantic)
-        self.first = parts.get("s2a_first", MaskGCTSemanticToAcoustic)
-        self.rest = parts.get("s2a_rest", MaskGCTSemanticToAcoustic)
-        for name, model in {"s2a_first": self.first, "s2a_rest": self.rest}.items():
-            check_equal(name, model.config.num_units, self.num_units, "units")
-            check_equal(name, model.codebook_size, self.codec.codebook_size, "codes")
-        check_equal("s2a_first", self.first.first_level, 0, "levels below its own")
-        below = self.first.num_codebooks
-        check_equal("s2a_rest", self.rest.first_level, below, "levels below its own")
-        check_equal("s2a_rest", self.rest.num_codebooks, self.codec.num_codebooks, "levels")
-
-    @property
-    def num_units(self) -> int:
-        """Number of different units."""
-        return self.t2s.codebook_size
+        return MaskGCTReader(self.stages, self.settings, sampling, clock)
 
 
 def load_maskgct(

@@ -14,7 +14,7 @@ from uslm.output.samples import checked_samples
 from uslm.synthesis.protocols import Job, Sound, Take
 from uslm.synthesis.seeds import generator
 from uslm.synthesis.timer import Clock
-from uslm.systems.maskgct.pipeline import UNITS, MaskGCT
+from uslm.systems.maskgct.stages import UNITS, MaskGCTSettings, MaskGCTStages
 
 
 class MaskGCTReader:
@@ -24,10 +24,12 @@ class MaskGCTReader:
     bit, whichever other jobs there are.
     """
 
-    def __init__(self, system: MaskGCT, sampling: Sampling, clock: Clock) -> None:
-        self._system, self._stages, self._clock = system, system.stages, clock
+    def __init__(
+        self, stages: MaskGCTStages, settings: MaskGCTSettings, sampling: Sampling, clock: Clock
+    ) -> None:
+        self._stages, self._settings, self._clock = stages, settings, clock
         self._semantic = replace(
-            system.settings.semantic, temperature=sampling.temperature, top_k=sampling.top_k
+            settings.semantic, temperature=sampling.temperature, top_k=sampling.top_k
         )
 
     def read(self, jobs: Sequence[Job]) -> Iterator[Sound]:
@@ -82,7 +84,7 @@ class MaskGCTReader:
                 )
                 for job, row, done in zip(jobs, units, codes, strict=True)
             ]
-            settings = self._system.settings
+            settings = self._settings
             steps = tuple(_nth(settings.acoustic_steps, level) for level in range(given, count))
             how = replace(settings.acoustic, steps=steps)
             codes = fill_masked(model, rows, how, generators=draws)
@@ -97,7 +99,7 @@ class MaskGCTReader:
 
     def _num_frames(self, job: Job) -> int:
         prompt_frames = job.voice.seconds * self._stages.codec.frame_rate
-        return self._system.settings.duration.num_frames(
+        return self._settings.duration.num_frames(
             len(job.text.text_ids), len(job.voice.text_ids), prompt_frames
         )
 

@@ -10,7 +10,8 @@ from uslm.output.joiner import JoinConfig
 from uslm.synthesis.plan import PlanConfig
 from uslm.systems.maskgct.duration import DurationRule
 from uslm.systems.maskgct.model import MaskGCTSemanticToAcoustic, MaskGCTTextToSemantic
-from uslm.systems.maskgct.pipeline import STAGES, MaskGCT, MaskGCTSettings
+from uslm.systems.maskgct.pipeline import MaskGCT
+from uslm.systems.maskgct.stages import STAGES, MaskGCTSettings
 from uslm.systems.parts import Parts
 from uslm.systems.tiny_folder import save_parts, save_signs
 from uslm.text.vocab import PhonemeVocab

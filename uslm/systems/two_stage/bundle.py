@@ -24,20 +24,14 @@ from torch import Tensor
 from uslm.generate.levels import fill_levels
 from uslm.generate.sampling import Sampling
 from uslm.models.base import AcousticModel, AcousticRow, PitchedModel, SemanticModel
-from uslm.models.device import fingerprint, move, read_dtype
-from uslm.models.registry import load_model
+from uslm.models.device import move, read_dtype
+from uslm.models.folders import BUNDLE_FILE, DEFAULT, PARTS, VOCAB_FILE, resolve_bundle
 from uslm.synthesis.protocols import Converted, FrontEnd, Imitate, JobReader
 from uslm.synthesis.timer import Clock
+from uslm.systems.registry import load_model
 from uslm.systems.two_stage.config import BundleConfig
 from uslm.systems.two_stage.conv_regressor import ConvRegressor
-from uslm.systems.two_stage.facts import (
-    BUNDLE_FILE,
-    FORMAT,
-    VOCAB_FILE,
-    make_frontend,
-    read_bundle_config,
-    read_vocab,
-)
+from uslm.systems.two_stage.facts import FORMAT, make_frontend, read_bundle_config, read_vocab
 from uslm.systems.two_stage.voice_row import OUTPUT, POOLED, SPOKEN, voice_row
 from uslm.text.frontend import FrontendResult, TextFrontend
 from uslm.text.lexicon import Lexicon
@@ -48,12 +42,11 @@ from uslm_tokenizer.audio.read import Audio, AudioSource
 from uslm_tokenizer.base import AudioTokenizer
 from uslm_tokenizer.codecs.unit_codec.model import UnitCodec
 from uslm_tokenizer.config import to_dict
-from uslm_tokenizer.errors import ConfigError, EnvironmentProblem, MissingResource
-from uslm_tokenizer.hub import write_atomically
+from uslm_tokenizer.errors import ConfigError
 from uslm_tokenizer.registry import load_tokenizer
+from uslm_tokenizer.weight_hash import weight_hash
+from uslm_tokenizer.whole_files import write_atomically
 
-PARTS = ("tokenizer", "semantic", "acoustic")
-DEFAULT = "default"
 IMITATES: tuple[Imitate, ...] = ("timbre",)
 """What a bundle can take from a voice: the units of the source hold its manner."""
 
@@ -90,8 +83,8 @@ class Bundle:
             raise ConfigError(f"the tokenizer has {size} units, but stage 1 was made for {stage1}")
         self._check_pitch()
         parts = {part: getattr(self, part) for part in PARTS}
-        object.__setattr__(self, "tokenizer_hash", fingerprint(tokenizer=self.tokenizer))
-        object.__setattr__(self, "hash", fingerprint(**parts))
+        object.__setattr__(self, "tokenizer_hash", weight_hash(tokenizer=self.tokenizer))
+        object.__setattr__(self, "hash", weight_hash(**parts))
         object.__setattr__(self, "_vectors", self._level_vectors())
 
     @property
@@ -305,50 +298,3 @@ def save_bundle(
     text = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
     write_atomically(folder / BUNDLE_FILE, lambda path: path.write_text(text, "utf-8"))
     return folder
-
-
-def resolve_bundle(
-    name_or_path: str | PathLike[str],
-    *,
-    revision: str | None = None,
-    local_files_only: bool = False,
-) -> Path:
-    """The folder of a model; a Hub repository is downloaded, or taken from the cache."""
-    name = str(name_or_path)
-    folder = Path(name_or_path)
-    if name == DEFAULT:
-        folder = Path(__file__).parents[2] / "assets" / DEFAULT
-        if not (folder / BUNDLE_FILE).is_file():
-            raise MissingResource(
-                f"this installation came without the default model (no {folder}); "
-                "name the folder or the Hub repository of another"
-            )
-        return folder
-    if folder.is_dir():
-        return folder
-    if folder.exists() or name.count("/") != 1 or name.startswith((".", "/", "~")):
-        raise MissingResource(f"there is no model folder {name!r}, nor is it 'default'")
-    return _download(name, revision=revision, local_files_only=local_files_only)
-
-
-def _download(repo_id: str, *, revision: str | None, local_files_only: bool) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    patterns = [BUNDLE_FILE, VOCAB_FILE, "README.md"]
-    for part in PARTS:
-        patterns += [f"{part}/*.json", f"{part}/*.safetensors"]
-    try:
-        return Path(
-            snapshot_download(
-                repo_id,
-                revision=revision,
-                local_files_only=local_files_only,
-                allow_patterns=patterns,
-            )
-        )
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as problem:
-        reason = str(problem).strip().splitlines()[0]
-        raise MissingResource(f"no model {repo_id!r}, here or on the Hub: {reason}") from problem
-    except OSError as problem:
-        raise EnvironmentProblem(f"cannot reach the Hub for {repo_id!r}: {problem}") from problem

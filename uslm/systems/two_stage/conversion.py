@@ -1,7 +1,5 @@
 """Voice conversion with a model of ours: units (and melody) of the source, levels of the voice."""
 
-from collections.abc import Callable
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -21,9 +19,7 @@ from uslm_tokenizer.base import AudioTokenizer
 from uslm_tokenizer.errors import AudioError
 
 WINDOW_SECONDS = 20.0
-"""Longer recordings are encoded in windows of this length, ..."""
-MARGIN_SECONDS = 2.0
-"""... each with so much of its neighbours."""
+"""Longer recordings are encoded in windows of this length."""
 
 
 def revoice(
@@ -39,7 +35,8 @@ def revoice(
         if level is None:
             units, pitches = encode_units(tokenizer, waveform), torch.zeros(0, dtype=torch.long)
         else:
-            units, pitches = encode_rows(tokenizer, waveform, (0, level))
+            codes = tokenizer.encode_long(waveform, seconds=WINDOW_SECONDS)
+            units, pitches = codes[0], codes[level]
             pitches = transposed(pitches, voice.codes[level], tokenizer.num_pitches - 1)
     decoder, made = StreamingDecoder(tokenizer), []
     blocks = CodeBlocks(config.blocks, bundle.voice_row(voice), None)
@@ -68,31 +65,7 @@ def transposed(
 
 
 def encode_units(tokenizer: AudioTokenizer, waveform: Float[Tensor, "1 n"]) -> Int[Tensor, " t"]:
-    """Units of a recording of any length, window by window."""
-    encoder = recognizer(tokenizer)
-    return _by_window(tokenizer, waveform, lambda window: encoder.encode(window)[0, :1])[0]
-
-
-def encode_rows(
-    tokenizer: AudioTokenizer, waveform: Float[Tensor, "1 n"], rows: tuple[int, ...]
-) -> Int[Tensor, "k t"]:
-    """Some levels of a recording of any length, window by window."""
-    chosen = list(rows)
-    return _by_window(tokenizer, waveform, lambda window: tokenizer.encode(window)[0, chosen])
-
-
-def _by_window(
-    tokenizer: AudioTokenizer,
-    waveform: Float[Tensor, "1 n"],
-    encode: Callable[[Tensor], Tensor],
-) -> Int[Tensor, "k t"]:
-    hop = tokenizer.hop_length
-    step = int(WINDOW_SECONDS * tokenizer.frame_rate) * hop
-    margin = int(MARGIN_SECONDS * tokenizer.frame_rate) * hop
-    pieces = []
-    for start in range(0, waveform.shape[-1], step):
-        first = max(0, start - margin)
-        window = waveform[:, first : start + step + margin]
-        codes = encode(window[None].to(tokenizer.device)).cpu()
-        pieces.append(codes[:, (start - first) // hop :][:, : step // hop])
-    return torch.cat(pieces, dim=1)
+    """Units of a recording of any length."""
+    listener = recognizer(tokenizer)
+    assert isinstance(listener, AudioTokenizer)  # as those of our models are
+    return listener.encode_long(waveform, seconds=WINDOW_SECONDS)[0]

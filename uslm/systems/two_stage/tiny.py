@@ -8,9 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from uslm.generate.length import LengthConfig
 from uslm.systems.two_stage.ar import SemanticLM
 from uslm.systems.two_stage.bundle import Bundle
-from uslm.systems.two_stage.config import BundleConfig, LengthConfig
+from uslm.systems.two_stage.config import BundleConfig
 from uslm.systems.two_stage.conv_regressor import ConvRegressor
 from uslm.systems.two_stage.monotonic import MonotonicLM
 from uslm.systems.two_stage.nar import AcousticLM

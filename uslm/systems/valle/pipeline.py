@@ -4,7 +4,6 @@ Beside the published way it has guards that the published code lacks: speech has
 does not stick to one unit and does not run in circles.
 """
 
-from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import ClassVar
@@ -12,12 +11,13 @@ from typing import ClassVar
 import torch
 
 from uslm.generate.sampling import Sampling
-from uslm.models.device import fingerprint, move, read_dtype
+from uslm.models.device import move, read_dtype
 from uslm.synthesis.protocols import JobReader
 from uslm.synthesis.timer import Clock
-from uslm.systems.base import Encoded, PublishedSettings, PublishedSpeaker
-from uslm.systems.two_stage.config import LengthConfig
+from uslm.systems.base import Encoded, PublishedSpeaker
 from uslm.systems.valle.model import Valle
+from uslm.systems.valle.reader import UslmReader
+from uslm.systems.valle.settings import UslmSettings
 from uslm.systems.valle.text import VallePhonemizer, ValleVocab
 from uslm.text.phonemize import Phonemizer
 from uslm.text.vocab import TextVocab
@@ -26,25 +26,9 @@ from uslm_tokenizer.audio.read import Audio
 from uslm_tokenizer.base import AudioTokenizer
 from uslm_tokenizer.errors import ConfigError
 from uslm_tokenizer.registry import load_tokenizer
+from uslm_tokenizer.weight_hash import weight_hash
 
 SYMBOLS_FILE = "symbols.k2symbols"
-
-
-@dataclass(frozen=True, kw_only=True)
-class UslmSettings(PublishedSettings):
-    """How USLM is used."""
-
-    name: str = "uslm"
-    """What the model is called."""
-    sampling: Sampling = field(
-        default_factory=lambda: Sampling(temperature=1.0, top_k=0, top_p=1.0)
-    )
-    """How stage 1 draws; as published, from the whole distribution."""
-    length: LengthConfig = field(
-        default_factory=lambda: LengthConfig(min_frames_per_symbol=1.0, max_frames_per_symbol=16.0)
-    )
-    """Limits of stage 1. The published code has no least length, and counts the prompt's symbols
-    towards the longest."""
 
 
 class Uslm(PublishedSpeaker):
@@ -75,8 +59,8 @@ class Uslm(PublishedSpeaker):
                 f"the table has {self.vocab.size} symbols, but the model reads "
                 f"{stage1.text_vocab_size}"
             )
-        self.tokenizer_hash = fingerprint(tokenizer=tokenizer)
-        self.hash = fingerprint(tokenizer=tokenizer, model=model)
+        self.tokenizer_hash = weight_hash(tokenizer=tokenizer)
+        self.hash = weight_hash(tokenizer=tokenizer, model=model)
 
     @property
     def sample_rate(self) -> int:
@@ -92,9 +76,9 @@ class Uslm(PublishedSpeaker):
 
     def reader(self, sampling: Sampling, clock: Clock) -> JobReader:
         """Who speaks jobs, drawing so."""
-        from uslm.systems.valle.reader import UslmReader  # it needs this file
-
-        return UslmReader(self, sampling, clock)
+        return UslmReader(
+            self.tokenizer, self.model, self.vocab, self.settings.length, sampling, clock
+        )
 
 
 def load_uslm(

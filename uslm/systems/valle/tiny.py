@@ -5,13 +5,14 @@ from pathlib import Path
 
 import torch
 
+from uslm.generate.length import LengthConfig
 from uslm.output.joiner import JoinConfig
 from uslm.systems.tiny_folder import save_parts
-from uslm.systems.two_stage.config import LengthConfig
 from uslm.systems.valle.ar import ValleAR
 from uslm.systems.valle.model import Valle, ValleConfig
 from uslm.systems.valle.nar import ValleNAR
-from uslm.systems.valle.pipeline import Uslm, UslmSettings
+from uslm.systems.valle.pipeline import Uslm
+from uslm.systems.valle.settings import UslmSettings
 from uslm_tokenizer.codecs.speech_tokenizer.model import SpeechTokenizer
 from uslm_tokenizer.nn.seanet import SEANetConfig
 

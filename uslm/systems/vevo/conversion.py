@@ -16,8 +16,8 @@ from uslm.generate.autoregressive import StopRule, speak_units
 from uslm.synthesis.protocols import Converted, Imitate
 from uslm.synthesis.seeds import generator
 from uslm.synthesis.timer import Clock
-from uslm.systems.vevo.pipeline import CONTENT, MEL, Vevo
-from uslm.systems.vevo.steps import Units
+from uslm.systems.vevo.settings import CONTENT, MEL, VevoSettings
+from uslm.systems.vevo.steps import Units, VevoParts
 from uslm.voices import speech_activity as activity
 from uslm.voices.length import find_cut
 from uslm.voices.prompt import VoicePrompt
@@ -30,41 +30,51 @@ PAUSE_SECONDS = 0.1
 
 
 def convert(
-    vevo: Vevo, source: Audio, voice: VoicePrompt, seed: int, clock: Clock, imitate: Imitate
+    parts: VevoParts,
+    settings: VevoSettings,
+    source: Audio,
+    voice: VoicePrompt,
+    seed: int,
+    clock: Clock,
+    imitate: Imitate,
 ) -> Converted:
     """What `source` says, with what is to be imitated of the voice."""
     if not source.waveform.shape[-1]:
         raise AudioError("the recording to convert is empty")
-    parts = vevo.parts
     with clock.stage("semantic"):
         units = parts.units(source)
         said = units.style
         if imitate != "timbre":
-            said = _said_anew(vevo, source, units, voice, seed)
+            said = _said_anew(parts, settings, source, units, voice, seed)
     prompt_units, prompt = voice.codes[0], voice.extras[MEL]
     with clock.stage("acoustic"):
         if imitate == "style":
-            most = int(vevo.settings.prompt_seconds * parts.style.frame_rate)
+            most = int(settings.prompt_seconds * parts.style.frame_rate)
             prompt = parts.mel(source)[:most][: len(units.style)]
             prompt_units = units.style[: len(prompt)]
         frames = parts.frames(
-            said, prompt_units, prompt, vevo.settings.flow, generator(seed, "acoustic")
+            said, prompt_units, prompt, settings.flow, generator(seed, "acoustic")
         )
     with clock.stage("decode"):
         waveform = parts.waveform(frames)
     clock.audio()
     if imitate == "timbre":
-        length = round(source.seconds * vevo.sample_rate)
+        length = round(source.seconds * parts.vocoder.config.sample_rate)
         missing = length - waveform.shape[-1]
         waveform = torch.nn.functional.pad(waveform, (0, missing))
     return Converted(waveform=waveform, codes=said[None])
 
 
 def _said_anew(
-    vevo: Vevo, source: Audio, units: Units, voice: VoicePrompt, seed: int
+    parts: VevoParts,
+    how: VevoSettings,
+    source: Audio,
+    units: Units,
+    voice: VoicePrompt,
+    seed: int,
 ) -> Int[Tensor, " t"]:
     """The words of the source as the voice would say them: piece by piece, cut at pauses."""
-    model, parts = vevo.parts.content_lm, vevo.parts
+    model = parts.content_lm
     if CONTENT not in voice.extras or units.content is None:
         raise ConfigError(
             f"voice {voice.name!r} has no content units, which its manner is imitated by; "
@@ -77,7 +87,7 @@ def _said_anew(
             f"content_lm reads {model.config.text_vocab_size} symbols, but there are "
             f"{parts.content.codebook_size} content units"
         )
-    how, said = vevo.settings, []
+    said = []
     for index, (start, end) in enumerate(_pieces(source, how.piece_seconds)):
         span = slice(*(int(place * parts.style.frame_rate) for place in (start, end)))
         content = units.content[span]

@@ -160,7 +160,8 @@ class VevoLM(SemanticModel):
         """Of the units and STOP alone: nothing else may be spoken, as the published code allows."""
         weight = self.to_logits.weight
         spoken = F.linear(hidden, weight[: self.codebook_size])
-        stop = F.linear(hidden, weight[self.stop_id, None])
+        # Not a product of matrices: with a single column, a kernel may add up each row otherwise.
+        stop = (hidden * weight[self.stop_id]).sum(dim=-1, keepdim=True)
         return torch.cat([spoken, stop], dim=1).float()
 
     def _hidden(self, tokens: Int[Tensor, "b l"]) -> Float[Tensor, "b l d"]:

@@ -9,7 +9,6 @@ way, a prompt's frames are cut to its units, where the published code has a fram
 unit behind it; speech may be short; each piece is guided by itself; no level is changed at the end.
 """
 
-from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 
@@ -18,10 +17,11 @@ import torch
 from uslm.generate.sampling import Sampling
 from uslm.synthesis.protocols import Converted, Imitate, JobReader
 from uslm.synthesis.timer import Clock
-from uslm.systems.base import Encoded, PublishedSettings, PublishedSpeaker
+from uslm.systems.base import Encoded, PublishedSpeaker
 from uslm.systems.parts import Parts
-from uslm.systems.two_stage.config import LengthConfig
-from uslm.systems.vevo.flow import FlowSteps
+from uslm.systems.vevo.conversion import convert
+from uslm.systems.vevo.reader import VevoReader
+from uslm.systems.vevo.settings import CONTENT, MEL, VevoSettings
 from uslm.systems.vevo.steps import ALL, GENERATORS, VevoParts
 from uslm.text.maskgct import VOCAB_FILE, MaskGCTPhonemizer, MaskGCTVocab
 from uslm.text.phonemize import Phonemizer
@@ -29,32 +29,6 @@ from uslm.text.vocab import TextVocab
 from uslm.voices.prompt import VoicePrompt
 from uslm_tokenizer.audio.read import Audio
 from uslm_tokenizer.errors import ConfigError
-
-MEL, CONTENT = "mel", "content"
-"""What a voice keeps beside its units: its mel frames, and its content units."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class VevoSettings(PublishedSettings):
-    """How Vevo is used; the published values where there are any."""
-
-    name: str = "vevo"
-    """What the model is called."""
-    sampling: Sampling = field(
-        default_factory=lambda: Sampling(temperature=0.8, top_k=50, top_p=0.9)
-    )
-    """How the language models draw."""
-    flow: FlowSteps = field(default_factory=FlowSteps)
-    """How units become frames."""
-    length: LengthConfig = field(
-        default_factory=lambda: LengthConfig(min_frames_per_symbol=1.0, max_frames_per_symbol=10.0)
-    )
-    """How long speech may be for its phonemes. The published code asks for 50 units at least, which
-    makes a model babble on behind a single word, and stops at 2,000 tokens."""
-    piece_seconds: float = 12.0
-    """Longer recordings are cut into pieces for the language model, at pauses."""
-    pace: tuple[float, float] = (0.5, 2.0)
-    """Shortest and longest that speech may become by imitation of a manner, to what it was."""
 
 
 class Vevo(PublishedSpeaker):
@@ -75,6 +49,7 @@ class Vevo(PublishedSpeaker):
         self.parts = VevoParts(parts)
         self.hash = parts.hash(*ALL)
         self.tokenizer_hash = parts.hash("style")
+        self.earlier_tokenizer_hash = parts.earlier_hash("style")
 
     @property
     def sample_rate(self) -> int:
@@ -105,18 +80,14 @@ class Vevo(PublishedSpeaker):
                 "its recording"
             )
 
-    # These two work on the whole system: imported above, the files would need each other.
-
     def reader(self, sampling: Sampling, clock: Clock) -> JobReader:
         """Who speaks jobs, drawing so."""
-        from uslm.systems.vevo.reader import VevoReader
-
         known = self.parts.phone_lm.config.text_vocab_size
         if self.vocab.size > known:
             raise ConfigError(
                 f"the table has {self.vocab.size} symbols, but phone_lm knows {known}"
             )
-        return VevoReader(self, sampling, clock)
+        return VevoReader(self.parts, self.settings, sampling, clock)
 
     def convert(
         self,
@@ -127,9 +98,7 @@ class Vevo(PublishedSpeaker):
         imitate: Imitate = "timbre",
     ) -> Converted:
         """See `VoiceConverter.convert`."""
-        from uslm.systems.vevo.conversion import convert
-
-        return convert(self, source, voice, seed, clock, imitate)
+        return convert(self.parts, self.settings, source, voice, seed, clock, imitate)
 
 
 def load_vevo(

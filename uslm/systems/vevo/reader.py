@@ -11,14 +11,18 @@ from uslm.generate.sampling import Sampling
 from uslm.synthesis.protocols import Job, Sound, Take
 from uslm.synthesis.seeds import generator
 from uslm.synthesis.timer import Clock
-from uslm.systems.vevo.pipeline import MEL, Vevo
+from uslm.systems.vevo.settings import MEL, VevoSettings
+from uslm.systems.vevo.steps import VevoParts
 
 
 class VevoReader:
     """Speaks jobs. Frames are made row by row: so none depends on those beside it."""
 
-    def __init__(self, vevo: Vevo, sampling: Sampling, clock: Clock) -> None:
-        self._vevo, self._sampling, self._clock = vevo, sampling, clock
+    def __init__(
+        self, parts: VevoParts, settings: VevoSettings, sampling: Sampling, clock: Clock
+    ) -> None:
+        self._parts, self._settings = parts, settings
+        self._sampling, self._clock = sampling, clock
 
     def read(self, jobs: Sequence[Job]) -> Iterator[Sound]:
         """The whole sound of each job in order, each as early as it can be had."""
@@ -34,7 +38,7 @@ class VevoReader:
         speak = torch.inference_mode()(speak_units)
         texts = [self._text(job) for job in jobs]
         return speak(
-            self._vevo.parts.phone_lm,
+            self._parts.phone_lm,
             texts,
             [job.voice.units if len(job.voice.text_ids) else job.voice.units[:0] for job in jobs],
             [self._stop_rule(len(job.text.text_ids)) for job in jobs],
@@ -47,21 +51,21 @@ class VevoReader:
         return torch.cat([job.voice.text_ids, torch.tensor(job.text.text_ids)])
 
     def _stop_rule(self, num_symbols: int) -> StopRule:
-        length = self._vevo.settings.length
+        length = self._settings.length
         return StopRule(
             min_frames=max(1, length.least_frames(num_symbols)),
             max_frames=length.most_frames(num_symbols),
         )
 
     def _sound(self, job: Job, row: UnitRow) -> Sound:
-        parts, voice = self._vevo.parts, job.voice
+        parts, voice = self._parts, job.voice
         units = row.tensor()
         with self._clock.stage("acoustic"):
             frames = parts.frames(
                 units,
                 voice.codes[0],
                 voice.extras[MEL],
-                self._vevo.settings.flow,
+                self._settings.flow,
                 generator(job.seed, "acoustic"),
             )
         with self._clock.stage("decode"):

@@ -23,6 +23,7 @@ from uslm_tokenizer.codecs.vevo_content.model import VevoContentTokenizer
 from uslm_tokenizer.codecs.vevo_vocoder.model import VevoVocoder
 from uslm_tokenizer.ssl.encoder import WINDOW
 from uslm_tokenizer.ssl.front_ends import HOP_LENGTH
+from uslm_tokenizer.windows import windows
 
 ALL = ("style", "content", "phone_lm", "content_lm", "flow", "vocoder")
 GENERATORS = ("phone_lm", "content_lm", "flow")
@@ -85,10 +86,8 @@ class VevoParts:
         margin = int(MARGIN_SECONDS * self.style.frame_rate)
         num_frames = (waveform.shape[-1] - WINDOW) // HOP_LENGTH + 1
         pieces = []
-        for start in range(0, num_frames, step):
-            first = max(0, start - margin)
-            samples = slice(first * HOP_LENGTH, (start + step + margin) * HOP_LENGTH)
-            keep = slice(start - first, start - first + min(step, num_frames - start))
+        for read, keep in windows(num_frames, step, margin):
+            samples = slice(read.start * HOP_LENGTH, read.stop * HOP_LENGTH)
             pieces.append(self._window(waveform[:, samples], keep))
         contents = [content for _, content in pieces if content is not None]
         return Units(

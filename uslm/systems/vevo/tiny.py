@@ -5,14 +5,15 @@ from pathlib import Path
 
 import torch
 
+from uslm.generate.length import LengthConfig
 from uslm.synthesis.plan import PlanConfig
 from uslm.systems.parts import Parts
 from uslm.systems.tiny_folder import save_parts, save_signs
-from uslm.systems.two_stage.config import LengthConfig
 from uslm.systems.vevo.flow import FlowSteps
 from uslm.systems.vevo.flow_matching import FlowMatching
 from uslm.systems.vevo.lm import VevoLM
-from uslm.systems.vevo.pipeline import Vevo, VevoSettings
+from uslm.systems.vevo.pipeline import Vevo
+from uslm.systems.vevo.settings import VevoSettings
 from uslm.text.vocab import PhonemeVocab
 from uslm_tokenizer.codecs.repcodec.model import RepCodec
 from uslm_tokenizer.codecs.ssl_units.model import SSLUnits, SSLUnitsConfig

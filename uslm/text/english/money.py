@@ -21,8 +21,17 @@ CURRENCIES = {
     "₺": ("lira", "lira", "kurus", "kurus"),
     "₪": ("shekel", "shekels", "agora", "agorot"),
     "₿": ("bitcoin", "bitcoins", "", ""),
+    "R$": ("Brazilian real", "Brazilian reais", "centavo", "centavos"),
+    "₴": ("hryvnia", "hryvnias", "kopiyka", "kopiykas"),
+    "₫": ("dong", "dong", "", ""),
+    "₱": ("peso", "pesos", "centavo", "centavos"),
+    "₦": ("naira", "naira", "kobo", "kobo"),
+    "฿": ("baht", "baht", "satang", "satang"),
+    "₡": ("colon", "colones", "", ""),
+    "₸": ("tenge", "tenge", "", ""),
 }
 COUNTRIES = {"US": "U S", "A": "Australian", "AU": "Australian", "C": "Canadian"}
+COUNTRIES |= {"MX": "Mexican", "Mex": "Mexican", "NT": "New Taiwan", "SG": "Singapore"}
 COUNTRIES |= {"CA": "Canadian", "NZ": "New Zealand", "HK": "Hong Kong", "S": "Singapore"}
 CODES = {
     "USD": ("U S dollar", "U S dollars"),
@@ -42,7 +51,15 @@ SCALES |= {"M": "million", "b": "billion", "bn": "billion", "B": "billion", "tn"
 SCALES |= {"trn": "trillion", "T": "trillion"}
 SCALES |= {word: word for word in ("hundred", "thousand", "million", "billion", "trillion")}
 
-SYMBOL = rf"(?:(?P<country>\b(?:{one_of(COUNTRIES)}))?(?P<symbol>[{''.join(CURRENCIES)}]))"
+LOCAL = {
+    "kr": ("krone", "kroner"), "Kč": ("Czech crown", "Czech crowns"), "zł": ("zloty", "zloty"),
+    "Ft": ("forint", "forints"), "Rs": ("rupee", "rupees"), "RM": ("ringgit", "ringgit"),
+    "Rp": ("rupiah", "rupiah"), "SFr": ("Swiss franc", "Swiss francs"), "lei": ("leu", "lei"),
+    "Fr": ("franc", "francs"), "DM": ("Deutschmark", "Deutschmarks"), "руб": ("ruble", "rubles"),
+}  # fmt: skip
+"""Letters that stand before or after a sum, with or without a stop."""
+
+SYMBOL = rf"(?:(?P<country>\b(?:{one_of(COUNTRIES)}))?(?P<symbol>{one_of(CURRENCIES)}))"
 SCALE = rf"(?:[ -]?(?P<scale>{one_of(SCALES)})\b)?"
 
 
@@ -85,11 +102,27 @@ def _european(match: Match[str]) -> str:
     return f"{match['symbol']}{match['whole']}.{match['part']}"
 
 
+def _local(match: Match[str]) -> str:
+    number = match["before"] or match["after"]
+    one, many = LOCAL[match["name"] or match["name2"]]
+    scale = match["scale"]
+    said = f"{decimal(number.replace(',', ''))}{f' {SCALES[scale]}' if scale else ''}"
+    return f"{said} {one if number == '1' and not scale else many}"
+
+
 RULES = (
+    rule("country after the symbol", r"\$(A|AU|C|CA|NZ|HK|US|MX)(?=\d)", r"\1$"),
+    rule("price per", rf"({SYMBOL}{NUMBER})-(an?|per)-([a-z]+)\b", lambda m: f"{m[1]} {m[4]} "
+         f"{m[5]}"),
+    rule("local currency", rf"(?<![\w.,])(?:(?P<before>{NUMBER})(?: (?P<scale>thousand|million"
+         rf"|billion))? "
+         rf"?(?P<name>{one_of(LOCAL.keys() - {'Fr', 'Rs', 'RM', 'Rp', 'Ft'})}|Rs|Ft(?= ?[.,;]| and"
+         rf"| or|$))(?![\w])"
+         rf"|(?P<name2>{one_of(LOCAL.keys() - {'lei', 'Ft'})})\.? ?(?P<after>{NUMBER})\b)", _local),
     rule("decimal comma", r"(?<![\w.,])(?P<whole>\d+),(?P<part>\d\d) ?(?P<symbol>[€£])", _european),
     rule("range of money", rf"(?P<first>{SYMBOL}{NUMBER}) ?[-–] ?(?P=symbol)?(?=\d)",
          r"\g<first> to \g<symbol>"),
-    rule("range, first amount", rf"[{''.join(CURRENCIES)}](?P<number>\d+) to (?=[^\w\s]\d)",
+    rule("range, first amount", rf"(?:{one_of(CURRENCIES)})(?P<number>\d+) to (?=[^\w\s]\d)",
          lambda m: f"{cardinal(m['number'])} to "),
     rule("money as adjective", rf"(?P<article>\b[Aa]n? ){SYMBOL} ?(?P<number>{NUMBER}){SCALE}"
          r"(?P<noun>(?=[ -](?!and\b|or\b|to\b|per\b|for\b|in\b|on\b|a\b|at\b)[a-z]))"

@@ -10,12 +10,12 @@ import re
 _SPOKEN = tuple(
     (re.compile(pattern), replacement)
     for pattern, replacement in (
-        (r"</?[A-Za-z][^<>\s]{0,30}>", " "),  # a mark-up tag
         (r"(?<=\w)\((s|es)\)", r"\1"),  # word(s)
         (r"(?:(?<!\d) |^)[-*•‣◦·–—] +(?!\d)", ", "),  # a dash with spaces, or a bullet
         (r" ?(?:—|―|--+) ?", ", "),
         (r"(?<=[^\W\d_])–(?=[^\W\d_])", "-"),
         (r" ?(?:…|\.{2,})(?= [a-z])", ","),
+        (r"(?<=[a-z])(?:…|\.{2,})(?=[a-z])", ", "),
         (r"…|\.{2,}", "."),
     )
 )
@@ -25,6 +25,8 @@ _TIDY = tuple(
     for pattern, replacement in (
         (r"[\"“”«»„‟¿¡]", ""),
         (r"(?<!\w)'|'(?!\w)", ""),
+        (r"(?<!\w)[•·‣◦](?!\w)", " "),  # a bullet without a line
+        (r"[)\]}]+(?=\W*$)", ""),
         (r"[(\[{]", ", "),
         (r"[)\]}]", ","),
         (r"(?<!\w)[-–]+|[-–]+(?!\w)", " "),

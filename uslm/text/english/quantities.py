@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from re import Match
 
+from uslm.text.english.counts import COUNT_RULES
 from uslm.text.english.dates_times import YEAR_RULE
-from uslm.text.english.numbers import cardinal, decimal, fraction, ordinal, plural
-from uslm.text.english.rule import NUMBER_STARTS, one_of, rule, words
+from uslm.text.english.numbers import cardinal, decimal, fraction, ordinal, plural, year
+from uslm.text.english.rule import NUMBER, NUMBER_STARTS, one_of, rule, word_before, words
 
 VULGAR = {
     "½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "⅕": "1/5", "⅖": "2/5", "⅗": "3/5",
@@ -21,6 +22,13 @@ SOFTWARE = words(
 )
 NUMBERED = words(
     "Boeing Airbus Route Highway Interstate Flight flight Room room Area Peugeot Suite suite"
+)
+# What has a number and a letter: seat 14B, figure 2M.
+PLACES = words(
+    "seat figure table gate exit apartment room row unit flat suite section block route page part "
+    "exhibit appendix platform level floor chapter class grade form schedule step house bay lot "
+    "terminal door track line bus building hall zone stand pier dock cell question rule article "
+    "number highway plate box item apt bldg cabin locker ward studio paragraph clause annex"
 )
 FIXED = {"24/7": "twenty-four seven", "9/11": "nine eleven", "50/50": "fifty-fifty"}
 OPERATORS = {"+": "plus", "=": "equals", "*": "times", "/": "divided by", "÷": "divided by"}
@@ -60,6 +68,20 @@ def _model_number(match: Match[str]) -> str:
     return f"{kind}{cardinal(first)} {'oh ' * (rest[0] == '0')}{cardinal(int(rest))}"
 
 
+def _lettered_model(match: Match[str]) -> str:
+    """A380 -> A three eighty."""
+    first, rest = match[2], match[3]
+    number = cardinal(first + rest)
+    if rest != "00":
+        number = f"{cardinal(first)} {'oh ' * (rest[0] == '0')}{cardinal(int(rest))}"
+    return f"{' '.join(match[1])} {number}"
+
+
+def _place(match: Match[str]) -> str:
+    said = year(match[1]) if len(match[1]) == 4 else cardinal(match[1])  # form ten forty A
+    return f"{said} {match[2]}" if word_before(match) in PLACES else match[0]
+
+
 def _mixed(match: Match[str]) -> str:
     """2 1/2 -> two and a half."""
     part = fraction(match[2], match[3])
@@ -82,6 +104,30 @@ def _scientific(match: Match[str]) -> str:
     return f"{decimal(match[1])} times ten to the {said}"
 
 
+COUNTED_PEOPLE = one_of(
+    words(
+        "people persons students doctors dentists users patients voters women men children adults "
+        "players members teams tests questions answers games matches respondents teachers parents "
+        "customers employees kids countries states cases times votes seats schools companies"
+    )
+)
+
+
+def _out_of(match: Match[str]) -> str:
+    """11/12 people; halves, thirds and quarters of people are said as parts."""
+    part, whole = int(match[1]), int(match[2])
+    usual = part < whole <= 4
+    return match[0] if usual or part > whole else f"{cardinal(part)} out of {cardinal(whole)}"
+
+
+LETTERED_RULES = (
+    rule("place and letter", r"(?<=[a-zA-Z] )(\d{1,4})-?([A-Z])(?!\w)", _place),
+    rule("house number and letter",
+         r"(?<![\w.])([1-9])([1-9]\d|0[1-9])([A-Z])(?= [A-Z][a-z]+ (?:[A-Z][a-z]+|St))",
+         lambda m: f"{cardinal(m[1])} {'oh ' * (m[2][0] == '0')}{cardinal(int(m[2]))} {m[3]}"),
+)  # fmt: skip
+"""These run before units, for B and M are scales there."""
+
 RULES = (
     rule("vulgar fraction", rf"(?:(\d) ?)?([{''.join(VULGAR)}])",
          lambda m: (f"{m[1]} " if m[1] else "") + VULGAR[m[2]]),
@@ -90,7 +136,8 @@ RULES = (
          lambda m: " dot ".join(cardinal(part) for part in m[0].split("."))),
     rule("version", rf"\b((?:{one_of(SOFTWARE)}),? )(\d+(?:\.\d+)+)(?!\w)",
          lambda m: m[1] + _points(m[2])),
-    rule("v2", r"(?<!\w)[vV]\.?(\d+(?:\.\d+)*)(?!\w)", lambda m: f"version {_points(m[1])}"),
+    rule("v2", r"(?<!\w)[vV]\.?(\d+(?:\.\d+)*)([a-z]\d?)?(?!\w)",
+         lambda m: f"version {_points(m[1])}" + f" {m[2]}" * bool(m[2])),
     rule("dotted number", r"(?<![\w.])\d+(?:\.\d+){2,}(?!\w)", _dotted),
     rule("power", r"(?<![\w.,])(\d+)\^(-?\d+)", _power),
     rule("raised power", r"(?<![\w.,])(\d+)([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)",
@@ -98,24 +145,37 @@ RULES = (
     rule("squared", r"(?<=\w)²", " squared"),
     rule("cubed", r"(?<=\w)³", " cubed"),
     rule("scientific", r"(?<![\w.,])(\d+(?:\.\d+)?)[eE]([+-]?\d{1,3})(?![\w.])", _scientific),
-    rule("out of",
-         r"(?<![\w/.,])(\d+(?:\.\d+)?)/(10|100|20)(?= (?:stars?|points?|rating|marks?)\b)",
+    rule("out of", r"(?<![\w/.,])(\d+(?:\.\d+)?)/(\d{1,3})(?= (?:stars?|points?|ratings?|marks?)"
+         r"\b)",
          lambda m: f"{decimal(m[1])} out of {cardinal(m[2])}"),
+    rule("rated", r"(?i)\b((?:rat(?:ed|e|ing)|scor(?:ed|e|es|ing)|grade[ds]?|gave (?:it|this|them)"
+         r"|gets?)"
+         r"(?: (?:a|an|it|of|is|was)){0,2}:? )(\d+(?:\.\d+)?)/(\d{1,3})(?![\w/])",
+         lambda m: f"{m[1]}{decimal(m[2])} out of {cardinal(m[3])}"),
+    rule("decimal out of", r"(?<![\w/.,])(\d+\.\d+)/(5|10|20|100)(?![\w/.])",
+         lambda m: f"{decimal(m[1])} out of {cardinal(m[2])}"),
+    rule("so many of the people",
+         rf"(?<![\w/.,-])(?<!\d )(\d{{1,3}})/(\d{{1,3}})(?= (?:{COUNTED_PEOPLE})\b)", _out_of),
     rule("mixed fraction", rf"{NUMBER_STARTS}(\d+)[ -](\d{{1,2}})/(\d{{1,3}})(?![\w/])", _mixed),
     rule("fraction", rf"{NUMBER_STARTS}(\d{{1,3}})/([1-9]\d{{0,3}})(?![\w/]|\.\d)",
          lambda m: fraction(m[1], m[2])),
-    rule("ratio", r"(?<![\w:.])(\d+(?:\.\d+)?):(\d+(?:\.\d+)?)(?![\w:])",
+    rule("ratio", rf"(?<![\w:.,])({NUMBER}):({NUMBER})(?![\w:]|,\d)",
          lambda m: f"{decimal(m[1])} to {decimal(m[2])}"),
     rule("ordinal", r"(?<![\w.])(\d{1,3}(?:,\d{3})+|\d+)(?:st|nd|rd|th|ST|ND|RD|TH)\b",
          lambda m: ordinal(m[1])),
+    rule("model of letters and three digits", r"(?<![\w'.-])([A-Z]{1,2})([1-9])(\d\d)(?![\w]|,\d)",
+         _lettered_model),
     rule("letters and digits in capitals", r"(?<![\w'.])(?=\d*[A-Z])[A-Z\d]{2,20}(?!\w)",
          _code),
     rule("model number",
          rf"(?<=[A-Z]-)(\d)(\d\d)\b(?!,?\d)|\b(?P<kind>(?:{one_of(NUMBERED)}) )"
          r"(?P<first>\d)(?P<rest>\d\d)\b(?!,?\d)", _model_number),
+    *COUNT_RULES,
     YEAR_RULE,
     rule("number with commas", r"(?<![\w.,])(\d{1,3}(?:,\d{3})+(?:\.\d+)?)(?![\d]|,\d)",
          lambda m: decimal(m[1])),
+    rule("decimal before a letter", r"(?<![\w.])(\d+(?:\.\d+)+)(?=[A-Za-z]{1,6}\d{0,2}(?!\w))",
+         lambda m: f"{_points(m[1]) if m[1].count('.') > 1 else decimal(m[1])} "),
     rule("decimal", r"(?<![\w.])(\d*\.\d+)(?![\w]|\.\d)", lambda m: decimal(m[1])),
     rule("number in the plural", r"(?<![\w.])(\d+)s\b", lambda m: plural(cardinal(m[1]))),
     rule("letters and digits", r"(?<=[A-Za-z])(?=\d)|(?<=\d)(?=[A-Za-z])", " "),

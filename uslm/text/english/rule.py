@@ -47,6 +47,39 @@ def one_of(alternatives: Iterable[str]) -> str:
     return "|".join(re.escape(text) for text in sorted(alternatives, key=len, reverse=True))
 
 
+# Words that open a sentence and are no names, so that what stands before them was the end of one.
+STARTERS = words(
+    "I He She It We They You This That These Those There Here My His Her Our Their Your Its What "
+    "When Where Why How But And So Then If After Before Yes Now Later Also Some Most Many Every "
+    "Is Are Was Were Do Does Did Has Have Had Can Could Would Should Let Please Maybe However"
+)
+NUMERAL = re.compile(
+    r"I (?:and|or|of|to|is|was|has|in|by|for|with|shows|covers|begins|ends)"
+    r"\b"
+)
+_PRONOUN = re.compile(r"I(?:'|(?= [a-z]))")
+
+
+def is_pronoun(text: str, place: int) -> bool:
+    """Whether the I at `place` is a person and no numeral: I won't; but vol. I is out."""
+    after = text[place : place + 16]
+    return bool(_PRONOUN.match(after)) and not NUMERAL.match(after)
+
+
+def starts_sentence(match: Match[str]) -> bool:
+    """Whether a word that only begins sentences comes next, as in "I saw the Dr. He left"."""
+    after = re.match(
+        r"[\"')]{0,2} [\"'(]?([A-Z]\w{0,12})", match.string[match.end() : match.end() + 20]
+    )
+    return after is not None and after[1] in STARTERS
+
+
+def word_before(match: Match[str]) -> str:
+    """The word that stands before a match, in small letters, or an empty text."""
+    before = match.string[max(0, match.start() - 24) : match.start()]
+    return before.split()[-1].lower() if before.strip() and before[-1] == " " else ""
+
+
 def ends_sentence(match: Match[str]) -> bool:
     """Whether what follows a match looks like the end of the text or a new sentence."""
     after = match.string[match.end() : match.end() + 3].lstrip("\"')")

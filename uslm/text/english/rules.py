@@ -8,9 +8,16 @@ from uslm.text.english import (
     abbreviations,
     addresses,
     capitals,
+    chat,
+    code,
+    contractions,
     dates_times,
+    durations,
+    formulas,
     money,
     quantities,
+    ranges,
+    separators,
     symbols,
     units,
 )
@@ -21,15 +28,26 @@ from uslm.text.english.rule import Rule
 # Earlier rules see the text as written, so what is specific comes first: an address may hold a
 # date, a date a range, a range a number. The last group leaves letters and . , ; : ? ! only.
 RULES: tuple[Rule, ...] = (
+    *chat.RULES,
+    *code.RULES,
     *addresses.RULES,
+    *capitals.LIST_RULES,
+    *separators.RULES,
+    *dates_times.SMALL_RULES,
+    *ranges.RULES,
+    *durations.RULES,
     *dates_times.RULES,
     *abbreviations.COUNTED_RULES,
+    *quantities.LETTERED_RULES,
+    *formulas.RULES,
     *units.SIGN_RULES,
     *money.RULES,
     *units.RULES,
     *abbreviations.RULES,
+    *capitals.ROMAN_RULES,
     *quantities.RULES,
     *symbols.RULES,
+    *contractions.RULES,
     *capitals.RULES,
 )
 

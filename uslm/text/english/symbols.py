@@ -20,10 +20,15 @@ SAID = {
     "~": "about", "−": "minus", "₹": "rupees", "₿": "bitcoin", "₩": "won", "/": "slash",
 }  # fmt: skip
 
+TEX = {"": "", "La": "Lay-", "pdf": "P D F ", "Xe": "Zee-", "Lua": "Lua-", "Bib": "Bib-"}
+
 RULES = (
     rule("AT&T", r"(?<!\w)([A-Z]{1,4}) ?& ?([A-Z]{1,4})(?!\w)",
          lambda m: f"{' '.join(m[1])} and {' '.join(m[2])}"),
     rule("C plus plus", r"\b([A-Z])\+\+(?!\w)", r"\1 plus plus"),
+    rule("a circle, no degrees", r"(?<![\d\s])°(?![CFNSEW]\b)", " "),
+    rule("sections", r"§§ ?", "sections "),
+    rule("LaTeX", r"\b(La|pdf|Xe|Lua|Bib)?TeX\b", lambda m: f"{TEX[m[1] or '']}tek"),
     rule("grade", r"\b([A-DF])([+−])(?!\w)",
          lambda m: m[1] + (" plus" if m[2] == "+" else " minus")),
     rule("slash between words", r"(?<=\w) ?/ ?(?=\w)", " slash "),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 
+from uslm_recipes.data.places import named_file
 from uslm_recipes.data.recording import Found, Recording, Rejected
+from uslm_recipes.data.text_files import read_lines
 
 SPLITS = {"test.tsv": "test", "dev.tsv": "valid"}
 
@@ -38,17 +39,19 @@ def _read_language(folder: Path, language: str) -> Iterator[Found]:
     split_of_client = {
         row["client_id"]: split
         for name, split in SPLITS.items()
-        for _, row in _rows(folder / name)
+        for _, row, _ in _rows(folder / name)
         if row.get("client_id")
     }
     for table in _tables(folder):
-        for number, row in _rows(table):
+        for number, row, problem in _rows(table):
             where = f"{table.relative_to(folder.parent)}:{number}"
             name, client = row.get("path") or "", row.get("client_id") or ""
-            if not name or not client:
-                yield Rejected(where=where, audio=name, reason="line has no path or no client_id")
+            if problem is None and not (name and client):
+                problem = "line has no path or no client_id"
+            if problem is not None:
+                yield Rejected(where=where, audio=name, reason=problem)
                 continue
-            audio = folder / "clips" / (name if Path(name).suffix else f"{name}.mp3")
+            audio = named_file(folder / "clips", name if Path(name).suffix else f"{name}.mp3")
             spoken = row.get("locale") or language
             yield Recording(
                 where=where,
@@ -62,11 +65,19 @@ def _read_language(folder: Path, language: str) -> Iterator[Found]:
             )
 
 
-def _rows(table: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Lines with their numbers; a quotation mark is one, and begins nothing."""
+def _rows(table: Path) -> Iterator[tuple[int, dict[str, str], str | None]]:
+    """Lines with their numbers and what is wrong with them; a quotation mark begins nothing."""
     if not table.is_file():
         return
-    with table.open(encoding="utf-8", errors="replace", newline="") as lines:
-        reader = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
-        for row in reader:
-            yield reader.line_num, row
+    names: list[str] = []
+    for line in read_lines(table):
+        cells = line.text.split("\t")
+        if not names and line.problem is not None:
+            yield line.number, {}, line.problem
+        elif not names:
+            names = cells
+        elif line.text.strip():
+            problem = line.problem
+            if problem is None and len(cells) > len(names):
+                problem = f"line has {len(cells)} columns, where the table has {len(names)}"
+            yield line.number, dict(zip(names, cells, strict=False)), problem

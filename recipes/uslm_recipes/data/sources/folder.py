@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from uslm_recipes.data.recording import AUDIO_SUFFIXES, Found, Recording, Rejected
-from uslm_tokenizer.errors import MissingResource
+from uslm_recipes.data.places import files_below, named_audio
+from uslm_recipes.data.recording import (
+    AUDIO_SUFFIXES,
+    OTHER_AUDIO_SUFFIXES,
+    Found,
+    Recording,
+    Rejected,
+)
+from uslm_recipes.data.sources.table import read_rows
+from uslm_recipes.data.text_files import read_text
+from uslm_tokenizer.errors import MissingResource, TextError
+
+TABLE = "metadata.csv"
 
 
 def matches(root: Path) -> bool:
@@ -15,61 +27,77 @@ def matches(root: Path) -> bool:
 
 
 def read_folder(root: Path, language: str = "en") -> Iterator[Found]:
-    """Recordings below `root`: those that a metadata.csv names, or each audio file with its .txt.
+    """Recordings below `root`: those that a metadata.csv names, and each audio file with its .txt.
 
-    The speaker is the sub-folder, or `root` itself where the files lie in it directly.
+    A table speaks for its folder and all below. The speaker is the sub-folder, or `root` itself
+    where the files lie in it directly.
     """
     if not root.is_dir():
         raise MissingResource(f"there is no folder {root}")
-    tables = sorted(root.rglob("metadata.csv"))
-    if tables:
-        for table in tables:
-            yield from read_table(table, root, language)
-        return
-    for audio in sorted(path for path in root.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES):
-        text_file = audio.with_suffix(".txt")
-        text = (
-            text_file.read_text(encoding="utf-8", errors="replace") if text_file.is_file() else ""
-        )
-        yield _in_folder(audio, root, " ".join(text.split()), language, where=str(audio))
+    unread: list[OSError] = []
+    files = files_below(root, unread.append)
+    for problem in unread:
+        reason = f"folder cannot be read: {problem.strerror}"
+        yield Rejected(where=str(problem.filename), audio="", reason=reason)
+    tables = [path for path in files if path.name == TABLE]
+    spoken_for = {table.parent for table in tables}
+    named: set[str] = set()
+    for table in tables:
+        for each in read_table(table, root, language):
+            if isinstance(each, Recording):
+                named.add(os.path.realpath(each.audio))
+            yield each
+    texts = {path.with_suffix(""): path for path in files if path.suffix.lower() == ".txt"}
+    for path in files:
+        if path.suffix.lower() not in AUDIO_SUFFIXES | OTHER_AUDIO_SUFFIXES:
+            continue
+        if spoken_for.isdisjoint(path.parents):
+            yield _with_text(path, texts.get(path.with_suffix("")), root, language)
+        elif os.path.realpath(path) not in named:
+            reason = f"audio file is not named by {TABLE}"
+            yield Rejected(where=str(path), audio=str(path), reason=reason)
 
 
 def read_table(table: Path, root: Path, language: str) -> Iterator[Found]:
-    """LJSpeech's form: `name|text` or `name|text|normalised text`; audio in wavs/ or beside it."""
-    lines = table.read_text(encoding="utf-8", errors="replace").splitlines()
-    for number, line in enumerate(lines, start=1):
-        where = f"{table.relative_to(root.parent)}:{number}"
-        fields = [field.strip() for field in line.split("|")]
-        if not line.strip():
+    """LJSpeech's form and its kin, as `table.py` says; audio in wavs/ or beside it."""
+    for row in read_rows(table):
+        where = f"{table.relative_to(root.parent)}:{row.number}"
+        if row.problem is not None:
+            yield Rejected(where=where, audio=row.file, reason=row.problem)
             continue
-        if len(fields) < 2 or not fields[0]:
-            yield Rejected(where=where, audio="", reason="line is not 'name|text'")
-            continue
-        audio = _table_audio(table.parent, fields[0])
+        audio = named_audio(table.parent, row.file)
         if audio is None:
-            yield Rejected(where=where, audio=fields[0], reason="no audio file of this name")
+            yield Rejected(where=where, audio=row.file, reason="no audio file of this name")
             continue
-        yield _in_folder(audio, root, fields[-1] or fields[1], language, where=where)
+        spoken = row.language or language
+        yield _in_folder(audio, root, row.text, spoken, where=where, speaker=row.speaker)
 
 
-def _table_audio(folder: Path, name: str) -> Path | None:
-    for base in (folder / "wavs", folder):
-        for candidate in (base / name, *(base / f"{name}{s}" for s in sorted(AUDIO_SUFFIXES))):
-            if candidate.is_file():
-                return candidate
-    return None
+def _with_text(audio: Path, text_file: Path | None, root: Path, language: str) -> Found:
+    try:
+        text = "" if text_file is None else read_text(text_file)
+    except TextError as problem:
+        return Rejected(where=str(audio), audio=str(audio), reason=f"text file {problem}")
+    return _in_folder(audio, root, text, language, where=str(audio))
 
 
-def _in_folder(audio: Path, root: Path, text: str, language: str, *, where: str) -> Recording:
+def _in_folder(
+    audio: Path, root: Path, text: str, language: str, *, where: str, speaker: str = ""
+) -> Recording:
     source = root.resolve().name
-    inside = audio.relative_to(root)
-    parents = [part for part in inside.parts[:-1] if part != "wavs"]
+    top, path = Path(os.path.abspath(root)), Path(os.path.abspath(audio))
+    is_inside = path.is_relative_to(top)
+    inside = path.relative_to(top if is_inside else path.anchor)
+    folders = [part for part in inside.parts[:-1] if part != "wavs"]
+    if not speaker and folders:
+        # Of a file elsewhere, the folder it lies in tells more than the top of the disk.
+        speaker = folders[0] if is_inside else folders[-1]
     return Recording(
         where=where,
         audio=audio,
         id=f"{source}/{inside.with_suffix('').as_posix()}",
         source=source,
-        speaker="/".join([source, *parents[:1]]) if parents else source,
+        speaker=f"{source}/{speaker}" if speaker else source,
         language=language,
-        text=text,
+        text=" ".join(text.split()),
     )

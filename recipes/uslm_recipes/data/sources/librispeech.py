@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from uslm_recipes.data.recording import Found, Recording, Rejected
+from uslm_recipes.data.text_files import Line, read_lines, read_text
+from uslm_tokenizer.errors import TextError
 
 # As in uslm_recipes.prepare, one speaker has one name in both corpora: LibriTTS is cut from the
 # same books, and who is kept for tests in one must not be trained on in the other.
@@ -33,7 +36,8 @@ def read_librispeech(root: Path, language: str = "en") -> Iterator[Found]:
             yield _recording(path, texts, language)
         for name in sorted(texts.keys() - {path.stem for path in audio}):
             where = f"{folder / name}"
-            yield Rejected(where=where, audio=name, reason="no audio file of this name")
+            reason = "no audio file of this name" if name else f"{texts[name].problem}"
+            yield Rejected(where=where, audio=name, reason=reason)
 
 
 def _chapters(root: Path) -> Iterator[Path]:
@@ -43,23 +47,34 @@ def _chapters(root: Path) -> Iterator[Path]:
                 yield folder
 
 
-def _texts_of_chapter(folder: Path) -> dict[str, str]:
-    """LibriSpeech's `id text`, or LibriTTS's `id <tab> original <tab> normalised`."""
-    texts: dict[str, str] = {}
+def _texts_of_chapter(folder: Path) -> dict[str, Line]:
+    """LibriSpeech's `id text`, or LibriTTS's `id <tab> original <tab> normalised`.
+
+    A table that cannot be read at all stands under no name.
+    """
+    texts: dict[str, Line] = {}
     for table in sorted([*folder.glob("*.trans.txt"), *folder.glob("*.trans.tsv")]):
-        for line in table.read_text(encoding="utf-8", errors="replace").splitlines():
+        for line in read_lines(table):
             separator = "\t" if table.suffix == ".tsv" else None
-            name, *rest = line.split(separator, maxsplit=2 if separator else 1)
-            texts[name] = rest[-1].strip() if rest else ""
+            if not line.text.strip() and not line.problem:
+                continue
+            name, *rest = line.text.split(separator, maxsplit=2 if separator else 1) or [""]
+            texts[name.strip()] = replace(line, text=rest[-1].strip() if rest else "")
     return texts
 
 
-def _recording(path: Path, texts: dict[str, str], language: str) -> Recording:
-    text = texts.get(path.stem, "")
+def _recording(path: Path, texts: dict[str, Line], language: str) -> Found:
+    line = texts.get(path.stem, texts.get(""))
+    text, problem = (line.text, line.problem) if line else ("", None)
     for suffix in (".normalized.txt", ".original.txt"):
         beside = path.with_suffix(suffix)
-        if not text and beside.is_file():
-            text = beside.read_text(encoding="utf-8", errors="replace")
+        if not text and (beside.is_file() or beside.is_symlink()):
+            try:
+                text = read_text(beside)
+            except TextError as unreadable:
+                problem = f"text file {unreadable}"
+    if problem is not None:
+        return Rejected(where=str(path), audio=str(path), reason=problem)
     place = CHAPTER.fullmatch(path.parent.resolve().as_posix())
     assert place is not None
     libritts = "_" in path.stem

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from reprlib import repr
 from typing import Any
 
-from uslm_recipes.data.recording import SPLITS, Found, Piece, Recording, Rejected
-from uslm_tokenizer.errors import MissingResource
-
-PIECE = ("start_seconds", "stop_seconds", "offset", "num_bytes")
+from uslm_recipes.data.places import named_file
+from uslm_recipes.data.recording import SPLITS, Found, Piece, Recording, Rejected, is_time
+from uslm_recipes.data.text_files import load_json, read_lines
+from uslm_tokenizer.errors import MissingResource, TextError
 
 
 def matches(root: Path) -> bool:
@@ -25,29 +26,31 @@ def read_manifest(path: Path, language: str = "en") -> Iterator[Found]:
     """
     if not path.is_file():
         raise MissingResource(f"there is no manifest {path}")
-    with path.open(encoding="utf-8", errors="replace") as lines:
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                yield _manifest_line(line, path, language, where=f"{path.name}:{number}")
+    for line in read_lines(path):
+        where = f"{path.name}:{line.number}"
+        if line.problem is not None:
+            yield Rejected(where=where, audio="", reason=line.problem)
+        elif line.text.strip():
+            yield _manifest_line(line.text, path, language, where=where)
 
 
 def _manifest_line(line: str, manifest: Path, language: str, *, where: str) -> Found:
     try:
-        data = json.loads(line)
-    except json.JSONDecodeError as problem:
-        return Rejected(where=where, audio="", reason=f"not JSON: {problem}")
-    if not isinstance(data, dict):
-        return Rejected(where=where, audio="", reason="not a JSON object")
+        data = load_json(line)
+    except TextError as problem:
+        return Rejected(where=where, audio="", reason=f"line {problem}")
     problem_found = _manifest_problem(data)
-    audio = data.get("audio")
     if problem_found is not None:
-        return Rejected(where=where, audio=str(audio), reason=problem_found)
+        audio = data.get("audio")
+        named = audio if isinstance(audio, str) else ""
+        return Rejected(where=where, audio=named, reason=problem_found)
     speaker = data["speaker"]
     durations = data.get("durations")
+    piece = {name: value for name, value in (data.get("piece") or {}).items() if value is not None}
     return Recording(
         where=where,
-        audio=manifest.parent / data["audio"],
-        id=data.get("id") or str(Path(data["audio"]).with_suffix("").as_posix()),
+        audio=named_file(manifest.parent, data["audio"]),
+        id=data.get("id") or Path(os.path.splitext(data["audio"])[0]).as_posix(),
         source=data.get("source") or _collection(speaker, manifest),
         speaker=speaker,
         language=data.get("language") or language,
@@ -55,7 +58,7 @@ def _manifest_line(line: str, manifest: Path, language: str, *, where: str) -> F
         phonemes=data.get("phonemes"),
         durations=None if durations is None else tuple(float(d) for d in durations),
         split=data.get("split"),
-        piece=Piece(**data["piece"]) if data.get("piece") else None,
+        piece=Piece(**piece) if piece else None,
     )
 
 
@@ -67,24 +70,36 @@ def _manifest_problem(data: dict[str, Any]) -> str | None:
     """What is wrong with the fields of one manifest line, if anything."""
     for key in ("audio", "speaker"):
         if not isinstance(data.get(key), str) or not data[key]:
-            return f"{key} must be a non-empty string, but is {data.get(key)!r}"
+            return f"{key} must be a non-empty string, but is {repr(data.get(key))}"
     for key in ("id", "source", "text", "language", "phonemes"):
         if not isinstance(data.get(key) or "", str):
-            return f"{key} must be a string, but is {data[key]!r}"
+            return f"{key} must be a string, but is {repr(data[key])}"
     if data.get("split") not in (None, *SPLITS):
-        return f"split must be one of {list(SPLITS)}, but is {data['split']!r}"
-    piece = data.get("piece") or {}
-    if not isinstance(piece, dict) or piece.keys() - PIECE:
-        return f"piece must be an object with some of {list(PIECE)}, but is {piece!r}"
-    if not all(value is None or isinstance(value, (int, float)) for value in piece.values()):
-        return f"piece must hold numbers, but is {piece!r}"
+        return f"split must be one of {list(SPLITS)}, but is {repr(data['split'])}"
+    piece = data.get("piece")
+    if not isinstance(piece or {}, dict) or (piece or {}).keys() - PIECE:
+        return f"piece must be an object with some of {list(PIECE)}, but is {repr(piece)}"
+    for key, value in (piece or {}).items():
+        what, fits = PIECE[key]
+        if value is not None and not fits(value):
+            return f"{key} of the piece must be {what}, but is {repr(value)}"
     durations = data.get("durations")
     if durations is not None:
-        numbers = isinstance(durations, list) and all(
-            isinstance(d, (int, float)) for d in durations
-        )
+        numbers = isinstance(durations, list) and all(map(is_time, durations))
         if not numbers or len(durations) != len(data.get("phonemes") or "") + 2:
             return (
                 "durations must be one number for each phoneme, and one for the silence at each end"
             )
     return None
+
+
+def _is_place(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**63
+
+
+PIECE: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "start_seconds": ("seconds from 0 on", is_time),
+    "stop_seconds": ("seconds from 0 on", is_time),
+    "offset": ("a whole number from 0 on", _is_place),
+    "num_bytes": ("a whole number from 0 on", _is_place),
+}

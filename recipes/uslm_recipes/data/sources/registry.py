@@ -7,13 +7,14 @@ and a line here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from uslm_recipes.data.recording import Found
+from uslm_tokenizer.addresses import load_address
 from uslm_tokenizer.errors import MissingResource, UserError
 
+FOLDER = "uslm_recipes.data.sources."
 # In the order in which they are tried: the particular before the general.
 SOURCES = {
     "huggingface": "hugging_face:read_hugging_face",
@@ -37,8 +38,7 @@ def open_source(place: str, *, name: str | None = None, language: str = "en") ->
     if name is not None and not _matches(name, place):
         raise UserError(f"{place} is not laid out as {name}; it looks like {detect(place)}")
     name = name or detect(place)
-    function = SOURCES[name].split(":")[1]
-    read: Callable[[Any, str], Iterator[Found]] = getattr(_module(name), function)
+    read: Callable[[Any, str], Iterator[Found]] = load_address(FOLDER + SOURCES[name])
     return read(place if place.startswith("hf:") else Path(place), language)
 
 
@@ -53,8 +53,5 @@ def detect(place: str) -> str:
 def _matches(name: str, place: str) -> bool:
     if place.startswith("hf:") or name == "huggingface":
         return place.startswith("hf:") and name == "huggingface"
-    return bool(_module(name).matches(Path(place)))
-
-
-def _module(name: str) -> Any:
-    return import_module(f"uslm_recipes.data.sources.{SOURCES[name].split(':')[0]}")
+    matches: Callable[[Path], bool] = load_address(f"{FOLDER}{SOURCES[name].split(':')[0]}:matches")
+    return matches(Path(place))

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from uslm_recipes.data.recording import Found, Recording, Rejected
+from uslm_recipes.data.text_files import read_text
+from uslm_tokenizer.errors import TextError
 
 AUDIO_FOLDERS = ("wav48_silence_trimmed", "wav48")
 # The other microphone has the same words once more.
@@ -28,7 +30,11 @@ def read_vctk(root: Path, language: str = "en") -> Iterator[Found]:
         found.add(name)
         speaker = audio.parent.name
         text = root / "txt" / speaker / f"{name}.txt"
-        words = text.read_text(encoding="utf-8", errors="replace") if text.is_file() else ""
+        try:
+            words = read_text(text) if text.is_file() or text.is_symlink() else ""
+        except TextError as problem:
+            yield Rejected(where=str(audio), audio=str(audio), reason=f"text file {problem}")
+            continue
         yield Recording(
             where=str(audio),
             audio=audio,

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import tarfile
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from uslm_recipes.data.recording import AUDIO_SUFFIXES, SPLITS, Found, Piece, Recording, Rejected
+from uslm_recipes.data.recording import (
+    AUDIO_SUFFIXES,
+    OTHER_AUDIO_SUFFIXES,
+    SPLITS,
+    Found,
+    Piece,
+    Recording,
+    Rejected,
+)
+from uslm_recipes.data.text_files import decode_text, load_json
+from uslm_tokenizer.errors import TextError
 
 
 def matches(root: Path) -> bool:
@@ -29,7 +38,8 @@ def _read_shard(shard: Path, language: str) -> Iterator[Found]:
             files = (member for member in archive if member.isfile())
             for key, members in groupby(files, key=_key):
                 yield _recording(archive, shard, key, list(members), language)
-    except (tarfile.TarError, OSError) as problem:
+    # What a damaged header makes tarfile raise is more than TarError.
+    except (tarfile.TarError, OSError, ValueError, OverflowError) as problem:
         yield Rejected(where=shard.name, audio=str(shard), reason=f"unreadable: {problem}")
 
 
@@ -51,20 +61,22 @@ def _recording(
 ) -> Found:
     where = f"{shard.name}:{key}"
     by_suffix = {Path(member.name).suffix.lower(): member for member in members}
-    audio = next((by_suffix[each] for each in by_suffix if each in AUDIO_SUFFIXES), None)
+    known = AUDIO_SUFFIXES | OTHER_AUDIO_SUFFIXES
+    audio = next((by_suffix[each] for each in by_suffix if each in known), None)
     if audio is None:
         return Rejected(where=where, audio=key, reason="no audio file of this name")
     facts: dict[str, Any] = {}
-    if ".json" in by_suffix:
-        try:
-            facts = json.loads(_read(archive, by_suffix[".json"]))
-        except json.JSONDecodeError as problem:
-            return Rejected(where=where, audio=audio.name, reason=f"not JSON: {problem}")
-        if not isinstance(facts, dict):
-            return Rejected(where=where, audio=audio.name, reason="not a JSON object")
-    text = facts.get("text") or ""
-    if not text and ".txt" in by_suffix:
-        text = _read(archive, by_suffix[".txt"])
+    try:
+        if ".json" in by_suffix:
+            facts = load_json(_read(archive, by_suffix[".json"]))
+        text = facts.get("text") or ""
+        if not text and ".txt" in by_suffix:
+            text = _read(archive, by_suffix[".txt"])
+    except TextError as problem:
+        return Rejected(where=where, audio=audio.name, reason=f"text file {problem}")
+    phonemes = facts.get("phonemes") or None
+    if not isinstance(phonemes, str | None):
+        return Rejected(where=where, audio=audio.name, reason="phonemes are no string")
     source = str(facts.get("source") or shard.parent.resolve().name)
     split = facts.get("split")
     return Recording(
@@ -75,7 +87,7 @@ def _recording(
         speaker=str(facts.get("speaker") or facts.get("speaker_id") or f"{source}/{key}"),
         language=str(facts.get("language") or language),
         text=" ".join(str(text).split()),
-        phonemes=facts.get("phonemes") or None,
+        phonemes=phonemes,
         split=split if split in SPLITS else None,
         piece=Piece(offset=audio.offset_data, num_bytes=audio.size),
     )
@@ -84,4 +96,4 @@ def _recording(
 def _read(archive: tarfile.TarFile, member: tarfile.TarInfo) -> str:
     file = archive.extractfile(member)
     assert file is not None
-    return file.read().decode(errors="replace")
+    return decode_text(file.read())

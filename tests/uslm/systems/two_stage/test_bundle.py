@@ -11,11 +11,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from uslm.generate.sampling import Sampling
-from uslm.systems.two_stage import bundle as bundle_module
+from uslm.models import folders
 from uslm.systems.two_stage.bundle import (
     Bundle,
     load_bundle,
-    resolve_bundle,
     save_bundle,
 )
 from uslm.systems.two_stage.config import BundleConfig, FrontendConfig
@@ -141,11 +140,9 @@ def test_a_missing_model_is_named(tmp_path: Path) -> None:
 
 
 def test_the_default_model_may_be_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(
-        bundle_module, "__file__", str(tmp_path / "uslm/systems/two_stage/bundle.py")
-    )
+    monkeypatch.setattr(folders, "__file__", str(tmp_path / "uslm/models/folders.py"))
     with pytest.raises(MissingResource, match="without the default model"):
-        resolve_bundle("default")
+        folders.resolve_bundle("default")
 
 
 def test_a_repository_of_the_hub_is_fetched_with_its_folders(

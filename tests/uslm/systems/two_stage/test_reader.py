@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 import torch
 
+from uslm.generate.length import LengthConfig
 from uslm.generate.levels import fill_levels
 from uslm.models.base import AcousticRow
 from uslm.serving.engine import Engine
 from uslm.systems.two_stage.bundle import Bundle
-from uslm.systems.two_stage.config import BundleConfig, LengthConfig
+from uslm.systems.two_stage.config import BundleConfig
 from uslm.systems.two_stage.monotonic import MonotonicLM
 from uslm.systems.two_stage.regressor import AcousticRegressor
 from uslm.systems.two_stage.tiny import tiny_voice

@@ -14,7 +14,8 @@ from uslm.systems.loading import read_frontend, read_imitates, read_settings
 from uslm.systems.parts import Parts
 from uslm.systems.two_stage.tiny import speech_like
 from uslm.systems.vevo import steps as vevo_parts
-from uslm.systems.vevo.pipeline import Vevo, VevoSettings
+from uslm.systems.vevo.pipeline import Vevo
+from uslm.systems.vevo.settings import VevoSettings
 from uslm.systems.vevo.tiny import SETTINGS, save_tiny_vevo, tiny_parts, tiny_vevo
 from uslm.text.vocab import PhonemeVocab
 from uslm.voices.prompt import VoicePrompt

@@ -1,0 +1,81 @@
+"""One hash of a model's weights for all who ask: codes files, voices, token folders, bundles.
+
+The other functions are what such files were marked with before; they are only for reading those.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from torch import Tensor, nn
+
+from uslm_tokenizer.hub import PretrainedModel
+
+FIRST = 64
+"""Values of each tensor that are looked at."""
+Weights = nn.Module | Path
+"""A model, or the safetensors file of one, of which little is read."""
+
+
+def weight_hash(**parts: Weights) -> str:
+    """16 hex digits from the beginning of each tensor: other training moves every weight.
+
+    To be taken before any change of precision, so that a voice fits whichever precision is used.
+    A tokenizer by itself is the part `tokenizer`.
+    """
+    digest = hashlib.sha256()
+    for part, weights in parts.items():
+        for name, shape, values in _beginnings(weights):
+            digest.update(f"{part}.{name} {shape}".encode())
+            digest.update(values.float().cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _beginnings(weights: Weights) -> Iterator[tuple[str, tuple[int, ...], Tensor]]:
+    """Name, shape and first values of each tensor, by name."""
+    if isinstance(weights, nn.Module):
+        for name, tensor in sorted(weights.state_dict().items()):
+            yield name, tuple(tensor.shape), tensor.flatten()[:FIRST]
+        return
+    with safe_open(weights, "pt") as file:
+        for name in sorted(file.keys()):
+            part: Any = file.get_slice(name)
+            shape = tuple(part.get_shape())
+            row = max(1, torch.Size(shape[1:]).numel())
+            tensor = part[: -(-FIRST // row)] if shape else file.get_tensor(name)
+            yield name, shape, tensor.flatten()[:FIRST]
+
+
+# ---- what files of before are marked with
+
+
+def earlier_hash_of_codes(tokenizer: PretrainedModel) -> str:
+    """The mark of codes files."""
+    digest = hashlib.sha256()
+    for name, shape, values in _beginnings(tokenizer):
+        digest.update(f"{name}{shape}".encode())
+        digest.update(values.double().cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def earlier_hash_of_tokens(tokenizer: PretrainedModel) -> str:
+    """The mark of token folders."""
+    digest = hashlib.sha256(tokenizer.model_type.encode())
+    for name, tensor in sorted(tokenizer.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().float().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def earlier_hash_of_parts(**parts: Weights) -> str:
+    """The mark of voices of MaskGCT and Vevo: of each tensor no more than its first row."""
+    digest = hashlib.sha256()
+    for part, weights in parts.items():
+        for name, shape, values in _beginnings(weights):
+            row = values[: torch.Size(shape[1:]).numel()] if shape else values
+            digest.update(f"{part}.{name} {list(shape)}".encode())
+            digest.update(row.float().cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,11 @@
+"""Long recordings go through a network window by window; each window hears its neighbours."""
+
+from collections.abc import Iterator
+
+
+def windows(length: int, step: int, margin: int) -> Iterator[tuple[slice, slice]]:
+    """What to read, which may reach beyond the end, and which of that to keep: `step` at most."""
+    for start in range(0, length, step):
+        first = max(0, start - margin)
+        end = min(length, start + step)
+        yield slice(first, start + step + margin), slice(start - first, end - first)

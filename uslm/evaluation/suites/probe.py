@@ -1,0 +1,170 @@
+"""A probe of fixed budget: what can be read off frozen tokens by a small network in a few steps.
+
+The embeddings of the codes begin at zero. So every code starts out alike, training treats them
+alike, and a codebook whose entries are in another order gives the same probe.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from uslm_tokenizer.nn.padding import length_mask, pad_right
+from uslm_tokenizer.sequence.compress import Compressed, restore
+
+Compressor = Callable[[Float[Tensor, "b t d"], Int[Tensor, "b k t"], Int[Tensor, " b"]], Compressed]
+"""Vectors, the codes they embed, and lengths -> fewer vectors, with what each stands for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeConfig:
+    """The budget, equal for all that are compared."""
+
+    dim: int = 96
+    """Width."""
+    kernel_size: int = 5
+    """Frames that each of the convolutions sees."""
+    num_layers: int = 2
+    """Convolutions."""
+    steps: int = 300
+    """Training steps."""
+    batch_size: int = 16
+    """Utterances in a batch."""
+    learning_rate: float = 4e-3
+    """Highest rate; it falls to zero over the steps."""
+
+
+class TokenProbe(nn.Module):
+    """Codes -> scores of each class, for each frame."""
+
+    def __init__(
+        self,
+        config: ProbeConfig,
+        num_codebooks: int,
+        codebook_size: int,
+        num_classes: int,
+        compressor: Compressor | None = None,
+    ) -> None:
+        super().__init__()
+        self.embeddings = nn.Parameter(torch.zeros(num_codebooks, codebook_size, config.dim))
+        self.compressor = compressor  # one with weights of its own is trained along
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(config.dim, config.dim, config.kernel_size, padding=config.kernel_size // 2)
+            for _ in range(config.num_layers)
+        )
+        self.norms = nn.ModuleList(nn.LayerNorm(config.dim) for _ in range(config.num_layers))
+        self.head = nn.Linear(config.dim, num_classes)
+
+    def embed(self, codes: Int[Tensor, "b k t"]) -> Float[Tensor, "b t d"]:
+        """The sum of the levels' embeddings."""
+        rows = [
+            F.embedding(level, table)
+            for level, table in zip(codes.unbind(1), self.embeddings, strict=True)
+        ]
+        return torch.stack(rows).sum(0)
+
+    def hidden(
+        self, codes: Int[Tensor, "b k t"], lengths: Int[Tensor, " b"]
+    ) -> tuple[Float[Tensor, "b s d"], Compressed]:
+        """What the head reads; compressed, if the probe compresses, or each frame by itself."""
+        x = self.embed(codes)
+        if self.compressor is None:
+            durations = length_mask(lengths, x.shape[1]).long()
+            made = Compressed(x, durations, lengths)
+        else:
+            made = self.compressor(x, codes, lengths)
+            x = made.vectors
+        real = length_mask(made.lengths, x.shape[1])[..., None]
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            near = convolution((x * real).transpose(1, 2)).transpose(1, 2)
+            x = x + F.gelu(norm(near))
+        return x * real, made
+
+    def forward(
+        self, codes: Int[Tensor, "b k t"], lengths: Int[Tensor, " b"]
+    ) -> Float[Tensor, "b t v"]:
+        """Scores of each frame; what was compressed is laid out in time again."""
+        x, made = self.hidden(codes, lengths)
+        if self.compressor is not None:
+            x = restore(Compressed(x, made.durations, made.lengths))
+            x = F.pad(x, (0, 0, 0, codes.shape[2] - x.shape[1]))
+        scores: Tensor = self.head(x)
+        return scores
+
+    def whole(
+        self, codes: Int[Tensor, "b k t"], lengths: Int[Tensor, " b"]
+    ) -> Float[Tensor, "b v"]:
+        """Scores of each utterance, from the mean of its frames."""
+        x, made = self.hidden(codes, lengths)
+        scores: Tensor = self.head(x.sum(1) / made.lengths.clamp(min=1)[:, None])
+        return scores
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Batch:
+    """Rows of codes side by side."""
+
+    codes: Int[Tensor, "b k t"]
+    lengths: Int[Tensor, " b"]
+    rows: tuple[int, ...]
+    """Which utterances they are."""
+
+    @property
+    def mask(self) -> Bool[Tensor, "b t"]:
+        """Where there is no padding."""
+        return length_mask(self.lengths, self.codes.shape[2])
+
+
+def collate(codes: Sequence[Int[Tensor, "k _"]], rows: Sequence[int]) -> Batch:
+    """A batch of these rows."""
+    padded, mask = pad_right([codes[row].T for row in rows])
+    return Batch(codes=padded.transpose(1, 2), lengths=mask.sum(1), rows=tuple(rows))
+
+
+def shuffled_batches(
+    codes: Sequence[Int[Tensor, "k _"]], config: ProbeConfig, generator: torch.Generator
+) -> Iterator[Batch]:
+    """`steps` batches; all rows before any row again."""
+    order: list[int] = []
+    for _ in range(config.steps):
+        while len(order) < min(config.batch_size, len(codes)):
+            order += torch.randperm(len(codes), generator=generator).tolist()
+        yield collate(codes, order[: config.batch_size])
+        del order[: config.batch_size]
+
+
+def ordered_batches(codes: Sequence[Int[Tensor, "k _"]], batch_size: int) -> Iterator[Batch]:
+    """Every row once, in order."""
+    for first in range(0, len(codes), batch_size):
+        yield collate(codes, range(first, min(first + batch_size, len(codes))))
+
+
+def train_probe(
+    config: ProbeConfig,
+    codes: Sequence[Int[Tensor, "k _"]],
+    loss: Callable[[TokenProbe, Batch], Float[Tensor, ""]],
+    *,
+    codebook_size: int,
+    num_classes: int,
+    seed: int,
+    compressor: Compressor | None = None,
+) -> TokenProbe:
+    """A probe after its budget of steps. The global random state stays as it was."""
+    draw = torch.Generator().manual_seed(seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        probe = TokenProbe(config, len(codes[0]), codebook_size, num_classes, compressor)
+    optimizer = torch.optim.Adam(probe.parameters(), config.learning_rate, betas=(0.9, 0.98))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, config.learning_rate, total_steps=config.steps + 1, pct_start=0.1
+    )
+    for batch in shuffled_batches(codes, config, draw):
+        optimizer.zero_grad()
+        loss(probe, batch).backward()
+        nn.utils.clip_grad_norm_(probe.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+    return probe.eval().requires_grad_(False)

@@ -1,0 +1,82 @@
+"""What the rest of the house knows of a system: one entry, in the system's folder."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Protocol, cast
+
+import torch
+
+from uslm.synthesis.protocols import Imitate, Speaker, SpeakerSettings
+from uslm.text.phonemize import Phonemizer
+from uslm.text.vocab import TextVocab
+from uslm_tokenizer.addresses import load_address
+from uslm_tokenizer.pretrained.catalogue import Part, System, Weights
+from uslm_tokenizer.pretrained.source import HubFile
+
+
+class LoadSpeaker(Protocol):
+    """Loads a converted folder."""
+
+    def __call__(
+        self,
+        folder: str | PathLike[str],
+        *,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype | str | None = None,
+    ) -> Speaker: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pipeline:
+    """How a converted folder speaks, by addresses: nothing is imported before it is asked for."""
+
+    load: str
+    """Of a `LoadSpeaker`."""
+    settings: str
+    """Of a function of the folder: how its model is used."""
+    text: str
+    """Of a function of the folder: vocabulary and phonemizer."""
+    imitates: str = ""
+    """Of a function of the folder: what it can take from a voice; empty: it converts nothing."""
+
+    def load_speaker(
+        self, folder: Path, *, device: str | torch.device, dtype: torch.dtype | str | None
+    ) -> Speaker:
+        """The model of the folder."""
+        load: LoadSpeaker = load_address(self.load)
+        return load(folder, device=device, dtype=dtype)
+
+    def read_settings(self, folder: Path) -> SpeakerSettings:
+        """How the model is used; loads no weights, and neither do the others."""
+        return cast(SpeakerSettings, load_address(self.settings)(folder))
+
+    def read_text(self, folder: Path) -> tuple[TextVocab, Phonemizer]:
+        """What the model reads, and how texts become it."""
+        return cast(tuple[TextVocab, Phonemizer], load_address(self.text)(folder))
+
+    def read_imitates(self, folder: Path) -> tuple[Imitate, ...]:
+        """What the model can take from a voice."""
+        if not self.imitates:
+            return ()
+        return cast(tuple[Imitate, ...], load_address(self.imitates)(folder))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A system: its models, and, where it was published, its files and how they speak."""
+
+    models: Mapping[str, str]
+    """Name in `config.json` to the "module:Class" of the model."""
+    layouts: Mapping[str, str] = field(default_factory=dict)
+    """Name to the "module:NAME" of a `Layout` of its checkpoints."""
+    published: System | None = None
+    """Its files, pins and parts; None where nothing is to be converted."""
+    pipeline: Pipeline | None = None
+    """None where it does not speak from a converted folder."""
+
+
+def single_part(name: str, layout: str, file: HubFile, config: str, entry: str = "") -> Part:
+    """A model of one file; `entry` is where in the file its weights are."""
+    return Part(name=name, pieces=(Weights(layout=layout, file=file, config=config, entry=entry),))
