@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -229,6 +229,22 @@ def test_loading_does_not_call_in_the_compiler(tmp_path: Path) -> None:
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == "False"
+
+
+def test_int8_weights_are_as_near_as_eight_bits_can_be(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = UnitTokenizer(replace(UnitTokenizer.tiny_config(), dim=128))
+    whole = model.save_pretrained(tmp_path / "whole") / "model.safetensors"
+    small = model.save_pretrained(tmp_path / "small", dtype=torch.int8) / "model.safetensors"
+    assert small.stat().st_size < 0.4 * whole.stat().st_size
+    loaded = UnitTokenizer.from_pretrained(tmp_path / "small").state_dict()
+    for name, value in model.state_dict().items():
+        if value.is_floating_point() and value.ndim > 1:
+            most = value.flatten(1).abs().amax(dim=1) / 127  # what one step stands for
+            error = (loaded[name] - value).flatten(1).abs().amax(dim=1)
+            assert bool((error <= 0.51 * most + 1e-6).all()), name
+        elif value.is_floating_point():
+            torch.testing.assert_close(loaded[name], value, atol=1e-3, rtol=1e-3)
 
 
 @pytest.mark.parametrize("length", range(1, 70))

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch.overrides import TorchFunctionMode
 
+from uslm_tokenizer.compact import SCALE, compacted, restored
 from uslm_tokenizer.config import from_dict, to_dict
 from uslm_tokenizer.errors import ConfigError, EnvironmentProblem, MissingResource, UserError
 from uslm_tokenizer.json_files import check_format, read_mapping
@@ -74,16 +75,18 @@ class PretrainedModel(nn.Module):
         return sum(parameter.numel() for parameter in self.parameters())
 
     def save_pretrained(self, folder: str | Path, *, dtype: torch.dtype | None = None) -> Path:
-        """Write config and weights; `dtype` stores floating-point weights in that precision."""
+        """Write config and weights; `dtype` stores floating-point weights in that precision.
+
+        With int8, matrices are stored in 8 bits a weight (compact.py), all else in float16.
+        """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        tensors = {
-            name: (tensor.to(dtype) if dtype and tensor.is_floating_point() else tensor)
-            .detach()
-            .cpu()
-            .contiguous()
-            for name, tensor in self.state_dict().items()
-        }
+        tensors = {name: tensor.detach().cpu() for name, tensor in self.state_dict().items()}
+        if dtype == torch.int8:
+            tensors = compacted(tensors)
+        elif dtype is not None:
+            tensors = {n: t.to(dtype) if t.is_floating_point() else t for n, t in tensors.items()}
+        tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
         description = {
             "format": FORMAT,
             "model_type": self.model_type,
@@ -343,7 +346,9 @@ def load_weights(model: nn.Module, path: Path) -> None:
     """
     wanted = model.state_dict()
     with _reading(path) as file:
-        _check_names(path, set(wanted), set(file.keys()))
+        found = set(file.keys())
+        scales = {name + SCALE for name in wanted} & found
+        _check_names(path, set(wanted), found - scales)
         loaded: dict[str, Tensor] = {}
         for name, target in wanted.items():
             shape = tuple(file.get_slice(name).get_shape())
@@ -352,7 +357,10 @@ def load_weights(model: nn.Module, path: Path) -> None:
                     f"{path}: tensor {name!r} has shape {shape}, "
                     f"the config asks for {tuple(target.shape)}"
                 )
-            loaded[name] = _as_target(path, name, file.get_tensor(name), target)
+            tensor = file.get_tensor(name)
+            if name + SCALE in scales:
+                tensor = restored(tensor, file.get_tensor(name + SCALE))
+            loaded[name] = _as_target(path, name, tensor, target)
     model.load_state_dict(loaded, assign=True)
 
 

@@ -277,12 +277,19 @@ def load_bundle(
 
 
 def save_bundle(
-    bundle: Bundle, folder: str | PathLike[str], *, dtype: torch.dtype | None = None, card: str = ""
+    bundle: Bundle,
+    folder: str | PathLike[str],
+    *,
+    dtype: torch.dtype | None = None,
+    acoustic_dtype: torch.dtype | None = None,
+    card: str = "",
 ) -> Path:
-    """Write the folder; `dtype` stores the weights in that precision. bundle.json comes last."""
+    """Write the folder; `dtype` stores the weights in that precision, `acoustic_dtype` those of
+    stage 2, which bear int8 best. bundle.json comes last."""
     folder = Path(folder)
     for part in PARTS:
-        getattr(bundle, part).save_pretrained(folder / part, dtype=dtype)
+        stored = acoustic_dtype if part == "acoustic" and acoustic_dtype else dtype
+        getattr(bundle, part).save_pretrained(folder / part, dtype=stored)
     if isinstance(bundle.vocab, SentencePieceVocab):
         bundle.vocab.save(folder / VOCAB_FILE)
     card = card or f"# {bundle.config.name}\n"

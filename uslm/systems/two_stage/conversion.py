@@ -35,7 +35,8 @@ def revoice(
         if level is None:
             units, pitches = encode_units(tokenizer, waveform), torch.zeros(0, dtype=torch.long)
         else:
-            units, pitches = encode_rows(tokenizer, waveform, (0, level))
+            codes = tokenizer.encode_long(waveform, seconds=WINDOW_SECONDS)
+            units, pitches = codes[0], codes[level]
             pitches = transposed(pitches, voice.codes[level], tokenizer.num_pitches - 1)
     decoder, made = StreamingDecoder(tokenizer), []
     blocks = CodeBlocks(config.blocks, bundle.voice_row(voice), None)
@@ -68,10 +69,3 @@ def encode_units(tokenizer: AudioTokenizer, waveform: Float[Tensor, "1 n"]) -> I
     listener = recognizer(tokenizer)
     assert isinstance(listener, AudioTokenizer)  # as those of our models are
     return listener.encode_long(waveform, seconds=WINDOW_SECONDS)[0]
-
-
-def encode_rows(
-    tokenizer: AudioTokenizer, waveform: Float[Tensor, "1 n"], rows: tuple[int, ...]
-) -> Int[Tensor, "k t"]:
-    """Some rows of the codes of a recording of any length."""
-    return tokenizer.encode_long(waveform, seconds=WINDOW_SECONDS)[list(rows)]
