@@ -38,7 +38,7 @@ class SpectrogramDiscriminator(nn.Module):
 
     def forward(
         self, waveform: Float[Tensor, "b 1 n"]
-    ) -> tuple[Float[Tensor, "b 1 f t"], list[Float[Tensor, "b c f t"]]]:
+    ) -> tuple[Float[Tensor, "b 1 _f _t"], list[Float[Tensor, "b _c _f _t"]]]:
         """Scores, and the feature maps before them; n must be above n_fft / 2."""
         spectrum = torch.stft(
             waveform[:, 0].float(), self.n_fft, self.n_fft // 4, window=self.window.float(),

@@ -28,7 +28,7 @@ from uslm_tokenizer.codecs.source_filter.pitch import PitchConfig, estimate_f0
 from uslm_tokenizer.codecs.unit_tokenizer.model import UnitTokenizer, UnitTokenizerConfig
 from uslm_tokenizer.errors import ConfigError, UserError
 from uslm_tokenizer.nn.spectral import LogMel
-from uslm_tokenizer.quantize.base import Quantizer
+from uslm_tokenizer.quantize.base import Quantizer, full_precision
 from uslm_tokenizer.quantize.rvq import ResidualQuantizer, ResidualQuantizerConfig
 from uslm_tokenizer.quantize.vq import VectorQuantizerConfig
 
@@ -171,7 +171,9 @@ class SourceFilterCodec(AudioTokenizer):
         return Features((mel - self.mean) / self.scale, f0)
 
     def _mel(self, framed: Float[Tensor, "b 1 n"]) -> Float[Tensor, "b t c"]:
-        return rearrange(self.mel(framed), "b (t two) m -> b t (two m)", two=FINE_FRAMES)
+        with full_precision(framed):  # what a language model is to predict
+            mel = self.mel(framed)
+        return rearrange(mel, "b (t two) m -> b t (two m)", two=FINE_FRAMES)
 
     def quantize(self, latents: Float[Tensor, "b t c"]) -> Int[Tensor, "b k t"]:
         """Codes of the mel codebooks in use."""
