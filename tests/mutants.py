@@ -45,6 +45,9 @@ def main(arguments: Sequence[str]) -> int:
         if not options.check:
             ignored = shutil.ignore_patterns(".git", ".venv*", "__pycache__", ".*_cache", "runs")
             shutil.copytree(ROOT, copy, ignore=ignored)
+            tests = sorted({test for mutant in mutants for test in mutant["tests"].split()})
+            if run_tests(tests, copy) != 0:
+                sys.exit("the tests fail, or hang, without any mutant: nothing can be said")
         for mutant in mutants:
             if not applies(mutant):
                 outcome = "no longer applies"
