@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -77,14 +78,15 @@ class LoopConfig:
 
     def __post_init__(self) -> None:
         # Comparisons that a number fulfils; with NaN none is true.
-        for names, fits, may_be in (
+        ranges: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
             (POSITIVE, lambda x: 0 < x < math.inf, "positive"),
             (AT_LEAST_ONE, lambda x: 1 <= x < math.inf, "1 or more"),
             (NOT_NEGATIVE, lambda x: 0 <= x < math.inf, "0 or more"),
             (SHARES, lambda x: 0 <= x <= 1, "0 to 1"),
             (DECAYS, lambda x: 0 <= x < 1, "0 or more, and below 1"),
             (("seed",), lambda x: 0 <= x < 2**32, "0 or more, and below 2**32"),
-        ):
+        )
+        for names, fits, may_be in ranges:
             for name in names:
                 given = getattr(self, name)
                 for value in given if isinstance(given, tuple) else (given,):
