@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Makes the default model from recordings: corpus -> units -> codec -> tokens -> both language models.
+# Makes the default model from recordings: corpus -> units -> codec and tokens -> both language
+# models -> the decoder once more, on what stage 2 predicts.
 #
 #   SPEECH=../shared/speech TEACHER=openai/whisper-base recipes/default.sh runs/default
 #
 # Each stage takes up where it was left: run the script again after it was stopped, or with some
-# stages named behind the folder (prepare units codec encode ar nar tune bundle evaluate card).
+# stages named behind the folder (prepare units codec ar nar tune bundle evaluate card).
 # How long each stage trains, its config says: at `mini`, four hours in all. For a
 # machine that is lent for minutes, PIECE_MINUTES ends a stage with a checkpoint; run it again.
 #
@@ -18,7 +19,7 @@
 set -euo pipefail
 out=${1:?usage: recipes/default.sh FOLDER [STAGE...]}
 shift
-stages=${*:-prepare units codec encode ar nar tune bundle evaluate card}
+stages=${*:-prepare units codec ar nar tune bundle evaluate card}
 speech=${SPEECH:-../shared/speech}
 teacher=${TEACHER:-openai/whisper-base}
 python=${PYTHON:-python3}
@@ -51,18 +52,14 @@ units() {
     train train_units units "corpus=[$out/corpus]" "teacher=$teacher"
 }
 codec() {
-    train train_codec codec "corpus=[$out/corpus]" "units=$out/units/model"
-}
-encode() {
-    "$python" -m uslm_recipes.encode --corpus "$out/corpus" \
-        --tokenizer "$out/codec/model" --out "$out/tokens" --device "$device"
+    train train_source_filter codec "corpus=[$out/corpus]" "units=$out/units/model"
 }
 ar() {
-    train train_ar ar "corpus=[$out/corpus]" "tokens=[$out/tokens/0]" \
+    train train_ar ar "corpus=[$out/corpus]" "tokens=[$out/codec/tokens/0]" \
         "recognizer=$out/codec/model"
 }
 nar() {
-    train train_nar nar "corpus=[$out/corpus]" "tokens=[$out/tokens/0]" \
+    train train_nar nar "corpus=[$out/corpus]" "tokens=[$out/codec/tokens/0]" \
         "tokenizer=$out/codec/model"
 }
 tune() {

@@ -8,16 +8,39 @@ from uslm_tokenizer.addresses import load_address
 
 if TYPE_CHECKING:
     from uslm.conversion import VoiceConverter
+    from uslm.output.speech import Speech
+    from uslm.output.subtitles import to_srt, to_vtt
+    from uslm.output.watermark import Perth, detect
     from uslm.tts import ZeroShotTTS
+    from uslm.voices.prompt import VoicePrompt
+    from uslm.voices.store import VoiceStore
 
 __version__ = "0.1.0"
-__all__ = ["VoiceConverter", "ZeroShotTTS", "__version__"]
+__all__ = [
+    "Perth",
+    "Speech",
+    "VoiceConverter",
+    "VoicePrompt",
+    "VoiceStore",
+    "ZeroShotTTS",
+    "__version__",
+    "detect",
+    "to_srt",
+    "to_vtt",
+]
 
 # Where each public name lives. They are imported on first use, so that `import uslm` costs
 # nothing: PyTorch alone takes over a second to import.
 _HOMES = {
+    "Perth": "uslm.output.watermark:Perth",
+    "Speech": "uslm.output.speech:Speech",
     "VoiceConverter": "uslm.conversion:VoiceConverter",
+    "VoicePrompt": "uslm.voices.prompt:VoicePrompt",
+    "VoiceStore": "uslm.voices.store:VoiceStore",
     "ZeroShotTTS": "uslm.tts:ZeroShotTTS",
+    "detect": "uslm.output.watermark:detect",
+    "to_srt": "uslm.output.subtitles:to_srt",
+    "to_vtt": "uslm.output.subtitles:to_vtt",
 }
 
 

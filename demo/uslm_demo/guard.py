@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from uslm.pipeline.local_requests import is_this_machine, why_refused
+from uslm.serving.local_requests import is_this_machine, why_refused
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send

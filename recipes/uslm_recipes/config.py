@@ -134,7 +134,10 @@ def _config_text(name_or_path: str, recipe: str) -> str:
         path = Path(name_or_path)
         if not path.is_file():
             raise MissingResource(f"there is no config file {path}")
-        return path.read_text(encoding="utf-8")
+        try:
+            return path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as problem:
+            raise ConfigError(f"{path} is not UTF-8: {problem}") from problem
     resource = files("uslm_recipes") / "configs" / recipe / f"{name_or_path}.yaml"
     if not resource.is_file():
         raise MissingResource(
@@ -183,5 +186,6 @@ def _parse_yaml(text: str, *, where: str) -> Any:
     )
     try:
         return yaml.load(text, Loader)
-    except yaml.YAMLError as problem:
+    # Brackets too deep; numbers too long, days that no month has.
+    except (yaml.YAMLError, RecursionError, ValueError) as problem:
         raise ConfigError(f"{where} is not YAML: {' '.join(str(problem).split())}") from problem

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import io
+import json
 import logging
 import os
 import sys
@@ -152,3 +154,24 @@ def test_progress_is_shown_for_long_texts_to_people_only(
     assert not shown(5_000, tty=False)
     assert not shown(5_000, tty=True, quiet=True)
     assert not shown(50, tty=True)
+
+
+@pytest.mark.parametrize(
+    "odd", ["\x1b[2J", "\x9b2J", "\r", "\n", "\x07", "\x7f", "\u202e", "\u2028", "\u2066"]
+)
+def test_what_a_terminal_would_obey_is_written_out(odd: str) -> None:
+    """A voice file says who agreed to what, and may have been written by anybody."""
+    out = io.StringIO()
+    console = Console(out, io.StringIO())
+    console.result(f"licence  CC0{odd}licence  mine")
+    console.json({"licence": f"CC0{odd}"})
+    plain, record = out.getvalue().removesuffix("\n").split("\n")
+    assert not set(odd) & set(plain + record) - set("[2J")
+    assert json.loads(record) == {"licence": f"CC0{odd}"}
+
+
+def test_all_writing_is_shown_as_it_is() -> None:
+    out = io.StringIO()
+    text = "naïve\t日本語 \u200dعربي\u200c 👩\u200d💻 ðɪs\xa0ɪz"  # noqa: RUF001
+    Console(out, io.StringIO()).result(text)
+    assert out.getvalue() == f"{text}\n"

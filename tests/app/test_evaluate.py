@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import soundfile
 
+from uslm.evaluation.suites.bench import QUICK
+from uslm.evaluation.suites.made_speech import made_speech
 from uslm.systems.two_stage.tiny import speech_like
 
 Uslm = Callable[..., Any]
@@ -104,3 +107,74 @@ def test_a_list_with_a_gap_is_refused_before_any_work(
     (tmp_path / "b.wav").unlink()
     result = uslm("evaluate", "--list", listed, *JUDGES, "--out", "out")
     result.assert_refused(2, "1 of 2 prompts are missing", "b.wav")
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    """Six speakers of made-up speech, with everything that is known of it."""
+    speech = made_speech(num_train=12, num_test=6, num_phonemes=6)
+    lines = []
+    for number, (split, each) in enumerate(
+        [("train", each) for each in speech.train] + [("test", each) for each in speech.test]
+    ):
+        soundfile.write(tmp_path / f"{number}.wav", each.waveform[0].numpy(), 16_000)
+        seconds = [segment.end - segment.start for segment in each.segments]
+        lines.append(
+            {
+                "audio": f"{number}.wav",
+                "text": each.text,
+                "phonemes": "".join(each.phonemes),
+                "durations": [*seconds, 0.1],
+                "speaker": each.labels["speaker"],
+                "split": split,
+            }
+        )
+    path = tmp_path / "speech.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines)))
+    return path
+
+
+def test_tokenizers_go_through_the_bench(
+    uslm: Uslm, shelf: Path, manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = replace(QUICK, probe=replace(QUICK.probe, dim=8, steps=2), num_decoded=1)
+    monkeypatch.setattr("uslm_app.actions.benching.QUICK", quick)
+    known, gone = shelf / "model" / "tokenizer", "nobody/has-this"
+    arguments = ("evaluate", "--manifest", manifest, "--tokenizer", known, gone, "--quick")
+    result = uslm(*arguments, "--seeds", "2", "--out", "out", "--json")
+    assert result.code == 0, result.stderr
+    record = json.loads(result.out)
+    assert list(record["skipped"]) == [gone]
+    sections = record["sections"]
+    assert set(sections) == {
+        "use", "alignment", "preservation", "stream", "phonemes", "labels", "robustness",
+        "compression",
+    }  # fmt: skip
+    rows = sections["alignment"]["rows"]
+    assert {f"{known}, {part}" for part in ("level 1", "levels 1-4", "levels 2-4")} <= set(rows)
+    assert rows[f"{known}, level 1: codebook permuted"]["phoneme_errors"]["count"] == 6
+    assert all(
+        len(values) == 2
+        for row in sections["phonemes"]["by_seed"].values()
+        for values in row.values()
+    )
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert page.count("<svg") >= 6 and "<polyline" in page
+    uslm(*arguments, "--out", "out").assert_refused(1, "'out' holds an evaluation")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--manifest", "gone.jsonl"], 2, "'gone.jsonl' is not there"),
+        (["--manifest", "speech.jsonl", "--recordings", "0.wav"], 1, "a bench of its own"),
+        (["--recordings", "0.wav", "--tokenizer", "a", "b"], 1, "several tokenizers are for"),
+        (["--manifest", "speech.jsonl", "--suites", "x"], 1, "one of alignment"),
+        (["--manifest", "speech.jsonl", "--tokenizer", "no/such"], 2, "no tokenizer is there"),
+    ],
+)
+def test_what_cannot_be_benched_is_refused(
+    arguments: list[str], code: int, words: str, uslm: Uslm, manifest: Path
+) -> None:
+    result = uslm("evaluate", *arguments, "--out", "out", "--quiet")
+    assert result.code == code and words in result.stderr

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from uslm_tokenizer.codecs.speech_tokenizer.checkpoint import SPEECH_TOKENIZER
 from uslm_tokenizer.codecs.speech_tokenizer.model import SpeechTokenizer
-from uslm_tokenizer.objectives import speech_tokenizer as losses
+from uslm_tokenizer.objectives import distillation, waveform
 from uslm_tokenizer.pretrained.golden import GoldenFile
 from uslm_tokenizer.pretrained.layout import convert, load_published
 
@@ -132,18 +132,18 @@ def check_training(golden: GoldenFile) -> None:
 
 def check_losses(golden: GoldenFile) -> None:
     wav, wav_hat = golden.inputs["wav"], golden.inputs["wav_hat"]
-    mel_loss = losses.MelLoss(sample_rate=16_000)
+    mel_loss = waveform.speech_tokenizer_mel_loss(16_000)
     real, fake = features(golden, "real"), features(golden, "fake")
     real_scores, fake_scores = scores(golden, "real"), scores(golden, "fake")
     results = {
         "mel_loss_weighted_sum": mel_loss(wav_hat, wav),
-        "recon_loss": losses.waveform_loss(wav_hat, wav),
-        "d_axis_distill_loss": losses.distillation_loss(
+        "recon_loss": waveform.sample_loss(wav_hat, wav),
+        "d_axis_distill_loss": distillation.distillation_loss(
             golden.inputs["feature"], golden.inputs["target"]
         ),
-        "feature_loss": losses.feature_matching_loss(real, fake),
-        "discriminator_loss": losses.discriminator_loss(real_scores, fake_scores),
-        "adversarial_loss": losses.adversarial_loss(fake_scores),
+        "feature_loss": waveform.feature_matching_loss(real, fake, "hifi_gan"),
+        "discriminator_loss": waveform.discriminator_loss(real_scores, fake_scores, "hifi_gan"),
+        "adversarial_loss": waveform.adversarial_loss(fake_scores, "hifi_gan"),
     }
     for i, distance in enumerate(mel_loss.distances(wav_hat, wav)):
         results[f"mel_loss_{i}"] = distance

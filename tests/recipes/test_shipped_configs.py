@@ -16,6 +16,7 @@ from uslm_recipes.train import ar as train_ar
 from uslm_recipes.train.ar import ARRecipe
 from uslm_recipes.train.joint import TuneRecipe
 from uslm_recipes.train.nar import NARRecipe
+from uslm_recipes.train.source_filter import SourceFilterRecipe
 from uslm_recipes.train.units import UnitsRecipe
 from uslm_recipes.train.waveform_codec import CodecRecipe
 from uslm_tokenizer.codecs.unit_codec.model import UnitCodec
@@ -27,6 +28,7 @@ from uslm_tokenizer.objectives.waveform import MEL_SCALES
 RECIPES = {
     "train_units": UnitsRecipe,
     "train_codec": CodecRecipe,
+    "train_source_filter": SourceFilterRecipe,
     "train_ar": ARRecipe,
     "train_nar": NARRecipe,
     "tune": TuneRecipe,
@@ -91,7 +93,7 @@ def test_base_has_the_published_sizes() -> None:
 
 @pytest.mark.parametrize("size", ["tiny", "mini", "base"])
 def test_crops_are_as_long_as_the_mel_loss_wants_them(size: str) -> None:
-    longest = max(window for window, _ in MEL_SCALES)
+    longest = max(scale.window for scale in MEL_SCALES)
     for recipe, crop in (
         ("train_codec", load_config(CodecRecipe, size, recipe="train_codec").crop_frames),
         ("tune", load_config(TuneRecipe, size, recipe="tune").crop_frames),

@@ -5,16 +5,22 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub.errors import (
+    HFValidationError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+)
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from uslm.models.folders import resolve_bundle
 from uslm_tokenizer.codecs.unit_tokenizer.model import UnitTokenizer
-from uslm_tokenizer.errors import ConfigError, MissingResource
+from uslm_tokenizer.errors import ConfigError, EnvironmentProblem, MissingResource
 from uslm_tokenizer.hub import ALIGNMENT, PretrainedModel, aligned, resolve, save_aligned
 from uslm_tokenizer.whole_files import write_atomically
 
@@ -124,7 +130,7 @@ def test_wrong_weights_are_named(saved: Path) -> None:
     ("text", "error", "message"),
     [
         ("{", ConfigError, "is not JSON"),
-        ("[]", ConfigError, "must have the keys"),
+        ("[]", ConfigError, "must hold a mapping"),
         (json.dumps({"model_type": "toy", "config": {"wdith": 1}}), ConfigError, "did you mean"),
         (
             json.dumps({"model_type": "toy", "config": {}, "format": 99}),
@@ -152,6 +158,53 @@ def test_offline_a_hub_model_is_missing() -> None:
         resolve("some/model", local_files_only=True)
 
 
+class Answer:
+    """What the Hub said."""
+
+    def __init__(self, status_code: int) -> None:
+        self.status_code, self.headers = status_code, {}
+
+
+def raised(problem: Exception, cause: Exception | None = None) -> Exception:
+    problem.__cause__ = cause
+    return problem
+
+
+def answered(status_code: int) -> Exception:
+    kind = type("HfHubHTTPError", (OSError,), {"__module__": "huggingface_hub.errors"})
+    problem: Exception = kind("the Hub's client says so")
+    problem.response = Answer(status_code)  # type: ignore[attr-defined]
+    return problem
+
+
+@pytest.mark.parametrize(
+    ("problem", "expected"),
+    [
+        (raised(LocalEntryNotFoundError("gone"), ConnectionRefusedError("refused")), "reach"),
+        (raised(LocalEntryNotFoundError("gone"), TimeoutError("slow")), "reach"),
+        (raised(LocalEntryNotFoundError("gone"), OfflineModeIsEnabled("offline")), "no model"),
+        (LocalEntryNotFoundError("not in the cache"), "no model"),
+        (HFValidationError("a name with spaces"), "no model"),
+        (answered(404), "no model"),
+        (answered(401), "no model"),
+        (answered(429), "reach"),
+        (answered(503), "reach"),
+        (PermissionError(13, "denied"), "fetch"),
+    ],
+)  # fmt: skip
+def test_a_network_fault_is_no_missing_model(
+    problem: Exception, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def snapshot_download(*_: object, **__: object) -> str:
+        raise problem
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    error = MissingResource if expected == "no model" else EnvironmentProblem
+    for fetch in (resolve, resolve_bundle):
+        with pytest.raises(error, match=f"{expected}.* 'some/model'"):
+            fetch("some/model")
+
+
 def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
     target = tmp_path / "file"
     target.write_text("old")
@@ -176,6 +229,22 @@ def test_loading_does_not_call_in_the_compiler(tmp_path: Path) -> None:
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == "False"
+
+
+def test_int8_weights_are_as_near_as_eight_bits_can_be(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = UnitTokenizer(replace(UnitTokenizer.tiny_config(), dim=128))
+    whole = model.save_pretrained(tmp_path / "whole") / "model.safetensors"
+    small = model.save_pretrained(tmp_path / "small", dtype=torch.int8) / "model.safetensors"
+    assert small.stat().st_size < 0.4 * whole.stat().st_size
+    loaded = UnitTokenizer.from_pretrained(tmp_path / "small").state_dict()
+    for name, value in model.state_dict().items():
+        if value.is_floating_point() and value.ndim > 1:
+            most = value.flatten(1).abs().amax(dim=1) / 127  # what one step stands for
+            error = (loaded[name] - value).flatten(1).abs().amax(dim=1)
+            assert bool((error <= 0.51 * most + 1e-6).all()), name
+        elif value.is_floating_point():
+            torch.testing.assert_close(loaded[name], value, atol=1e-3, rtol=1e-3)
 
 
 @pytest.mark.parametrize("length", range(1, 70))

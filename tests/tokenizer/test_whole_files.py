@@ -63,6 +63,8 @@ def test_of_those_who_may_not_replace_one_wins(
 
         monkeypatch.setattr(os, "link", refuse)
     path = tmp_path / "voice"
+    # Between a look and a rename another may come.
+    monkeypatch.setattr(Path, "exists", lambda path: False)
 
     def attempt(number: int) -> int | None:
         try:

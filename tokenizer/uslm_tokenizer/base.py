@@ -17,6 +17,8 @@ class AudioTokenizer(PretrainedModel, ABC):
     """Turns a waveform into discrete codes, and, where `can_decode`, codes into a waveform."""
 
     can_decode: ClassVar[bool] = True
+    pitch_level: ClassVar[int | None] = None
+    """Level of the codes that is pitch, 0 where a frame has none; None: no level is."""
     decodes_from_start: ClassVar[bool] = False
     """Whether a decoded frame depends on all codes before it, as a phase that runs on does."""
 
@@ -52,6 +54,11 @@ class AudioTokenizer(PretrainedModel, ABC):
         At the very start EnCodec and its kin still do: they mirror the first frames.
         """
         return False
+
+    @property
+    def num_pitches(self) -> int:
+        """Different values of the pitch level, where there is one."""
+        return 0
 
     @abstractmethod
     def encode(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import math
 import types
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -9,6 +10,8 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from uslm_tokenizer.errors import ConfigError
 
 Config = TypeVar("Config")
+MAX_SHOWN = 200
+"""Characters of a wrong value that a message repeats."""
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -20,7 +23,7 @@ def from_dict(cls: type[Config], data: object, *, where: str = "") -> Config:
     """Build `cls` from a dict. An unknown key, a missing one or a wrong type raises ConfigError."""
     assert dataclasses.is_dataclass(cls)
     if not isinstance(data, Mapping):
-        raise ConfigError(f"{where or cls.__name__} must be a mapping, but is {data!r}")
+        raise ConfigError(f"{where or cls.__name__} must be a mapping, but is {_shown(data)}")
     hints = get_type_hints(cls)
     fields = {field.name: field for field in dataclasses.fields(cls)}
     prefix = f"{where}." if where else ""
@@ -37,10 +40,23 @@ def from_dict(cls: type[Config], data: object, *, where: str = "") -> Config:
         )
         if name not in values and not optional:
             raise ConfigError(f"{prefix}{name} is missing; {cls.__name__} needs it")
-    return cls(**values)
+    try:
+        return cls(**values)
+    except (ArithmeticError, LookupError, TypeError) as problem:  # ValueErrors are meant to be told
+        raise ConfigError(f"{where or cls.__name__} cannot be: {problem}") from problem
+
+
+def _shown(value: object) -> str:
+    """A value for a message, which need not hold all of it."""
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # too deep; an integer with too many digits
+        return f"a {type(value).__name__}"
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
 
 
 def _unknown_key(path: str, key: str, owner: str, known: list[str]) -> str:
+    path, key = path[:MAX_SHOWN], key[:MAX_SHOWN]
     near = difflib.get_close_matches(key, known, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else f"; there are {sorted(known)}"
     return f"{owner} has no key {path!r}{hint}"
@@ -65,7 +81,7 @@ def _restore(hint: Any, value: Any, *, where: str) -> Any:
         return _restore_union(arguments, value, where=where)
     if origin is Literal:
         if value not in arguments:
-            raise ConfigError(f"{where} must be one of {list(arguments)}, but is {value!r}")
+            raise ConfigError(f"{where} must be one of {list(arguments)}, but is {_shown(value)}")
         return value
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return value if isinstance(value, hint) else from_dict(hint, value, where=where)
@@ -73,15 +89,25 @@ def _restore(hint: Any, value: Any, *, where: str) -> Any:
         return _restore_tuple(arguments, value, where=where)
     if origin in (dict, Mapping):
         if not isinstance(value, Mapping):
-            raise ConfigError(f"{where} must be a mapping, but is {value!r}")
+            raise ConfigError(f"{where} must be a mapping, but is {_shown(value)}")
         return {k: _restore(arguments[1], v, where=f"{where}.{k}") for k, v in value.items()}
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+    if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return _finite(value, where=where)
     if hint is int and isinstance(value, bool):
         raise ConfigError(f"{where} must be int, but is {value!r}")
     if isinstance(hint, type) and not isinstance(value, hint):
-        raise ConfigError(f"{where} must be {hint.__name__}, but is {value!r}")
+        raise ConfigError(f"{where} must be {hint.__name__}, but is {_shown(value)}")
     return value
+
+
+def _finite(value: float | int, *, where: str) -> float:
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise ConfigError(f"{where} must be a finite number, but is {_shown(value)}")
+    return number
 
 
 def _restore_union(options: tuple[Any, ...], value: Any, *, where: str) -> Any:
@@ -100,7 +126,7 @@ def _restore_union(options: tuple[Any, ...], value: Any, *, where: str) -> Any:
 
 def _restore_tuple(arguments: tuple[Any, ...], value: Any, *, where: str) -> tuple[Any, ...]:
     if not isinstance(value, (list, tuple)):
-        raise ConfigError(f"{where} must be a list, but is {value!r}")
+        raise ConfigError(f"{where} must be a list, but is {_shown(value)}")
     if len(arguments) == 2 and arguments[1] is Ellipsis:
         arguments = (arguments[0],) * len(value)
     if len(arguments) != len(value):

@@ -1,10 +1,14 @@
 """Saving and loading of models: `config.json` + `model.safetensors`, in a folder or on the Hub."""
 
 import json
+import math
+import socket
+import ssl
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -16,8 +20,10 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch.overrides import TorchFunctionMode
 
+from uslm_tokenizer.compact import SCALE, compacted, restored
 from uslm_tokenizer.config import from_dict, to_dict
-from uslm_tokenizer.errors import ConfigError, EnvironmentProblem, MissingResource
+from uslm_tokenizer.errors import ConfigError, EnvironmentProblem, MissingResource, UserError
+from uslm_tokenizer.json_files import check_format, read_mapping
 from uslm_tokenizer.whole_files import write_atomically
 
 FORMAT = 1
@@ -26,6 +32,13 @@ WEIGHTS_FILE = "model.safetensors"
 CARD_FILE = "README.md"
 ALIGNMENT = 64
 """Bytes; to multiples of it PyTorch aligns what it allocates on the CPU."""
+MADE_BY_SIZE = ("empty", "zeros", "ones", "full", "rand", "randn", "eye", "arange", "linspace",
+                "hann_window", "hamming_window")  # fmt: skip
+"""PyTorch's functions that make a tensor out of nothing but its size."""
+HTTP_PACKAGES = ("httpx", "httpx2", "requests", "urllib3")
+NETWORK_FAULTS = (ConnectionError, TimeoutError, ssl.SSLError, socket.gaierror)
+NOT_THERE = (401, 403, 404, 410)
+"""Answers of the Hub about a repository that is not there, or not for us."""
 
 Model = TypeVar("Model", bound="PretrainedModel")
 
@@ -62,16 +75,18 @@ class PretrainedModel(nn.Module):
         return sum(parameter.numel() for parameter in self.parameters())
 
     def save_pretrained(self, folder: str | Path, *, dtype: torch.dtype | None = None) -> Path:
-        """Write config and weights; `dtype` stores floating-point weights in that precision."""
+        """Write config and weights; `dtype` stores floating-point weights in that precision.
+
+        With int8, matrices are stored in 8 bits a weight (compact.py), all else in float16.
+        """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        tensors = {
-            name: (tensor.to(dtype) if dtype and tensor.is_floating_point() else tensor)
-            .detach()
-            .cpu()
-            .contiguous()
-            for name, tensor in self.state_dict().items()
-        }
+        tensors = {name: tensor.detach().cpu() for name, tensor in self.state_dict().items()}
+        if dtype == torch.int8:
+            tensors = compacted(tensors)
+        elif dtype is not None:
+            tensors = {n: t.to(dtype) if t.is_floating_point() else t for n, t in tensors.items()}
+        tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
         description = {
             "format": FORMAT,
             "model_type": self.model_type,
@@ -102,10 +117,13 @@ class PretrainedModel(nn.Module):
                 f"{folder} holds a model of type {description['model_type']!r}, "
                 f"not {cls.model_type!r}"
             )
-        config: Any = from_dict(cls.config_class, description["config"])
-        with empty_parameters():
-            model = cls(config)
-        load_weights(model, folder / WEIGHTS_FILE)
+        try:
+            config: Any = from_dict(cls.config_class, description["config"])
+        except UserError as problem:
+            raise ConfigError(f"{folder / CONFIG_FILE}: {problem}") from problem
+        weights = folder / WEIGHTS_FILE
+        model = build_for(weights, lambda: cls(config), folder / CONFIG_FILE)
+        load_weights(model, weights)
         return model.eval()
 
     def push_to_hub(self, repo_id: str, *, private: bool = False, token: str | None = None) -> str:
@@ -136,8 +154,55 @@ def push_folder(
         ) from problem
 
 
+def build_for(weights: Path, build: Callable[[], Model], config: Path) -> Model:
+    """The model that a file of weights is to fill, without parameters.
+
+    Sizes are somebody else's numbers: no more is built than the file could hold, and whatever goes
+    wrong is told as a ConfigError of `config`.
+    """
+    room = _Room.of(weights)
+    try:
+        with empty_parameters(room):
+            return build()
+    except UserError as problem:
+        raise ConfigError(f"{config}: {problem}") from problem
+    except Exception as problem:  # sizes that do not fit are told in many ways
+        reason = " ".join(str(problem).split())[:300]
+        raise ConfigError(f"{config} describes no model: {reason}") from problem
+
+
+@dataclass
+class _Room:
+    """How much may be built for a file of weights."""
+
+    parameters: int
+    """Parameters that may still come."""
+    elements: int
+    """Numbers that one tensor may have."""
+
+    @classmethod
+    def of(cls, weights: Path) -> "_Room":
+        with _reading(weights) as file:
+            shapes = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118
+        # Tensors that are not stored are windows, filters and tables; some parameters are made
+        # twice, such as the parts of a weight norm.
+        largest = max((math.prod(shape) for shape in shapes), default=0)
+        return cls(parameters=4 * len(shapes) + 64, elements=4 * largest + 10_000_000)
+
+    def take(self, size: int) -> None:
+        """Raise ConfigError if a tensor of this size is too large."""
+        if size > self.elements:
+            raise ConfigError(f"it asks for {size:,} numbers at once, the weights are much smaller")
+
+    def take_parameter(self) -> None:
+        """Raise ConfigError if there are too many."""
+        self.parameters -= 1
+        if self.parameters < 0:
+            raise ConfigError("it asks for many more tensors than the weights have")
+
+
 @contextmanager
-def empty_parameters() -> Iterator[None]:
+def empty_parameters(room: _Room | None = None) -> Iterator[None]:
     """Models built within have parameters of the right shape that take no memory (meta device).
 
     Buffers are real, as those that are not saved must have their values from the start.
@@ -145,13 +210,17 @@ def empty_parameters() -> Iterator[None]:
     builder = threading.get_ident()
 
     def to_meta(module: nn.Module, name: str, parameter: nn.Parameter) -> nn.Parameter | None:
-        if threading.get_ident() != builder or parameter.is_meta:  # a tied one stays tied
+        if threading.get_ident() != builder:
+            return None
+        if room is not None:
+            room.take_parameter()
+        if parameter.is_meta:  # a tied one stays tied
             return None
         return nn.Parameter(parameter.detach().to("meta"), requires_grad=parameter.requires_grad)
 
     handle = register_module_parameter_registration_hook(to_meta)  # type: ignore[arg-type]
     try:
-        with _NothingToDraw():
+        with _NothingToDraw(room):
             yield
     finally:
         handle.remove()
@@ -160,8 +229,13 @@ def empty_parameters() -> Iterator[None]:
 class _NothingToDraw(TorchFunctionMode):
     """Leaves out drawing first weights that are not there.
 
-    PyTorch would do it by a rule that it looks up in its compiler: 1.5 s of imports.
+    PyTorch would do it by a rule that it looks up in its compiler: 1.5 s of imports. And refuses
+    tensors that there is no room for before they take any memory.
     """
+
+    def __init__(self, room: _Room | None) -> None:
+        super().__init__()
+        self._room = room
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
@@ -171,7 +245,29 @@ class _NothingToDraw(TorchFunctionMode):
             tensor = args[0] if args else kwargs["tensor"]
             if tensor.is_meta:
                 return tensor
+        if self._room is not None and getattr(func, "__name__", "") in MADE_BY_SIZE:
+            self._room.take(_size_of(func.__name__, args, kwargs))
         return func(*args, **kwargs)
+
+
+def _size_of(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
+    """How many numbers a factory function makes; 0 where that cannot be told."""
+    if name in ("arange", "linspace"):
+        numbers = [value for value in args if isinstance(value, (int, float))]
+        if name == "linspace":
+            return int(numbers[2]) if len(numbers) > 2 else int(kwargs.get("steps", 0))
+        start, end, step = (0, *numbers, 1) if len(numbers) == 1 else (*numbers, 1, 1)[:3]
+        return int(abs(end - start) / (abs(step) or 1))
+    sizes: list[int] = []
+    for value in (*args, kwargs.get("size", ())):
+        sizes += [n for n in (value if isinstance(value, (tuple, list)) else [value]) if _is_int(n)]
+        if name == "full":
+            break
+    return math.prod(sizes) if sizes else 0
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def resolve(
@@ -185,7 +281,7 @@ def resolve(
     if folder.exists() or name.count("/") != 1 or name.startswith((".", "/", "~")):
         raise MissingResource(f"no model folder at {name!r}")
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HFValidationError
 
     try:
         return Path(
@@ -196,11 +292,36 @@ def resolve(
                 allow_patterns=["*.json", "*.safetensors", "*.md", "*.model"],
             )
         )
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as problem:
-        reason = str(problem).strip().splitlines()[0]
-        raise MissingResource(f"no model {name!r}, here or on the Hub: {reason}") from problem
-    except OSError as problem:
-        raise EnvironmentProblem(f"cannot reach the Hub for {name!r}: {problem}") from problem
+    except (OSError, HFValidationError) as problem:
+        raise hub_fault(name, problem) from problem
+
+
+def hub_fault(name: str, problem: Exception) -> MissingResource | EnvironmentProblem:
+    """What an error of the Hub's client means: there is no such model, or nobody could be asked."""
+    reason = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
+    if is_network_fault(problem):
+        return EnvironmentProblem(f"cannot reach the Hub for {name!r}: {reason}")
+    of_the_client = type(problem).__module__.startswith("huggingface_hub")
+    if isinstance(problem, OSError) and not of_the_client:  # a full disk, a cache not ours
+        return EnvironmentProblem(f"cannot fetch {name!r}: {reason}")
+    return MissingResource(f"no model {name!r}, here or on the Hub: {reason}")
+
+
+def is_network_fault(problem: BaseException) -> bool:
+    """Whether somebody was to be asked and could not be, or had no answer."""
+    from huggingface_hub.errors import OfflineModeIsEnabled
+
+    cause: BaseException | None = problem
+    while cause is not None:
+        status = getattr(getattr(cause, "response", None), "status_code", None)
+        if isinstance(cause, OfflineModeIsEnabled) or (status is not None and status in NOT_THERE):
+            return False
+        # Which package the client speaks HTTP with changes from version to version.
+        package = type(cause).__module__.partition(".")[0]
+        if status is not None or package in HTTP_PACKAGES or isinstance(cause, NETWORK_FAULTS):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
 def read_description(folder: Path) -> dict[str, Any]:
@@ -208,17 +329,10 @@ def read_description(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG_FILE
     if not path.is_file():
         raise MissingResource(f"{folder} holds no {CONFIG_FILE}; it is not a model folder")
-    try:
-        description = json.loads(path.read_text("utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as problem:
-        raise ConfigError(f"{path} is not JSON: {problem}") from problem
-    if not isinstance(description, dict) or not {"model_type", "config"} <= description.keys():
+    description = read_mapping(path)
+    if not isinstance(description.get("model_type"), str) or "config" not in description:
         raise ConfigError(f"{path} must have the keys 'model_type' and 'config'")
-    if description.get("format", FORMAT) > FORMAT:
-        raise ConfigError(
-            f"{path} has format {description['format']}, this version reads up to {FORMAT}; "
-            "upgrade uslm"
-        )
+    check_format(description, FORMAT, path)
     return description
 
 
@@ -230,25 +344,58 @@ def load_weights(model: nn.Module, path: Path) -> None:
     (write_atomically does), but not written into. The others are read: kernels add up in another
     order where numbers do not begin at a multiple of ALIGNMENT bytes.
     """
+    wanted = model.state_dict()
+    with _reading(path) as file:
+        found = set(file.keys())
+        scales = {name + SCALE for name in wanted} & found
+        _check_names(path, set(wanted), found - scales)
+        loaded: dict[str, Tensor] = {}
+        for name, target in wanted.items():
+            shape = tuple(file.get_slice(name).get_shape())
+            if shape != tuple(target.shape):
+                raise ConfigError(
+                    f"{path}: tensor {name!r} has shape {shape}, "
+                    f"the config asks for {tuple(target.shape)}"
+                )
+            tensor = file.get_tensor(name)
+            if name + SCALE in scales:
+                tensor = restored(tensor, file.get_tensor(name + SCALE))
+            loaded[name] = _as_target(path, name, tensor, target)
+    model.load_state_dict(loaded, assign=True)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[Any]:
+    """The open file. Raises MissingResource or ConfigError where there is none to read."""
     if not path.is_file():
         raise MissingResource(f"no weights at {path}")
-    wanted = model.state_dict()
     try:
         with safe_open(path, "pt") as file:
-            found = set(file.keys())
-            _check_names(path, set(wanted), found)
-            loaded: dict[str, Tensor] = {}
-            for name, target in wanted.items():
-                shape = tuple(file.get_slice(name).get_shape())
-                if shape != tuple(target.shape):
-                    raise ConfigError(
-                        f"{path}: tensor {name!r} has shape {shape}, "
-                        f"the config asks for {tuple(target.shape)}"
-                    )
-                loaded[name] = aligned(file.get_tensor(name).to(target.dtype))
-    except SafetensorError as problem:
+            yield file
+    except (SafetensorError, OSError) as problem:
         raise ConfigError(f"{path} is not a readable safetensors file: {problem}") from problem
-    model.load_state_dict(loaded, assign=True)
+
+
+def _as_target(path: Path, name: str, tensor: Tensor, target: Tensor) -> Tensor:
+    """In the model's precision. ConfigError unless they are numbers that it can compute with."""
+    if tensor.is_floating_point() != target.is_floating_point() or tensor.is_complex():
+        raise ConfigError(
+            f"{path}: tensor {name!r} is of {_kind(tensor)}, the model computes with "
+            f"{_kind(target)}"
+        )
+    tensor = tensor.to(target.dtype)
+    check_finite(path, name, tensor)
+    return aligned(tensor)
+
+
+def check_finite(where: object, name: str, tensor: Tensor) -> None:
+    """Raise ConfigError if any number of a tensor is infinite, or none at all."""
+    if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+        raise ConfigError(f"{where}: tensor {name!r} holds numbers that are not finite (NaN)")
+
+
+def _kind(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
 
 
 def save_aligned(tensors: dict[str, Tensor], path: Path) -> None:

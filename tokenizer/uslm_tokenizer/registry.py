@@ -8,7 +8,7 @@ from uslm_tokenizer.base import AudioTokenizer
 from uslm_tokenizer.codecs.catalogue import TOKENIZERS as PUBLISHED
 from uslm_tokenizer.codecs.transformers.base import transformers_family
 from uslm_tokenizer.errors import MissingResource, UserError
-from uslm_tokenizer.hub import read_description, resolve
+from uslm_tokenizer.hub import CONFIG_FILE, read_description, resolve
 from uslm_tokenizer.pretrained.store import Store
 
 TOKENIZERS = {
@@ -52,9 +52,14 @@ def load_tokenizer(
 
 def _find(name_or_path: str | Path, *, revision: str | None, local_files_only: bool) -> Path:
     name = str(name_or_path)
-    if "/" in name or Path(name).exists():
+    is_published = name in PUBLISHED.systems
+    if (
+        "/" in name
+        or (Path(name) / CONFIG_FILE).is_file()
+        or (Path(name).exists() and not is_published)
+    ):
         return resolve(name_or_path, revision=revision, local_files_only=local_files_only)
-    if name not in PUBLISHED.systems:
+    if not is_published:
         near = difflib.get_close_matches(name, PUBLISHED.systems, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"they are {sorted(PUBLISHED.systems)}"
         raise MissingResource(f"no model folder at {name!r}, and no published tokenizer; {hint}")

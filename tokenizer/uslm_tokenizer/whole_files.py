@@ -84,9 +84,10 @@ def _age(path: Path) -> float:
     """Seconds since anything was written to it."""
     inside = path.rglob("*") if path.is_dir() else ()
     try:
-        return time.time() - max(each.lstat().st_mtime for each in (path, *inside))
+        newest: float = max(each.lstat().st_mtime for each in (path, *inside))
     except OSError:  # it is gone
         return 0.0
+    return time.time() - newest
 
 
 def _as_os_error(problem: SafetensorError, path: Path) -> OSError:

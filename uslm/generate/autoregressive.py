@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from uslm.generate.sampling import Sampling, sample
-from uslm.models.base import SemanticModel
+from uslm.generate.sampling import Sampling, sample, sample_pitch
+from uslm.models.base import PitchedModel, SemanticModel
 from uslm_tokenizer.nn.attention import KVCache
 
 
@@ -37,6 +37,8 @@ class UnitRow:
     fingers: list[int] = field(default_factory=list)
     """Index of the symbol that each unit is of, in all that stage 1 reads; empty if it does not
     know."""
+    pitches: list[int] = field(default_factory=list)
+    """Pitch of each unit, relative to the voice; empty if stage 1 draws none."""
     stop_reason: str | None = None
     """`end` (the model ended), `length` (cut at max_frames), `loop`; None while it speaks."""
 
@@ -54,17 +56,19 @@ def speak_units(
     *,
     sampling: Sampling,
     generators: Sequence[torch.Generator],
+    prompt_pitches: Sequence[Int[Tensor, " _"]] | None = None,
 ) -> Iterator[list[UnitRow]]:
     """Yield the rows after each step, the same list each time; ends when every row has stopped.
 
     Row i reads `text_ids[i]`, goes on from `prompt_units[i]` and draws from `generators[i]` only,
-    so what it says does not depend on the rows beside it.
+    so what it says does not depend on the rows beside it. `prompt_pitches` are the relative ones
+    of `prompt_units`, for a model that draws pitches.
     """
     rows = [UnitRow() for _ in text_ids]
     longest = max(len(t) + len(p) for t, p in zip(text_ids, prompt_units, strict=True))
     capacity = longest + 2 + max(stop.max_frames for stop in stops)
     cache = model.new_cache(len(rows), capacity)
-    logits = model.prefill(text_ids, prompt_units, cache)
+    logits = prefill(model, text_ids, prompt_units, cache, prompt_pitches)
     end = model.codebook_size
     while True:
         for i, (row, stop) in enumerate(zip(rows, stops, strict=True)):
@@ -73,8 +77,14 @@ def speak_units(
         recent = [row.units[-window:] if window else [] for row in rows]
         chosen = sample(logits, sampling, generators, recent)
         fingers = finger_list(model, cache, len(rows))
-        for row, stop, unit, finger in zip(rows, stops, chosen.tolist(), fingers, strict=True):
-            advance(row, unit, stop, end, finger)
+        pitches: Sequence[int] | Sequence[None] = [None] * len(rows)
+        if isinstance(model, PitchedModel) and model.num_pitches:
+            drawn = sample_pitch(model.score_pitch(chosen, cache), sampling, generators)
+            model.take_pitch(drawn, cache)
+            pitches = drawn.tolist()
+        said = zip(chosen.tolist(), fingers, pitches, strict=True)
+        for row, stop, (unit, finger, pitch) in zip(rows, stops, said, strict=True):
+            advance(row, unit, stop, end, finger, pitch)
         yield rows
         if all(row.stop_reason for row in rows):
             return
@@ -110,7 +120,27 @@ def finger_list(
     return [None] * num_rows if fingers is None else fingers
 
 
-def advance(row: UnitRow, unit: int, stop: StopRule, end: int, finger: int | None = None) -> None:
+def prefill(
+    model: SemanticModel,
+    text_ids: Sequence[Int[Tensor, " _"]],
+    prompt_units: Sequence[Int[Tensor, " _"]],
+    cache: KVCache,
+    prompt_pitches: Sequence[Int[Tensor, " _"]] | None,
+) -> Tensor:
+    """Read text and prompt, with their pitches if the model can; logits of the first unit."""
+    if isinstance(model, PitchedModel) and model.num_pitches:
+        return model.prefill(text_ids, prompt_units, cache, prompt_pitches)
+    return model.prefill(text_ids, prompt_units, cache)
+
+
+def advance(
+    row: UnitRow,
+    unit: int,
+    stop: StopRule,
+    end: int,
+    finger: int | None = None,
+    pitch: int | None = None,
+) -> None:
     """Let a row say a unit, or stop."""
     if row.stop_reason:
         return
@@ -120,9 +150,11 @@ def advance(row: UnitRow, unit: int, stop: StopRule, end: int, finger: int | Non
     row.units.append(unit)
     if finger is not None:
         row.fingers.append(finger)
+    if pitch is not None:
+        row.pitches.append(pitch)
     n = stop.loop_length
     if len(row.units) >= 2 * n and row.units[-n:] == row.units[-2 * n : -n]:
-        del row.units[-n:], row.fingers[-n:]
+        del row.units[-n:], row.fingers[-n:], row.pitches[-n:]
         row.stop_reason = "loop"
     elif len(row.units) >= stop.max_frames:
         row.stop_reason = "length"

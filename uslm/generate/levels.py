@@ -1,13 +1,14 @@
 """Stage 2 at work: fill the acoustic levels of a batch of rows, lowest level first."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from uslm.generate.sampling import draw
-from uslm.models.base import AcousticBatch, AcousticModel, AcousticRow, CodeModel, VectorModel
+from uslm.models.base import AcousticModel, AcousticRow, CodeModel, VectorModel
 
 
 @torch.no_grad()
@@ -19,7 +20,8 @@ def fill_levels(
     generators: Sequence[torch.Generator] | None = None,
     vectors: Float[Tensor, "levels v e"] | None = None,
 ) -> list[Int[Tensor, "k _"]]:
-    """All levels of each row's target frames; level 0 must be there, the others are overwritten.
+    """All levels of each row's target frames; those that the model is given (the units at least)
+    must be there, the others are overwritten.
 
     Temperature 0 takes the likeliest code; otherwise row i draws from generator i. With `vectors`,
     what the codes of levels 1 and up add to the decoder's input, the codes of a pass are those
@@ -65,13 +67,13 @@ def _nearest_to_expected(
     return nearest_codes(expected, tables)
 
 
-def _fill_from_vectors(model: VectorModel, batch: AcousticBatch) -> list[Int[Tensor, "k _"]]:
+def _fill_from_vectors(model: VectorModel, batch: Any) -> list[Int[Tensor, "k _"]]:
     """One pass: the codes nearest to the prediction."""
-    predicted = model(batch, torch.ones_like(batch.codes[:, 0, 0]))
+    predicted, given = model.predict(batch), model.num_given_levels
     filled = []
     for codes, vectors, target in zip(batch.codes, predicted, batch.is_target, strict=True):
         levels = nearest_codes(vectors[target], list(model.vectors.float()))
-        filled.append(torch.cat([codes[:1, target], levels]))
+        filled.append(torch.cat([codes[:given, target], levels]))
     return filled
 
 

@@ -28,10 +28,16 @@ class Sampling:
     """Tokens looked back at for repetition."""
     repetition_penalty: float = 1.0
     """Logits of tokens in the window are divided by this (if positive) or multiplied by it."""
+    pitch_temperature: float = 0.7
+    """The temperature of pitches, where the model draws them; the rest is of units only."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.temperature <= 5:
             raise UserError(f"temperature must be between 0 and 5, but is {self.temperature}")
+        if not 0 <= self.pitch_temperature <= 5:
+            raise UserError(
+                f"pitch_temperature must be between 0 and 5, but is {self.pitch_temperature}"
+            )
         if self.top_k < 0:
             raise UserError(f"top_k must be 0 (all) or more, but is {self.top_k}")
         if not 0 < self.top_p <= 1:
@@ -117,5 +123,21 @@ def sample(
         return logits.argmax(dim=-1)
     logits = filter_top_k(logits, sampling.top_k)
     logits = filter_top_p(logits / sampling.temperature, sampling.top_p)
+    return draw_rows(logits, generators)
+
+
+def sample_pitch(
+    logits: Float[Tensor, "b p"], sampling: Sampling, generators: Sequence[torch.Generator]
+) -> Int[Tensor, " b"]:
+    """One pitch for each row, row i from generator i."""
+    if sampling.pitch_temperature == 0:
+        return logits.argmax(dim=-1)
+    return draw_rows(logits / sampling.pitch_temperature, generators)
+
+
+def draw_rows(
+    logits: Float[Tensor, "b v"], generators: Sequence[torch.Generator]
+) -> Int[Tensor, " b"]:
+    """One token for each row from its softmax, row i by one uniform number of generator i."""
     uniform = torch.cat([_uniform(1, generator) for generator in generators])
     return _token_at(uniform, logits.double())

@@ -3,12 +3,13 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from uslm.models.voice_memory import VoiceMemory
 from uslm_tokenizer.hub import PretrainedModel
 from uslm_tokenizer.nn.attention import SLOT_STEP, KVCache
 from uslm_tokenizer.nn.padding import pad_right
@@ -87,6 +88,45 @@ class SemanticModel(PretrainedModel, ABC):
         """A config that builds in milliseconds, for tests and examples."""
 
 
+class PitchedModel(SemanticModel, ABC):
+    """A stage 1 that may also say how high each unit is spoken.
+
+    Between two steps `score_pitch` scores the pitch of the units that were just drawn, and
+    `take_pitch` says which was drawn; the next step reads it with the unit.
+    """
+
+    @property
+    @abstractmethod
+    def num_pitches(self) -> int:
+        """Number of different pitches, the first of them unvoiced; 0: this one draws none."""
+
+    @abstractmethod
+    def relative_pitch(self, pitches: Int[Tensor, " t"]) -> Int[Tensor, " t"]:
+        """What the model draws in place of a codec's pitches (0: unvoiced) of one utterance."""
+
+    @abstractmethod
+    def absolute_pitch(self, relative: int, median: int) -> int:
+        """A codec's pitch, 1 or more, or 0, of one that was drawn for a voice."""
+
+    @abstractmethod
+    def prefill(
+        self,
+        text_ids: Sequence[Int[Tensor, " _"]],
+        prompt_units: Sequence[Int[Tensor, " _"]],
+        cache: KVCache,
+        prompt_pitches: Sequence[Int[Tensor, " _"]] | None = None,
+    ) -> Float[Tensor, "b v"]:
+        """As of any stage 1; `prompt_pitches` are the relative ones of `prompt_units`."""
+
+    @abstractmethod
+    def score_pitch(self, units: Int[Tensor, " b"], cache: KVCache) -> Float[Tensor, "b p"]:
+        """Logits of the pitch of units that were drawn by the last logits."""
+
+    @abstractmethod
+    def take_pitch(self, pitches: Int[Tensor, " b"], cache: KVCache) -> None:
+        """Keep the pitches that were drawn for the next step."""
+
+
 @dataclass
 class AcousticBatch:
     """Rows of text and frames, each padded at the right."""
@@ -133,6 +173,21 @@ class AcousticBatch:
         return columns.float().expand_as(self.text_ids)
 
 
+@dataclass(frozen=True, eq=False)
+class VoiceFit:
+    """What was fitted to a voice beyond its prompt: shifts of what stage 2 makes of it."""
+
+    pooled: Float[Tensor, " d"]
+    """Added to the pooled voice."""
+    output: Float[Tensor, " e"]
+    """Added to each frame's latents."""
+
+    @staticmethod
+    def none() -> "VoiceFit":
+        """Nothing is shifted."""
+        return VoiceFit(torch.zeros(1), torch.zeros(1))
+
+
 @dataclass
 class AcousticRow:
     """One utterance (or a piece of it) to fill."""
@@ -149,6 +204,17 @@ class AcousticRow:
     """The utterance's text, or None to do without."""
     fingers: Int[Tensor, " t"] | None = None
     """Index in `text_ids` of the symbol that each frame of `codes` is of, where it is known."""
+    prompt_spoken: Int[Tensor, " p"] | None = None
+    """Text id of the symbol that each frame of `prompt` is of, -1 where it is not known."""
+    fit: VoiceFit | None = None
+    """What was fitted to the voice."""
+    memory: VoiceMemory | None = None
+    """What the model made of prompt and fit before, of a model that can keep it."""
+
+    def prompt_spoken_ids(self) -> Int[Tensor, " p"]:
+        """`prompt_spoken`; -1 everywhere without it."""
+        unknown = torch.full((self.prompt.shape[1],), -1)
+        return unknown if self.prompt_spoken is None else self.prompt_spoken.cpu()
 
     def spoken_ids(self) -> Int[Tensor, " f"]:
         """Text id of the symbol that each frame, the prompt's among them, is of; -1: unknown."""
@@ -160,11 +226,14 @@ class AcousticRow:
 
 
 class AcousticModel(PretrainedModel, ABC):
-    """Stage 2: units and a voice's codes -> codes of all levels.
+    """Stage 2: units (and pitches) and a voice's codes -> codes of all levels.
 
     Either a `CodeModel`, which scores the codes, or a `VectorModel`, which predicts the vector
     that they should add up to.
     """
+
+    num_given_levels: ClassVar[int] = 1
+    """Levels that are known of the frames to fill: 1, the unit; 2, its pitch, too."""
 
     @property
     @abstractmethod
@@ -172,11 +241,12 @@ class AcousticModel(PretrainedModel, ABC):
         """Codes in one frame, the unit among them."""
 
     @abstractmethod
-    def batch(self, rows: Sequence[AcousticRow]) -> AcousticBatch:
-        """Rows padded to one length, on the model's device."""
+    def batch(self, rows: Sequence[AcousticRow]) -> Any:
+        """Rows padded to one length, on the model's device: with `codes`, and `is_target` where
+        they are to be filled."""
 
     @abstractmethod
-    def forward(self, batch: AcousticBatch, num_known: Int[Tensor, " b"]) -> Float[Tensor, "b t d"]:
+    def forward(self, batch: Any, num_known: Int[Tensor, " b"]) -> Float[Tensor, "b t d"]:
         """Hidden state of each frame when target frames show their first `num_known` levels."""
 
     @classmethod
@@ -199,10 +269,15 @@ class CodeModel(AcousticModel):
 
 
 class VectorModel(AcousticModel):
-    """Predicts the decoder's input: its hidden states are what levels 1 and up should add up to."""
+    """Predicts the decoder's input: its hidden states are what the levels to fill should add up
+    to."""
 
     vectors: Tensor
-    """What each code of levels 1 and up adds to the decoder's input, [levels, v, e]."""
+    """What each code of these levels adds to the decoder's input, [levels, v, e]."""
+
+    def predict(self, batch: Any) -> Float[Tensor, "b t e"]:
+        """What the codes are taken from."""
+        return cast(Tensor, self(batch, torch.ones_like(batch.codes[:, 0, 0])))
 
 
 def batch_rows(rows: Sequence[AcousticRow], device: torch.device) -> AcousticBatch:

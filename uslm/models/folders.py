@@ -3,7 +3,8 @@
 from os import PathLike
 from pathlib import Path
 
-from uslm_tokenizer.errors import EnvironmentProblem, MissingResource
+from uslm_tokenizer.errors import MissingResource
+from uslm_tokenizer.hub import hub_fault
 
 BUNDLE_FILE = "bundle.json"
 VOCAB_FILE = "text.model"
@@ -37,7 +38,7 @@ def resolve_bundle(
 
 def _download(repo_id: str, *, revision: str | None, local_files_only: bool) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HFValidationError
 
     patterns = [BUNDLE_FILE, VOCAB_FILE, "README.md"]
     for part in PARTS:
@@ -51,8 +52,5 @@ def _download(repo_id: str, *, revision: str | None, local_files_only: bool) -> 
                 allow_patterns=patterns,
             )
         )
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as problem:
-        reason = str(problem).strip().splitlines()[0]
-        raise MissingResource(f"no model {repo_id!r}, here or on the Hub: {reason}") from problem
-    except OSError as problem:
-        raise EnvironmentProblem(f"cannot reach the Hub for {repo_id!r}: {problem}") from problem
+    except (OSError, HFValidationError) as problem:
+        raise hub_fault(repo_id, problem) from problem

@@ -19,9 +19,16 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from uslm.generate.autoregressive import StopRule, UnitRow, advance, finger_list, forbid
-from uslm.generate.sampling import Sampling, sample
-from uslm.models.base import SemanticModel
+from uslm.generate.autoregressive import (
+    StopRule,
+    UnitRow,
+    advance,
+    finger_list,
+    forbid,
+    prefill,
+)
+from uslm.generate.sampling import Sampling, sample, sample_pitch
+from uslm.models.base import PitchedModel, SemanticModel
 
 
 @dataclass(kw_only=True, eq=False)
@@ -30,6 +37,8 @@ class PoolRow(UnitRow):
 
     text_ids: Int[Tensor, " _"] = field(repr=False)
     prompt_units: Int[Tensor, " _"] = field(repr=False)
+    prompt_pitches: Int[Tensor, " _"] | None = field(default=None, repr=False)
+    """Relative ones, for a model that draws pitches."""
     stop: StopRule
     sampling: Sampling
     generator: torch.Generator
@@ -98,9 +107,10 @@ class UnitPool:
         self.steps += 1
         self.row_steps += len(seated)
         units, fingers = chosen.tolist(), finger_list(self._model, self._cache, len(chosen))
+        pitches = self._draw_pitches(chosen.to(self._logits.device), seated)
         end = self._model.codebook_size
         for slot, row in seated:
-            advance(row, units[slot], row.stop, end, fingers[slot])
+            advance(row, units[slot], row.stop, end, fingers[slot], pitches[slot])
             if row.stop_reason:
                 self._free(slot)
         if any(row is not None for row in self._slots):
@@ -127,6 +137,22 @@ class UnitPool:
             ).cpu()
         return chosen
 
+    def _draw_pitches(
+        self, units: Int[Tensor, " b"], seated: list[tuple[int, PoolRow]]
+    ) -> list[int] | list[None]:
+        """A pitch for each slot that has a row, which the next step will read; of a model that
+        draws none, None."""
+        model = self._model
+        if not isinstance(model, PitchedModel) or not model.num_pitches:
+            return [None] * len(units)
+        logits = model.score_pitch(units, self._cache)
+        chosen = torch.zeros_like(units)
+        for slot, row in seated:
+            alone = logits[slot : slot + 1]
+            chosen[slot] = sample_pitch(alone, row.sampling, [row.generator])[0]
+        model.take_pitch(chosen, self._cache)
+        return chosen.tolist()
+
     def _seat(self) -> None:
         """Give free slots to waiting rows: first to owners who have the fewest."""
         while self._waiting and None in self._slots:
@@ -136,7 +162,8 @@ class UnitPool:
             try:
                 # Alone, so that nothing depends on who comes at the same time.
                 cache = self._model.new_cache(1, len(row.text_ids) + len(row.prompt_units) + 2)
-                logits = self._model.prefill([row.text_ids], [row.prompt_units], cache)
+                heard = None if row.prompt_pitches is None else [row.prompt_pitches]
+                logits = prefill(self._model, [row.text_ids], [row.prompt_units], cache, heard)
             except Exception as error:
                 row.error = error
                 continue

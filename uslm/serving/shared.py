@@ -113,6 +113,7 @@ class SharedReader(Reader):
         return PoolRow(
             text_ids=text_ids,
             prompt_units=prompt_units,
+            prompt_pitches=self._prompt_pitches(job),
             stop=self._stop_rule(len(job.text.text_ids)),
             sampling=self._sampling,
             generator=generator(job.seed, "semantic"),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from uslm.models.folders import resolve_bundle
+from uslm.models.folders import BUNDLE_FILE, resolve_bundle
 from uslm.synthesis.protocols import Converter, FrontEnd, Imitate, Speaker, SpeakerSettings
 from uslm.systems.entry import Pipeline
 from uslm.systems.registry import ENTRIES
@@ -70,7 +70,7 @@ def resolve_speaker(
 ) -> Path:
     """The folder of a model; what is not on this machine yet is downloaded."""
     name = str(name_or_path)
-    if _speaks(name) and not Path(name).is_dir():
+    if _speaks(name) and not _holds_model(Path(name)):
         from uslm.systems.catalogue import CATALOGUE
 
         return Store(catalogue=CATALOGUE).folder(name, offline=local_files_only)
@@ -118,6 +118,11 @@ def _published(folder: Path) -> Pipeline | None:
             f"{sorted(filter(_speaks, ENTRIES))}"
         )
     return entry.pipeline
+
+
+def _holds_model(folder: Path) -> bool:
+    """Whether a folder that is called as a published system is one: the clone has uslm/."""
+    return (folder / BUNDLE_FILE).is_file() or (folder.is_dir() and read_record(folder) is not None)
 
 
 def _speaks(name: str) -> bool:

@@ -113,7 +113,7 @@ class _Examination:
             sample_rate=self.sample_rate,
             text=text,
             findings=tuple(self.findings),
-            kept=(start, end),
+            kept=(self._passed_over + start, self._passed_over + end),
             level_change_db=change,
         )
 
@@ -125,6 +125,11 @@ class _Examination:
 
     def _say(self, code: str, severity: Severity, message: str) -> None:
         self._note([Finding(code=code, severity=severity, message=message)])
+
+    @property
+    def _passed_over(self) -> float:
+        """Seconds of silence that were not even read."""
+        return self.audio.source.start_seconds if self.audio.source else 0.0
 
     @property
     def _is_partly_read(self) -> bool:
@@ -148,7 +153,7 @@ class _Examination:
         runs = activity.spans(speech) or [(0, len(speech))]
         start = max(0.0, runs[0][0] * HOP_SECONDS - self.policy.margin_seconds)
         end = min(whole, runs[-1][1] * HOP_SECONDS + self.policy.margin_seconds)
-        if (silence := start + whole - end) >= 0.3:
+        if (silence := self._passed_over + start + whole - end) >= 0.3:
             self._say("trimmed", "info", f"{silence:.1f} s of silence at the ends were taken away")
         return start, end
 
@@ -188,7 +193,7 @@ class _Examination:
             "cut",
             "info" if cut.pause_seconds else "warning",
             f"{total:.1f} s long, of which at most {self.policy.max_seconds:g} s are used: "
-            f"{start:.1f} to {end:.1f} s, {where}",
+            f"{self._passed_over + start:.1f} to {self._passed_over + end:.1f} s, {where}",
         )
 
     def _levelled(

@@ -13,7 +13,7 @@ class PromptPolicy:
     """What a good prompt is, and what is done about the others."""
 
     read_seconds: float = 60.0
-    """How much of a file is worth reading: `read_audio(path, max_seconds=policy.read_seconds)`."""
+    """How much of a file is worth reading; silence before that does not count."""
     max_seconds: float = 12.0
     """A longer prompt is cut, at a pause where there is one."""
     good_seconds: float = 3.0

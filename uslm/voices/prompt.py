@@ -23,6 +23,8 @@ EXTRA = "extras."
 """What the names of extra tensors begin with in the file."""
 TENSORS = ("codes", "text_ids", "speaker", "extras")
 
+WHOLE_NUMBERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+
 
 @dataclass(frozen=True, kw_only=True)
 class PromptConfig:
@@ -161,6 +163,7 @@ class VoicePrompt:
         frames = self.codes.shape[1]
         if not frames or not 0 <= self.num_spoken_frames <= frames:
             raise ConfigError(f"{self.num_spoken_frames} of {frames} frames cannot be spoken")
+        json.dumps(self.facts(), ensure_ascii=False).encode()  # half a character: UnicodeError
         if not self.name or not self.name.isprintable():
             raise ConfigError(f"name must be printable, but is {self.name!r}")
         if not 0 < self.seconds < float("inf"):
@@ -212,12 +215,19 @@ def _read_facts(text: str) -> dict[str, Any]:
 
 
 def _sorted_out(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-    """The tensors of a file by the names of the fields."""
+    """The tensors of a file by the names of the fields. Raises ConfigError for odd ones."""
     found: dict[str, Any] = {"extras": {}}
     for name, tensor in tensors.items():
         if name.startswith(EXTRA):
             found["extras"][name.removeprefix(EXTRA)] = tensor
+            is_right = not tensor.is_complex()
+        elif name == "speaker":
+            found[name] = tensor
+            is_right = tensor.ndim == 1 and tensor.is_floating_point()
         else:
-            is_stored_small = name in ("codes", "text_ids") and not tensor.is_floating_point()
-            found[name] = tensor.long() if is_stored_small else tensor
+            found[name] = tensor.long() if tensor.dtype in WHOLE_NUMBERS else tensor
+            is_right = found[name].dtype == torch.long and tensor.ndim == (1 + (name == "codes"))
+        if not is_right:
+            kind = str(tensor.dtype).removeprefix("torch.")
+            raise ConfigError(f"tensor {name!r} must not be {kind} {list(tensor.shape)}")
     return found

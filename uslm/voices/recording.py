@@ -29,7 +29,9 @@ def prompt_policy(most_seconds: float, max_seconds: float | None = None) -> Prom
 
 def open_recording(audio: Audio | AudioSource, policy: PromptPolicy) -> Audio:
     """As much of a recording as is worth reading."""
-    return audio if isinstance(audio, Audio) else read_audio(audio, max_seconds=policy.read_seconds)
+    if isinstance(audio, Audio):
+        return audio
+    return read_audio(audio, max_seconds=policy.read_seconds, silent_dbfs=policy.quiet_dbfs)
 
 
 def doubts(wanted: Sequence[int], heard: Sequence[int], max_mismatch: float) -> list[Finding]:

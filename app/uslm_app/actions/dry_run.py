@@ -10,6 +10,7 @@ from uslm.synthesis.plan import plan_text
 from uslm.synthesis.protocols import FrontEnd
 from uslm.systems.loading import read_frontend, read_settings
 from uslm.text.lexicon import Lexicon
+from uslm_app.actions import engine
 from uslm_app.actions.voices import VoiceSource, tell_findings
 from uslm_app.cli.console import Console
 from uslm_tokenizer.errors import TextError
@@ -23,16 +24,26 @@ def show_plan(
     options: argparse.Namespace,
     console: Console,
 ) -> None:
-    """Print the chunks and what is said for them; what is odd about the prompt is a remark."""
+    """Print the chunks and what is said for them; what is odd about the prompt is a remark.
+
+    Raises what the run itself would, as far as that is known without a model.
+    """
+    engine.find_device(options)
     settings = read_settings(options.model)
     frontend = read_frontend(options.model, language=options.language, lexicon=lexicon)
+    for each in (source, *(roles or {}).values()):
+        if each.text is not None:
+            frontend(each.text)
     chunks: list[dict[str, Any]] = []
+    problems: list[TextError] = []
     for piece in plan_text(text, settings.plan, roles):
         if piece.is_pause:
             chunks.append({"pause_seconds": piece.pause_seconds})
         else:
             speaker = {} if roles is None else {"voice": piece.voice or source.name}
-            chunks.append({**speaker, **_chunk(piece.text, frontend)})
+            chunks.append({**speaker, **_chunk(piece.text, frontend, problems)})
+    if problems and len(problems) == sum("text" in chunk for chunk in chunks):
+        raise problems[0]
     for each in dict.fromkeys([source, *(roles or {}).values()]):
         tell_findings(each.findings, console)
     if options.json:
@@ -54,10 +65,11 @@ def show_plan(
             console.result(f"left    {', '.join(chunk['dropped'])}")
 
 
-def _chunk(text: str, frontend: FrontEnd) -> dict[str, Any]:
+def _chunk(text: str, frontend: FrontEnd, problems: list[TextError]) -> dict[str, Any]:
     try:
         result = frontend(text)
     except TextError as problem:  # the rest of the text may have something to say
+        problems.append(problem)
         return {"text": text, "normalized": "", "phonemes": "", "dropped": [str(problem)]}
     return {
         "text": text,

@@ -11,10 +11,11 @@ from typing import Any, Protocol
 from uslm.voices.doctor import Finding, PromptPolicy, examine_prompt
 from uslm.voices.names import default_folder
 from uslm.voices.prompt import VoicePrompt
+from uslm.voices.recording import open_recording
 from uslm_app.actions import engine
 from uslm_app.cli.console import Console
 from uslm_app.cli.roles import is_voice_file
-from uslm_tokenizer.audio.read import Audio, AudioSource, read_audio
+from uslm_tokenizer.audio.read import Audio, AudioSource
 
 EMBEDDED_RATE = 16_000
 """Samples a second that speaker models listen at, Hz."""
@@ -98,7 +99,7 @@ def _open_saved(path: str) -> VoiceSource:
 
 
 def _open_recording(path: str) -> VoiceSource:
-    recording = read_audio(path, max_seconds=PromptPolicy().read_seconds)
+    recording = open_recording(path, PromptPolicy())
     prepared = examine_prompt(recording)
     return VoiceSource(
         name=Path(path).stem,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -9,6 +10,7 @@ from uslm_app.cli.console import Console, open_console
 from uslm_app.cli.exit_codes import ExitCode, explain
 from uslm_app.cli.parser import parse
 from uslm_tokenizer.addresses import load_address
+from uslm_tokenizer.errors import MissingResource
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,9 +44,18 @@ def _run(arguments: list[str]) -> int:
 
 
 def _run_command(arguments: list[str], console: Console) -> int:
+    _check_folder()
     options = parse(arguments, console)
     console.quiet = options.quiet
     # Imported only now that the command line is understood: PyTorch takes more than a second.
     run = load_address(f"uslm_app.commands.{options.command.replace(' ', '_')}:run")
     run(options, console)
     return ExitCode.OK
+
+
+def _check_folder() -> None:
+    """Raise MissingResource if the working folder was deleted: PyTorch would end the process."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise MissingResource("the folder this runs in was deleted; go to another one") from None

@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -13,6 +14,8 @@ from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdo
 from typing import Any, BinaryIO, TextIO
 
 PROGRAM = "uslm"
+UNSEEN = re.compile("[\\x00-\\x08\\x0a-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069]")
+"""Controls but the tab, ends of lines, and what turns the direction of writing."""
 OUR_LOGGERS = ("uslm", "uslm_tokenizer", "uslm_app")
 
 
@@ -30,11 +33,12 @@ class Console:
     def result(self, line: str) -> None:
         """One line of what the user asked for."""
         stream = self.stderr if self.audio_on_stdout else self.stdout
-        self._write(stream, line)
+        self._write(stream, harmless(line))
 
     def json(self, record: dict[str, Any]) -> None:
         """One machine-readable line."""
-        self.result(json.dumps(record, ensure_ascii=False))
+        text = json.dumps(record, ensure_ascii=False)
+        self.result(UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
     def note(self, line: str) -> None:
         """A remark that can be missed."""
@@ -64,6 +68,14 @@ def one_line(text: str) -> str:
     """The text with line breaks as spaces and other control characters written out."""
     joined = " ".join(text.split())
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in joined)
+
+
+def harmless(text: str) -> str:
+    """The text with what a terminal would obey, and not show, written out.
+
+    A line may repeat what somebody else wrote: the name of a file, the licence of a voice.
+    """
+    return UNSEEN.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 @contextmanager

@@ -31,6 +31,32 @@ def add_evaluate(parser: ArgumentParser) -> None:
         help="judge UTTERANCE.wav in there, by whatever made them (default: --model speaks)",
     )
     what.add_argument("--limit", type=whole(1), metavar="N", help="only the first N of the list")
+    _add_judges(parser)
+    parser.add_argument(
+        "--tokenizer",
+        nargs="+",
+        metavar="NAME",
+        help="codec of --recordings and of SIM-r: folder or Hub repository (default: the model's); "
+        "or all that go through the bench of --manifest",
+    )
+    _add_bench(parser)
+    parser.add_argument(
+        "--verify", action="store_true", help="let the model listen to itself and draw again"
+    )
+    parser.add_argument(
+        "--seed",
+        type=whole(0, 2**63 - 1),
+        default=0,
+        metavar="N",
+        help="of the first utterance, and of the bootstrap (default 0)",
+    )
+    parser.add_argument("--out", required=True, metavar="FOLDER", help="for sounds and reports")
+    parser.add_argument("--force", action="store_true", help="replace an evaluation in --out")
+    add_model(parser)
+    add_common(parser)
+
+
+def _add_judges(parser: ArgumentParser) -> None:
     judges = parser.add_argument_group("judges")
     judges.add_argument(
         "--recognizer",
@@ -60,13 +86,9 @@ def add_evaluate(parser: ArgumentParser) -> None:
         metavar="NAME",
         help="of the list, for seed-tts-eval's normaliser: en (default) or zh",
     )
-    parser.add_argument(
-        "--tokenizer",
-        nargs="+",
-        metavar="NAME",
-        help="codec of --recordings and of SIM-r: folder or Hub repository (default: the model's); "
-        "or all that go through the bench of --manifest",
-    )
+
+
+def _add_bench(parser: ArgumentParser) -> None:
     bench = parser.add_argument_group("the bench, of what tokens hold (--manifest)")
     bench.add_argument(
         "--manifest",
@@ -87,17 +109,3 @@ def add_evaluate(parser: ArgumentParser) -> None:
     bench.add_argument(
         "--quick", action="store_true", help="small probes, which end in minutes on two cores"
     )
-    parser.add_argument(
-        "--verify", action="store_true", help="let the model listen to itself and draw again"
-    )
-    parser.add_argument(
-        "--seed",
-        type=whole(0, 2**63 - 1),
-        default=0,
-        metavar="N",
-        help="of the first utterance, and of the bootstrap (default 0)",
-    )
-    parser.add_argument("--out", required=True, metavar="FOLDER", help="for sounds and reports")
-    parser.add_argument("--force", action="store_true", help="replace an evaluation in --out")
-    add_model(parser)
-    add_common(parser)

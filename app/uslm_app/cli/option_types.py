@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterable, Sequence
 
 from uslm.voices.names import is_voice_name
 
+STANDARD_OUTPUT = ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
+STANDARD_ERROR = ("/dev/stderr", "/dev/fd/2", "/proc/self/fd/2")
+
 
 def whole(low: int, high: int | None = None) -> Callable[[str], int]:
     """A whole number within limits."""
@@ -58,6 +61,12 @@ def named(text: str) -> tuple[str, str]:
     if not (is_voice_name(name) and value):
         raise _refused("NAME=VOICE, as in anna=anna.wav", text)
     return name, value
+
+
+def stream_or_file(text: str) -> str:
+    """Where audio goes, `-` for every name of standard output: while we run, its descriptor leads
+    to nowhere, and so would the file of that name."""
+    return "-" if text in STANDARD_OUTPUT else text
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

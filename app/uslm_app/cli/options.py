@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from uslm_app.cli.option_types import named, number, one_of, whole
+from uslm_app.cli.option_types import named, number, one_of, stream_or_file, whole
 
 FORMATS = ("wav", "wav-float", "flac", "ogg", "opus", "mp3", "raw")
 DTYPES = ("float32", "bfloat16", "float16")
@@ -192,6 +192,7 @@ def add_output(parser: ArgumentParser, what: str) -> None:
     output.add_argument(
         "--out",
         required=True,
+        type=stream_or_file,
         metavar="OUT",
         help=f"{what} file: .wav .flac .ogg .opus .mp3 .raw; - streams to standard output",
     )

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 
 from uslm_app.cli.console import Console
 from uslm_app.cli.exit_codes import UsageError
+from uslm_app.cli.option_types import STANDARD_ERROR, STANDARD_OUTPUT
 from uslm_tokenizer.audio.output import open_output
 from uslm_tokenizer.errors import UserError
 
@@ -19,6 +20,8 @@ AudioTarget = str | BinaryIO
 
 def check_output(path: str, *, force: bool, inputs: Iterable[str | None]) -> None:
     """Raise unless a file can be made there, without harm to what goes in."""
+    if path in STANDARD_OUTPUT + STANDARD_ERROR:
+        raise UsageError(f"{path!r} cannot be written to; name a file")
     for name in inputs:
         if name and os.path.exists(path) and os.path.samefile(path, name):
             raise UserError(f"the output {path!r} is also an input; choose another name")

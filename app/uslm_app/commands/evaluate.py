@@ -20,7 +20,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
             raise UsageError("--manifest is a bench of its own: without --list and --recordings")
         _check_out(options)
 
-        from uslm_app.benching import run_bench_of
+        from uslm_app.actions.benching import run_bench_of
 
         return run_bench_of(options, console)
     if options.list is None and options.recordings is None:

@@ -10,7 +10,7 @@ from contextlib import nullcontext
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from uslm.pipeline.local_requests import READING, why_refused
+from uslm.serving.local_requests import READING, why_refused
 from uslm_app.server.bodies import Bodies, hear_out
 from uslm_app.server.errors import ApiError, to_api_error
 from uslm_app.server.metrics import Metrics

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from uslm.pipeline.local_requests import is_this_machine
+from uslm.serving.local_requests import is_this_machine
 from uslm_app.cli.exit_codes import UsageError
 
 MIN_TOKEN_LENGTH = 16

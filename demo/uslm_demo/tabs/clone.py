@@ -38,50 +38,12 @@ def clone_tab(context: Context, made: gr.State) -> tuple[VoiceField, Any]:
                 cancel = gr.Button("Cancel", min_width=120, elem_id="clone-cancel")
             result = outcome(context, "Speech", elem_id="clone")
             done = pieces("Pieces", elem_id="clone-pieces")
-
-    def check(
-        text: str, kept: str | None, recording: str | None, transcript: str | None,
-        heard: Heard | None, seed: str, *_: Any,
-    ) -> list[dict[str, Any]]:  # fmt: skip
-        return [
-            field(lambda: check_text(model, text, limits.max_chars)),
-            *check_voice(context, kept, recording, transcript),
-            *check_options(seed),
-        ]
-
-    @shown
-    def on_speak(
-        text: str, kept: str | None, recording: str | None, transcript: str | None,
-        heard: Heard | None, seed: str, temperature: float, top_k: float, top_p: float,
-        speed: float, verify: bool, request: gr.Request,
-    ) -> Iterator[list[Any]]:  # fmt: skip
-        choice = VoiceChoice.asked(kept, recording, transcript)
-        wanted = read_options(seed, temperature, top_k, top_p, speed, verify)
-        if not model.is_loaded:
-            yield [*beginning("Loading the model …"), "", None]
-        sound = context.sounds.open(model.tts().sample_rate)
-        try:
-            yield [*beginning("Listening to the voice …", sound), "", None]
-            store = context.shelf.store(session_of(request))
-            spoken = find_voice(model, store, choice, heard)
-            steps = speak(model, text, spoken, SpeakOptions(**wanted), hear=sound.push)
-            for step in steps:
-                table = report(step.chunks, step.num_pieces)
-                if step.made is None:
-                    yield [*going_on(step.status), table, gr.skip()]
-                    continue
-                sound.close()
-                # The page has taken its copies when it asks for more.
-                with result_files(step.made.speech) as files:
-                    yield [*ending(step.status, files), table, step.made]
-        finally:
-            sound.close()
-
+    does = _Cloning(context)
     spoken = start.click(
-        on_speak,
+        does.on_speak,
         inputs=[text, *voice.inputs, *options.inputs],
         outputs=[*result.outputs, done, made],
-        validator=check,
+        validator=does.check,
         api_name="speak",
         show_progress="minimal",
         show_progress_on=result.status,
@@ -97,3 +59,48 @@ def clone_tab(context: Context, made: gr.State) -> tuple[VoiceField, Any]:
         api_visibility="private",
     )
     return voice, spoken
+
+
+class _Cloning:
+    """What the button does."""
+
+    def __init__(self, context: Context) -> None:
+        self._context, self._model, self._limits = context, context.model, context.limits
+
+    def check(
+        self, text: str, kept: str | None, recording: str | None, transcript: str | None,
+        heard: Heard | None, seed: str, *_: Any,
+    ) -> list[dict[str, Any]]:  # fmt: skip
+        return [
+            field(lambda: check_text(self._model, text, self._limits.max_chars)),
+            *check_voice(self._context, kept, recording, transcript),
+            *check_options(seed),
+        ]
+
+    @shown
+    def on_speak(
+        self, text: str, kept: str | None, recording: str | None, transcript: str | None,
+        heard: Heard | None, seed: str, temperature: float, top_k: float, top_p: float,
+        speed: float, verify: bool, request: gr.Request,
+    ) -> Iterator[list[Any]]:  # fmt: skip
+        choice = VoiceChoice.asked(kept, recording, transcript)
+        wanted = read_options(seed, temperature, top_k, top_p, speed, verify)
+        if not self._model.is_loaded:
+            yield [*beginning("Loading the model …"), "", None]
+        sound = self._context.sounds.open(self._model.tts().sample_rate)
+        try:
+            yield [*beginning("Listening to the voice …", sound), "", None]
+            store = self._context.shelf.store(session_of(request))
+            spoken = find_voice(self._model, store, choice, heard)
+            steps = speak(self._model, text, spoken, SpeakOptions(**wanted), hear=sound.push)
+            for step in steps:
+                table = report(step.chunks, step.num_pieces)
+                if step.made is None:
+                    yield [*going_on(step.status), table, gr.skip()]
+                    continue
+                sound.close()
+                # The page has taken its copies when it asks for more.
+                with result_files(step.made.speech) as files:
+                    yield [*ending(step.status, files), table, step.made]
+        finally:
+            sound.close()

@@ -48,44 +48,12 @@ def convert_tab(context: Context, made: gr.State) -> tuple[VoiceField, Any]:
         with gr.Column(min_width=300):
             start = gr.Button("Convert", variant="primary", elem_id="convert-start")
             result = outcome(context, "Converted speech", elem_id="convert")
-
-    def check(
-        source: str | None, kept: str | None, recording: str | None,
-        transcript: str | None,
-        heard: Heard | None, seed: str, imitate: Imitate,
-    ) -> list[dict[str, Any]]:  # fmt: skip
-        return [
-            field(lambda: read(needed(source, "a recording to convert"), most)),
-            *check_voice(context, kept, recording, transcript),
-            field(lambda: read_seed(seed)),
-            fine(),
-        ]
-
-    @shown
-    def on_convert(
-        source: str | None, kept: str | None, recording: str | None,
-        transcript: str | None,
-        heard: Heard | None, seed: str, imitate: Imitate, request: gr.Request,
-    ) -> Iterator[list[Any]]:  # fmt: skip
-        status = "Listening to the voice …" if model.is_loaded else "Loading the model …"
-        yield [*beginning(status), None]
-        store = context.shelf.store(session_of(request))
-        choice = VoiceChoice.asked(kept, recording, transcript)
-        target = find_voice(model, store, choice, heard)
-        for step in convert(model, source, target, read_seed(seed), limits, imitate):
-            if step.made is None:
-                yield [*going_on(step.status), gr.skip()]
-                continue
-            speech = step.made.speech
-            sound = context.sounds.put(speech.waveform, speech.sample_rate)
-            with result_files(speech) as files:
-                yield [*ending(step.status, files, sound), step.made]
-
+    does = _Converting(context)
     converted = start.click(
-        on_convert,
+        does.on_convert,
         inputs=[source, *voice.inputs, seed, imitate],
         outputs=[*result.outputs, made],
-        validator=check,
+        validator=does.check,
         api_name="convert",
         show_progress="minimal",
         show_progress_on=result.status,
@@ -94,3 +62,46 @@ def convert_tab(context: Context, made: gr.State) -> tuple[VoiceField, Any]:
     )
     result.follow(converted)
     return voice, converted
+
+
+class _Converting:
+    """What the button does."""
+
+    def __init__(self, context: Context) -> None:
+        self._context, self._model, self._limits = context, context.model, context.limits
+
+    def check(
+        self, source: str | None, kept: str | None, recording: str | None,
+        transcript: str | None,
+        heard: Heard | None, seed: str, imitate: Imitate,
+    ) -> list[dict[str, Any]]:  # fmt: skip
+        return [
+            field(
+                lambda: read(
+                    needed(source, "a recording to convert"), self._limits.max_source_seconds
+                )
+            ),
+            *check_voice(self._context, kept, recording, transcript),
+            field(lambda: read_seed(seed)),
+            fine(),
+        ]
+
+    @shown
+    def on_convert(
+        self, source: str | None, kept: str | None, recording: str | None,
+        transcript: str | None,
+        heard: Heard | None, seed: str, imitate: Imitate, request: gr.Request,
+    ) -> Iterator[list[Any]]:  # fmt: skip
+        status = "Listening to the voice …" if self._model.is_loaded else "Loading the model …"
+        yield [*beginning(status), None]
+        store = self._context.shelf.store(session_of(request))
+        choice = VoiceChoice.asked(kept, recording, transcript)
+        target = find_voice(self._model, store, choice, heard)
+        for step in convert(self._model, source, target, read_seed(seed), self._limits, imitate):
+            if step.made is None:
+                yield [*going_on(step.status), gr.skip()]
+                continue
+            speech = step.made.speech
+            sound = self._context.sounds.put(speech.waveform, speech.sample_rate)
+            with result_files(speech) as files:
+                yield [*ending(step.status, files, sound), step.made]

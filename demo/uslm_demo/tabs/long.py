@@ -17,7 +17,7 @@ from uslm_demo.model import NUM_SLOTS
 from uslm_demo.reading import ReadOptions, prepare, read_out, script_voices
 from uslm_demo.results import result_files
 from uslm_demo.speaking import check_text
-from uslm_demo.tabs.option_fields import check_options, option_fields, read_options
+from uslm_demo.tabs.option_fields import OptionFields, check_options, option_fields, read_options
 from uslm_demo.tabs.outcome import download, ready
 from uslm_demo.tabs.voice_field import VoiceField, check_voice, voice_field
 from uslm_demo.voices import Heard, VoiceChoice, find_voice
@@ -43,87 +43,238 @@ class Work:
 
 def long_tab(context: Context) -> VoiceField:
     """Lay the tab out; returns its voice."""
-    model, limits = context.model, context.limits
-    settings = model.settings()
     with gr.Row():
         with gr.Column(min_width=300):
-            text = gr.Textbox(
-                SAMPLE_TEXT, label="Text", lines=9, max_lines=20, max_length=limits.max_long_chars,
-                elem_id="long-text",
-            )  # fmt: skip
-            upload = gr.UploadButton(
-                "Open a text file", file_types=[".txt", ".md"], size="md", elem_id="long-file"
-            )
-            voice = voice_field(context, elem_id="long", label="Voice of the narrator")
-            is_script = gr.Checkbox(
-                label="Script with several voices", info=SCRIPT_HELP, elem_id="long-script"
-            )
-            options = option_fields(settings.sampling, elem_id="long")
-            with gr.Accordion("Rests", open=False):
-                sentence = gr.Slider(
-                    0, 2, settings.plan.sentence_seconds, step=0.05,
-                    label="Behind a sentence, seconds",
-                )  # fmt: skip
-                paragraph = gr.Slider(
-                    0, 5, settings.plan.paragraph_seconds, step=0.05,
-                    label="Behind a paragraph, seconds",
-                )  # fmt: skip
+            asked = _ask(context)
         with gr.Column(min_width=300):
-            with gr.Row():
-                start = gr.Button("Speak", variant="primary", min_width=120, elem_id="long-speak")
-                cut = gr.Button("Preview", min_width=120, elem_id="long-cut")
-                cancel = gr.Button("Cancel", min_width=120, elem_id="long-cancel")
-            status = gr.Textbox(
-                label="Status", lines=2, interactive=False, elem_id="long-status",
-                placeholder="Nothing yet.",
-            )  # fmt: skip
-            table = pieces("Pieces", elem_id="long-pieces")
-            heard = player(context.sounds, "Piece", elem_id="long-player")
-            whole = gr.Audio(
-                label="Whole text", type="filepath", interactive=False, buttons=[],
-                elem_id="long-whole",
-            )  # fmt: skip
-            with gr.Row(elem_classes="downloads"):
-                wav = download("Download WAV", elem_id="long-wav")
-                json = download("Download JSON", elem_id="long-json")
-                srt = download("Download SRT", elem_id="long-srt")
+            there = _show(context)
+    _connect(_Reading(context), asked, there)
+    return asked.voice
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Fields:
+    """What is asked, on the left."""
+
+    text: gr.Textbox
+    upload: gr.UploadButton
+    voice: VoiceField
+    is_script: gr.Checkbox
+    options: OptionFields
+    sentence: gr.Slider
+    paragraph: gr.Slider
+
+    @property
+    def inputs(self) -> list[Any]:
+        """They go to the handlers in this order."""
+        return [
+            self.text, *self.voice.inputs, self.is_script, *self.options.inputs, self.sentence,
+            self.paragraph,
+        ]  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Work:
+    """What has become of it, on the right."""
+
+    start: gr.Button
+    cut: gr.Button
+    cancel: gr.Button
+    status: gr.Textbox
+    table: Any
+    heard: gr.HTML
+    whole: gr.Audio
+    wav: gr.DownloadButton
+    json: gr.DownloadButton
+    srt: gr.DownloadButton
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What the handlers answer, but for the work itself."""
+        return [self.status, self.table, self.whole, self.wav, self.json, self.srt]
+
+
+def _ask(context: Context) -> _Fields:
+    settings, limits = context.model.settings(), context.limits
+    text = gr.Textbox(
+        SAMPLE_TEXT, label="Text", lines=9, max_lines=20, max_length=limits.max_long_chars,
+        elem_id="long-text",
+    )  # fmt: skip
+    upload = gr.UploadButton(
+        "Open a text file", file_types=[".txt", ".md"], size="md", elem_id="long-file"
+    )
+    voice = voice_field(context, elem_id="long", label="Voice of the narrator")
+    is_script = gr.Checkbox(
+        label="Script with several voices", info=SCRIPT_HELP, elem_id="long-script"
+    )
+    options = option_fields(settings.sampling, elem_id="long")
+    with gr.Accordion("Rests", open=False):
+        sentence = gr.Slider(
+            0, 2, settings.plan.sentence_seconds, step=0.05,
+            label="Behind a sentence, seconds",
+        )  # fmt: skip
+        paragraph = gr.Slider(
+            0, 5, settings.plan.paragraph_seconds, step=0.05,
+            label="Behind a paragraph, seconds",
+        )  # fmt: skip
+    return _Fields(
+        text=text, upload=upload, voice=voice, is_script=is_script, options=options,
+        sentence=sentence, paragraph=paragraph,
+    )  # fmt: skip
+
+
+def _show(context: Context) -> _Work:
+    with gr.Row():
+        start = gr.Button("Speak", variant="primary", min_width=120, elem_id="long-speak")
+        cut = gr.Button("Preview", min_width=120, elem_id="long-cut")
+        cancel = gr.Button("Cancel", min_width=120, elem_id="long-cancel")
+    status = gr.Textbox(
+        label="Status", lines=2, interactive=False, elem_id="long-status",
+        placeholder="Nothing yet.",
+    )  # fmt: skip
+    table = pieces("Pieces", elem_id="long-pieces")
+    heard = player(context.sounds, "Piece", elem_id="long-player")
+    whole = gr.Audio(
+        label="Whole text", type="filepath", interactive=False, buttons=[],
+        elem_id="long-whole",
+    )  # fmt: skip
+    with gr.Row(elem_classes="downloads"):
+        wav = download("Download WAV", elem_id="long-wav")
+        json = download("Download JSON", elem_id="long-json")
+        srt = download("Download SRT", elem_id="long-srt")
+    return _Work(
+        start=start, cut=cut, cancel=cancel, status=status, table=table, heard=heard, whole=whole,
+        wav=wav, json=json, srt=srt,
+    )  # fmt: skip
+
+
+def _connect(does: _Reading, asked: _Fields, there: _Work) -> None:
     work = gr.State(None, time_to_live=3600)
-    asking = [text, *voice.inputs, is_script, *options.inputs, sentence, paragraph]
-    showing = [status, table, whole, wav, json, srt]
+    asked.upload.upload(
+        does.on_file,
+        inputs=asked.upload,
+        outputs=asked.text,
+        show_progress="hidden",
+        api_visibility="private",
+    )
+    working: dict[str, Any] = {
+        "concurrency_limit": NUM_SLOTS,
+        "concurrency_id": SPEAKING,
+        "show_progress": "minimal",
+        "show_progress_on": there.status,
+        "api_visibility": "private",
+    }
+    begun = there.start.click(
+        does.on_start, inputs=[*asked.inputs, work], outputs=[*there.outputs, work],
+        validator=does.check, **working,
+    )  # fmt: skip
+    was_cut = there.cut.click(
+        does.on_cut, inputs=[*asked.inputs, work], outputs=[*there.outputs, work],
+        validator=does.check, **working,
+    )  # fmt: skip
+    again = there.table.redo(does.on_redo, inputs=work, outputs=there.outputs, **working)
+    there.table.listen(
+        does.on_listen, inputs=work, outputs=there.heard, queue=False, show_progress="hidden",
+        api_visibility="private",
+    )  # fmt: skip
+
+    there.cancel.click(
+        does.on_cancel, inputs=work, outputs=[there.status, there.table],
+        cancels=[begun, was_cut, again], queue=False, api_visibility="private",
+    )  # fmt: skip
+
+
+class _Reading:
+    """What the buttons do."""
+
+    def __init__(self, context: Context) -> None:
+        self._context, self._model, self._limits = context, context.model, context.limits
 
     def check(
-        request: gr.Request, text: str, kept: str | None, recording: str | None,
+        self, request: gr.Request, text: str, kept: str | None, recording: str | None,
         transcript: str | None, heard: Heard | None, is_script: bool, seed: str, *_: Any,
     ) -> list[dict[str, Any]]:  # fmt: skip
-        names = tuple(context.kept_names(request)) if is_script else None
+        names = tuple(self._context.kept_names(request)) if is_script else None
         narrator = (Path(recording).stem,) if recording and not kept else ()
         voices = None if names is None else (*names, *narrator)
         return [
-            field(lambda: check_text(model, text, limits.max_long_chars, voices)),
-            *check_voice(context, kept, recording, transcript),
+            field(lambda: check_text(self._model, text, self._limits.max_long_chars, voices)),
+            *check_voice(self._context, kept, recording, transcript),
             fine(),
             *check_options(seed),
             *[fine()] * 3,
         ]
 
-    def prepared(work: Work | None, asked: tuple[Any, ...], request: gr.Request) -> Work:
+    @shown
+    def on_start(self, request: gr.Request, *inputs: Any) -> Iterator[list[Any]]:
+        *asked, work = inputs
+        status = "Cutting …" if self._model.is_loaded else "Loading the model …"
+        yield [status, gr.skip(), *_nothing(), gr.skip()]
+        work = self.prepared(work, tuple(asked), request)
+        for shown_now in self.spoken(work, None):
+            yield [*shown_now, work]
+
+    @shown
+    def on_cut(self, request: gr.Request, *inputs: Any) -> Iterator[list[Any]]:
+        *asked, work = inputs
+        work = self.prepared(work, tuple(asked), request)
+        for shown_now in self.finished(work):
+            yield [*shown_now, work]
+
+    @shown
+    def on_redo(self, work: Work | None, event: gr.EventData) -> Iterator[list[Any]]:
+        if work is None:
+            raise TextError("the text was forgotten after an hour; speak it again")
+        yield from self.spoken(work, [int(event.index)])
+
+    @shown
+    def on_listen(self, work: Work | None, event: gr.EventData) -> Iterator[Any]:
+        if work is None:
+            raise TextError("the text was forgotten after an hour; speak it again")
+        waveform = work.manuscript.waveform(int(event.index))
+        sound = self._context.sounds.put(waveform, self._model.tts().sample_rate)
+        yield gr.update(value=playing(sound, autoplay=True))
+
+    def on_file(self, path: str | None) -> str | Any:
+        if path is None:
+            return gr.skip()
+        with open(path, encoding="utf-8-sig", errors="replace") as file:
+            return file.read(self._limits.max_long_chars + 1)
+
+    def on_cancel(self, work: Work | None) -> tuple[str, Any]:
+        lines = gr.skip() if work is None else progress(work.manuscript.lines)
+        return "Cancelled. Speak goes on with what is missing.", lines
+
+    def prepared(self, work: Work | None, asked: tuple[Any, ...], request: gr.Request) -> Work:
         """The text in pieces; where nothing changed and some are missing, those that were cut."""
         (text, kept, recording, transcript, heard, is_script), rest = asked[:6], asked[6:]
         key = (text, kept, recording, transcript, is_script, *rest)
         if work is not None and work.asked == key and work.manuscript.missing:
             return work
-        store = context.shelf.store(session_of(request))
+        store = self._context.shelf.store(session_of(request))
         choice = VoiceChoice.asked(kept, recording, transcript)
-        narrator = find_voice(model, store, choice, heard)
+        narrator = find_voice(self._model, store, choice, heard)
         voices: dict[str, VoicePrompt] | None = None
         if is_script:
             voices = script_voices(text, store, narrator)
         wanted = ReadOptions(
             **read_options(*rest[:6]), sentence_seconds=rest[6], paragraph_seconds=rest[7]
         )
-        return Work(asked=key, manuscript=prepare(model, text, narrator, voices, wanted))
+        return Work(asked=key, manuscript=prepare(self._model, text, narrator, voices, wanted))
 
-    def finished(work: Work, status: str = "") -> Iterator[list[Any]]:
+    def spoken(self, work: Work, indices: list[int] | None) -> Iterator[list[Any]]:
+        manuscript = work.manuscript
+        waiting = list(manuscript.missing if indices is None else indices)
+        again = "" if indices is None else f"Speaking piece {indices[0] + 1} again …"
+        begun = progress(manuscript.lines, waiting[:1])
+        yield [again or _count(manuscript), begun, *_nothing()]
+        for index in read_out(self._model, manuscript, indices):
+            waiting.remove(index)
+            lines = progress(manuscript.lines, waiting[:1])
+            yield [_count(manuscript), lines, *[gr.skip()] * 4]
+        yield from self.finished(work)
+
+    def finished(self, work: Work, status: str = "") -> Iterator[list[Any]]:
         """What is shown when nothing is spoken any more: all of it, if all is there."""
         manuscript = work.manuscript
         lines = progress(manuscript.lines)
@@ -136,88 +287,6 @@ def long_tab(context: Context) -> VoiceField:
             named = [files.wav, files.json, files.srt]
             told = f"{speech.seconds:.1f} s of speech, {len(speech.chunks)} pieces."
             yield [f"{told} Seed {speech.seed}.", lines, str(files.wav), *map(ready, named)]
-
-    @shown
-    def on_start(request: gr.Request, *inputs: Any) -> Iterator[list[Any]]:
-        *asked, work = inputs
-        status = "Cutting …" if model.is_loaded else "Loading the model …"
-        yield [status, gr.skip(), *_nothing(), gr.skip()]
-        work = prepared(work, tuple(asked), request)
-        for shown_now in spoken(work, None):
-            yield [*shown_now, work]
-
-    @shown
-    def on_cut(request: gr.Request, *inputs: Any) -> Iterator[list[Any]]:
-        *asked, work = inputs
-        work = prepared(work, tuple(asked), request)
-        for shown_now in finished(work):
-            yield [*shown_now, work]
-
-    @shown
-    def on_redo(work: Work | None, event: gr.EventData) -> Iterator[list[Any]]:
-        if work is None:
-            raise TextError("the text was forgotten after an hour; speak it again")
-        yield from spoken(work, [int(event.index)])
-
-    def spoken(work: Work, indices: list[int] | None) -> Iterator[list[Any]]:
-        manuscript = work.manuscript
-        waiting = list(manuscript.missing if indices is None else indices)
-        again = "" if indices is None else f"Speaking piece {indices[0] + 1} again …"
-        begun = progress(manuscript.lines, waiting[:1])
-        yield [again or _count(manuscript), begun, *_nothing()]
-        for index in read_out(model, manuscript, indices):
-            waiting.remove(index)
-            lines = progress(manuscript.lines, waiting[:1])
-            yield [_count(manuscript), lines, *[gr.skip()] * 4]
-        yield from finished(work)
-
-    @shown
-    def on_listen(work: Work | None, event: gr.EventData) -> Iterator[Any]:
-        if work is None:
-            raise TextError("the text was forgotten after an hour; speak it again")
-        waveform = work.manuscript.waveform(int(event.index))
-        sound = context.sounds.put(waveform, model.tts().sample_rate)
-        yield gr.update(value=playing(sound, autoplay=True))
-
-    def on_file(path: str | None) -> str | Any:
-        if path is None:
-            return gr.skip()
-        with open(path, encoding="utf-8-sig", errors="replace") as file:
-            return file.read(limits.max_long_chars + 1)
-
-    upload.upload(
-        on_file, inputs=upload, outputs=text, show_progress="hidden", api_visibility="private"
-    )
-    working: dict[str, Any] = {
-        "concurrency_limit": NUM_SLOTS,
-        "concurrency_id": SPEAKING,
-        "show_progress": "minimal",
-        "show_progress_on": status,
-        "api_visibility": "private",
-    }
-    begun = start.click(
-        on_start, inputs=[*asking, work], outputs=[*showing, work],
-        validator=check, **working,
-    )  # fmt: skip
-    was_cut = cut.click(
-        on_cut, inputs=[*asking, work], outputs=[*showing, work],
-        validator=check, **working,
-    )  # fmt: skip
-    again = table.redo(on_redo, inputs=work, outputs=showing, **working)
-    table.listen(
-        on_listen, inputs=work, outputs=heard, queue=False, show_progress="hidden",
-        api_visibility="private",
-    )  # fmt: skip
-
-    def on_cancel(work: Work | None) -> tuple[str, Any]:
-        lines = gr.skip() if work is None else progress(work.manuscript.lines)
-        return "Cancelled. Speak goes on with what is missing.", lines
-
-    cancel.click(
-        on_cancel, inputs=work, outputs=[status, table], cancels=[begun, was_cut, again],
-        queue=False, api_visibility="private",
-    )  # fmt: skip
-    return voice
 
 
 def _count(manuscript: Manuscript) -> str:

@@ -65,30 +65,43 @@ def voice_field(
         visible=has_transcript,
     )
     note = gr.Markdown(ADVICE, elem_classes="note", elem_id=f"{elem_id}-note")
+    fields = VoiceField(kept=kept, recording=recording, transcript=transcript, heard=gr.State(None))
+    _hide_while_kept(context, fields, elem_id, has_transcript)
+    _listen_when_changed(context, fields, note)
+    return fields
+
+
+def _hide_while_kept(
+    context: Context, fields: VoiceField, elem_id: str, has_transcript: bool
+) -> None:
+    """A kept voice needs no recording."""
+    hidden: list[Any] = [fields.recording, fields.transcript]
     if context.examples:
         examples = gr.Examples(
             [[str(path)] for path in context.examples],
-            [recording],
+            [fields.recording],
             label="Recordings to try",
             elem_id=f"{elem_id}-examples",
             api_visibility="private",
         )
-    heard = gr.State(None)
+        hidden.append(examples.dataset)
 
     def on_kept(name: str) -> list[Any]:
-        shown = gr.update(visible=not name)
-        return [shown, gr.update(visible=has_transcript and not name)] + (
-            [gr.update(visible=not name)] if context.examples else []
-        )
+        shown = [not name, has_transcript and not name, not name]
+        return [gr.update(visible=each) for each in shown[: len(hidden)]]
 
-    kept.change(
+    fields.kept.change(
         on_kept,
-        inputs=kept,
-        outputs=[recording, transcript] + ([examples.dataset] if context.examples else []),
+        inputs=fields.kept,
+        outputs=hidden,
         queue=False,
         show_progress="hidden",
         api_visibility="private",
     )
+
+
+def _listen_when_changed(context: Context, fields: VoiceField, note: gr.Markdown) -> None:
+    """Say what a recording sounds like to the model, and remember the voice."""
 
     def on_change(
         kept: str | None,
@@ -112,18 +125,18 @@ def voice_field(
             else:
                 yield describe(voice), Heard(choice=choice, voice=voice)
 
+    changes = [fields.kept.change, fields.recording.change]
     gr.on(
-        [kept.change, recording.change, transcript.blur, transcript.submit],
+        [*changes, fields.transcript.blur, fields.transcript.submit],
         on_change,
-        inputs=[kept, recording, transcript, heard],
-        outputs=[note, heard],
+        inputs=fields.inputs,
+        outputs=[note, fields.heard],
         show_progress="hidden",
         trigger_mode="always_last",
         concurrency_limit=1,
         concurrency_id=LISTENING,
         api_visibility="private",
     )
-    return VoiceField(kept=kept, recording=recording, transcript=transcript, heard=heard)
 
 
 def menu(names: list[str]) -> list[tuple[str, str]]:

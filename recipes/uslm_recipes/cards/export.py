@@ -17,6 +17,7 @@ from uslm_tokenizer.hub import (
     empty_parameters,
     push_folder,
 )
+from uslm_tokenizer.whole_files import write_atomically
 
 
 def export(run: Run, name: str, parts: Mapping[str, PretrainedModel]) -> None:

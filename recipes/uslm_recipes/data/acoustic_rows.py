@@ -3,7 +3,9 @@
 With alignments, a row that shows its text also says which symbol each of its frames is of.
 """
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -33,6 +35,21 @@ class RowShape:
     """Share of rows whose first frames are known."""
     text_dropout: float = 0.4
     """Share of rows with text that are shown without it."""
+    max_known_frames: int = 100
+    """Most frames that are known."""
+    unit_dropout: float = 0.0
+    """Share of rows with known symbols that show none of their units: a model learns to do
+    without. For a conv_regressor."""
+    unit_noise_share: float = 0.0
+    """Share of these rows in which some units are others, as stage 1 errs at times."""
+    max_unit_noise: float = 0.4
+    """Share of the units that are others then, at most; their neighbours become so, too."""
+    pitch_noise_share: float = 0.0
+    """Share of these rows whose pitches are a little off."""
+
+    def clean(self) -> RowShape:
+        """The same with units and pitches as they were spoken."""
+        return replace(self, unit_dropout=0.0, unit_noise_share=0.0, pitch_noise_share=0.0)
 
 
 class AcousticRows:
@@ -47,6 +64,7 @@ class AcousticRows:
     ) -> None:
         self.corpus, self.tokens, self.alignments = corpus, tokens, alignments
         self.mates = Mates(corpus, indices)
+        self.most_pitch = max(1, tokens.header.num_pitches - 1)
 
     def row(self, index: int, shape: RowShape, random: np.random.Generator) -> AcousticRow:
         """Prompt, target, text and known frames of one utterance."""
@@ -56,23 +74,54 @@ class AcousticRows:
         start = 0
         if mate == index:  # the same utterance: its beginning is the prompt
             start = min(num_prompt, codes.shape[1] // 2)
-            prompt = codes[:, :start]
+            prompt_start, prompt = 0, codes[:, :start]
         else:
-            prompt = _piece(self.tokens.codes(mate), num_prompt, random)[1]
+            prompt_start, prompt = _piece(self.tokens.codes(mate), num_prompt, random)
         offset, target = _piece(codes[:, start:], shape.max_target_frames, random)
         known = 0
         if random.random() < shape.known_share:
-            known = int(random.integers(0, max(1, min(100, target.shape[1] - 10))))
+            most = min(shape.max_known_frames, target.shape[1] - 10)
+            known = int(random.integers(0, max(1, most)))
         text = torch.from_numpy(self.corpus.text_ids[index])
         hidden = len(text) == 0 or random.random() < shape.text_dropout
+        fingers = None if hidden else self._fingers(index, start + offset, target.shape[1])
+        if fingers is not None:
+            target = self._corrupted(target, shape, random)
         return AcousticRow(
             prompt=prompt,
             codes=target,
             num_context=known,
             start=start + offset,
             text_ids=None if hidden else text,
-            fingers=None if hidden else self._fingers(index, start + offset, target.shape[1]),
+            fingers=fingers,
+            prompt_spoken=None if hidden else self._spoken(mate, prompt_start, prompt.shape[1]),
         )
+
+    def _spoken(self, index: int, first: int, num_frames: int) -> Int[Tensor, " t"] | None:
+        """Text id of the symbol that some frames of an utterance are of, where it is aligned."""
+        places = self._fingers(index, first, num_frames)
+        return None if places is None else torch.from_numpy(self.corpus.text_ids[index])[places]
+
+    def _corrupted(
+        self, codes: Int[Tensor, "k t"], shape: RowShape, random: np.random.Generator
+    ) -> Int[Tensor, "k t"]:
+        """Units and pitches as stage 1 might have drawn them, or no units at all."""
+        header, codes = self.tokens.header, codes.clone()
+        num_frames, kind = codes.shape[1], random.random()
+        if kind < shape.unit_dropout:
+            codes[0] = header.codebook_size  # what stands for a hidden unit
+        elif kind < shape.unit_dropout + shape.unit_noise_share:
+            hit = random.random(num_frames) < random.random() * shape.max_unit_noise
+            hit |= np.roll(hit, 1) | np.roll(hit, -1)
+            others = torch.from_numpy(random.integers(0, header.codebook_size, num_frames))
+            codes[0] = torch.where(torch.from_numpy(hit), others, codes[0])
+        level = header.pitch_level
+        if level is not None and random.random() < shape.pitch_noise_share:
+            shaken = random.integers(-4, 5, num_frames) * (random.random(num_frames) < 0.3)
+            off = torch.from_numpy(shaken + random.integers(-3, 4))
+            pitch = codes[level]
+            codes[level] = torch.where(pitch > 0, (pitch + off).clamp(1, self.most_pitch), 0)
+        return codes
 
     def _fingers(self, index: int, first: int, num_frames: int) -> Int[Tensor, " t"] | None:
         """Which symbol some frames of an utterance are of, where its text is aligned."""

@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from uslm.models.base import AcousticModel
+from uslm.systems.two_stage.conv_regressor import ConvRegressor
 from uslm.systems.two_stage.regressor import AcousticRegressor
 from uslm.voices.alignment import align_ctc
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.tokens import TokenCorpus
+from uslm_tokenizer.codecs.source_filter.model import SourceFilterCodec
 from uslm_tokenizer.codecs.unit_codec.model import UnitCodec
 from uslm_tokenizer.codecs.unit_tokenizer.model import UnitTokenizer
 from uslm_tokenizer.errors import ConfigError
@@ -73,19 +75,20 @@ def align(
 
 def align_for(
     model: AcousticModel,
-    codec: UnitCodec | None,
+    codec: UnitCodec | SourceFilterCodec | None,
     corpus: Corpus,
     tokens: TokenCorpus,
     indices: NDArray[np.int64],
     folder: Path,
 ) -> Alignments | None:
     """The alignments of those utterances that have a text, if this stage 2 looks at them."""
-    if not (isinstance(model, AcousticRegressor) and model.config.sees_spoken):
+    regressor = isinstance(model, AcousticRegressor) and model.config.sees_spoken
+    if not (regressor or isinstance(model, ConvRegressor)):
         return None
     if codec is None or not isinstance(codec.units, UnitTokenizer):
         raise ConfigError(
-            "tokenizer must name a unit codec that recognises phonemes: a model with sees_spoken "
-            "learns from alignments"
+            "tokenizer must name a codec that recognises phonemes: a conv_regressor, or a model "
+            "with sees_spoken, learns from alignments"
         )
     texts = np.array([i for i in indices if len(corpus.text_ids[int(i)])], dtype=np.int64)
     return align(corpus, tokens, codec.units, texts, folder)

@@ -76,6 +76,8 @@ def _encode(
         num_codebooks=tokenizer.num_codebooks,
         codebook_size=tokenizer.codebook_size,
         hop_length=tokenizer.hop_length,
+        pitch_level=tokenizer.pitch_level,
+        num_pitches=tokenizer.num_pitches,
     ) as writer:
         # The longest first, so that a batch that is too big for the device is met at once. What is
         # done already is the beginning of this order: the batches stay the same.

@@ -12,11 +12,12 @@ from jaxtyping import Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from uslm.models.base import SemanticModel
+from uslm.models.base import PitchedModel, SemanticModel
 from uslm_recipes.data.alignments import Alignments
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.mates import Mates
 from uslm_recipes.data.tokens import TokenCorpus
+from uslm_tokenizer.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,16 @@ class PromptedBatch:
     """The same with padding."""
     num_targets: int
     """Units that are predicted, the end mark among them."""
+
+
+def check_pitch(model: SemanticModel, tokens: TokenCorpus) -> None:
+    """Raise ConfigError if the model is to draw pitches and the tokens hold none."""
+    draws = isinstance(model, PitchedModel) and model.num_pitches > 0
+    if draws and tokens.header.pitch_level is None:
+        raise ConfigError(
+            "tokens must be those of a codec that holds pitch, as the model is to draw it "
+            f"(pitch_reach), but they have {tokens.header.num_codebooks} levels without pitch"
+        )
 
 
 class PromptedRows:
@@ -58,6 +69,12 @@ class PromptedRows:
         """Level 0 of an utterance."""
         return self.tokens.codes(index)[0]
 
+    def pitches(self, model: PitchedModel, index: int) -> Int[Tensor, " t"]:
+        """What the model is to draw beside the units of an utterance."""
+        level = self.tokens.header.pitch_level
+        assert level is not None
+        return model.relative_pitch(self.tokens.codes(index)[level])
+
     def starts(self, index: int) -> Int[Tensor, " s"]:
         """Frame in which each symbol of an utterance begins."""
         assert self.alignments is not None
@@ -76,26 +93,34 @@ class PromptedRows:
         """Rows of utterances behind their prompts; a prompt's units are not predicted."""
         separator = torch.tensor([model.separator_id])
         texts, units, starts, before = [], [], [], []
+        pitched = model if isinstance(model, PitchedModel) and model.num_pitches else None
+        pitches = []
         for index, mate in zip(indices, prompts, strict=True):
             text, row, num_prompt = self.text(index), self.units(index), 0
             begins = self.starts(index) if self.alignments is not None else None
+            heights = [] if pitched is None else [self.pitches(pitched, index)]
             if mate is not None:
                 heard = self.units(mate)
                 num_prompt = len(heard)
                 text = torch.cat([self.text(mate), separator, text])
                 row = torch.cat([heard, row])
+                if pitched is not None:
+                    heights.insert(0, self.pitches(pitched, mate))
                 if begins is not None:
                     # The separator takes no time: the text begins in the same frame.
                     border = torch.tensor([num_prompt, num_prompt])
                     begins = torch.cat([self.starts(mate), border, begins[1:] + num_prompt])
             texts.append(text)
             units.append(row)
+            if pitched is not None:
+                pitches.append(torch.cat(heights))
             starts.append(begins)
             before.append(num_prompt)
         known = [each for each in starts if each is not None]
         lengths = [len(row) for row in units]
+        more = {} if pitched is None else {"pitches": pitches}
         return PromptedBatch(
-            rows=model.batch(texts, units, starts=known or None, predict_from=before),
+            rows=model.batch(texts, units, starts=known or None, predict_from=before, **more),
             num_units=sum(lengths),
             num_slots=max(lengths) * len(lengths),
             num_targets=sum(lengths) - sum(before) + len(lengths),

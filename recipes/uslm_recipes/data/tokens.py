@@ -40,6 +40,10 @@ class TokenHeader:
     codebook_size: int
     hop_length: int
     """Samples a frame."""
+    pitch_level: int | None = None
+    """Level of the codes that is pitch, where there is one."""
+    num_pitches: int = 0
+    """Different values of that level."""
     format: int = FORMAT
 
 
@@ -110,6 +114,8 @@ class TokenWriter:
         num_codebooks: int,
         codebook_size: int,
         hop_length: int,
+        pitch_level: int | None = None,
+        num_pitches: int = 0,
     ) -> None:
         if len(corpus.folders) != 1:
             raise UserError("tokens are written for one corpus folder at a time")
@@ -122,6 +128,8 @@ class TokenWriter:
             num_codebooks=num_codebooks,
             codebook_size=codebook_size,
             hop_length=hop_length,
+            pitch_level=pitch_level,
+            num_pitches=num_pitches,
         )
         frames = -(-corpus.num_samples // hop_length)
         self.starts = np.concatenate([[0], np.cumsum(frames)]).astype(np.int64)

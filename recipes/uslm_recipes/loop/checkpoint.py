@@ -24,7 +24,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from uslm_recipes.loop.progress import TrainingState
+from uslm_recipes.loop.out_of_memory import is_out_of_memory
+from uslm_recipes.loop.progress import Progress, TrainingState
 from uslm_recipes.loop.random_states import random_states, restore_random
 from uslm_recipes.loop.sealed import (
     DamagedCheckpoint,
@@ -40,7 +41,9 @@ from uslm_recipes.loop.sharding import (
     unwrap,
     whole,
 )
+from uslm_tokenizer.config import from_dict
 from uslm_tokenizer.errors import EnvironmentProblem, UserError
+from uslm_tokenizer.json_files import read_mapping
 
 logger = logging.getLogger(__name__)
 ABOUT = "state.json"
@@ -244,13 +247,31 @@ def clear_up(folder: Path, newest: Path | None) -> None:
 
 def read_about(path: Path) -> dict[str, Any]:
     """What a checkpoint says of itself: progress, streams, and since it was made, its config."""
-    about: dict[str, Any] = json.loads((path / ABOUT).read_text(encoding="utf-8"))
+    about = read_mapping(path / ABOUT)
+    for key in ("progress", "streams", "config", "data"):
+        if not isinstance(about.get(key, {}), dict):
+            raise DamagedCheckpoint(f"{path / ABOUT}: {key!r} must be a mapping")
     return about
 
 
 def load_checkpoint(path: Path, state: TrainingState, *, rank: Rank = Rank()) -> None:
     """Bring `state` to a checkpoint; UserError names the first thing that does not fit."""
+    try:
+        _load_all(path, state, rank)
+    except (UserError, OSError):
+        raise
+    except Exception as problem:  # it is whole, and so what another program wrote
+        if is_out_of_memory(problem):
+            raise
+        reason = " ".join(str(problem).split())[:300]
+        raise DamagedCheckpoint(f"{path} cannot be gone on from: {reason}") from problem
+
+
+def _load_all(path: Path, state: TrainingState, rank: Rank) -> None:
     about = read_about(path)
+    progress = from_dict(Progress, about.get("progress", {}), where="progress")
+    if progress.step < 0 or progress.seconds_used < 0:
+        raise DamagedCheckpoint(f"{path / ABOUT}: nothing can be done so far: {progress}")
     for name, model in state.models.items():
         _load_weights(path / f"{name}.safetensors", model)
     for name, ema in state.ema.items():
@@ -261,9 +282,9 @@ def load_checkpoint(path: Path, state: TrainingState, *, rank: Rank = Rank()) ->
     if state.scaler is not None and (path / "scaler.pt").is_file():
         state.scaler.load_state_dict(_load(path / "scaler.pt"))
     for name, stream in state.streams.items():
-        if name in about["streams"]:
+        if name in about.get("streams", {}):
             stream.load_state_dict(about["streams"][name])
-    for key, value in about["progress"].items():
+    for key, value in vars(progress).items():
         setattr(state.progress, key, value)
     own = path / f"random-{rank.index}.pt"
     if own.is_file():

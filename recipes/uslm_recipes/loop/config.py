@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from uslm_recipes.loop.progress import Progress
 from uslm_tokenizer.errors import ConfigError
+
+POSITIVE = ("steps", "max_minutes", "piece_minutes", "warmup_minutes", "learning_rate",
+            "max_grad_norm", "log_every", "save_every_minutes")  # fmt: skip
+AT_LEAST_ONE = ("gradient_accumulation", "keep_last", "max_skipped_in_a_row")
+NOT_NEGATIVE = ("validate_every", "samples", "read_ahead", "warmup_steps", "weight_decay")
+SHARES = ("min_learning_rate_ratio",)
+DECAYS = ("betas", "ema_decay")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,23 +77,21 @@ class LoopConfig:
     """Repository of the Hub that the finished model is sent to, such as me/my-model."""
 
     def __post_init__(self) -> None:
-        for name in (
-            "steps",
-            "max_minutes",
-            "piece_minutes",
-            "warmup_minutes",
-            "learning_rate",
-            "log_every",
-        ):
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise ConfigError(f"loop.{name} must be positive, but is {value}")
-        for name in ("gradient_accumulation", "keep_last"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"loop.{name} must be 1 or more, but is {getattr(self, name)}")
-        for name in ("validate_every", "samples", "read_ahead", "warmup_steps"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"loop.{name} must be 0 or more, but is {getattr(self, name)}")
+        # Comparisons that a number fulfils; with NaN none is true.
+        ranges: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
+            (POSITIVE, lambda x: 0 < x < math.inf, "positive"),
+            (AT_LEAST_ONE, lambda x: 1 <= x < math.inf, "1 or more"),
+            (NOT_NEGATIVE, lambda x: 0 <= x < math.inf, "0 or more"),
+            (SHARES, lambda x: 0 <= x <= 1, "0 to 1"),
+            (DECAYS, lambda x: 0 <= x < 1, "0 or more, and below 1"),
+            (("seed",), lambda x: 0 <= x < 2**32, "0 or more, and below 2**32"),
+        )
+        for names, fits, may_be in ranges:
+            for name in names:
+                given = getattr(self, name)
+                for value in given if isinstance(given, tuple) else (given,):
+                    if value is not None and not fits(value):
+                        raise ConfigError(f"loop.{name} must be {may_be}, but is {value}")
 
 
 def fraction_done(progress: Progress, config: LoopConfig) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,19 +12,28 @@ from uslm_recipes.loop.config import LoopConfig
 
 
 def make_optimizer(
-    model: nn.Module, config: LoopConfig, *, scale: float = 1.0
+    model: nn.Module,
+    config: LoopConfig,
+    *,
+    scale: float = 1.0,
+    scale_of: Callable[[str], float] = lambda name: 1.0,
 ) -> torch.optim.AdamW:
     """AdamW without decay for vectors; fused, which also skips bad steps without a round trip.
 
-    `scale` is of the learning rate, for models that learn at another speed than the first.
+    `scale` is of the learning rate, for models that learn at another speed than the first;
+    `scale_of` the same of a parameter by its name.
     """
-    trainable = [p for p in model.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in trainable if p.ndim >= 2], "weight_decay": config.weight_decay},
-        {"params": [p for p in trainable if p.ndim < 2], "weight_decay": 0.0},
-    ]
+    by_scale: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            by_scale.setdefault(scale * scale_of(name), []).append(parameter)
+    groups: list[dict[str, Any]] = []
+    for rate, found in by_scale.items():
+        matrices, vectors = [p for p in found if p.ndim >= 2], [p for p in found if p.ndim < 2]
+        groups.append({"params": matrices, "weight_decay": config.weight_decay, "scale": rate})
+        groups.append({"params": vectors, "weight_decay": 0.0, "scale": rate})
     return torch.optim.AdamW(
-        [{**group, "scale": scale} for group in groups if group["params"]],
+        [group for group in groups if group["params"]],
         lr=config.learning_rate * scale,
         betas=config.betas,
         fused=True,

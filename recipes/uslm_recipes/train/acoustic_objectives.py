@@ -1,10 +1,13 @@
 """What the kinds of stage 2 are trained on, as modules."""
 
+from typing import Any
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from uslm.models.base import AcousticBatch
+from uslm.systems.two_stage.conv_regressor import ConvRegressor
 from uslm.systems.two_stage.nar import AcousticLM
 from uslm.systems.two_stage.regressor import AcousticRegressor
 
@@ -12,12 +15,12 @@ from uslm.systems.two_stage.regressor import AcousticRegressor
 class RegressorObjective(nn.Module):
     """The training loss as a module's `forward`, as wrappers for several devices need it."""
 
-    def __init__(self, model: AcousticRegressor) -> None:
+    def __init__(self, model: AcousticRegressor | ConvRegressor) -> None:
         super().__init__()
         self.model = model
 
     def forward(
-        self, batch: AcousticBatch, num_known: Int[Tensor, " b"]
+        self, batch: Any, num_known: Int[Tensor, " b"]
     ) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
         """The error of the predicted input."""
         error = self.model.loss(batch)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from uslm_recipes.loop import Run, fraction_done, update
 from uslm_recipes.loop.sharding import unwrap
-from uslm_tokenizer.codecs.encodec.bridge import ms_stft_discriminator
+from uslm_tokenizer.objectives.discriminator import SpectrogramDiscriminators
 from uslm_tokenizer.objectives.waveform import discriminator_loss
 
 NAME = "discriminator"
@@ -18,21 +18,21 @@ NAME = "discriminator"
 
 @dataclass(frozen=True, kw_only=True)
 class AdversaryConfig:
-    """EnCodec's multi-scale STFT discriminator, from the package `encodec`."""
+    """Discriminators of complex spectrograms, one for each window."""
 
     joins_at: float = 0.3
     """Share of the run that goes by before it joins."""
     every: int = 2
     """Steps of the generator for one of the discriminator."""
     filters: int = 16
-    """Its width."""
+    """Width of their first layers."""
     windows: tuple[int, ...] = (1024, 512, 256)
-    """Windows of its scales, samples."""
+    """Windows of the spectrograms, samples."""
 
 
 def build_adversary(config: AdversaryConfig) -> nn.Module:
     """The discriminator, untrained."""
-    return ms_stft_discriminator(config.filters, n_ffts=config.windows)
+    return SpectrogramDiscriminators(config.windows, config.filters)
 
 
 def playing(run: Run, config: AdversaryConfig) -> nn.Module | None:

@@ -1,4 +1,4 @@
-"""Train stage 1, the autoregressive language model: phonemes (and a prompt) -> units.
+"""Train stage 1, the autoregressive language model: phonemes (and a prompt) -> units and pitch.
 
     python -m uslm_recipes.train_ar --config mini --out runs/ar \\
         --set corpus=[data/corpus] --set tokens=[runs/tokens/0] \\
@@ -9,7 +9,7 @@ a prompt later. All rows of a batch do or none, so that they stay of like length
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,12 +20,13 @@ from torch import Tensor, nn
 
 from uslm.models.base import SemanticModel
 from uslm.systems.registry import load_model, model_class
+from uslm.systems.two_stage.monotonic import MonotonicLM
 from uslm_recipes.cards.export import export
 from uslm_recipes.config import recipe_main
 from uslm_recipes.data.alignments import align
 from uslm_recipes.data.batches import SecondsBatches
 from uslm_recipes.data.corpus import Corpus
-from uslm_recipes.data.prompted_rows import PromptedBatch, PromptedRows
+from uslm_recipes.data.prompted_rows import PromptedBatch, PromptedRows, check_pitch
 from uslm_recipes.data.tokens import TokenCorpus
 from uslm_recipes.loop import (
     Drawn,
@@ -45,7 +46,6 @@ from uslm_recipes.loop import (
 )
 from uslm_recipes.loop.training_data import Named, TrainingData
 from uslm_recipes.train import samples
-from uslm_tokenizer.codecs.unit_codec.model import UnitCodec
 from uslm_tokenizer.codecs.unit_tokenizer.model import UnitTokenizer
 from uslm_tokenizer.config import from_dict
 from uslm_tokenizer.errors import ConfigError
@@ -62,6 +62,12 @@ class ARRecipe:
     """Its config, by key."""
     initial: str = ""
     """A trained stage 1 to go on from; it brings its own kind and config."""
+    new_pitch_reach: int = 0
+    """Reach of the pitch that `initial`, a monotonic_lm without pitch, is to draw from now on; 0:
+    it stays as it is."""
+    trunk_rate: float = 1.0
+    """Learning rate of what is not of the pitch alone, as a share of loop.learning_rate; 0 leaves
+    it as it is, where only the pitch is new."""
     loop: LoopConfig = field(default_factory=LoopConfig)
     """Length, learning rate and the like."""
     corpus: tuple[str, ...] = ("data/corpus",)
@@ -88,8 +94,12 @@ class Objective(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, batch: Any) -> Float[Tensor, ""]:
-        return self.model.loss(batch)
+    def forward(self, batch: Any) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
+        """The loss, and what it adds up where the model says so."""
+        if not isinstance(self.model, MonotonicLM):
+            return self.model.loss(batch), {}
+        parts = self.model.loss_parts(batch)
+        return torch.stack(list(parts.values())).sum(), parts
 
 
 def draw_batch(
@@ -129,11 +139,13 @@ def validate(
     what the model says when it reads some of their texts."""
     random = np.random.default_rng(0)
     prompted = [rows.prompt_of(i, random) for i in indices]
-    loss, units = 0.0, 0
+    found, units = dict[str, float](), 0
     for start in range(0, len(indices), 16):
         stop = start + 16
         batch = rows.batch(model, indices[start:stop], prompted[start:stop])
-        loss += float(objective(batch.rows.to(model.device))) * batch.num_targets
+        loss, parts = objective(batch.rows.to(model.device))
+        for name, value in {"loss": loss, **parts}.items():
+            found[name] = found.get(name, 0.0) + float(value) * batch.num_targets
         units += batch.num_targets
     shown = []
     if recognizer is not None:
@@ -142,7 +154,7 @@ def validate(
             samples.read_aloud(model, rows.text(index), recognizer, f"reading{number}")
             for number, index in enumerate(few)
         ]
-    return samples.together({"loss": loss / units}, shown)
+    return samples.together({name: total / units for name, total in found.items()}, shown)
 
 
 def train(recipe: ARRecipe, out: Path, *, resume: bool = False) -> bool:
@@ -152,6 +164,7 @@ def train(recipe: ARRecipe, out: Path, *, resume: bool = False) -> bool:
     corpus = Corpus.open(recipe.corpus)
     tokens = TokenCorpus.open(corpus, recipe.tokens)
     model = build(recipe)
+    check_pitch(model, tokens)
     recognizer = load_recognizer(recipe, model)
     objective = Objective(model)
     sources = recipe.sources or None
@@ -181,7 +194,13 @@ def train(recipe: ARRecipe, out: Path, *, resume: bool = False) -> bool:
     )
     state = TrainingState(
         models={"model": objective},
-        optimizers={"model": make_optimizer(objective, recipe.loop)},
+        optimizers={
+            "model": make_optimizer(
+                objective,
+                recipe.loop,
+                scale_of=lambda name: 1.0 if "pitch_" in name else recipe.trunk_rate,
+            )
+        },
         streams={"batches": batches},
         shardable=True,
     )
@@ -195,9 +214,10 @@ def train(recipe: ARRecipe, out: Path, *, resume: bool = False) -> bool:
 
         for drawn in each_batch(run, lambda: draw_batch(recipe, model, rows, batches)):
             with accelerator.accumulate(prepared):
-                loss = prepared(drawn.batch.rows.to(accelerator.device)) * drawn.weights["units"]
+                loss, parts = prepared(drawn.batch.rows.to(accelerator.device))
+                loss = loss * drawn.weights["units"]
                 update(run, loss)
-            after_step(run, Losses(loss), drawn, validate=check if len(held_out) else None)
+            after_step(run, Losses(loss, parts), drawn, validate=check if len(held_out) else None)
         if complete := finish_run(run):
             export(run, "model", {"model": model})
     return complete
@@ -212,7 +232,26 @@ def build(recipe: ARRecipe) -> SemanticModel:
         model = found(from_dict(found.config_class, recipe.model, where="model"))
     if not isinstance(model, SemanticModel):
         raise ConfigError(f"initial must name a semantic model, but names a {model.model_type}")
+    if recipe.new_pitch_reach:
+        model = with_pitch(model, recipe.new_pitch_reach)
+    if not recipe.trunk_rate:
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(name.startswith("pitch_"))
     return model.train()
+
+
+def with_pitch(model: SemanticModel, reach: int) -> MonotonicLM:
+    """The same model with a pitch head that has learnt nothing."""
+    if not isinstance(model, MonotonicLM) or model.num_pitches:
+        raise ConfigError(
+            "new_pitch_reach is for a monotonic_lm without pitch, but stage 1 is a "
+            f"{model.model_type}" + (" with it" if isinstance(model, MonotonicLM) else "")
+        )
+    grown = MonotonicLM(replace(model.config, pitch_reach=reach))
+    found = grown.load_state_dict(model.state_dict(), strict=False)
+    assert not found.unexpected_keys
+    assert all(name.startswith("pitch_") for name in found.missing_keys)
+    return grown
 
 
 def load_recognizer(recipe: ARRecipe, model: SemanticModel) -> UnitTokenizer | None:
@@ -224,7 +263,7 @@ def load_recognizer(recipe: ARRecipe, model: SemanticModel) -> UnitTokenizer | N
             f"recognizer must name a trained tokenizer: a {model.model_type} needs it"
         )
     tokenizer = load_tokenizer(recipe.recognizer)
-    tokenizer = tokenizer.units if isinstance(tokenizer, UnitCodec) else tokenizer
+    tokenizer = getattr(tokenizer, "units", tokenizer)
     if not isinstance(tokenizer, UnitTokenizer):
         raise ConfigError(
             f"recognizer must be a unit tokenizer or codec, but is {recipe.recognizer}"

@@ -24,6 +24,7 @@ from uslm.generate.levels import fill_levels
 from uslm.models.base import AcousticBatch, AcousticModel, AcousticRow, batch_rows
 from uslm.models.packing import pack_rows
 from uslm.systems.registry import load_model, model_class
+from uslm.systems.two_stage.conv_regressor import ConvRegressor, VoicedBatch, voiced_batch
 from uslm.systems.two_stage.nar import AcousticLM
 from uslm.systems.two_stage.regressor import AcousticRegressor
 from uslm_recipes.cards.export import export
@@ -53,6 +54,7 @@ from uslm_recipes.loop.pictures import count_codes, draw_codebooks, draw_mels
 from uslm_recipes.loop.training_data import Named, TrainingData
 from uslm_recipes.train import samples
 from uslm_recipes.train.acoustic_objectives import LMObjective, RegressorObjective
+from uslm_tokenizer.codecs.source_filter.model import SourceFilterCodec
 from uslm_tokenizer.codecs.unit_codec.model import UnitCodec
 from uslm_tokenizer.config import from_dict
 from uslm_tokenizer.errors import ConfigError
@@ -66,7 +68,7 @@ NUM_MEASURED = 100
 class NARRecipe:
     """Everything that decides a run of this recipe."""
 
-    kind: Literal["acoustic_lm", "acoustic_regressor"] = "acoustic_regressor"
+    kind: Literal["acoustic_lm", "acoustic_regressor", "conv_regressor"] = "conv_regressor"
     """Which model: see uslm/systems/registry.py."""
     model: dict[str, Any] = field(default_factory=dict)
     """Its config, by key."""
@@ -102,7 +104,7 @@ class NARRecipe:
 class Rows:
     """A batch of rows; how many levels each shows is drawn."""
 
-    rows: AcousticBatch
+    rows: AcousticBatch | VoicedBatch
     num_known: Int[Tensor, " b"]
 
 
@@ -116,7 +118,7 @@ def draw_levels(groups: Sequence[int], random: np.random.Generator) -> int:
 
 
 def draw_batch(
-    recipe: NARRecipe, groups: Sequence[int], rows: AcousticRows, batches: SecondsBatches
+    recipe: NARRecipe, model: AcousticModel, rows: AcousticRows, batches: SecondsBatches
 ) -> Drawn[Rows]:
     """The next batch. What a row shows depends on epoch and utterance alone; so a resumed run
     draws the same, and so do more processes."""
@@ -126,10 +128,14 @@ def draw_batch(
     for index in chosen:
         random = np.random.default_rng((seed, epoch, index))
         drawn.append(rows.row(index, recipe.rows, random))
-        levels.append(draw_levels(groups, random))
+        levels.append(draw_levels(_groups(model), random))
     cpu = torch.device("cpu")
     most = recipe.packed_frames
-    batch = pack_rows(drawn, cpu, most) if most else batch_rows(drawn, cpu)
+    batch: AcousticBatch | VoicedBatch
+    if isinstance(model, ConvRegressor):
+        batch = voiced_batch(drawn, cpu)
+    else:
+        batch = pack_rows(drawn, cpu, most) if most else batch_rows(drawn, cpu)
     return Drawn(
         batch=Rows(batch, torch.tensor(levels[: len(batch.codes)])),
         name=Named(rows.corpus, chosen),
@@ -147,13 +153,13 @@ def validate(
     prepared: nn.Module,
     rows: AcousticRows,
     indices: list[int],
-    codec: UnitCodec | None,
+    codec: UnitCodec | SourceFilterCodec | None,
 ) -> Validation:
     """On held-out speakers: the error of the decoder's input, as a share of its variance, and of an
     acoustic_lm the cross-entropy of the first level of each pass, nats a code; and some
     utterances that the model fills, decoded."""
     random, model = np.random.default_rng(0), objective.model
-    drawn = [rows.row(index, recipe.rows, random) for index in indices]
+    drawn = [rows.row(index, recipe.rows.clean(), random) for index in indices]
     found: dict[str, list[float]] = {}
     for start in range(0, len(drawn), 8):
         batch = model.batch(drawn[start : start + 8])
@@ -172,7 +178,7 @@ def validate(
 def speak(
     name: str,
     objective: RegressorObjective | LMObjective,
-    codec: UnitCodec,
+    codec: UnitCodec | SourceFilterCodec,
     rows: AcousticRows,
     index: int,
     row: AcousticRow,
@@ -200,7 +206,10 @@ def speak(
 
 
 def build(
-    recipe: NARRecipe, codec: UnitCodec | None, tokens: TokenCorpus, indices: NDArray[np.int64]
+    recipe: NARRecipe,
+    codec: UnitCodec | SourceFilterCodec | None,
+    tokens: TokenCorpus,
+    indices: NDArray[np.int64],
 ) -> RegressorObjective | LMObjective:
     """The model, in its objective."""
     model = load_model(recipe.initial).train() if recipe.initial else new_model(recipe)
@@ -214,12 +223,22 @@ def build(
             ahead_weight=recipe.ahead_weight,
             label_smoothing=recipe.label_smoothing,
         )
-    if not isinstance(model, AcousticRegressor):
+    if not isinstance(model, (AcousticRegressor, ConvRegressor)):
         raise ConfigError(f"initial must name a stage 2, but names a {model.model_type}")
+    if isinstance(model, ConvRegressor) != (tokens.header.pitch_level is not None):
+        raise ConfigError(
+            "a conv_regressor, and no other model, learns from tokens of a codec with pitch, but "
+            f"stage 2 is a {model.model_type}"
+        )
+    if recipe.packed_frames and isinstance(model, ConvRegressor):
+        raise ConfigError("packed_frames must be 0 for a conv_regressor: its rows stand alone")
     if recipe.initial:
         return RegressorObjective(model)
     if codec is None:
-        raise ConfigError("tokenizer must name the codec whose codes an acoustic_regressor learns")
+        raise ConfigError("tokenizer must name the codec whose codes a regressor learns")
+    if isinstance(model, ConvRegressor):
+        model.learn_vectors(codec.level_vectors())
+        return RegressorObjective(model)
     some = indices[:: max(1, len(indices) // NUM_MEASURED)].tolist()
     model.learn_vectors(codec.level_vectors(), [tokens.codes(index) for index in some])
     return RegressorObjective(model)
@@ -235,10 +254,10 @@ def _groups(model: AcousticModel) -> tuple[int, ...]:
     return model.level_groups if isinstance(model, AcousticLM) else (1,)
 
 
-def _codec(recipe: NARRecipe) -> UnitCodec | None:
+def _codec(recipe: NARRecipe) -> UnitCodec | SourceFilterCodec | None:
     codec = load_tokenizer(recipe.tokenizer) if recipe.tokenizer else None
-    if codec is not None and not isinstance(codec, UnitCodec):
-        raise ConfigError(f"tokenizer must be a unit codec, but is {recipe.tokenizer}")
+    if codec is not None and not isinstance(codec, (UnitCodec, SourceFilterCodec)):
+        raise ConfigError(f"tokenizer must be a codec with units, but is {recipe.tokenizer}")
     return codec
 
 
@@ -251,7 +270,7 @@ def train(recipe: NARRecipe, out: Path, *, resume: bool = False) -> bool:
     indices = corpus.select(split="train", min_seconds=1.0, sources=recipe.sources or None)
     codec = _codec(recipe)
     objective = build(recipe, codec, tokens, indices)
-    model, groups = objective.model, _groups(objective.model)
+    model = objective.model
     held_out = corpus.select(split="test", min_seconds=1.0, max_seconds=8.0)[:48]
     with accelerator.main_process_first():
         every = np.concatenate([indices, held_out])
@@ -281,7 +300,7 @@ def train(recipe: NARRecipe, out: Path, *, resume: bool = False) -> bool:
             few = held_out.tolist()
             return validate(recipe, objective, prepared, held_out_rows, few, decoder)
 
-        for drawn in each_batch(run, lambda: draw_batch(recipe, groups, rows, batches)):
+        for drawn in each_batch(run, lambda: draw_batch(recipe, model, rows, batches)):
             batch = drawn.batch.rows.to(accelerator.device)
             with accelerator.accumulate(prepared):
                 loss, parts = prepared(batch, drawn.batch.num_known.to(accelerator.device))

@@ -2,8 +2,6 @@
 
     python -m uslm_recipes.train_codec --config mini --out runs/codec \\
         --set corpus=[data/corpus] --set units=runs/units/model --max-minutes 45
-
-The discriminator is EnCodec's multi-scale STFT one, from the package `encodec`.
 """
 
 from collections.abc import Sequence

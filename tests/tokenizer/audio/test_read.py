@@ -252,3 +252,23 @@ def test_resample_keeps_shape_device_and_equal_rates() -> None:
     assert resample(waveform, RATE, 24_000).shape == (2, 3, 24_000)
     with pytest.raises(AudioError, match="4,000 to 768,000 Hz"):
         resample(waveform, RATE, 0)
+
+
+@pytest.mark.parametrize("hiss", [0.0, 1e-3])
+def test_a_silent_beginning_is_passed_over(tmp_path: Path, hiss: float) -> None:
+    silence = hiss * np.random.default_rng(0).uniform(-1, 1, 70 * RATE)
+    path = tmp_path / "late.flac"
+    path.write_bytes(encoded(np.concatenate([silence, tone(3)]), format="FLAC"))
+    plain = read_audio(path, max_seconds=60.0)
+    assert plain.waveform.abs().max() <= hiss + 1e-4
+    audio = read_audio(path, max_seconds=60.0, silent_dbfs=-45.0)
+    assert audio.source is not None and audio.source.complete
+    assert audio.source.seconds == pytest.approx(73) and audio.seconds < 6
+    begin = 70 - audio.source.start_seconds
+    sound = audio.waveform[0, round(begin * RATE) :].numpy()
+    assert begin > 0 and np.abs(sound - tone(3)).max() < 1e-3
+
+
+def test_silence_alone_is_read_from_its_beginning(tmp_path: Path) -> None:
+    audio = read_audio(encoded(np.zeros(5 * RATE)), max_seconds=2.0, silent_dbfs=-45.0)
+    assert audio.source is not None and audio.source.start_seconds == 0 and audio.seconds == 2

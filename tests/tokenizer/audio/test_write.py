@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from uslm_tokenizer.audio.encode import STREAMABLE
+from uslm_tokenizer.audio.ogg import OggPages, with_serial
 from uslm_tokenizer.audio.read import read_audio
 from uslm_tokenizer.audio.write import FORMATS, SUFFIXES, StreamWriter, write_audio
 from uslm_tokenizer.errors import UserError
@@ -316,3 +317,33 @@ def test_closing_twice_is_harmless(tmp_path: Path) -> None:
     writer.close()
     assert (tmp_path / "a.wav").exists()
     assert not list(tmp_path.glob(".uslm-*"))
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_the_same_samples_are_the_same_bytes(format: str) -> None:
+    files = []
+    for _ in range(2):
+        file = io.BytesIO()
+        write_audio(file, torch.linspace(-0.5, 0.5, 20_000)[None], 16_000, format=format)
+        files.append(file.getvalue())
+    assert files[0] == files[1]
+
+
+def test_pages_with_our_number_are_whole() -> None:
+    file = io.BytesIO()
+    soundfile.write(file, np.zeros(50_000), 16_000, format="OGG", subtype="VORBIS")
+    pages: list[bytes] = []
+
+    class Pages:
+        def write(self, data: bytes) -> int:
+            pages.append(data)
+            return len(data)
+
+    data = file.getvalue()
+    ogg = OggPages(Pages())
+    for start in range(0, len(data), 100):  # headers and bodies come in pieces
+        ogg.write(data[start : start + 100])
+    assert len(pages) > 2 and len(b"".join(pages)) == len(data)
+    theirs = int.from_bytes(data[14:18], "little")
+    assert b"".join(with_serial(page, theirs) for page in pages) == data
+    assert {page[14:18] for page in pages} == {b"USLM"}

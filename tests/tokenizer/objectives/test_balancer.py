@@ -31,7 +31,7 @@ def test_gradients_equal_those_of_the_authors_balancer() -> None:
         [-3.796196, -2.940041, -2.083886, -1.227732, -0.371577, 1.484578, 2.340733, 3.196888],
         [-6.374511, -4.956567, -3.538623, -2.120679, -0.702735, 2.215209, 3.633152, 5.051096],
     ]
-    got = three_steps(Balancer({"near": 1, "square": 3}, total_norm=2.0, decay=0.9))
+    got = three_steps(Balancer({"near": 1.0, "square": 3.0}, total_norm=2.0, decay=0.9))
     torch.testing.assert_close(got, torch.tensor(expected), atol=2e-6, rtol=1e-6)
 
 
@@ -40,17 +40,17 @@ def test_the_scale_of_a_loss_does_not_matter() -> None:
     for scale in (1.0, 1000.0):
         output = torch.linspace(-1, 1, 6).view(2, 1, 3).requires_grad_()
         losses = {"a": scale * output.square().mean(), "b": (output - 1).abs().mean()}
-        Balancer({"a": 1, "b": 1}).backward(losses, output)
+        Balancer({"a": 1.0, "b": 1.0}).backward(losses, output)
         assert output.grad is not None
         gradients.append(output.grad)
     torch.testing.assert_close(*gradients)
 
 
 def test_a_resumed_balancer_goes_on_as_if_nothing_happened() -> None:
-    whole = three_steps(Balancer({"near": 1, "square": 3}))
-    first = Balancer({"near": 1, "square": 3})
+    whole = three_steps(Balancer({"near": 1.0, "square": 3.0}))
+    first = Balancer({"near": 1.0, "square": 3.0})
     three_steps(first, range(2))
-    resumed = Balancer({"near": 1, "square": 3})
+    resumed = Balancer({"near": 1.0, "square": 3.0})
     resumed.load_state_dict(first.state_dict())
     assert torch.equal(three_steps(resumed, range(2, 3))[0], whole[2])
 

@@ -93,6 +93,7 @@ def test_a_row_says_what_it_says_without_a_pool(model: SemanticModel) -> None:
         [whole] = spoken[-1]
         assert (whole.units, whole.stop_reason) == (row.units, row.stop_reason)
         assert whole.fingers == row.fingers
+        assert whole.pitches == row.pitches
         if model.needs_alignment:  # a finger that only goes forward, on the text or its end mark
             assert len(row.fingers) == len(row.units)
             assert sorted(row.fingers) == row.fingers

@@ -62,12 +62,8 @@ from uslm_tokenizer.errors import TextError
         ("I have 2. Then I left for the whole day.", ["I have 2. Then I left for the whole day."]),
         ("Roses are red\nViolets are blue", ["Roses are red\nViolets are blue"]),
         (
-            "A line that some program wrapped at about\na column of forty is one long, long row\n"
-            "of words.",
-            [
-                "A line that some program wrapped at about a column of forty "
-                "is one long, long row of words."
-            ],
+            "This is a line that a program wrapped at\nforty characters.",
+            ["This is a line that a program wrapped at forty characters."],
         ),
         ("", []),
         (" \n ", []),

@@ -8,6 +8,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from uslm_tokenizer.audio.ogg import OggPages
 from uslm_tokenizer.audio.output import BinaryWriter
 from uslm_tokenizer.errors import UserError
 
@@ -156,7 +157,7 @@ class _SndfileEncoder:
         self.lossless = format == "flac"
         # libsndfile 1.2 spoils the last 5 ms of Opus: let them be silence.
         self.tail_samples = sample_rate // 100 if format == "opus" else 0
-        file = cast(BinaryIO, sink)
+        file = cast(BinaryIO, OggPages(sink) if container == "OGG" else sink)
         self.sound = soundfile.SoundFile(
             file, "w", sample_rate, 1, format=container, subtype=coding
         )

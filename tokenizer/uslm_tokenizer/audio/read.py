@@ -51,6 +51,8 @@ class AudioInfo:
     """Coding, in libsndfile's words: PCM_16, VORBIS, OPUS, ..."""
     complete: bool
     """Whether all of it was read; False where `max_seconds` ended it."""
+    start_seconds: float = 0.0
+    """Where reading began; what lies before is silence that was passed over."""
     warnings: tuple[str, ...] = ()
     """What was wrong and could be mended: a truncated file, samples beyond full scale, ..."""
 
@@ -79,8 +81,12 @@ class Audio:
         return Audio(waveform, sample_rate, self.source)
 
 
-def read_audio(source: AudioSource, *, max_seconds: float | None = None) -> Audio:
+def read_audio(
+    source: AudioSource, *, max_seconds: float | None = None, silent_dbfs: float | None = None
+) -> Audio:
     """Read a path, bytes or a binary file at its own rate, mixed to mono.
+
+    Where not all of it is to be read, a beginning that never reaches `silent_dbfs` is passed over.
 
     Memory is bounded by `max_seconds`, however long the file is or says it is. Raises
     MissingResource where there is no such file, AudioError where it cannot be used.
@@ -99,7 +105,7 @@ def read_audio(source: AudioSource, *, max_seconds: float | None = None) -> Audi
         if size == 0:
             raise AudioError(f"{name} is empty (0 bytes); give a recording: {READABLE_WORDS}")
         with open_sound(file, name, head, end) as sound:
-            audio = _read_sound(sound, name, announced_bytes(head) > size, max_seconds)
+            audio = _read_sound(sound, name, announced_bytes(head) > size, max_seconds, silent_dbfs)
         if end < size:
             return audio.noting(f"{name} holds another recording behind the first; it is not read")
         return audio
@@ -178,11 +184,20 @@ def _check_rate(rate: int, name: str) -> None:
 
 
 def _read_sound(
-    sound: soundfile.SoundFile, name: str, cut_off: bool, max_seconds: float | None
+    sound: soundfile.SoundFile,
+    name: str,
+    cut_off: bool,
+    max_seconds: float | None,
+    silent_dbfs: float | None,
 ) -> Audio:
     rate, announced = sound.samplerate, sound.frames
     _check_rate(rate, name)
     limit = 2**62 if max_seconds is None else math.ceil(max_seconds * rate)
+    first = 0
+    if silent_dbfs is not None and limit < announced < 2**62:
+        first = _first_sound(sound, 10 ** (silent_dbfs / 20))
+        sound.seek(first)
+        announced -= first
 
     mixes, bad, mix_energy = [np.zeros(0, np.float32)], 0, 0.0
     energies = np.zeros(sound.channels)
@@ -207,7 +222,7 @@ def _read_sound(
         raise AudioError(f"{name} is {sound.format} audio without a single sample")
     if _cancels(mix_energy, energies):
         loudest = int(energies.argmax())
-        sound.seek(0)
+        sound.seek(first)
         samples = np.concatenate([block[:, loudest] for block in read_blocks(sound, limit)])
         warnings.append(
             f"the {sound.channels} channels of {name} cancel each other (opposite phase); "
@@ -224,10 +239,21 @@ def _read_sound(
         name=name,
         sample_rate=rate,
         channels=sound.channels,
-        seconds=(announced if known else len(samples)) / rate,
+        seconds=(first + (announced if known else len(samples))) / rate,
         format=sound.format,
         subtype=sound.subtype,
         complete=complete,
+        start_seconds=first / rate,
         warnings=tuple(warnings),
     )
     return Audio(torch.from_numpy(samples)[None], rate, info)
+
+
+def _first_sound(sound: soundfile.SoundFile, level: float) -> int:
+    """The frame to begin at: a block before the first that reaches the level; 0 if none does."""
+    begin = before = 0
+    for block in read_blocks(sound, 2**62):
+        if not np.abs(block).max() < level:  # NaN is told later
+            return before
+        before, begin = begin, begin + len(block)
+    return 0

@@ -7,7 +7,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from uslm_tokenizer.objectives.waveform import (
-    MultiScaleMelLoss,
     adversarial_loss,
     feature_matching_loss,
 )
@@ -28,7 +27,7 @@ class WaveformWeights:
 def waveform_losses(
     made: Float[Tensor, "b 1 n"],
     real: Float[Tensor, "b 1 n"],
-    mel_loss: MultiScaleMelLoss,
+    spectral_loss: nn.Module,
     discriminator: nn.Module | None,
     weights: WaveformWeights,
 ) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
@@ -36,8 +35,8 @@ def waveform_losses(
 
     The discriminator is asked, not taught: none of its weights gets a gradient here.
     """
-    mel = mel_loss(made, real)
-    total, parts = weights.mel * mel, {"mel": mel}
+    spectral = spectral_loss(made, real)
+    total, parts = weights.mel * spectral, {"mel": spectral}
     if discriminator is None:
         return total, parts
     discriminator.requires_grad_(False)

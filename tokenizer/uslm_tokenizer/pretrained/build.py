@@ -1,6 +1,5 @@
 """From the files of a published part to a model of ours."""
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,8 +8,9 @@ import torch
 from torch import Tensor
 
 from uslm_tokenizer.addresses import load_address
-from uslm_tokenizer.errors import CheckpointError, ConfigError
+from uslm_tokenizer.errors import CheckpointError
 from uslm_tokenizer.hub import PretrainedModel, empty_parameters
+from uslm_tokenizer.json_files import read_mapping
 from uslm_tokenizer.pretrained.catalogue import (
     Catalogue,
     Part,
@@ -85,13 +85,7 @@ def _config(piece: Weights, locate: Locate) -> Mapping[str, Any]:
     if isinstance(piece.config, str):
         return published_config(piece.config)
     path = locate(piece.config)
-    try:
-        found = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as problem:
-        raise ConfigError(f"{path} is not a config in JSON: {problem}") from problem
-    if not isinstance(found, dict):
-        raise ConfigError(f"{path} must hold a mapping, but holds a {type(found).__name__}")
-    return found
+    return read_mapping(path)
 
 
 def _load_encoder(piece: SpeechEncoder, locate: Locate) -> SSLEncoder:

@@ -4,7 +4,6 @@ Nothing that a file holds is ever run: pickles are read by PyTorch's restricted 
 that need more than tensors and plain values are refused.
 """
 
-import json
 import pickle
 import re
 import warnings
@@ -17,7 +16,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from uslm_tokenizer.errors import CheckpointError, MissingResource
+from uslm_tokenizer.errors import CheckpointError, ConfigError, MissingResource
+from uslm_tokenizer.json_files import read_mapping
 
 State = dict[str, Tensor]
 
@@ -33,6 +33,7 @@ HARMLESS: list[Any] = [
     (PureWindowsPath, "pathlib._local.WindowsPath"),
 ]
 
+MAX_NAME_BYTES = 255
 FOLDER_FILES = (
     "model.safetensors",
     "model.safetensors.index.json",
@@ -77,22 +78,33 @@ def _file_of(folder: Path) -> Path:
 
 def _read_shards(index: Path) -> State:
     try:
-        files = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
-    except (ValueError, KeyError, TypeError, AttributeError) as problem:
-        raise CheckpointError(f"{index} is not an index of weights: {problem!r}") from problem
+        places = read_mapping(index).get("weight_map")
+    except ConfigError as problem:
+        raise CheckpointError(f"{problem}; it is no index of weights") from problem
+    if not isinstance(places, dict) or not all(isinstance(name, str) for name in places.values()):
+        raise CheckpointError(
+            f"{index} is not an index of weights: it has no 'weight_map' of names"
+        )
     state: State = {}
-    for name in sorted(files):
-        if Path(name).name != name:
-            raise CheckpointError(f"{index} names {name!r}, which is not a file beside it")
+    for name in sorted(set(places.values())):
+        if not _is_beside(index, name):
+            raise CheckpointError(f"{index} names {name[:200]!r}, which is not a file beside it")
         state |= read_checkpoint(index.parent / name)
     return state
+
+
+def _is_beside(index: Path, name: str) -> bool:
+    """Whether a name can only mean a file in the folder of the index, and not another index."""
+    is_plain = name not in ("", ".", "..") and not set(name) & {"/", "\\", "\0"}
+    is_plain = is_plain and len(name.encode(errors="replace")) <= MAX_NAME_BYTES
+    return is_plain and not name.endswith(".index.json") and not (index.parent / name).is_dir()
 
 
 def _read_safetensors(path: Path) -> State:
     try:
         with safe_open(path, "pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as problem:
+    except (SafetensorError, OSError) as problem:
         raise CheckpointError(
             f"{path} is cut off, or is not a safetensors file: {problem}"
         ) from problem
@@ -113,7 +125,7 @@ def _read_pickle(path: Path, *, zipped: bool) -> Any:
                 "only tensors and plain values are read"
             ) from problem
         raise CheckpointError(f"{path} is not a file of weights: {_line(problem)}") from problem
-    except (RuntimeError, EOFError, ValueError, KeyError, AttributeError, OSError) as problem:
+    except Exception as problem:  # a broken pickle breaks its reader in every way there is
         raise CheckpointError(
             f"{path} is cut off, or is not a file of weights: {_line(problem)}"
         ) from problem

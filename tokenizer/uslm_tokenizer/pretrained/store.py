@@ -12,6 +12,7 @@ from typing import Any, Literal
 import torch
 
 from uslm_tokenizer.errors import EnvironmentProblem, MissingResource, UserError
+from uslm_tokenizer.json_files import check_format, read_mapping
 from uslm_tokenizer.pretrained import source as sources
 from uslm_tokenizer.pretrained.catalogue import Catalogue, System, Weights
 from uslm_tokenizer.pretrained.download import fetch
@@ -198,16 +199,10 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     path = folder / RECORD
     if not path.is_file():
         return None
-    try:
-        record = json.loads(path.read_text("utf-8"))
-    except ValueError as problem:
-        raise UserError(f"{path} is not JSON: {problem}") from problem
-    if not isinstance(record, dict) or not isinstance(record.get("system"), str):
+    record = read_mapping(path)
+    if not isinstance(record.get("system"), str):
         raise UserError(f"{path} must have the key 'system'")
-    if record.get("format", FORMAT) > FORMAT:
-        raise UserError(
-            f"{path} has format {record['format']}, this version reads up to {FORMAT}; upgrade uslm"
-        )
+    check_format(record, FORMAT, path)
     return record
 
 

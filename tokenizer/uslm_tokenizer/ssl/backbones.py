@@ -7,7 +7,8 @@ from typing import Any
 from torch import nn
 
 from uslm_tokenizer.environment import check_torchaudio
-from uslm_tokenizer.errors import MissingResource
+from uslm_tokenizer.errors import EnvironmentProblem, MissingResource
+from uslm_tokenizer.hub import is_network_fault
 from uslm_tokenizer.transformers_package import import_transformers
 
 NEED = "pretrained speech encoders need"
@@ -36,6 +37,9 @@ def load_backbone(name_or_path: str, where: Mapping[str, Any]) -> Any:
         return transformers.AutoModel.from_pretrained(name_or_path, **where)
     except (OSError, ValueError) as problem:
         reason = str(problem).strip().splitlines()[0]
+        if is_network_fault(problem):
+            what = f"the speech encoder {name_or_path!r}"
+            raise EnvironmentProblem(f"cannot reach the Hub for {what}: {reason}") from problem
         raise MissingResource(f"no speech encoder at {name_or_path!r}: {reason}") from problem
 
 

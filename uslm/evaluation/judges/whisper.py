@@ -16,7 +16,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from uslm_tokenizer.errors import MissingResource
+from uslm_tokenizer.errors import EnvironmentProblem, MissingResource
+from uslm_tokenizer.hub import is_network_fault
 from uslm_tokenizer.nn.precision import fast_dtype
 from uslm_tokenizer.ssl.front_ends import SAMPLE_RATE, WhisperLogMel
 from uslm_tokenizer.ssl.whisper import layer_outputs
@@ -88,6 +89,9 @@ class WhisperRecognizer:
             )
         except (OSError, ValueError) as problem:
             reason = str(problem).strip().splitlines()[0]
+            if is_network_fault(problem):
+                what = f"the Whisper model {str(name_or_path)!r}"
+                raise EnvironmentProblem(f"cannot reach the Hub for {what}: {reason}") from problem
             raise MissingResource(f"no Whisper model {str(name_or_path)!r}: {reason}") from problem
         return cls(model.eval().to(device), tokenizer)
 

@@ -14,7 +14,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from uslm_tokenizer.environment import check_torchaudio
-from uslm_tokenizer.errors import MissingResource
+from uslm_tokenizer.errors import EnvironmentProblem, MissingResource
+from uslm_tokenizer.hub import is_network_fault
 from uslm_tokenizer.transformers_package import import_transformers
 
 MIN_SAMPLES = 8_000
@@ -43,6 +44,9 @@ class XVector:
             settings = json.loads(Path(path).read_text("utf-8"))
         except (OSError, ValueError) as problem:
             reason = str(problem).strip().splitlines()[0]
+            if is_network_fault(problem):
+                what = f"the speaker model {str(name_or_path)!r}"
+                raise EnvironmentProblem(f"cannot reach the Hub for {what}: {reason}") from problem
             raise MissingResource(f"no speaker model {str(name_or_path)!r}: {reason}") from problem
         return cls(model.eval().to(device), normalize=bool(settings.get("do_normalize", True)))
 

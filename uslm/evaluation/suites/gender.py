@@ -111,16 +111,8 @@ def differentiation(
     alpha: float = 0.05,
 ) -> dict[Context, Differentiation]:
     """Each class of context that has questions; the chance of any false alarm is `alpha`."""
-    by_context: dict[Context, list[PairedAnswers]] = {
-        context: [each for each in answers if each.context == context] for context in CONTEXTS
-    }
-    by_context = {context: rows for context, rows in by_context.items() if rows}
-    p_values = holm(
-        {
-            context: sign_flip_test([each.lean for each in rows], generator=generator)
-            for context, rows in by_context.items()
-        }
-    )
+    by_context = _by_context(answers)
+    p_values = corrected_p_values(answers, generator=generator)
     return {
         context: Differentiation(
             context=context,
@@ -133,6 +125,18 @@ def differentiation(
         )
         for context, rows in by_context.items()
     }
+
+
+def corrected_p_values(
+    answers: Sequence[PairedAnswers], *, generator: torch.Generator
+) -> dict[Context, float]:
+    """Of no difference, for each class of context, corrected for their number."""
+    return holm(
+        {
+            context: sign_flip_test([each.lean for each in rows], generator=generator)
+            for context, rows in _by_context(answers).items()
+        }
+    )
 
 
 def sign_flip_test(differences: Sequence[float], *, generator: torch.Generator) -> float:
@@ -161,6 +165,13 @@ def holm(p_values: Mapping[Context, float]) -> dict[Context, float]:
         highest = max(highest, min(1.0, p_values[context] * (len(p_values) - place)))
         corrected[context] = highest
     return corrected
+
+
+def _by_context(answers: Sequence[PairedAnswers]) -> dict[Context, list[PairedAnswers]]:
+    rows: dict[Context, list[PairedAnswers]] = {context: [] for context in CONTEXTS}
+    for each in answers:
+        rows[each.context].append(each)
+    return {context: found for context, found in rows.items() if found}
 
 
 def _mean_answers(

@@ -78,13 +78,15 @@ def read_manifest(
     *,
     num_train: int,
     num_test: int,
+    min_seconds: float = 0.5,
     max_seconds: float = 8.0,
     seed: int = 0,
 ) -> SpeechSet:
     """Whole speakers of a manifest, drawn until there are so many utterances for each purpose.
 
-    Where its lines name no `split`, every fifth speaker is for tests. Longer recordings are left
-    out. MissingResource without the file or a recording of it; UserError for a line that is none.
+    Where its lines name no `split`, every fifth speaker is for tests. Shorter and longer recordings
+    are left out. MissingResource without the file or a recording of it; UserError for a line that
+    is none.
     """
     path = Path(path)
     if not path.is_file():
@@ -108,9 +110,9 @@ def read_manifest(
             split = row.get("split", "test" if speaker in tested else "train")
             if split not in chosen or len(chosen[split]) >= wanted[split]:
                 continue
-            if float(row.get("seconds", 0)) <= max_seconds:
+            if min_seconds <= float(row.get("seconds", min_seconds)) <= max_seconds:
                 speech = _read_speech(row, path)
-                if speech.seconds <= max_seconds:
+                if min_seconds <= speech.seconds <= max_seconds:
                     chosen[split].append(speech)
     for split, found in chosen.items():
         if not found:

@@ -9,7 +9,7 @@ time it takes.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Int
@@ -60,15 +60,18 @@ class CodeBlocks:
     def __init__(
         self,
         schedule: BlockSchedule,
-        prompt: Int[Tensor, "k p"],
+        prompt: Int[Tensor, "k p"] | AcousticRow,
         text_ids: Int[Tensor, " s"] | None,
         *,
         hurry: bool = False,
         lag: int = 0,
     ) -> None:
-        self.codes: Tensor = prompt.new_zeros(len(prompt), 0)
+        """`prompt` is the voice: codes, or a row without frames, with all that is known of it."""
+        if isinstance(prompt, Tensor):
+            prompt = AcousticRow(prompt=prompt, codes=prompt[:, :0])
+        self.codes: Tensor = prompt.codes
         """All that is made, [k, t]."""
-        self._schedule, self._prompt, self._text_ids = schedule, prompt, text_ids
+        self._schedule, self._voice, self._text_ids = schedule, prompt, text_ids
         self._hurry, self._lag = hurry, lag
         self._index = self._planned = 0
 
@@ -78,11 +81,16 @@ class CodeBlocks:
         return self.codes.shape[1]
 
     def plan(
-        self, units: Sequence[int], is_final: bool, fingers: Sequence[int] = ()
+        self,
+        units: Sequence[int],
+        is_final: bool,
+        fingers: Sequence[int] = (),
+        pitches: Sequence[int] = (),
     ) -> AcousticRow | None:
         """The next block of the units so far, or None before there are enough of them.
 
-        `fingers` tells of each unit the index of the symbol that it is of, if that is known.
+        `fingers` tells of each unit the index of the symbol that it is of, if that is known;
+        `pitches` its pitch, where stage 2 is to be given that.
         """
         done, schedule = self.num_frames, self._schedule
         waiting = len(units) - done
@@ -94,11 +102,13 @@ class CodeBlocks:
         self._planned = size
         context = min(schedule.context_frames, done)
         shown = units[done : done + size + schedule.lookahead_frames]
-        target = self._prompt.new_zeros(len(self._prompt), len(shown))
+        target = self.codes.new_zeros(len(self.codes), len(shown))
         target[0] = torch.tensor(shown)
         first, last = done - context, done + len(shown)
-        return AcousticRow(
-            prompt=self._prompt,
+        if pitches:
+            target[1] = torch.tensor(pitches[done:last])
+        return replace(
+            self._voice,
             codes=torch.cat([self.codes[:, first:], target], dim=1),
             num_context=context,
             start=first,

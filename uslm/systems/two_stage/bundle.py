@@ -11,10 +11,11 @@ Each part can also be loaded on its own.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Float, Int
@@ -22,14 +23,16 @@ from torch import Tensor
 
 from uslm.generate.levels import fill_levels
 from uslm.generate.sampling import Sampling
-from uslm.models.base import AcousticModel, AcousticRow, SemanticModel
+from uslm.models.base import AcousticModel, AcousticRow, PitchedModel, SemanticModel
 from uslm.models.device import move, read_dtype
 from uslm.models.folders import BUNDLE_FILE, DEFAULT, PARTS, VOCAB_FILE, resolve_bundle
 from uslm.synthesis.protocols import Converted, FrontEnd, Imitate, JobReader
 from uslm.synthesis.timer import Clock
 from uslm.systems.registry import load_model
 from uslm.systems.two_stage.config import BundleConfig
+from uslm.systems.two_stage.conv_regressor import ConvRegressor
 from uslm.systems.two_stage.facts import FORMAT, make_frontend, read_bundle_config, read_vocab
+from uslm.systems.two_stage.voice_row import OUTPUT, POOLED, SPOKEN, voice_row
 from uslm.text.frontend import FrontendResult, TextFrontend
 from uslm.text.lexicon import Lexicon
 from uslm.text.vocab import PhonemeVocab, SentencePieceVocab, TextVocab
@@ -64,6 +67,9 @@ class Bundle:
     tokenizer_hash: str = field(init=False)
     """The same of the tokenizer alone; a voice is made of its codes."""
     _vectors: Float[Tensor, "levels v e"] | None = field(init=False, repr=False)
+    _voice_rows: WeakKeyDictionary[VoicePrompt, AcousticRow] = field(
+        init=False, repr=False, default_factory=WeakKeyDictionary
+    )
 
     def __post_init__(self) -> None:
         """Raise ConfigError unless the parts speak the same codes."""
@@ -75,10 +81,40 @@ class Bundle:
         size, stage1 = self.tokenizer.codebook_size, self.semantic.codebook_size
         if size != stage1:
             raise ConfigError(f"the tokenizer has {size} units, but stage 1 was made for {stage1}")
+        self._check_pitch()
         parts = {part: getattr(self, part) for part in PARTS}
         object.__setattr__(self, "tokenizer_hash", weight_hash(tokenizer=self.tokenizer))
         object.__setattr__(self, "hash", weight_hash(**parts))
         object.__setattr__(self, "_vectors", self._level_vectors())
+
+    @property
+    def pitch_level(self) -> int | None:
+        """Level of the codes that stage 1 draws beside the units, and stage 2 is given."""
+        return self.tokenizer.pitch_level if self.acoustic.num_given_levels > 1 else None
+
+    def _check_pitch(self) -> None:
+        if self.acoustic.num_given_levels == 1:
+            return
+        if self.tokenizer.pitch_level != 1:
+            raise ConfigError(
+                f"stage 2 is a {self.acoustic.model_type}, which is given pitches, but level 1 of "
+                f"the tokenizer, a {self.tokenizer.model_type}, is none"
+            )
+        if not isinstance(self.semantic, PitchedModel) or not self.semantic.num_pitches:
+            raise ConfigError(
+                f"stage 2 is a {self.acoustic.model_type}, which is given pitches, but stage 1, a "
+                f"{self.semantic.model_type}, draws none (pitch_reach)"
+            )
+
+    def voice_row(self, voice: VoicePrompt) -> AcousticRow:
+        """What stage 2 knows of a voice, as a row without frames."""
+        row = self._voice_rows.get(voice)
+        if row is None:
+            row = voice_row(voice, self.config.prompt.acoustic_frames)
+            if isinstance(self.acoustic, ConvRegressor):
+                row = replace(row, memory=self.acoustic.remember(row))
+            self._voice_rows[voice] = row
+        return row
 
     @property
     def settings(self) -> BundleConfig:
@@ -174,6 +210,25 @@ class Bundle:
         voice.check_fits(self.tokenizer_hash, self.config.name)
         self.tokenizer.check_codes(voice.codes[None])
         voice.check_readable(self.vocab.size, self.config.name)
+        self._check_extras(voice)
+
+    def _check_extras(self, voice: VoicePrompt) -> None:
+        """Raise ConfigError if what was made for stage 2 is not of its sizes."""
+        if not isinstance(self.acoustic, ConvRegressor):
+            return
+        config, extras = self.acoustic.config, voice.extras
+        sizes = {
+            SPOKEN: (voice.codes.shape[1],),
+            POOLED: (config.dim,),
+            OUTPUT: (config.latent_dim,),
+        }
+        wrong = [name for name in sizes if name in extras and extras[name].shape != sizes[name]]
+        ids = extras.get(SPOKEN, torch.zeros(0))
+        if wrong or not bool(((ids >= -1) & (ids < config.text_vocab_size)).all()):
+            raise ConfigError(
+                f"voice {voice.name!r} was fitted to another model than {self.config.name!r}; "
+                "create it again from its recording"
+            )
 
     def phoneme_ids(self, text: FrontendResult) -> list[int]:
         """The phonemes of a text, in the ids that the recogniser speaks."""
@@ -187,6 +242,7 @@ class Bundle:
         The tokenizer stays in float32: it is small, and codes must not depend on the precision.
         """
         target = move((self.tokenizer, self.semantic, self.acoustic), device)
+        self._voice_rows.clear()  # what was made of them lies where the parts were
         if self._vectors is not None:
             object.__setattr__(self, "_vectors", self._vectors.to(target))
         if dtype is not None:
@@ -221,12 +277,19 @@ def load_bundle(
 
 
 def save_bundle(
-    bundle: Bundle, folder: str | PathLike[str], *, dtype: torch.dtype | None = None, card: str = ""
+    bundle: Bundle,
+    folder: str | PathLike[str],
+    *,
+    dtype: torch.dtype | None = None,
+    acoustic_dtype: torch.dtype | None = None,
+    card: str = "",
 ) -> Path:
-    """Write the folder; `dtype` stores the weights in that precision. bundle.json comes last."""
+    """Write the folder; `dtype` stores the weights in that precision, `acoustic_dtype` those of
+    stage 2, which bear int8 best. bundle.json comes last."""
     folder = Path(folder)
     for part in PARTS:
-        getattr(bundle, part).save_pretrained(folder / part, dtype=dtype)
+        stored = acoustic_dtype if part == "acoustic" and acoustic_dtype else dtype
+        getattr(bundle, part).save_pretrained(folder / part, dtype=stored)
     if isinstance(bundle.vocab, SentencePieceVocab):
         bundle.vocab.save(folder / VOCAB_FILE)
     card = card or f"# {bundle.config.name}\n"

@@ -6,6 +6,7 @@ from typing import Literal
 from uslm.generate.length import LengthConfig
 from uslm.synthesis.protocols import SpeakerSettings
 from uslm.systems.two_stage.blocks import BlockSchedule
+from uslm.systems.two_stage.voice_fitting import FitConfig
 from uslm.voices.prompt import PromptConfig
 from uslm_tokenizer.errors import ConfigError
 
@@ -37,6 +38,8 @@ class BundleConfig(SpeakerSettings):
     """Limits of stage 1."""
     prompt: PromptConfig = field(default_factory=PromptConfig)
     """How much of a voice is used."""
+    fit: FitConfig = field(default_factory=FitConfig)
+    """How a voice is fitted to its prompt, where stage 2 can be told the outcome."""
     blocks: BlockSchedule = field(default_factory=BlockSchedule)
     """How stage 2 is cut for streaming."""
 

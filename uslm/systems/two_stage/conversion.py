@@ -1,4 +1,4 @@
-"""Voice conversion with a model of ours: units of the source, levels of the voice."""
+"""Voice conversion with a model of ours: units (and melody) of the source, levels of the voice."""
 
 import torch
 from jaxtyping import Float, Int
@@ -11,6 +11,7 @@ from uslm.synthesis.seeds import generator
 from uslm.synthesis.timer import Clock
 from uslm.systems.two_stage.blocks import CodeBlocks
 from uslm.systems.two_stage.bundle import Bundle
+from uslm.systems.two_stage.voice_row import median_pitch
 from uslm.voices.prompt import VoicePrompt
 from uslm.voices.verification import recognizer
 from uslm_tokenizer.audio.read import Audio
@@ -30,12 +31,18 @@ def revoice(
     if not waveform.shape[-1]:
         raise AudioError("the recording to convert is empty")
     with clock.stage("semantic"):
-        units = encode_units(tokenizer, waveform)
+        level = bundle.pitch_level
+        if level is None:
+            units, pitches = encode_units(tokenizer, waveform), torch.zeros(0, dtype=torch.long)
+        else:
+            codes = tokenizer.encode_long(waveform, seconds=WINDOW_SECONDS)
+            units, pitches = codes[0], codes[level]
+            pitches = transposed(pitches, voice.codes[level], tokenizer.num_pitches - 1)
     decoder, made = StreamingDecoder(tokenizer), []
-    blocks = CodeBlocks(config.blocks, voice.codes[:, : config.prompt.acoustic_frames], None)
+    blocks = CodeBlocks(config.blocks, bundle.voice_row(voice), None)
     draws = generator(seed, "acoustic")
-    spoken = units.tolist()
-    while (row := blocks.plan(spoken, is_final=True)) is not None:
+    spoken, heights = units.tolist(), pitches.tolist()
+    while (row := blocks.plan(spoken, is_final=True, pitches=heights)) is not None:
         with clock.stage("acoustic"):
             [filled] = bundle.fill([row], [draws])
         blocks.accept(filled)
@@ -47,6 +54,14 @@ def revoice(
             clock.audio()
     samples = checked_samples(torch.cat(made, dim=1), "the conversion")
     return Converted(waveform=samples[:, : waveform.shape[-1]], codes=blocks.codes)
+
+
+def transposed(
+    pitches: Int[Tensor, " t"], voice: Int[Tensor, " p"], most: int
+) -> Int[Tensor, " t"]:
+    """The melody of some pitches at the height of a voice's."""
+    moved = pitches + median_pitch(voice) - median_pitch(pitches)
+    return torch.where(pitches > 0, moved.clamp(1, most), 0)
 
 
 def encode_units(tokenizer: AudioTokenizer, waveform: Float[Tensor, "1 n"]) -> Int[Tensor, " t"]:

@@ -8,5 +8,6 @@ ENTRY = Entry(
         "monotonic_lm": "uslm.systems.two_stage.monotonic:MonotonicLM",
         "acoustic_lm": "uslm.systems.two_stage.nar:AcousticLM",
         "acoustic_regressor": "uslm.systems.two_stage.regressor:AcousticRegressor",
+        "conv_regressor": "uslm.systems.two_stage.conv_regressor:ConvRegressor",
     },
 )

@@ -1,6 +1,5 @@
 """What the folder of a model of ours says of it, and how it reads texts, without its weights."""
 
-import json
 from pathlib import Path
 
 from uslm.models.folders import BUNDLE_FILE, VOCAB_FILE
@@ -10,6 +9,7 @@ from uslm.text.lexicon import Lexicon
 from uslm.text.vocab import PhonemeVocab, SentencePieceVocab, TextVocab
 from uslm_tokenizer.config import from_dict
 from uslm_tokenizer.errors import ConfigError, MissingResource, UserError
+from uslm_tokenizer.json_files import check_format, read_mapping
 
 FORMAT = 1
 
@@ -19,17 +19,8 @@ def read_bundle_config(folder: Path) -> BundleConfig:
     path = folder / BUNDLE_FILE
     if not path.is_file():
         raise MissingResource(f"{folder} holds no {BUNDLE_FILE}; it is not a speaking model")
-    try:
-        description = json.loads(path.read_text("utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as problem:
-        raise ConfigError(f"{path} is not JSON: {problem}") from problem
-    if not isinstance(description, dict):
-        raise ConfigError(f"{path} must hold a mapping")
-    version = description.pop("format", None)
-    if not isinstance(version, int) or version > FORMAT:
-        raise ConfigError(
-            f"{path} has format {version}, this version reads up to {FORMAT}; upgrade uslm"
-        )
+    description = read_mapping(path)
+    check_format({"format": description.pop("format", None)}, FORMAT, path)
     try:
         return from_dict(BundleConfig, description)
     except UserError as problem:

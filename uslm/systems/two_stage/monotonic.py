@@ -19,12 +19,16 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from uslm.models.base import PitchedModel
 from uslm.models.teacher_forcing import NOT_PREDICTED, TeacherForced
 from uslm.systems.two_stage.marks import MarkedLM
 from uslm.systems.two_stage.reading_cache import ReadingCache
 from uslm_tokenizer.nn.attention import KVCache
 from uslm_tokenizer.nn.padding import pad_left, pad_right
 from uslm_tokenizer.nn.transformer import Transformer
+
+PITCH_WIDTH = 32
+"""Width of the embedding of one of the pitches before."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +54,11 @@ class MonotonicLMConfig:
     patience: float = 0.8
     """The finger moves when the probabilities of moving, summed since its last move, reach this.
     Summed hazards of true durations are spread around 1; less reads faster."""
+    pitch_reach: int = 0
+    """Steps of a codec's pitch above and below the voice's median that are told apart; what lies
+    beyond counts as the outermost. 0: no pitch is drawn."""
+    pitch_history: int = 8
+    """Pitches before a unit's that its pitch is drawn by."""
 
 
 @dataclass
@@ -66,10 +75,19 @@ class MonotonicBatch(TeacherForced):
     """The unit that follows, or NOT_PREDICTED."""
     advances: Int[Tensor, "b t"]
     """How far the finger moves then, or NOT_PREDICTED."""
+    pitches: Int[Tensor, "b t"]
+    """Of each unit in `units`."""
+    pitch_targets: Int[Tensor, "b t"]
+    """That of the unit that follows, or NOT_PREDICTED."""
 
 
-class MonotonicLM(MarkedLM):
-    """Phonemes (and a prompt) -> units, with an alignment that only goes forward."""
+class MonotonicLM(MarkedLM, PitchedModel):
+    """Phonemes (and a prompt) -> units, with an alignment that only goes forward.
+
+    With a `pitch_reach`, each unit has a pitch, relative to the median of the voice: it is drawn
+    once the unit is known, by what has led to the unit and by the pitches before. Units are drawn
+    as if there were none: a model that reads may be taught pitch and goes on to read as it did.
+    """
 
     model_type: ClassVar[str] = "monotonic_lm"
     config_class: ClassVar[type] = MonotonicLMConfig
@@ -87,12 +105,34 @@ class MonotonicLM(MarkedLM):
         self.to_advance = nn.Linear(dim, config.max_advance + 1)
         for table in (self.text_embedding, self.unit_embedding):
             nn.init.normal_(table.weight, std=0.5)
+        self.pitch_head = PitchHead(config, self.num_pitches) if self.num_pitches else None
 
     @classmethod
     def tiny_config(cls) -> MonotonicLMConfig:
         return MonotonicLMConfig(
-            codebook_size=32, dim=32, num_heads=2, num_text_layers=1, num_layers=2, dropout=0.0
+            codebook_size=32,
+            dim=32,
+            num_heads=2,
+            num_text_layers=1,
+            num_layers=2,
+            dropout=0.0,
+            pitch_reach=6,
         )
+
+    @property
+    def num_pitches(self) -> int:
+        reach = self.config.pitch_reach
+        return 2 * reach + 2 if reach else 0
+
+    def relative_pitch(self, pitches: Int[Tensor, " t"]) -> Int[Tensor, " t"]:
+        voiced, reach = pitches > 0, self.config.pitch_reach
+        if not bool(voiced.any()):
+            return torch.zeros_like(pitches)
+        steps = (pitches - pitches[voiced].median()).clamp(-reach, reach)
+        return torch.where(voiced, steps + reach + 1, 0)
+
+    def absolute_pitch(self, relative: int, median: int) -> int:
+        return max(1, median + relative - self.config.pitch_reach - 1) if relative else 0
 
     def batch(
         self,
@@ -101,13 +141,17 @@ class MonotonicLM(MarkedLM):
         *,
         starts: Sequence[Int[Tensor, " _"]] | None = None,
         predict_from: Sequence[int] | None = None,
+        pitches: Sequence[Int[Tensor, " _"]] | None = None,
     ) -> MonotonicBatch:
+        """As of any stage 1; `pitches` are those of the units, relative to the median. Without
+        them none is learnt."""
         if starts is None:
             pairs = zip(text_ids, units, strict=True)
             starts = [torch.arange(len(t)) * len(row) // max(len(t), 1) for t, row in pairs]
         ends = text_ids[0].new_tensor([self.end_of_text_id])
         texts = [torch.cat([text, ends]) for text in text_ids]
         inputs, targets, fingers, advances = [], [], [], []
+        heights, height_targets = [], []
         for i, (row, begins) in enumerate(zip(units, starts, strict=True)):
             path = self._path(begins, len(row))
             known = 0 if predict_from is None else predict_from[i]
@@ -120,6 +164,11 @@ class MonotonicLM(MarkedLM):
             target[:known], advance[:known] = NOT_PREDICTED, NOT_PREDICTED
             targets.append(target)
             advances.append(advance)
+            height = torch.zeros_like(row) if pitches is None else pitches[i]
+            heights.append(F.pad(height, (1, 0)))
+            height_target = F.pad(height, (0, 1), value=NOT_PREDICTED)
+            height_target[: len(row) if pitches is None else known] = NOT_PREDICTED
+            height_targets.append(height_target)
         padded, mask = pad_right(texts)
         return MonotonicBatch(
             text_ids=padded,
@@ -128,6 +177,8 @@ class MonotonicLM(MarkedLM):
             fingers=pad_right(fingers)[0],
             targets=pad_right(targets, NOT_PREDICTED)[0],
             advances=pad_right(advances, NOT_PREDICTED)[0],
+            pitches=pad_right(heights)[0],
+            pitch_targets=pad_right(height_targets, NOT_PREDICTED)[0],
         )
 
     def _path(self, starts: Int[Tensor, " s"], num_frames: int) -> Int[Tensor, " t"]:
@@ -148,18 +199,40 @@ class MonotonicLM(MarkedLM):
         return self.to_logits(hidden), self.to_advance(hidden)
 
     def loss(self, batch: MonotonicBatch) -> Float[Tensor, ""]:
-        """Cross-entropy of the units and of the finger's moves, both for each unit to predict."""
+        """Cross-entropy of the units, of their pitches and of the finger's moves, all of them for
+        each unit to predict."""
+        parts = self.loss_parts(batch)
+        return torch.stack(list(parts.values())).sum()
+
+    def loss_parts(self, batch: MonotonicBatch) -> dict[str, Float[Tensor, ""]]:
+        """What the loss adds up, by name."""
         hidden = self._hidden(batch)
         logits = self.to_logits(hidden).float().flatten(0, 1)
         moves = self.to_advance(hidden).float().flatten(0, 1)
         targets, advances = batch.targets.flatten(), batch.advances.flatten()
         unit_loss = F.cross_entropy(logits, targets, ignore_index=NOT_PREDICTED, reduction="sum")
         move_loss = F.cross_entropy(moves, advances, ignore_index=NOT_PREDICTED, reduction="sum")
-        # One divisor for both: so a batch is the mean of its halves, each by its units.
-        return (unit_loss + move_loss) / (targets != NOT_PREDICTED).sum()
+        parts = {"units": unit_loss, "moves": move_loss}
+        if self.pitch_head is not None:
+            drawn = batch.targets.clamp(min=0)
+            history = self.pitch_head.histories(batch.pitches)
+            pitch_logits = self.pitch_head(hidden, drawn, history).float().flatten(0, 1)
+            parts["pitches"] = F.cross_entropy(
+                pitch_logits,
+                batch.pitch_targets.flatten(),
+                ignore_index=NOT_PREDICTED,
+                reduction="sum",
+            )
+        # One divisor for all: so a batch is the mean of its halves, each by its units.
+        count = (targets != NOT_PREDICTED).sum()
+        return {name: part / count for name, part in parts.items()}
 
     def new_cache(self, batch_size: int, capacity: int) -> ReadingCache:
-        return ReadingCache(**vars(self.speaker.new_cache(batch_size, capacity)))
+        cache = ReadingCache(**vars(self.speaker.new_cache(batch_size, capacity)))
+        if self.num_pitches:
+            shape = (batch_size, self.config.pitch_history)
+            cache.pitches = torch.zeros(shape, dtype=torch.long, device=self.device)
+        return cache
 
     @torch.no_grad()
     def prefill(
@@ -167,9 +240,11 @@ class MonotonicLM(MarkedLM):
         text_ids: Sequence[Int[Tensor, " _"]],
         prompt_units: Sequence[Int[Tensor, " _"]],
         cache: KVCache,
+        prompt_pitches: Sequence[Int[Tensor, " _"]] | None = None,
     ) -> Float[Tensor, "b v"]:
         """The prompt's units are read one by one, as the finger has to find its way through
-        them; at their end it goes on to the symbol behind the separator."""
+        them; at their end it goes on to the symbol behind the separator. `prompt_pitches` are
+        relative to the prompt's median; without them it counts as unvoiced."""
         assert isinstance(cache, ReadingCache) and cache.length == 0
         texts = [F.pad(text.cpu(), (0, 1), value=self.end_of_text_id) for text in text_ids]
         padded, mask = (part.to(self.device) for part in pad_right(texts))
@@ -178,11 +253,18 @@ class MonotonicLM(MarkedLM):
         prompts, started = pad_left(
             [F.pad(units.cpu(), (1, 0), value=self.start_id) for units in prompt_units]
         )
-        *before, last = zip(prompts.T.to(self.device), started.T.tolist(), strict=True)
-        for units, going in before:
-            self._advance(units, cache, going)
+        if prompt_pitches is None:
+            heights = torch.zeros_like(prompts)
+        else:
+            heights = pad_left([F.pad(row.cpu(), (1, 0)) for row in prompt_pitches])[0]
+        columns = (prompts.T.to(self.device), heights.T.to(self.device), started.T.tolist())
+        *before, (units, pitches, going) = zip(*columns, strict=True)
+        for each_units, each_pitches, each_going in before:
+            self.take_pitch(each_pitches, cache)
+            self._advance(each_units, cache, each_going)
         cache.move_to([_behind(text, self.separator_id) for text in texts])
-        return self._score(self._advance(last[0], cache, last[1]), cache)
+        self.take_pitch(pitches, cache)
+        return self._score(self._advance(units, cache, going), cache)
 
     def fingers(self, cache: KVCache) -> list[int]:
         assert isinstance(cache, ReadingCache)
@@ -192,6 +274,16 @@ class MonotonicLM(MarkedLM):
     def step(self, units: Int[Tensor, " b"], cache: KVCache) -> Float[Tensor, "b v"]:
         assert isinstance(cache, ReadingCache)
         return self._score(self._advance(units, cache, [True] * len(units)), cache)
+
+    @torch.no_grad()
+    def score_pitch(self, units: Int[Tensor, " b"], cache: KVCache) -> Float[Tensor, "b p"]:
+        assert isinstance(cache, ReadingCache) and self.pitch_head is not None
+        return cast(Tensor, self.pitch_head(cache.hidden, units, cache.pitches).float())
+
+    def take_pitch(self, pitches: Int[Tensor, " b"], cache: KVCache) -> None:
+        assert isinstance(cache, ReadingCache)
+        if cache.pitches is not None:
+            cache.pitches = torch.cat([cache.pitches[:, 1:], pitches[:, None]], dim=1)
 
     def _advance(
         self, units: Int[Tensor, " b"], cache: ReadingCache, going: list[bool]
@@ -208,6 +300,7 @@ class MonotonicLM(MarkedLM):
         moves = torch.addmm(self.to_advance.bias, hidden, self.to_advance.weight.t())
         shares = moves.float().softmax(dim=-1).tolist()
         cache.move(shares, going, self.config.patience)
+        cache.hidden = hidden
         return hidden
 
     def _score(self, hidden: Float[Tensor, "b d"], cache: ReadingCache) -> Float[Tensor, "b v"]:
@@ -231,6 +324,42 @@ class MonotonicLM(MarkedLM):
         x = self.unit_embedding(batch.units) + symbols.gather(1, index)
         positions = torch.arange(x.shape[1], device=x.device).expand(len(x), -1)
         return cast(Tensor, self.speaker(x, positions, causal=True))
+
+
+class PitchHead(nn.Module):
+    """The pitch of a unit: from the state at which it was drawn, the unit, and the pitches before.
+
+    A network of its own beside the speaker: the pitch of each frame is heard once more by the next
+    frames' pitches, and not by their units.
+    """
+
+    def __init__(self, config: MonotonicLMConfig, num_pitches: int) -> None:
+        super().__init__()
+        dim, history = config.dim, config.pitch_history
+        hidden = 3 * dim // 2
+        self.num_before = history
+        self.unit_embedding = nn.Embedding(config.codebook_size + 1, dim)
+        self.before_embedding = nn.Embedding(num_pitches, PITCH_WIDTH)
+        self.from_state = nn.Linear(dim, hidden)
+        self.from_before = nn.Linear(history * PITCH_WIDTH, hidden, bias=False)
+        self.between = nn.Linear(hidden, hidden)
+        self.out = nn.Linear(hidden, num_pitches)
+        nn.init.normal_(self.unit_embedding.weight, std=0.5)
+
+    def histories(self, pitches: Int[Tensor, "b t"]) -> Int[Tensor, "b t h"]:
+        """The latest pitches at each place of some rows; before them all is unvoiced."""
+        return F.pad(pitches, (self.num_before - 1, 0)).unfold(1, self.num_before, 1)
+
+    def forward(
+        self,
+        hidden: Float[Tensor, "*any d"],
+        units: Int[Tensor, "*any"],
+        history: Int[Tensor, "*any h"],
+    ) -> Float[Tensor, "*any p"]:
+        """Logits; `history` are the latest pitches, the last one last."""
+        state = self.from_state(hidden + self.unit_embedding(units))
+        state = F.gelu(state + self.from_before(self.before_embedding(history).flatten(-2)))
+        return cast(Tensor, self.out(F.gelu(self.between(state))))
 
 
 def _autocasts(device_type: str) -> bool:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from uslm.generate.autoregressive import StopRule, UnitRow, speak_units
 from uslm.generate.sampling import Sampling
-from uslm.models.base import AcousticRow
+from uslm.models.base import AcousticRow, PitchedModel
 from uslm.output.samples import checked_samples
 from uslm.output.streaming_decoder import StreamingDecoder
 from uslm.synthesis.protocols import Job, Sound, Take
@@ -17,6 +17,7 @@ from uslm.synthesis.seeds import generator
 from uslm.synthesis.timer import Clock
 from uslm.systems.two_stage.blocks import CodeBlocks
 from uslm.systems.two_stage.bundle import Bundle
+from uslm.systems.two_stage.voice_row import median_pitch
 
 
 class Reader:
@@ -64,6 +65,8 @@ class Reader:
 
     def _speak_units(self, jobs: Sequence[Job]) -> Iterator[list[UnitRow]]:
         prompts = [self._prompt(job) for job in jobs]
+        heard = [self._prompt_pitches(job) for job in jobs]
+        known = [row for row in heard if row is not None]
         # The mode ends with each step, and nothing but lists of numbers comes out of it.
         speak = torch.inference_mode()(speak_units)
         return speak(
@@ -73,6 +76,7 @@ class Reader:
             [self._stop_rule(len(job.text.text_ids)) for job in jobs],
             sampling=self._sampling,
             generators=[generator(job.seed, "semantic") for job in jobs],
+            prompt_pitches=known if len(known) == len(jobs) else None,
         )
 
     def _prompt(self, job: Job) -> tuple[Int[Tensor, " s"], Int[Tensor, " p"]]:
@@ -82,6 +86,13 @@ class Reader:
             return text, torch.zeros(0, dtype=torch.long)
         separator = torch.tensor([self._bundle.semantic.separator_id])
         return torch.cat([job.voice.text_ids, separator, text]), job.voice.units
+
+    def _prompt_pitches(self, job: Job) -> Int[Tensor, " p"] | None:
+        """The pitches of the units that stage 1 goes on from, where it draws pitches."""
+        model, level = self._bundle.semantic, self._bundle.pitch_level
+        if not isinstance(model, PitchedModel) or level is None:
+            return None
+        return model.relative_pitch(job.voice.codes[level])[: len(self._prompt(job)[1])]
 
     def _readings(self, jobs: Sequence[Job]) -> list["_Reading"]:
         return [_Reading(self._bundle, job, len(self._prompt(job)[0])) for job in jobs]
@@ -129,9 +140,13 @@ class _Reading:
         self._fingers: list[int] = []  # which of the job's own symbols each unit is of
         self.generator = generator(job.seed, "acoustic")
         self.decoder = StreamingDecoder(bundle.tokenizer)
+        self._bundle = bundle
+        self._median = 0
+        if bundle.pitch_level is not None:
+            self._median = median_pitch(job.voice.codes[bundle.pitch_level])
         self.blocks = CodeBlocks(
             bundle.config.blocks,
-            job.voice.codes[:, : bundle.config.prompt.acoustic_frames],
+            bundle.voice_row(job.voice),
             torch.tensor(job.text.text_ids),
             hurry=job.hurry,
             lag=bundle.tokenizer.decoder_context_frames or 0,
@@ -145,4 +160,12 @@ class _Reading:
         # Behind the text stands stage 1's end mark, which stage 2 does not know.
         new = row.fingers[len(self._fingers) :]
         self._fingers += [min(max(finger - before, 0), num_own - 1) for finger in new]
-        return self.blocks.plan(row.units, row.stop_reason is not None, self._fingers)
+        pitches = self._pitches(row.pitches)
+        return self.blocks.plan(row.units, row.stop_reason is not None, self._fingers, pitches)
+
+    def _pitches(self, relative: Sequence[int]) -> list[int]:
+        """What was drawn, as the codec's pitches in the job's voice."""
+        model, most = self._bundle.semantic, self._bundle.tokenizer.num_pitches - 1
+        if not isinstance(model, PitchedModel) or self._bundle.pitch_level is None:
+            return []
+        return [min(model.absolute_pitch(each, self._median), most) for each in relative]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from uslm_tokenizer.nn.attention import SLOT_STEP, KVCache
@@ -30,6 +30,10 @@ class ReadingCache(KVCache):
     """Index of the symbol that the unit scored last belongs to."""
     pressure: list[float] = field(default_factory=list)
     """Summed probability of moving since the finger's last move."""
+    hidden: Float[Tensor, "b d"] = field(default_factory=lambda: torch.zeros(0, 0))
+    """State of the position that the next unit is drawn at; its pitch is drawn there, too."""
+    pitches: Int[Tensor, "b h"] | None = None
+    """Pitches of each row's latest units, the last one last, of a model that draws pitches."""
 
     def begin_reading(self, symbols: Float[Tensor, "b s d"], last: Sequence[int]) -> None:
         """Fingers go to the first symbol of each row; `last` is the index of its end symbol."""
@@ -70,6 +74,7 @@ class ReadingCache(KVCache):
         num_slots, num_heads, _, head_dim = self.stored.shape[2:]
         symbols = self.stored.new_zeros(num_slots, SLOT_STEP, num_heads * head_dim)
         self.begin_reading(symbols, [0] * num_slots)
+        self.hidden = torch.zeros_like(self.pointed)
 
     def put(self, slot: int, other: KVCache) -> None:
         super().put(slot, other)
@@ -80,6 +85,10 @@ class ReadingCache(KVCache):
         self.symbols[slot, :num_symbols] = other.symbols[0]
         self.last[slot], self.fingers[slot] = other.last[0], other.fingers[0]
         self.spoken[slot], self.pressure[slot] = other.spoken[0], other.pressure[0]
+        place = torch.tensor([slot], device=self.hidden.device)
+        self.hidden = self.hidden.index_copy(0, place, other.hidden)
+        if self.pitches is not None and other.pitches is not None:
+            self.pitches = self.pitches.index_copy(0, place, other.pitches)
         self._point()
 
     def free(self, slot: int) -> None:

@@ -173,13 +173,15 @@ class Copying(nn.Module):
     def forward(
         self,
         hidden: Float[Tensor, "b t d"],
-        vectors: Float[Tensor, "b t e"],
-        known: Bool[Tensor, "b #t t"],
+        vectors: Float[Tensor, "b s e"],
+        known: Bool[Tensor, "b #t s"],
+        memory: Float[Tensor, "b s d"] | None = None,
     ) -> Float[Tensor, "b t e"]:
-        """`vectors` are read only where they are known to a frame."""
+        """`vectors` are read only where they are known to a frame. They are those of the frames
+        themselves, or of others, whose hidden states are `memory`."""
         size = (self.num_heads, -1)
         query = self.query(hidden).unflatten(-1, size).transpose(1, 2)  # b h t dh
-        key = self.key(hidden).unflatten(-1, size).transpose(1, 2)
+        key = self.key(hidden if memory is None else memory).unflatten(-1, size).transpose(1, 2)
         nothing = self.nothing.to(key.dtype)[None, :, None].expand(len(key), -1, -1, -1)
         key = torch.cat([nothing, key], dim=2)
         value = F.pad(vectors, (0, 0, 1, 0)).to(key.dtype)[:, None]

@@ -12,9 +12,12 @@ from uslm.generate.length import LengthConfig
 from uslm.systems.two_stage.ar import SemanticLM
 from uslm.systems.two_stage.bundle import Bundle
 from uslm.systems.two_stage.config import BundleConfig
+from uslm.systems.two_stage.conv_regressor import ConvRegressor
+from uslm.systems.two_stage.monotonic import MonotonicLM
 from uslm.systems.two_stage.nar import AcousticLM
 from uslm.voices.prompt import VoicePrompt
 from uslm_tokenizer.audio.read import Audio
+from uslm_tokenizer.codecs.source_filter.model import SourceFilterCodec
 from uslm_tokenizer.codecs.unit_codec.model import UnitCodec
 
 TINY = BundleConfig(name="tiny", length=LengthConfig(max_frames_per_symbol=2.0, margin_frames=5))
@@ -31,6 +34,19 @@ def tiny_bundle(config: BundleConfig = TINY, *, seed: int = 0) -> Bundle:
             SemanticLM(SemanticLM.tiny_config()).eval(),
             AcousticLM(AcousticLM.tiny_config()).eval(),
         )
+
+
+def tiny_pitched_bundle(config: BundleConfig = TINY, *, seed: int = 0) -> Bundle:
+    """The same with the default model's kinds of parts: stage 1 draws pitches, too."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        codec = SourceFilterCodec(SourceFilterCodec.tiny_config()).eval()
+        acoustic = ConvRegressor(ConvRegressor.tiny_config()).eval()
+        for parameter in acoustic.parameters():  # many begin at zero, and would hear nothing
+            torch.nn.init.normal_(parameter, std=0.1)
+        acoustic.learn_vectors(codec.level_vectors())
+        semantic = MonotonicLM(MonotonicLM.tiny_config()).eval()
+        return Bundle(config, codec, semantic, acoustic)
 
 
 def tiny_voice(bundle: Bundle, *, num_frames: int = 60, seed: int = 1) -> VoicePrompt:

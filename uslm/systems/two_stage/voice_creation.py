@@ -6,10 +6,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from uslm.models.base import VoiceFit
 from uslm.synthesis.protocols import FrontEnd
 from uslm.systems.two_stage.bundle import Bundle
+from uslm.systems.two_stage.conv_regressor import ConvRegressor
+from uslm.systems.two_stage.voice_fitting import fit_voice
+from uslm.systems.two_stage.voice_row import voice_extras
 from uslm.text.frontend import FrontendResult
-from uslm.voices.alignment import align_ctc
+from uslm.voices.alignment import align_ctc, symbols_of
 from uslm.voices.doctor import examine_prompt
 from uslm.voices.phonemes import PHONEMES
 from uslm.voices.policy import Finding
@@ -58,6 +62,10 @@ def create_voice(
         read = frontend(prompt.text)
         findings += spoken.doubts(bundle.phoneme_ids(read))
         text_ids, phonemes, num_frames = spoken.known(read)
+    extras: dict[str, Tensor] = {}
+    if isinstance(bundle.acoustic, ConvRegressor):
+        said = spoken.by_frame(None if prompt.text is None else bundle.phoneme_ids(read))
+        extras = voice_extras(said, _fit(bundle, codes, said))
     speaker, speaker_model = _speaker(bundle, codes)
     return VoicePrompt(
         name=name or voice_name(audio),
@@ -74,7 +82,17 @@ def create_voice(
         speaker=speaker,
         speaker_model=speaker_model,
         origin=voice_origin(audio),
+        extras=extras,
     )
+
+
+def _fit(
+    bundle: Bundle, codes: Int[Tensor, "k p"], said: Int[Tensor, " p"] | None
+) -> VoiceFit | None:
+    assert isinstance(bundle.acoustic, ConvRegressor)
+    used = bundle.config.prompt.acoustic_frames
+    said = None if said is None else said[:used]
+    return fit_voice(bundle.acoustic, codes[:, :used], said, bundle.config.fit)
 
 
 def render_voice(bundle: Bundle, voice: VoicePrompt) -> Float[Tensor, "1 n"]:
@@ -108,6 +126,18 @@ class _Spoken:
             return self.recognized()
         kept = list(text.text_ids[: sum(start < self._limit for start in starts)])
         return kept, PHONEMES.decode(kept), self._limit
+
+    def by_frame(self, known: Sequence[int] | None) -> Int[Tensor, " p"] | None:
+        """The phoneme that each frame is of: of those of the transcript, or of those heard. None
+        where there is no ear, or they do not fit."""
+        if find_recognizer(self._bundle.tokenizer) is None:
+            return None
+        ids = self._hear(self._units) if known is None else list(known)
+        starts = align_ctc(_logits(self._bundle, self._units), ids) if ids else None
+        if starts is None:
+            return None
+        frames = torch.arange(len(self._units))
+        return torch.tensor(ids)[symbols_of(frames, torch.tensor(starts))]
 
     def doubts(self, phoneme_ids: Sequence[int]) -> list[Finding]:
         """A warning if the transcript is far from what is heard, where there is an ear."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from re import Match
 
-from uslm.text.english.dates_times import COUNT_RULES, YEAR_RULE
+from uslm.text.english.counts import COUNT_RULES
+from uslm.text.english.dates_times import YEAR_RULE
 from uslm.text.english.numbers import cardinal, decimal, fraction, ordinal, plural, year
 from uslm.text.english.rule import NUMBER, NUMBER_STARTS, one_of, rule, word_before, words
 

@@ -9,8 +9,9 @@ not learnt: a language model can predict much more of them from units and a voic
 of UnitCodec half of the variance stayed unpredictable.)
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from einops import rearrange
@@ -27,6 +28,7 @@ from uslm_tokenizer.codecs.source_filter.pitch import PitchConfig, estimate_f0
 from uslm_tokenizer.codecs.unit_tokenizer.model import UnitTokenizer, UnitTokenizerConfig
 from uslm_tokenizer.errors import ConfigError, UserError
 from uslm_tokenizer.nn.spectral import LogMel
+from uslm_tokenizer.quantize.base import Quantizer, full_precision
 from uslm_tokenizer.quantize.rvq import ResidualQuantizer, ResidualQuantizerConfig
 from uslm_tokenizer.quantize.vq import VectorQuantizerConfig
 
@@ -87,6 +89,7 @@ class SourceFilterCodec(AudioTokenizer):
     config_class: ClassVar[type] = SourceFilterCodecConfig
     config: SourceFilterCodecConfig
     decodes_from_start: ClassVar[bool] = True
+    pitch_level: ClassVar[int | None] = PITCH_ROW
     mean: Tensor
     scale: Tensor
 
@@ -127,6 +130,10 @@ class SourceFilterCodec(AudioTokenizer):
         return self.units.codebook_size
 
     @property
+    def num_pitches(self) -> int:
+        return self.config.pitch.num_steps + 1
+
+    @property
     def decoder_context_frames(self) -> int:
         return self.decoder.context_frames
 
@@ -152,7 +159,7 @@ class SourceFilterCodec(AudioTokenizer):
     ) -> Features:
         """Latents and F0 of each frame; t = ceil(n / hop_length)."""
         framed, _ = self.units.frame(waveform, lengths)
-        mel = rearrange(self.mel(framed), "b (t two) m -> b t (two m)", two=FINE_FRAMES)
+        mel = self._mel(framed)
         ends = [waveform.shape[-1]] * len(waveform) if lengths is None else lengths.tolist()
         f0 = mel.new_zeros(mel.shape[:2])
         for row, end in enumerate(ends):
@@ -163,6 +170,11 @@ class SourceFilterCodec(AudioTokenizer):
                 f0[row, : len(found)] = found
         return Features((mel - self.mean) / self.scale, f0)
 
+    def _mel(self, framed: Float[Tensor, "b 1 n"]) -> Float[Tensor, "b t c"]:
+        with full_precision(framed):  # what a language model is to predict
+            mel = self.mel(framed)
+        return rearrange(mel, "b (t two) m -> b t (two m)", two=FINE_FRAMES)
+
     def quantize(self, latents: Float[Tensor, "b t c"]) -> Int[Tensor, "b k t"]:
         """Codes of the mel codebooks in use."""
         codes = self.quantizer.encode(latents.transpose(1, 2))
@@ -171,6 +183,13 @@ class SourceFilterCodec(AudioTokenizer):
     def dequantize(self, codes: Int[Tensor, "b k t"]) -> Float[Tensor, "b t c"]:
         """Latents of codes of the first mel codebooks."""
         return self.quantizer.decode(codes).transpose(1, 2)
+
+    @torch.no_grad()
+    def level_vectors(self) -> Float[Tensor, "levels v c"]:
+        """What each code of the mel codebooks adds to the latents."""
+        codes = torch.arange(self.codebook_size, device=self.device)[None, None]
+        levels = (cast(Quantizer, level) for level in self.quantizer.levels)
+        return torch.stack([level.decode(codes)[0].T.float() for level in levels])
 
     @torch.no_grad()
     def decode(self, codes: Int[Tensor, "b k t"]) -> Float[Tensor, "b 1 n"]:
@@ -184,6 +203,34 @@ class SourceFilterCodec(AudioTokenizer):
         f0 = self.config.pitch.decode(codes[:, PITCH_ROW])
         latents = self.dequantize(codes[:, FIRST_MEL_ROW:])
         return self.decoder.window_of(latents, f0, start, stop)
+
+    def forward(
+        self,
+        codes: Int[Tensor, "b k t"],
+        depth: Int[Tensor, " b"],
+        noise: Float[Tensor, "b n"],
+    ) -> Float[Tensor, "b 1 n"]:
+        """A training pass of the decoder: `decode` with another noise, and of each row the first
+        `depth` mel codebooks only."""
+        latents = self.mean.new_zeros(())
+        for number, level in enumerate(self.quantizer.levels):
+            row = FIRST_MEL_ROW + number
+            added = cast(Quantizer, level).decode(codes[:, row : row + 1]).transpose(1, 2)
+            latents = latents + added * (number < depth)[:, None, None]
+        return self.decoder.with_noise(
+            latents, self.config.pitch.decode(codes[:, PITCH_ROW]), noise
+        )
+
+    @torch.no_grad()
+    def fit_codebooks(
+        self, waveforms: Sequence[Float[Tensor, "1 1 _n"]], generator: torch.Generator
+    ) -> None:
+        """Measure mean and scale of the latents of some speech, and place the mel codebooks."""
+        mel = torch.cat([self._mel(self.units.frame(each, None)[0])[0] for each in waveforms])
+        self.mean.copy_(mel.mean(dim=0))
+        self.scale.copy_(mel.std(dim=0).mean())
+        latents = (mel - self.mean) / self.scale
+        self.quantizer.initialize(latents.T[None], generator=generator)
 
     def check_codes(self, codes: Tensor, num_codebooks: int | None = None) -> None:
         super().check_codes(codes, num_codebooks)

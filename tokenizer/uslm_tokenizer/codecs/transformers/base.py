@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from uslm_tokenizer.base import AudioTokenizer
 from uslm_tokenizer.errors import CheckpointError, ConfigError, UserError
-from uslm_tokenizer.hub import CONFIG_FILE, resolve
+from uslm_tokenizer.hub import CONFIG_FILE, check_finite, resolve
 from uslm_tokenizer.transformers_package import network_shape, transformers_class
 
 Codec = TypeVar("Codec", bound="TransformersCodec")
@@ -95,6 +95,8 @@ class TransformersCodec(AudioTokenizer):
                 raise CheckpointError(
                     f"{folder} does not fit its config: {what.replace('_', ' ')} {names[:3]}"
                 )
+        for name, tensor in backbone.state_dict().items():
+            check_finite(folder, name, tensor)
         return cls.from_backbone(backbone.float())
 
     @classmethod
@@ -200,7 +202,7 @@ def transformers_family(folder: Path) -> str | None:
     """The `model_type` of a config.json in the layout of transformers; None if it is not one."""
     try:
         found = json.loads((folder / CONFIG_FILE).read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None  # whoever reads it next says what is wrong
     if not isinstance(found, dict) or "config" in found or "model_type" not in found:
         return None

@@ -10,7 +10,8 @@ import torch
 
 from uslm.evaluation.judges.loading import load_judges
 from uslm.evaluation.metrics.scores import Judges
-from uslm.evaluation.report.report import Report, write_report
+from uslm.evaluation.report.report import Report
+from uslm.evaluation.report.writing import write_report
 from uslm.evaluation.suites.bench import QUICK, BenchConfig, run_bench
 from uslm.evaluation.suites.speech_set import read_manifest
 from uslm_app.actions import engine

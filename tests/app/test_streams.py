@@ -1,0 +1,90 @@
+"""Where sound goes and what a dry run promises: nothing is lost with exit code 0."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+Run = Callable[..., Any]
+DEAD_ENDS = ["/dev/stderr", "/dev/fd/2"]
+
+
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
+def test_every_name_of_standard_output_gives_the_sound(name: str, say: Run) -> None:
+    piped = say("--text", "Hello.", "--out", name)
+    assert piped.code == 0 and piped.stdout == say("--text", "Hello.", "--out", "-").stdout
+    assert piped.stdout.startswith(b"RIFF") and len(piped.stdout) > 1000
+
+
+@pytest.mark.parametrize("name", DEAD_ENDS)
+def test_standard_error_takes_no_sound(name: str, say: Run) -> None:
+    say("--text", "Hello.", "--out", name, "--format", "wav").assert_refused(1, name, "file")
+
+
+def test_subtitles_cannot_go_where_nothing_comes_out(say: Run) -> None:
+    result = say("--text", "Hello.", "--out", "a.wav", "--srt", "/dev/stdout")
+    result.assert_refused(1, "/dev/stdout", "name a file")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--text", "你好"],
+        ["--text", "[pause:1] 你"],
+        ["--text", "Hello.", "--prompt", "SHELF/prompt.wav", "--prompt-text", "你好"],
+        ["--text", "Hello.", "--prompt", "SHELF/prompt.wav", "--prompt-text", "?!"],
+        ["--text", "Hello.", "--language", "xx"],
+        ["--text", "Hello.", "--device", "cuda:77"],
+        ["--text", "Hello.", "--device", "gpu"],
+    ],
+)
+def test_a_dry_run_ends_as_the_run_would(arguments: list[str], say: Run, shelf: Path) -> None:
+    arguments = [each.replace("SHELF", str(shelf)) for each in arguments]
+    run = say(*arguments, "--out", "a.wav")
+    dry = say(*arguments, "--out", "a.wav", "--dry-run")
+    assert run.code != 0 and dry.code == run.code
+    dry.assert_refused(run.code)
+
+
+def test_a_dry_run_passes_over_what_the_run_passes_over(say: Run) -> None:
+    assert say("--text", "你好。\n\nHello there.", "--out", "a.wav", "--dry-run").code == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a folder in use cannot be deleted there")
+def test_a_deleted_working_folder_is_named(tmp_path: Path) -> None:
+    code = (
+        "import os, sys\n"
+        "os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone')\n"
+        "from uslm_app.cli import main\n"
+        "sys.exit(main(['codecs']))\n"
+    )
+    path = os.pathsep.join(os.path.abspath(each) for each in sys.path if each)
+    environment = {**os.environ, "PYTHONPATH": path}
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert run.returncode == 2 and "was deleted" in run.stderr
+
+
+def test_a_folder_that_is_no_model_hides_no_published_one(say: Run, tmp_path: Path) -> None:
+    (tmp_path / "uslm").mkdir()  # as in the clone
+    (tmp_path / "mimi").mkdir()
+    for model in ("uslm", "./uslm"):
+        result = say("--text", "Hello.", "--out", "a.wav", "--model", model)
+        assert (result.code, "bundle.json" in result.stderr) == (2, model == "./uslm")
+
+
+def test_a_voice_behind_a_long_silence_is_found(say: Run, shelf: Path, tmp_path: Path) -> None:
+    voice, rate = soundfile.read(shelf / "prompt.wav")
+    late = np.concatenate([np.zeros(70 * rate), voice])
+    soundfile.write(tmp_path / "late.flac", late, rate)
+    result = say("--text", "Hello.", "--prompt", "late.flac", "--out", "a.wav", "--dry-run")
+    assert result.code == 0 and "69.9 s of silence" in result.stderr

@@ -1,0 +1,195 @@
+"""The house in figures: `pytest tests/test_architecture.py -s` prints them; some are held.
+
+What import-linter holds (who may import whom) is not repeated here.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+
+from uslm.systems.registry import ENTRIES, MODELS, SYSTEMS
+from uslm_tokenizer.registry import TOKENIZERS
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = [ROOT, *(ROOT / name for name in ("tokenizer", "recipes", "app", "demo"))]
+ALLOWED_CIRCLES = {
+    # A bundle speaks, makes voices and converts by functions that take the bundle.
+    frozenset(
+        f"uslm.systems.two_stage.{name}"
+        for name in ("bundle", "conversion", "reader", "voice_creation")
+    ),
+}
+MOST_FILES = 30
+"""In one folder."""
+LONGEST = 70
+"""Lines of a function; the longest are the loops of recipes and tables of options."""
+LONGEST_OF_THE_PAGE = 60
+
+
+@cache
+def modules() -> Mapping[str, Path]:
+    """Every module of the five packages."""
+    found = {}
+    for folder in FOLDERS:
+        for path in folder.glob("uslm*/**/*.py"):
+            name = ".".join(path.relative_to(folder).with_suffix("").parts)
+            found[name.removesuffix(".__init__")] = path
+    return found
+
+
+@cache
+def parsed(name: str) -> ast.Module:
+    return ast.parse(modules()[name].read_text("utf-8"))
+
+
+def imported(name: str) -> set[str]:
+    """Modules of ours that a module imports when it runs, inside functions too."""
+    found = set()
+    for node in runs(parsed(name)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            whole = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {each if each in modules() else node.module for each in whole}
+    return (found & modules().keys()) - {name}
+
+
+def runs(node: ast.AST) -> Iterator[ast.AST]:
+    """All nodes but those for type checkers."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+            continue
+        yield child
+        yield from runs(child)
+
+
+def circles(graph: Mapping[str, set[str]]) -> set[frozenset[str]]:
+    """Groups of nodes that reach each other (Tarjan 1972)."""
+    order: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    stack: list[str] = []
+    found: set[frozenset[str]] = set()
+
+    def visit(name: str) -> None:
+        order[name] = lowest[name] = len(order)
+        stack.append(name)
+        for other in graph[name]:
+            if other not in order:
+                visit(other)
+                lowest[name] = min(lowest[name], lowest[other])
+            elif other in stack:
+                lowest[name] = min(lowest[name], order[other])
+        if lowest[name] == order[name]:
+            place = stack.index(name)
+            if len(group := frozenset(stack[place:])) > 1:
+                found.add(group)
+            del stack[place:]
+
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), 5_000))
+    for name in graph:
+        if name not in order:
+            visit(name)
+    return found
+
+
+def functions() -> Iterator[tuple[int, str, str]]:
+    """Lines, module and name of each."""
+    for module in modules():
+        for node in ast.walk(parsed(module)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                assert node.end_lineno is not None
+                yield node.end_lineno - node.lineno + 1, module, node.name
+
+
+def room(module: str) -> str:
+    """The folder that a module lies in, two names deep."""
+    parts = module.split(".")
+    return ".".join(parts[:2]) if len(parts) > 2 or module in packages() else parts[0]
+
+
+@cache
+def packages() -> frozenset[str]:
+    return frozenset(name for name, path in modules().items() if path.name == "__init__.py")
+
+
+def test_figures() -> None:
+    """Files and lines a room; the longest functions."""
+    files: Counter[str] = Counter()
+    lines: Counter[str] = Counter()
+    folders: Counter[Path] = Counter()
+    for module, path in modules().items():
+        files[room(module)] += 1
+        lines[room(module)] += len(path.read_text("utf-8").splitlines())
+        folders[path.parent] += 1
+    print(f"\n{'room':<32}{'files':>6}{'lines':>8}")
+    for name in sorted(files):
+        print(f"{name:<32}{files[name]:>6}{lines[name]:>8}")
+    print(f"{'all':<32}{files.total():>6}{lines.total():>8}")
+    print("longest functions:")
+    for length, module, name in sorted(functions(), reverse=True)[:5]:
+        print(f"{length:>6} {module}.{name}")
+    assert max(folders.values()) <= MOST_FILES
+
+
+def test_no_circle_is_hidden_in_functions() -> None:
+    graph = {name: imported(name) for name in modules()}
+    found = circles(graph)
+    print(f"circles: {len(found)}, allowed: {len(ALLOWED_CIRCLES)}")
+    assert found == ALLOWED_CIRCLES
+
+
+def test_functions_fit_a_screen() -> None:
+    every = list(functions())
+    assert [each for each in every if each[0] > LONGEST] == []
+    page = [each for each in every if each[1].startswith("uslm_demo")]
+    assert [each for each in page if each[0] > LONGEST_OF_THE_PAGE] == []
+
+
+def test_a_system_is_one_folder_and_one_entry() -> None:
+    """Its models, layouts and pipeline lie in the folder of its entry, and in no other."""
+    assert SYSTEMS.keys() == ENTRIES.keys()
+    for name, entry in ENTRIES.items():
+        pipeline = entry.pipeline
+        places = [*entry.models.values(), *entry.layouts.values()]
+        if pipeline is not None:
+            places += [pipeline.load, pipeline.settings, pipeline.text]
+        folders = {place.rpartition(".")[0] for place in places}
+        print(f"{name}: {len(folders)} folder")
+        assert folders == {SYSTEMS[name].rpartition(".")[0]}
+    folders_of_systems = {
+        path.name for path in (ROOT / "uslm/systems").iterdir() if (path / "entry.py").is_file()
+    }
+    assert {place.split(".")[2] for place in SYSTEMS.values()} == folders_of_systems
+
+
+def test_a_tokenizer_is_one_folder() -> None:
+    for place in TOKENIZERS.values():
+        assert re.fullmatch(r"uslm_tokenizer\.codecs\.\w+\.\w+:\w+", place)
+
+
+def test_names_of_models_belong_to_one_system() -> None:
+    assert len(MODELS) == sum(len(entry.models) for entry in ENTRIES.values())
+
+
+def holding(pattern: str) -> dict[str, int]:
+    """How often each module has what matches."""
+    found: defaultdict[str, int] = defaultdict(int)
+    for name, path in modules().items():
+        if count := len(re.findall(pattern, path.read_text("utf-8"))):
+            found[name] = count
+    return dict(found)
+
+
+def test_one_resolver_of_addresses_and_one_hash_of_weights() -> None:
+    resolvers = holding(r"getattr\(\s*import_module\(")
+    resolvers |= holding(r"import_module\(module\)")
+    hashes = holding(r"state_dict\(\)[^\n]*\n(?:[^\n]*\n){0,3}[^\n]*digest\.update")
+    print(f"resolvers: {sorted(resolvers)}, hashes of weights: {sorted(hashes)}")
+    assert set(resolvers) == {"uslm_tokenizer.addresses"}
+    assert set(hashes) == {"uslm_tokenizer.weight_hash"}
