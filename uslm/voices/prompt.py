@@ -220,14 +220,17 @@ def _sorted_out(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
     for name, tensor in tensors.items():
         if name.startswith(EXTRA):
             found["extras"][name.removeprefix(EXTRA)] = tensor
-            is_right = not tensor.is_complex()
-        elif name == "speaker":
-            found[name] = tensor
-            is_right = tensor.ndim == 1 and tensor.is_floating_point()
         else:
-            found[name] = tensor.long() if tensor.dtype in WHOLE_NUMBERS else tensor
-            is_right = found[name].dtype == torch.long and tensor.ndim == (1 + (name == "codes"))
-        if not is_right:
-            kind = str(tensor.dtype).removeprefix("torch.")
-            raise ConfigError(f"tensor {name!r} must not be {kind} {list(tensor.shape)}")
+            is_whole = name in ("codes", "text_ids") and tensor.dtype in WHOLE_NUMBERS
+            found[name] = tensor.long() if is_whole else tensor
+    for name, tensor, kind, dims in (
+        ("codes", found.get("codes"), "int64", 2),
+        ("text_ids", found.get("text_ids"), "int64", 1),
+        ("speaker", found.get("speaker"), "float32", 1),
+    ):
+        if tensor is not None and (str(tensor.dtype) != f"torch.{kind}" or tensor.ndim != dims):
+            was = f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"
+            raise ConfigError(f"{name} must be {kind} of {dims} dimensions, but is {was}")
+    if wrong := [name for name, tensor in found["extras"].items() if tensor.is_complex()]:
+        raise ConfigError(f"extras must not be complex numbers: {wrong[:3]}")
     return found
