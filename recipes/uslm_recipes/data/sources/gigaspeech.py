@@ -58,7 +58,8 @@ def _segment(
     segment: dict[str, Any], audio: dict[str, Any], folder: Path, language: str, where: str
 ) -> Found:
     file = str(audio.get("path") or "")
-    start, stop = segment.get("begin_time"), segment.get("end_time")
+    start: Any = segment.get("begin_time")
+    stop: Any = segment.get("end_time")
     if not (is_time(start) and is_time(stop)):
         return Rejected(where=where, audio=file, reason="segment has no begin_time and end_time")
     if not file or not start < stop:
