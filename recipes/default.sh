@@ -1,25 +1,25 @@
 #!/usr/bin/env bash
 # Makes the default model from recordings: corpus -> units -> codec and tokens -> both language
-# models -> the decoder once more, on what stage 2 predicts.
+# models.
 #
 #   SPEECH=../shared/speech TEACHER=openai/whisper-base recipes/default.sh runs/default
 #
 # Each stage takes up where it was left: run the script again after it was stopped, or with some
-# stages named behind the folder (prepare units codec ar nar tune bundle evaluate card).
+# stages named behind the folder (prepare units codec ar nar bundle evaluate card).
 # How long each stage trains, its config says: at `mini`, four hours in all. For a
 # machine that is lent for minutes, PIECE_MINUTES ends a stage with a checkpoint; run it again.
 #
 #   CONFIG          config of every stage: tiny, mini (the default model) or base
 #   MANIFESTS       lists of recordings (see uslm-prepare); those below $SPEECH unless given
-#   UNITS_MINUTES, CODEC_MINUTES, AR_MINUTES, NAR_MINUTES, TUNE_MINUTES   another length
-#   UNITS_SET, CODEC_SET, AR_SET, NAR_SET, TUNE_SET                       words KEY=VALUE
+#   UNITS_MINUTES, CODEC_MINUTES, AR_MINUTES, NAR_MINUTES   another length
+#   UNITS_SET, CODEC_SET, AR_SET, NAR_SET                       words KEY=VALUE
 #   JUDGES          options of uslm_recipes.evaluate: who judges what is spoken
 #   DEVICE          where tokens are made and speech is evaluated (cpu); recipes find a GPU themselves
 #   LAUNCH          what starts a recipe, such as "accelerate launch -m"
 set -euo pipefail
 out=${1:?usage: recipes/default.sh FOLDER [STAGE...]}
 shift
-stages=${*:-prepare units codec ar nar tune bundle evaluate card}
+stages=${*:-prepare units codec ar nar bundle evaluate card}
 speech=${SPEECH:-../shared/speech}
 teacher=${TEACHER:-openai/whisper-base}
 python=${PYTHON:-python3}
@@ -62,15 +62,11 @@ nar() {
     train train_nar nar "corpus=[$out/corpus]" "tokens=[$out/codec/tokens/0]" \
         "tokenizer=$out/codec/model"
 }
-tune() {
-    train tune tune "corpus=[$out/corpus]" "tokens=[$out/tokens/0]" \
-        "tokenizer=$out/codec/model" "acoustic=$out/nar/model"
-}
 bundle() {
-    "$python" -m uslm_recipes.bundle --tokenizer "$out/tune/codec" --semantic "$out/ar/model" \
-        --acoustic "$out/tune/model" --out "$out/bundle" \
+    "$python" -m uslm_recipes.bundle --tokenizer "$out/codec/model" --semantic "$out/ar/model" \
+        --acoustic "$out/nar/model" --out "$out/bundle" \
         --set use_prompt_units=false --set sampling.temperature=0.15 \
-        --set prompt.acoustic_frames=350
+        --set prompt.acoustic_frames=300
 }
 evaluate() {
     "$python" -m uslm_recipes.evaluate --model "$out/bundle" --manifest $manifests \
@@ -79,7 +75,7 @@ evaluate() {
 card() {
     "$python" -m uslm_recipes.model_card --model "$out/bundle" \
         --report "$out/evaluation/report.json" --corpus "$out/corpus" \
-        --runs "$out/units" "$out/codec" "$out/ar" "$out/nar" "$out/tune"
+        --runs "$out/units" "$out/codec" "$out/ar" "$out/nar"
 }
 
 for stage in $stages; do

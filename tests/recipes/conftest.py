@@ -1,4 +1,4 @@
-"""A made-up corpus, teacher and judge, and all that recipes/default.sh makes of them, made once."""
+"""A made-up corpus, teacher and judge, and all that the scripts of recipes/ make of them, once."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ HEAVY = (
     "uslm_recipes.prepare",
     "uslm_recipes.train_ar",
     "uslm_recipes.train_nar",
+    "uslm_recipes.train_source_filter",
     "uslm_recipes.train_units",
     "uslm_recipes.tune",
 )
@@ -50,24 +51,37 @@ def script() -> Callable[[str], ModuleType]:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory, forking: Any) -> Path:
-    """The folder of the one command, run whole at `tiny` size.
+    """The folder of recipes/unit_codec.sh, run whole at `tiny` size.
 
     corpus, units, codec, tokens, ar, nar, tune, bundle, evaluation; and in `made_up` what it was
     given. Processes that test side by side share it: nobody writes there.
     """
+    return made_once("unit_codec", tmp_path_factory, forking)
+
+
+@pytest.fixture(scope="session")
+def trained_default(tmp_path_factory: pytest.TempPathFactory, forking: Any) -> Path:
+    """The same of recipes/default.sh, which makes the default model; it tunes nothing."""
+    return made_once("default", tmp_path_factory, forking)
+
+
+def made_once(script: str, tmp_path_factory: pytest.TempPathFactory, forking: Any) -> Path:
+    """The folder that a script of recipes/ makes, made by whoever asks first."""
     everyone = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         everyone = everyone.parent
-    out = everyone / "trained"
-    with FileLock(everyone / "trained.lock"):
+    out = everyone / script
+    with FileLock(everyone / f"{script}.lock"):
         if not (out / "command.log").exists():
             # The recipes do what `python -m` does, but with PyTorch imported before.
-            with forking(everyone, ["python"], HEAVY):
-                run_default(out, everyone / "python")
+            commands = everyone / f"{script}-bin"
+            commands.mkdir(exist_ok=True)
+            with forking(commands, ["python"], HEAVY):
+                run_script(script, out, commands / "python")
     return out
 
 
-def run_default(out: Path, python: Path) -> None:
+def run_script(script: str, out: Path, python: Path) -> None:
     made_up = out / "made_up"
     made_up.mkdir(parents=True)
     save_whisper(made_up / "whisper")
@@ -80,7 +94,7 @@ def run_default(out: Path, python: Path) -> None:
         "UNITS_SET": "teacher_layers=[1,2] model.teacher_dim=16",
         "JUDGES": f"--recognizer {made_up / 'whisper'} --voices 1 --sentences 1 --clips 1",
     }
-    command = ["bash", str(ROOT / "recipes" / "default.sh"), str(out)]
+    command = ["bash", str(ROOT / "recipes" / f"{script}.sh"), str(out)]
     run = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-4000:]
     (out / "command.log").write_text(run.stdout, "utf-8")

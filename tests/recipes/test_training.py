@@ -1,4 +1,4 @@
-"""Each recipe at `tiny` size, on what recipes/default.sh made: resuming, samples, cards, errors."""
+"""Each recipe at `tiny` size, after recipes/unit_codec.sh: resuming, samples, cards, errors."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def settings(*overrides: str) -> list[str]:
 
 
 def arguments(stage: str, trained: Path, out: Path, *overrides: str) -> list[str]:
-    """What recipes/default.sh gives the stage, and more."""
+    """What recipes/unit_codec.sh gives the stage, and more."""
     corpus, tokens = f"corpus=[{trained / 'corpus'}]", f"tokens=[{trained / 'tokens' / '0'}]"
     codec = trained / "codec" / "model"
     own = {
@@ -47,11 +47,12 @@ def arguments(stage: str, trained: Path, out: Path, *overrides: str) -> list[str
             "model.teacher_dim=16",
         ],
         "codec": [f"units={trained / 'units' / 'model'}"],
-        "ar": [tokens, f"recognizer={codec}"],
+        "ar": [tokens, f"recognizer={codec}", "model.pitch_reach=0"],
         "nar": [tokens, f"tokenizer={codec}"],
         "tune": [tokens, f"tokenizer={codec}", f"acoustic={trained / 'nar' / 'model'}"],
     }
-    return ["--config", "tiny", "--out", str(out), *settings(corpus, *own[stage], *overrides)]
+    config = "unit_codec_tiny" if stage == "nar" else "tiny"
+    return ["--config", config, "--out", str(out), *settings(corpus, *own[stage], *overrides)]
 
 
 def records(run: Path, kind: str) -> list[dict[str, Any]]:

@@ -156,8 +156,8 @@ def common(
 # ---- the adversarial game
 
 
-Scores = Sequence[Float[Tensor, "b ..."]]
-Features = Sequence[Sequence[Float[Tensor, "b ..."]]]
+Scores = Sequence[Float[Tensor, "..."]]
+Features = Sequence[Sequence[Float[Tensor, "..."]]]
 
 
 def discriminator_loss(real: Scores, fake: Scores, rules: Rules = "encodec") -> Float[Tensor, ""]:
