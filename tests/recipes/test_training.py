@@ -96,7 +96,9 @@ def test_tuning_moves_the_decoder_and_leaves_the_tokens(trained: Path) -> None:
 def test_training_lowers_the_loss(trained: Path) -> None:
     """On the same few recordings again and again."""
     for name in MAINS:
-        losses = [record["loss"] for record in records(trained / name, "train")]
+        # In the sum of `tune`'s losses the game against a discriminator may hide what is learnt.
+        loss = "input" if name == "tune" else "loss"
+        losses = [record[loss] for record in records(trained / name, "train")]
         assert np.isfinite(losses).all() and min(losses[1:]) < losses[0]
 
 
