@@ -223,13 +223,13 @@ def _sorted_out(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
         else:
             is_whole = name in ("codes", "text_ids") and tensor.dtype in WHOLE_NUMBERS
             found[name] = tensor.long() if is_whole else tensor
-    for name, tensor, kind, dims in (
+    for name, value, kind, dims in (
         ("codes", found.get("codes"), "int64", 2),
         ("text_ids", found.get("text_ids"), "int64", 1),
         ("speaker", found.get("speaker"), "float32", 1),
     ):
-        if tensor is not None and (str(tensor.dtype) != f"torch.{kind}" or tensor.ndim != dims):
-            was = f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"
+        if value is not None and (str(value.dtype) != f"torch.{kind}" or value.ndim != dims):
+            was = f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)}"
             raise ConfigError(f"{name} must be {kind} of {dims} dimensions, but is {was}")
     if wrong := [name for name, tensor in found["extras"].items() if tensor.is_complex()]:
         raise ConfigError(f"extras must not be complex numbers: {wrong[:3]}")

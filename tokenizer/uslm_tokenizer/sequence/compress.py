@@ -6,7 +6,6 @@ time again. For prompts and for speech that a language model reads, not for what
 
 import math
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -171,7 +170,7 @@ def _sums(
     width = int(segments.masked_fill(~real, 0).max()) + 1
     sums = x.new_zeros(len(x), width, x.shape[2])
     places = segments.clamp(max=width - 1)[..., None].expand_as(x)
-    return cast(Tensor, sums.scatter_add(1, places, x * real[..., None]))
+    return sums.scatter_add(1, places, x * real[..., None])
 
 
 def _durations(

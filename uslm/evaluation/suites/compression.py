@@ -44,7 +44,8 @@ def code_vectors(encoded: EncodedSet) -> Float[Tensor, "v d"]:
     near = counts.view(size, size)
     near = F.normalize((near + near.T).sqrt(), dim=1)
     # Through the eigenvectors of the largest values: exact, and nothing is drawn.
-    return near @ torch.linalg.eigh(near.T @ near)[1][:, -32:]
+    vectors: Tensor = torch.linalg.eigh(near.T @ near)[1]
+    return near @ vectors[:, -32:]
 
 
 class Pooling(nn.Module):

@@ -163,7 +163,7 @@ def train_probe(
     )
     for batch in shuffled_batches(codes, config, draw):
         optimizer.zero_grad()
-        loss(probe, batch).backward()
+        loss(probe, batch).backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(probe.parameters(), 1.0)
         optimizer.step()
         schedule.step()

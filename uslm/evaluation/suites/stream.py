@@ -65,7 +65,7 @@ def predict_stream(encoded: EncodedSet, config: ProbeConfig, *, seed: int) -> Pr
     for batch in shuffled_batches(train, config, draw):
         optimizer.zero_grad()
         losses = _nats(model(batch.codes), batch)
-        (losses.sum() / (batch.mask.sum() * encoded.num_codebooks)).backward()
+        (losses.sum() / (batch.mask.sum() * encoded.num_codebooks)).backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
     model.eval()

@@ -295,7 +295,8 @@ class PromptAttention(nn.Module):
 
     def remember(self, prompt: Float[Tensor, "b p d"]) -> Float[Tensor, "b 2 h p dh"]:
         """Keys and values of the prompt's frames."""
-        return self.key_value(prompt).unflatten(-1, (2, self.num_heads, -1)).permute(0, 2, 3, 1, 4)
+        pairs: Tensor = self.key_value(prompt).unflatten(-1, (2, self.num_heads, -1))
+        return pairs.permute(0, 2, 3, 1, 4)
 
     def forward(
         self,

@@ -172,7 +172,7 @@ class SourceFilterCodec(AudioTokenizer):
 
     def _mel(self, framed: Float[Tensor, "b 1 n"]) -> Float[Tensor, "b t c"]:
         with full_precision(framed):  # what a language model is to predict
-            mel = self.mel(framed)
+            mel: Tensor = self.mel(framed)
         return rearrange(mel, "b (t two) m -> b t (two m)", two=FINE_FRAMES)
 
     def quantize(self, latents: Float[Tensor, "b t c"]) -> Int[Tensor, "b k t"]:
