@@ -15,6 +15,12 @@ from uslm.models.packing import pack_rows
 from uslm_recipes.config import load_config
 from uslm_recipes.loop import LoopConfig, make_optimizer
 from uslm_recipes.loop.launch import precision_of
+from uslm_recipes.train import ar as train_ar
+from uslm_recipes.train import nar as train_nar
+from uslm_recipes.train import units as train_units
+from uslm_recipes.train import waveform_codec as train_codec
+from uslm_recipes.train.acoustic_objectives import RegressorObjective
+from uslm_recipes.train.adversary import build_adversary
 from uslm_tokenizer.codecs.unit_codec.model import UnitCodec
 from uslm_tokenizer.codecs.unit_tokenizer.model import UnitTokenizer
 from uslm_tokenizer.objectives.waveform import MultiScaleMelLoss, discriminator_loss
@@ -107,7 +113,7 @@ def _work(
 
 
 def _ar(size: str, variant: Variant, device: torch.device, random: np.random.Generator) -> Work:
-    recipe = load_config(train_ar.ARRecipe, size, recipe="train_ar")
+    recipe = load_config(train_ar.ARRecipe, size, ["model.pitch_reach=0"], recipe="train_ar")
     objective = train_ar.Objective(train_ar.build(recipe)).to(device)
     model = objective.model
     lengths = utterances(recipe.seconds_per_batch, variant, random)
@@ -119,7 +125,7 @@ def _ar(size: str, variant: Variant, device: torch.device, random: np.random.Gen
 
 
 def _nar(size: str, variant: Variant, device: torch.device, random: np.random.Generator) -> Work:
-    recipe = load_config(train_nar.NARRecipe, size, recipe="train_nar")
+    recipe = load_config(train_nar.NARRecipe, f"unit_codec_{size}", recipe="train_nar")
     model = train_nar.new_model(recipe)
     objective = RegressorObjective(model).to(device)
     shape, rows = recipe.rows, []

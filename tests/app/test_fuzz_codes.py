@@ -81,7 +81,7 @@ def test_damaged_codes_files(tmp_path: Path, place: int, new: bytes, cut: int) -
         ({}, CODES[0], "codebooks, frames"),
         ({"num_samples": -1}, CODES, "num_samples must be above 0"),
         ({"num_samples": "9"}, CODES, "num_samples must be int"),
-        ({"frame_rate": float("nan")}, CODES, "frame_rate must be above 0"),
+        ({"frame_rate": float("nan")}, CODES, "frame_rate must be a finite number"),
         ({"format": None}, CODES, "which format"),
         ({"format": 9}, CODES, "format 9"),
         ({"colour": 1}, CODES, "no key 'codes.colour'"),

@@ -42,7 +42,7 @@ class Stepped(Exception):
 
 def recipe_of(stage: str, trained: Path, accumulation: int) -> Any:
     """The stage at `tiny` size, without what is drawn anew in each process."""
-    module, kind = RECIPES[stage]
+    _, kind = RECIPES[stage]
     codec, tokens = trained / "codec" / "model", f"tokens=[{trained / 'tokens' / '0'}]"
     own = {
         "units": [
@@ -57,6 +57,7 @@ def recipe_of(stage: str, trained: Path, accumulation: int) -> Any:
             tokens,
             f"recognizer={codec}",
             "model.dropout=0.0",
+            "model.pitch_reach=0",
             "prompted_share=1.0",
             "seconds_per_batch=4",
         ],
@@ -70,8 +71,9 @@ def recipe_of(stage: str, trained: Path, accumulation: int) -> Any:
         ],
     }[stage]
     more = [f"corpus=[{trained / 'corpus'}]", f"loop.gradient_accumulation={accumulation}"]
-    name = module.__name__.rpartition(".")[2]
-    return load_config(kind, "tiny", [*own, *more, "loop.max_grad_norm=1e9"], recipe=name)
+    name = {"codec": "train_codec", "tune": "tune"}.get(stage, f"train_{stage}")
+    size = "unit_codec_tiny" if stage == "nar" else "tiny"
+    return load_config(kind, size, [*own, *more, "loop.max_grad_norm=1e9"], recipe=name)
 
 
 def gradients(stage: str, trained: Path, out: Path, *, accumulation: int = 1) -> list[Tensor]:

@@ -79,7 +79,7 @@ QUICK = BenchConfig(
 """Ends in minutes on two cores."""
 
 Say = Callable[[str], Any]
-Values = dict[str, list[tuple[Sequence[float], Sequence[float]]]]
+Values = dict[str, list[tuple[Sequence[float | int], Sequence[float | int]]]]
 """Of each measure, for each seed: totals and sizes of the utterances."""
 
 
@@ -278,7 +278,7 @@ class _Bench:
         lines = {**section.curves.get(title, {}), line: points}
         self.sections[key] = replace(section, curves={**section.curves, title: lines})
 
-    def _over_seeds(self, each: list[tuple[Sequence[float], Sequence[float]]]) -> Estimate:
+    def _over_seeds(self, each: list[tuple[Sequence[float | int], Sequence[float | int]]]) -> Estimate:
         return over_seeds(each, generator=self._draw())
 
     @staticmethod
@@ -297,7 +297,7 @@ def over_seeds(
     return estimate([t for t, _ in kept], [s for _, s in kept], generator=generator)
 
 
-def _errors(found: Sequence[ProbeErrors]) -> list[tuple[Sequence[float], Sequence[float]]]:
+def _errors(found: Sequence[ProbeErrors]) -> list[tuple[Sequence[float | int], Sequence[float | int]]]:
     return [(each.errors, each.questions) for each in found]
 
 
