@@ -42,7 +42,9 @@ def make_accelerator(config: LoopConfig, out: Path) -> Accelerator:
         raise EnvironmentProblem("recipes need accelerate: pip install 'uslm[train]'") from problem
     if config.precision == "fp16" and PartialState().device.type == "cpu":
         raise ConfigError("loop.precision fp16 needs a GPU; a CPU takes bf16 or fp32")
-    dtype = precision_of(config, PartialState().device)
+    # Asked of torch: a state that is begun here would not know of other processes.
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    dtype = precision_of(config, device)
     [precision] = [name for name, each in PRECISIONS.items() if each == dtype]
     # Accelerate keeps one state a process; a second run has its own precision and step count.
     AcceleratorState._reset_state()

@@ -278,7 +278,9 @@ class _Bench:
         lines = {**section.curves.get(title, {}), line: points}
         self.sections[key] = replace(section, curves={**section.curves, title: lines})
 
-    def _over_seeds(self, each: list[tuple[Sequence[float | int], Sequence[float | int]]]) -> Estimate:
+    def _over_seeds(
+        self, each: list[tuple[Sequence[float | int], Sequence[float | int]]]
+    ) -> Estimate:
         return over_seeds(each, generator=self._draw())
 
     @staticmethod
@@ -297,7 +299,9 @@ def over_seeds(
     return estimate([t for t, _ in kept], [s for _, s in kept], generator=generator)
 
 
-def _errors(found: Sequence[ProbeErrors]) -> list[tuple[Sequence[float | int], Sequence[float | int]]]:
+def _errors(
+    found: Sequence[ProbeErrors],
+) -> list[tuple[Sequence[float | int], Sequence[float | int]]]:
     return [(each.errors, each.questions) for each in found]
 
 
