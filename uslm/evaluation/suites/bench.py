@@ -289,7 +289,9 @@ class _Bench:
 
 
 def over_seeds(
-    each: Sequence[tuple[Sequence[float], Sequence[float]]], *, generator: torch.Generator
+    each: Sequence[tuple[Sequence[float | int], Sequence[float | int]]],
+    *,
+    generator: torch.Generator,
 ) -> Estimate:
     """The mean over seeds, with an interval over utterances: those of one seed are the same
     utterances as those of another, so their totals are added before anything is drawn."""
