@@ -152,7 +152,7 @@ class _Bench:
                 predict_stream(part, self.config.probe, seed=seed) for seed in self.config.seeds
             ]
             saved = [
-                [bits_per_second(u - c, 1) for u, c in zip(x.unigram, x.cross_entropy, strict=True)]
+                [bits_per_second(u - c, 1.0) for u, c in zip(x.unigram, x.cross_entropy, strict=True)]
                 for x in found
             ]
             rates = [[bits_per_second(c, rate) for c in x.cross_entropy] for x in found]
