@@ -20,37 +20,9 @@ set -euo pipefail
 out=${1:?usage: recipes/default.sh FOLDER [STAGE...]}
 shift
 stages=${*:-prepare units codec ar nar bundle evaluate card}
-speech=${SPEECH:-../shared/speech}
-teacher=${TEACHER:-openai/whisper-base}
-python=${PYTHON:-python3}
-device=${DEVICE:-cpu}
-manifests=${MANIFESTS:-$speech/manifest.jsonl $speech/kokoro.jsonl}
-config=${CONFIG:-mini}
-judges=${JUDGES:---recognizer $teacher --speaker-model resemblyzer --dnsmos --clip-sources kokoro cv}
+runs=(units codec ar nar)
+. "$(dirname "$0")/stages.sh"
 
-train() { # RECIPE STAGE OVERRIDE...
-    local recipe=$1 stage=$2 name minutes more overrides=() override
-    shift 2
-    name=$(printf %s "$stage" | tr a-z A-Z)
-    minutes=${name}_MINUTES more=${name}_SET
-    for override in "$@" ${!more:-}; do overrides+=(--set "$override"); done
-    ${LAUNCH:-$python -m} "uslm_recipes.$recipe" --config "$config" --out "$out/$stage" --resume \
-        ${!minutes:+--max-minutes "${!minutes}"} \
-        ${PIECE_MINUTES:+--piece-minutes "$PIECE_MINUTES"} "${overrides[@]}"
-    if [ ! -f "$out/$stage/model/config.json" ]; then
-        echo "== $stage is not over yet: run this again"
-        exit 0
-    fi
-}
-
-prepare() {
-    local sources=() manifest
-    for manifest in $manifests; do sources+=(--manifest "$manifest"); done
-    [ -f "$out/corpus/corpus.json" ] || "$python" -m uslm_recipes.prepare "${sources[@]}" --out "$out/corpus"
-}
-units() {
-    train train_units units "corpus=[$out/corpus]" "teacher=$teacher"
-}
 codec() {
     train train_source_filter codec "corpus=[$out/corpus]" "units=$out/units/model"
 }
@@ -68,17 +40,5 @@ bundle() {
         --set use_prompt_units=false --set sampling.temperature=0.15 \
         --set prompt.acoustic_frames=300
 }
-evaluate() {
-    "$python" -m uslm_recipes.evaluate --model "$out/bundle" --manifest $manifests \
-        --out "$out/evaluation" --device "$device" --force $judges
-}
-card() {
-    "$python" -m uslm_recipes.model_card --model "$out/bundle" \
-        --report "$out/evaluation/report.json" --corpus "$out/corpus" \
-        --runs "$out/units" "$out/codec" "$out/ar" "$out/nar"
-}
 
-for stage in $stages; do
-    echo "== $stage"
-    "$stage"
-done
+run_stages
