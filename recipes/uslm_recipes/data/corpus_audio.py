@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from tokenize import TokenError
 from typing import Protocol
 
 import numpy as np
@@ -114,10 +115,17 @@ class ShardedAudio:
                 )
 
 
+DAMAGED_ARRAY = (
+    ValueError, TypeError, EOFError, OSError, SyntaxError, TokenError, RecursionError, MemoryError,
+    OverflowError,
+)  # fmt: skip
+"""What NumPy raises for a damaged .npy file: its header is a piece of Python, read in two ways."""
+
+
 def _read_places(path: Path) -> NDArray[np.int64]:
     try:
         places: NDArray[np.int64] = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError, SyntaxError, RecursionError, MemoryError) as problem:
+    except DAMAGED_ARRAY as problem:
         raise UserError(f"{path} is damaged ({problem}); make the shards again") from problem
     is_table = isinstance(places, np.ndarray) and places.dtype == np.int64 and places.ndim == 2
     if not is_table or places.shape[1] != 3 or (places < 0).any() or (places >= 2**61).any():

@@ -80,4 +80,5 @@ def layer_outputs(
         hidden = hidden + block.self_attn(heard, attention_mask=attention)[0]
         heard = block.final_layer_norm(hidden)
         hidden = hidden + block.fc2(block.activation_fn(block.fc1(heard)))
-        yield encoder.layer_norm(hidden) if number == len(encoder.layers) else hidden
+        # By the config: an encoder may have been cut behind the last layer that is listened to.
+        yield encoder.layer_norm(hidden) if number == encoder.config.encoder_layers else hidden
