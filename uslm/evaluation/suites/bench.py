@@ -152,8 +152,11 @@ class _Bench:
                 predict_stream(part, self.config.probe, seed=seed) for seed in self.config.seeds
             ]
             saved = [
-                [bits_per_second(u - c, 1.0) for u, c in zip(x.unigram, x.cross_entropy, strict=True)]
-                for x in found
+                [
+                    bits_per_second(unigram - own, 1.0)
+                    for unigram, own in zip(each.unigram, each.cross_entropy, strict=True)
+                ]
+                for each in found
             ]
             rates = [[bits_per_second(c, rate) for c in x.cross_entropy] for x in found]
             frames = [x.frames for x in found]
