@@ -9,7 +9,13 @@ import torch
 from torch import Tensor
 
 from uslm.models.base import AcousticRow
-from uslm.systems.two_stage.tiny import speech_like, tiny_bundle, tiny_voice
+from uslm.systems.two_stage.conversion import transposed
+from uslm.systems.two_stage.tiny import (
+    speech_like,
+    tiny_bundle,
+    tiny_pitched_bundle,
+    tiny_voice,
+)
 from uslm.voices.alignment import align_ctc
 from uslm.voices.verification import recognizer
 from uslm_recipes.evaluating.parts import stage2_alone
@@ -44,3 +50,27 @@ def test_a_text_that_does_not_fit_is_not_pointed_at() -> None:
     args = bundle, speech_like(0.5).waveform, text_ids, tiny_voice(bundle)
     made = stage2_alone(*args, torch.Generator().manual_seed(0))
     assert made.shape[1] >= 8000
+
+
+def test_stage_2_alone_is_given_the_melody_of_the_recording(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bundle = tiny_pitched_bundle()
+    voice, waveform = tiny_voice(bundle), speech_like(1.0).waveform
+    level = bundle.pitch_level
+    assert level is not None
+    given: list[int] = []
+    fill = type(bundle).fill
+
+    def seen(self: object, rows: Sequence[AcousticRow], generators: object) -> list[Tensor]:
+        for row in rows:
+            given.extend(row.codes[level, row.num_context :].tolist())
+        return fill(self, rows, generators)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(type(bundle), "fill", seen)
+    text_ids = bundle.vocab.encode("hɛloʊ")
+    stage2_alone(bundle, waveform, text_ids, voice, torch.Generator().manual_seed(0))
+    spoken = bundle.tokenizer.encode(waveform[None])[0, level]
+    wanted = transposed(spoken, voice.codes[level], bundle.tokenizer.num_pitches - 1)
+    assert any(wanted.tolist())
+    assert given == wanted.tolist()

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from uslm.systems.two_stage.blocks import CodeBlocks
 from uslm.systems.two_stage.bundle import Bundle
+from uslm.systems.two_stage.conversion import units_and_pitches
 from uslm.voices.alignment import align_ctc, symbols_of
 from uslm.voices.phonemes import audible
 from uslm.voices.prompt import VoicePrompt
@@ -25,14 +26,14 @@ def stage2_alone(
     voice: VoicePrompt,
     generator: torch.Generator,
 ) -> Float[Tensor, "1 n"]:
-    """The units of a real recording, spoken by stage 2 in another voice: stage 1 without fault."""
-    tokenizer, config = bundle.tokenizer, bundle.config
-    units = recognizer(tokenizer).encode(waveform[None].to(tokenizer.device))[0, 0]
-    fingers = _fingers(bundle, units, text_ids)
-    blocks = CodeBlocks(
-        config.blocks, voice.codes[:, : config.prompt.acoustic_frames], torch.tensor(text_ids)
-    )
-    while (row := blocks.plan(units.tolist(), True, fingers)) is not None:
+    """Units and melody of a real recording, spoken by stage 2 in another voice: stage 1 without
+    fault."""
+    tokenizer = bundle.tokenizer
+    units, pitches = units_and_pitches(bundle, waveform, voice)
+    fingers = _fingers(bundle, units.to(tokenizer.device), text_ids)
+    blocks = CodeBlocks(bundle.config.blocks, bundle.voice_row(voice), torch.tensor(text_ids))
+    spoken, heights = units.tolist(), pitches.tolist()
+    while (row := blocks.plan(spoken, True, fingers, pitches=heights)) is not None:
         [filled] = bundle.fill([row], [generator])
         blocks.accept(filled)
     codes = blocks.codes[None].to(tokenizer.device)

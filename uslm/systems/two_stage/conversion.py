@@ -31,13 +31,7 @@ def revoice(
     if not waveform.shape[-1]:
         raise AudioError("the recording to convert is empty")
     with clock.stage("semantic"):
-        level = bundle.pitch_level
-        if level is None:
-            units, pitches = encode_units(tokenizer, waveform), torch.zeros(0, dtype=torch.long)
-        else:
-            codes = tokenizer.encode_long(waveform, seconds=WINDOW_SECONDS)
-            units, pitches = codes[0], codes[level]
-            pitches = transposed(pitches, voice.codes[level], tokenizer.num_pitches - 1)
+        units, pitches = units_and_pitches(bundle, waveform, voice)
     decoder, made = StreamingDecoder(tokenizer), []
     blocks = CodeBlocks(config.blocks, bundle.voice_row(voice), None)
     draws = generator(seed, "acoustic")
@@ -54,6 +48,19 @@ def revoice(
             clock.audio()
     samples = checked_samples(torch.cat(made, dim=1), "the conversion")
     return Converted(waveform=samples[:, : waveform.shape[-1]], codes=blocks.codes)
+
+
+def units_and_pitches(
+    bundle: Bundle, waveform: Float[Tensor, "1 n"], voice: VoicePrompt
+) -> tuple[Int[Tensor, " t"], Int[Tensor, " _"]]:
+    """What stage 1 would have given for a recording of any length: its units, and its melody at
+    the height of the voice; no pitches where the model knows none."""
+    tokenizer, level = bundle.tokenizer, bundle.pitch_level
+    if level is None:
+        return encode_units(tokenizer, waveform), torch.zeros(0, dtype=torch.long)
+    codes = tokenizer.encode_long(waveform, seconds=WINDOW_SECONDS)
+    highest = tokenizer.num_pitches - 1
+    return codes[0], transposed(codes[level], voice.codes[level], highest)
 
 
 def transposed(
