@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import soundfile
 
+from uslm.evaluation.suites.bench import QUICK
 from uslm.evaluation.suites.made_speech import made_speech
 from uslm.systems.two_stage.tiny import speech_like
 
@@ -130,6 +132,35 @@ def manifest(tmp_path: Path) -> Path:
     path = tmp_path / "speech.jsonl"
     path.write_text("\n".join(map(json.dumps, lines)))
     return path
+
+
+def test_tokenizers_go_through_the_bench(
+    uslm: Uslm, shelf: Path, manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = replace(QUICK, probe=replace(QUICK.probe, dim=8, steps=2), num_decoded=1)
+    monkeypatch.setattr("uslm_app.actions.benching.QUICK", quick)
+    known, gone = shelf / "model" / "tokenizer", "nobody/has-this"
+    arguments = ("evaluate", "--manifest", manifest, "--tokenizer", known, gone, "--quick")
+    result = uslm(*arguments, "--seeds", "2", "--out", "out", "--json")
+    assert result.code == 0, result.stderr
+    record = json.loads(result.out)
+    assert list(record["skipped"]) == [gone]
+    sections = record["sections"]
+    assert set(sections) == {
+        "use", "alignment", "preservation", "stream", "phonemes", "labels", "robustness",
+        "compression",
+    }  # fmt: skip
+    rows = sections["alignment"]["rows"]
+    assert {f"{known}, {part}" for part in ("level 1", "levels 1-4", "levels 2-4")} <= set(rows)
+    assert rows[f"{known}, level 1: codebook permuted"]["phoneme_errors"]["count"] == 6
+    assert all(
+        len(values) == 2
+        for row in sections["phonemes"]["by_seed"].values()
+        for values in row.values()
+    )
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert page.count("<svg") >= 6 and "<polyline" in page
+    uslm(*arguments, "--out", "out").assert_refused(1, "'out' holds an evaluation")
 
 
 @pytest.mark.parametrize(

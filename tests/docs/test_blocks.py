@@ -27,6 +27,7 @@ DOCUMENTS = sorted(
 NOT_RUN = {
     "CONTRIBUTING.md": 1,
     "benchmarks/README.md": 1,
+    "benchmarks/effects/README.md": 1,
     "demo/README.md": 1,
     "docker/README.md": 1,
     "docs/fine-tune.md": 3,

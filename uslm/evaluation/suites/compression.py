@@ -6,7 +6,7 @@ are like the one before are pruned. Answers are given for all frames, so that ev
 the same.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -33,11 +33,18 @@ REACH = 3
 
 
 def code_vectors(encoded: EncodedSet) -> Float[Tensor, "v d"]:
-    """For each code of the first level, which codes stand near it, in at most 32 dimensions."""
+    """For each code of the first level, which codes stand near it, in at most 32 dimensions.
+
+    Codes are counted in the order in which they first occur. Under other numbers they get the very
+    same vectors then, and ties between segments, of which runs of one code are full, are broken in
+    the same way; other rounding would merge other frames.
+    """
     size = encoded.codebook_size
+    order = _first_seen([row.codes[0] for row in encoded.train], size)
+    place = order.argsort()
     counts = torch.zeros(size * size)
     for row in encoded.train:
-        level = row.codes[0]
+        level = place[row.codes[0]]
         for shift in range(1, REACH + 1):
             pairs = level[:-shift] * size + level[shift:]
             counts += torch.bincount(pairs, minlength=size * size)
@@ -45,7 +52,15 @@ def code_vectors(encoded: EncodedSet) -> Float[Tensor, "v d"]:
     near = F.normalize((near + near.T).sqrt(), dim=1)
     # Through the eigenvectors of the largest values: exact, and nothing is drawn.
     vectors: Tensor = torch.linalg.eigh(near.T @ near)[1]
-    return near @ vectors[:, -32:]
+    return (near @ vectors[:, -32:])[place]
+
+
+def _first_seen(rows: Sequence[Int[Tensor, " _"]], size: int) -> Int[Tensor, " size"]:
+    """All codes: those that occur by their first place, then the others."""
+    codes = torch.cat([*rows, torch.arange(size)])
+    places = torch.full((size,), len(codes))
+    places.scatter_reduce_(0, codes, torch.arange(len(codes)), "amin")
+    return places.argsort()
 
 
 class Pooling(nn.Module):

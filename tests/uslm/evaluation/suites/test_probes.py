@@ -15,7 +15,7 @@ from uslm.evaluation.suites.alignment import (
     pairwise_likelihoods,
     vclub,
 )
-from uslm.evaluation.suites.baseline import MelUnits
+from uslm.evaluation.suites.baseline import MelUnits, permuted
 from uslm.evaluation.suites.compression import WAYS, code_vectors, compressor
 from uslm.evaluation.suites.downstream import chance, probe_label, probe_phonemes
 from uslm.evaluation.suites.encoded import EncodedSet, Levels
@@ -57,6 +57,24 @@ def test_text_is_found_in_tokens_and_only_in_its_own(
     assert sum(true.errors) < 0.8 * sum(true.phonemes)
     lower = [sum(each.lower) / len(each.lower) for each in (true, other)]
     assert 0.5 < lower[0] <= math.log(12) + 1e-4 and lower[1] < 0.5
+
+
+def test_a_permuted_codebook_changes_nothing(encoded: EncodedSet, small: ProbeConfig) -> None:
+    mixed = permuted(encoded, torch.Generator().manual_seed(3))
+    assert not torch.equal(mixed.train[0].codes, encoded.train[0].codes)
+    config = replace(small, steps=10)
+    plain, renamed = (align_text(each, config, seed=0) for each in (encoded, mixed))
+    assert renamed.information == pytest.approx(plain.information, rel=1e-3, abs=1e-3)
+    guides = [code_vectors(each) for each in (encoded, mixed)]
+    for row, other in zip(encoded.test, mixed.test, strict=True):
+        assert torch.equal(guides[0][row.codes[0]], guides[1][other.codes[0]])
+    found = [
+        probe_phonemes(
+            each, config, seed=0, compressor=compressor("merging", 0.5, guide, config, seed=0)
+        ).errors
+        for each, guide in zip((encoded, mixed), guides, strict=True)
+    ]
+    assert found[0] == pytest.approx(found[1], abs=1)
 
 
 def test_ctc_by_hand() -> None:

@@ -1,0 +1,60 @@
+"""Speech that effects are measured on: whole speakers of a prepared corpus, with phoneme times."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from uslm.evaluation.suites.speech_set import (
+    SAMPLE_RATE,
+    LabelledSpeech,
+    SpeechSet,
+    to_segments,
+    to_symbols,
+)
+from uslm.text.vocab import PhonemeVocab
+from uslm_recipes.data.corpus import Corpus
+from uslm_tokenizer.errors import UserError
+
+
+def corpus_speech(
+    folder: Path, *, num_train: int, num_test: int, max_seconds: float, seed: int = 0
+) -> SpeechSet:
+    """Utterances whose phoneme durations are known, speaker after speaker in a random order.
+
+    The corpus says which speakers are for tests. UserError if it has none for a purpose.
+    """
+    corpus = Corpus.open(folder)
+    if corpus.sample_rate != SAMPLE_RATE:
+        raise UserError(f"a corpus must have {SAMPLE_RATE} Hz, but {folder} has another rate")
+    speakers = sorted(set(corpus.speakers))
+    order = torch.randperm(len(speakers), generator=torch.Generator().manual_seed(seed)).tolist()
+    by_speaker: dict[str, list[int]] = {}
+    for index in corpus.select(min_seconds=1.2, max_seconds=max_seconds).tolist():
+        if corpus.utterances[index].durations is not None:
+            by_speaker.setdefault(corpus.speakers[index], []).append(index)
+    wanted = {"train": num_train, "test": num_test}
+    found: dict[str, list[LabelledSpeech]] = {"train": [], "test": []}
+    for index in (i for place in order for i in by_speaker.get(speakers[place], [])):
+        split = found[corpus.utterances[index].split]
+        if len(split) < wanted[corpus.utterances[index].split]:
+            split.append(_speech(corpus, index))
+    for split_name, rows in found.items():
+        if not rows:
+            raise UserError(f"{folder} has no utterances with durations to {split_name} with")
+    return SpeechSet(train=tuple(found["train"]), test=tuple(found["test"]))
+
+
+def _speech(corpus: Corpus, index: int) -> LabelledSpeech:
+    row = corpus.utterances[index]
+    assert row.durations is not None
+    phonemes = PhonemeVocab().decode(row.text_ids)  # these are what the durations are of
+    return LabelledSpeech(
+        name=row.id,
+        waveform=corpus.waveform(index)[None],
+        text=row.text,
+        phonemes=to_symbols(phonemes),
+        segments=to_segments(phonemes, row.durations),
+        labels={"speaker": row.speaker, "language": row.language},
+    )
