@@ -137,7 +137,8 @@ def manifest(tmp_path: Path) -> Path:
 def test_tokenizers_go_through_the_bench(
     uslm: Uslm, shelf: Path, manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    quick = replace(QUICK, probe=replace(QUICK.probe, dim=8, steps=2), num_decoded=1)
+    probe = replace(QUICK.probe, dim=8, steps=2)
+    quick = replace(QUICK, probe=probe, num_decoded=1, ratios=(0.5,), shares=(1.0,))
     monkeypatch.setattr("uslm_app.actions.benching.QUICK", quick)
     known, gone = shelf / "model" / "tokenizer", "nobody/has-this"
     arguments = ("evaluate", "--manifest", manifest, "--tokenizer", known, gone, "--quick")
