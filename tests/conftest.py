@@ -24,6 +24,7 @@ os.environ["USLM_VOICES"] = os.path.join(os.sep, "nonexistent", "voices")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import pytest
+from hypothesis import settings
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -38,6 +39,11 @@ def pytest_configure(config: pytest.Config) -> None:
     golden = config.getoption("--golden")
     if golden is not None and not os.path.isdir(golden):
         raise pytest.UsageError(f"--golden: no folder at {golden}")
+    # The same examples in each run: a change is judged by what it changes, not by luck. With
+    # USLM_FUZZ=random other ones, to look for what nobody has found yet.
+    settings.register_profile("same", derandomize=True, database=None, deadline=None)
+    settings.register_profile("random", derandomize=False, print_blob=True, deadline=None)
+    settings.load_profile(os.environ.get("USLM_FUZZ", "same"))
 
 
 @pytest.fixture(autouse=True)

@@ -21,7 +21,7 @@ FACTS: dict[str, Any] = {
 }  # fmt: skip
 CODES = torch.zeros(2, 3, dtype=torch.int32)
 quick = settings(
-    max_examples=150, deadline=None, database=None,
+    max_examples=150, 
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )  # fmt: skip
 

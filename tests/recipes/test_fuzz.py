@@ -29,7 +29,7 @@ from uslm_tokenizer.errors import AudioError, UserError
 RATE = 16_000
 # Of a second or two each; what was found with many more is a case of its own in other tests.
 quick = settings(
-    max_examples=100, deadline=None, database=None,
+    max_examples=100,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )  # fmt: skip
 

@@ -72,7 +72,7 @@ def test_everyone_gets_what_they_get_alone(serve: Any, alone: ZeroShotTTS) -> No
     ):
 
         @settings(
-            max_examples=2, deadline=None, derandomize=True, database=None,
+            max_examples=2,
             phases=[Phase.generate],  # to make a failure smaller would take minutes
         )  # fmt: skip
         @given(scripts=CLIENTS)

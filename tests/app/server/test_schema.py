@@ -21,9 +21,6 @@ PLAIN = [("GET", "/v1/models"), ("GET", "/health"), ("GET", "/metrics")]
 """They take nothing that could be wrong."""
 BOUNDED = hypothesis.settings(
     max_examples=10,
-    deadline=None,
-    derandomize=True,
-    database=None,
     suppress_health_check=list(hypothesis.HealthCheck),
     phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
 )

@@ -38,7 +38,7 @@ def damaged(draw: st.DrawFn) -> bytes:
     return bytes(data)
 
 
-@settings(max_examples=300, deadline=None, database=None)
+@settings(max_examples=300)
 @given(data=damaged() | st.binary(max_size=80), limit=st.sampled_from([None, 0.05, 10.0]))
 def test_recordings(data: bytes, limit: float | None) -> None:
     try:

@@ -119,9 +119,6 @@ def test_rows_are_told_apart(model: str) -> None:
         settings=settings(
             max_examples=12,
             stateful_step_count=8,
-            deadline=None,
-            derandomize=True,
-            database=None,
             phases=[Phase.generate],  # to make a failure smaller would take minutes
         ),
     )

@@ -151,7 +151,7 @@ ODD = st.one_of(
 
 
 @settings(
-    max_examples=FUZZ_EXAMPLES, deadline=None, derandomize=True, database=None,
+    max_examples=FUZZ_EXAMPLES,
     suppress_health_check=list(HealthCheck),
 )  # fmt: skip
 @given(text=ODD, language=st.sampled_from(["en-us", "en-us", "de", "fr-fr", "hi"]))

@@ -145,7 +145,7 @@ def test_everyone_gets_what_they_get_alone() -> None:
     run_state_machine_as_test(
         EngineMachine,
         settings=settings(
-            max_examples=6, stateful_step_count=6, deadline=None, derandomize=True, database=None,
+            max_examples=6, stateful_step_count=6,
             phases=[Phase.generate],  # to make a failure smaller would take minutes
         ),
     )  # fmt: skip

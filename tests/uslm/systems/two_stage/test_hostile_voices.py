@@ -21,9 +21,6 @@ from uslm_tokenizer.errors import UserError
 
 BOUNDED = settings(
     max_examples=60,
-    deadline=None,
-    derandomize=True,
-    database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 ODD = st.one_of(

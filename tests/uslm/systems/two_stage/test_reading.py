@@ -16,7 +16,7 @@ from uslm.serving.pool import PoolRow, UnitPool
 from uslm.systems.two_stage.monotonic import MonotonicLM
 from uslm.systems.two_stage.reading_cache import ReadingCache
 
-BOUNDED = settings(max_examples=8, deadline=None, derandomize=True, database=None)
+BOUNDED = settings(max_examples=8)
 
 
 def build(seed: int, patience: float = 0.8, most: int = 8) -> MonotonicLM:
