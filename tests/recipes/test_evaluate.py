@@ -300,6 +300,19 @@ def test_card_is_written_from_what_was_measured(
         assert fact in body
 
 
+def test_card_tells_what_the_runs_went_on_from(
+    evaluation: Path, tts: ZeroShotTTS, run: Path, corpus: Path, tmp_path: Path
+) -> None:
+    folder = save_bundle(tts.bundle, tmp_path / "model")
+    arguments = ["--model", str(folder), "--report", str(evaluation / "report.json"), "--runs",
+                 str(run), "--corpus", str(corpus), "--trained-on", "2 CPU cores",
+                 "--trained-before", "A decoder of 9 minutes."]  # fmt: skip
+    assert model_card.main(arguments) == 0
+    card = (folder / "README.md").read_text("utf-8")
+    assert "Trained on 2 CPU cores. Before these runs: A decoder of 9 minutes." in card
+    assert "All stages together" not in card
+
+
 def test_the_machine_comes_from_the_runs(
     evaluation: Path,
     tts: ZeroShotTTS,

@@ -57,8 +57,10 @@ def write_card(
     *,
     licence: str,
     machine: str | None = None,
+    before: str | None = None,
 ) -> str:
-    """The text of README.md; `machine` takes the place of what the runs say of theirs."""
+    """The text of README.md; `machine` takes the place of what the runs say of theirs, `before`
+    is what trained the weights that they went on from, in words."""
     machine = machine or trained_on(runs)
     sections = sections_of(report)
     speech = sections["speech"].rows["all"]
@@ -66,7 +68,7 @@ def write_card(
         *_front_matter(report["model"]["name"], speech, licence),
         f"# {report['model']['name']}",
         "",
-        _what_it_is(report["model"], runs, corpus, machine),
+        _what_it_is(report["model"], runs, corpus, machine, before),
         "",
         _in_words(speech),
         "",
@@ -89,7 +91,7 @@ def write_card(
         "",
         "## Training",
         "",
-        f"Trained on {machine}.",
+        f"Trained on {machine}." + (f" Before these runs: {before}" if before else ""),
         "",
         *_training(runs),
         "",
@@ -139,7 +141,11 @@ def _front_matter(name: str, speech: Mapping[str, Estimate], licence: str) -> li
 
 
 def _what_it_is(
-    model: Mapping[str, Any], runs: Sequence[RunFacts], corpus: CorpusFacts, machine: str
+    model: Mapping[str, Any],
+    runs: Sequence[RunFacts],
+    corpus: CorpusFacts,
+    machine: str,
+    before: str | None,
 ) -> str:
     hours = sum(run.minutes for run in runs) / 60
     size = f", {model['megabytes']} MB" if "megabytes" in model else ""
@@ -147,10 +153,12 @@ def _what_it_is(
         f"Zero-shot text to speech in English: a text and a few seconds of a voice in, speech of "
         f"16 kHz out. {model['parameters'] / 1e6:.1f} M parameters{size}: a codec of 50 frames a "
         "second, a language model from phonemes to units, and one from units to codes. "
-        f"All stages together were trained for {_duration(hours)} on {machine}, "
-        f"with {corpus.hours_by_split.get('train', 0.0):.1f} hours of recordings."
+        f"{'The runs below' if before else 'All stages together'} trained for {_duration(hours)} "
+        f"on {machine}, with {corpus.hours_by_split.get('train', 0.0):.1f} hours of recordings."
     )
-    if hours < SHORT_TRAINING_HOURS:
+    if before:
+        text += " They went on from weights that had been trained before: see Training."
+    elif hours < SHORT_TRAINING_HOURS:
         text += (
             " That is very little of both, far less than published models of this kind have seen."
         )
@@ -237,6 +245,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--runs", type=Path, nargs="+", required=True, help="folders of the training runs")
     add("--corpus", type=Path, nargs="+", required=True, help="corpus folders")
     add("--trained-on", help="the machine in words, where the logs do not name it")
+    add("--trained-before", help="what trained the weights that the runs went on from, in words")
     add("--licence", default="apache-2.0", help="licence of the weights")
     add("--source", action="append", default=[], metavar="KEY=NAME;LICENCE")
     given = parser.parse_args(arguments)
@@ -257,6 +266,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             read_corpora(given.corpus, given.source),
             licence=given.licence,
             machine=given.trained_on,
+            before=given.trained_before,
         )
         write_atomically(given.model / "README.md", lambda path: path.write_text(card, "utf-8"))
         print(f"{given.model / 'README.md'}: {len(card.splitlines())} lines")
