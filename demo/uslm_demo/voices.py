@@ -53,14 +53,13 @@ def find_voice(
         tts.speaker.check_voice(voice)
         return voice
     path = needed(choice.recording, "a recording of the voice")
-    audio = read(path, PromptPolicy().read_seconds)
-    return tts.create_voice(audio, choice.transcript or None, name=Path(path).stem)
+    return tts.create_voice(read_prompt(path), choice.transcript or None, name=Path(path).stem)
 
 
 def check_recording(recording: str | None) -> None:
     """Raise AudioError if no voice can be made of it; needs no model."""
     path = needed(recording, "a recording of the voice")
-    examine_prompt(read(path, PromptPolicy().read_seconds))
+    examine_prompt(read_prompt(path))
 
 
 def make_voice(
@@ -134,9 +133,15 @@ def needed(recording: str | None, what: str) -> str:
     return recording
 
 
-def read(path: str, max_seconds: float) -> Audio:
+def read_prompt(path: str) -> Audio:
+    """As much of a recording of a voice as is worth reading; silence before it does not count."""
+    policy = PromptPolicy()
+    return read(path, policy.read_seconds, silent_dbfs=policy.quiet_dbfs)
+
+
+def read(path: str, max_seconds: float, *, silent_dbfs: float | None = None) -> Audio:
     """Read an upload; what is wrong with it is said without the folder that it lies in."""
     try:
-        return read_audio(path, max_seconds=max_seconds)
+        return read_audio(path, max_seconds=max_seconds, silent_dbfs=silent_dbfs)
     except UserError as problem:
         raise type(problem)(str(problem).replace(path, Path(path).name)) from problem

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from uslm.systems.two_stage.tiny import speech_like
 from uslm.voices.prompt import VoicePrompt
 from uslm.voices.store import VoiceStore
 from uslm_demo.model import Model
@@ -22,6 +23,7 @@ from uslm_demo.voices import (
     listen,
     make_voice,
 )
+from uslm_tokenizer.audio.write import write_audio
 from uslm_tokenizer.errors import AudioError, ConfigError, MissingResource, UserError
 
 
@@ -84,6 +86,17 @@ def test_a_voice_travels_as_a_file(
 def test_a_voice_can_be_heard(model: Model, voice: VoicePrompt) -> None:
     audio = listen(model, voice)
     assert audio.seconds == pytest.approx(voice.seconds, abs=0.05)
+
+
+def test_a_long_silence_before_the_voice_does_not_count(
+    model: Model, store: VoiceStore, tmp_path: Path
+) -> None:
+    path, speech = tmp_path / "late.wav", speech_like(4.0)
+    silence = torch.zeros(1, 70 * speech.sample_rate)
+    write_audio(path, torch.cat([silence, speech.waveform], dim=1), speech.sample_rate)
+    check_recording(str(path))
+    voice = find_voice(model, store, VoiceChoice(recording=str(path)))
+    assert 3 < voice.seconds < 5
 
 
 def test_mistakes_are_named_without_the_folder(tmp_path: Path) -> None:
