@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
 from collections.abc import Iterable, Sequence
@@ -164,6 +165,11 @@ class SentencePieceVocab:
     @property
     def size(self) -> int:
         return int(self._processor.GetPieceSize())
+
+    @property
+    def hash(self) -> str:
+        """Tells these pieces from any others."""
+        return hashlib.sha256(self._model).hexdigest()[:16]
 
     def encode(self, text: str) -> list[int]:
         return list(self._processor.EncodeAsIds(text))

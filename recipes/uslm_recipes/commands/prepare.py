@@ -23,10 +23,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from uslm.text.vocab import SentencePieceVocab
 from uslm_recipes.command import run_command
 from uslm_recipes.data.audio_files import AudioLimits
 from uslm_recipes.data.checks import TextRules
-from uslm_recipes.data.corpus_format import Utterance
+from uslm_recipes.data.corpus_format import PHONEMES, TextIds, Utterance
 from uslm_recipes.data.corpus_writer import CorpusSummary, CorpusWriter, Done
 from uslm_recipes.data.examine import ExamineConfig, Examiner, Good
 from uslm_recipes.data.perturb import Perturbation
@@ -35,7 +36,7 @@ from uslm_recipes.data.sources.folder import read_folder
 from uslm_recipes.data.sources.manifest import read_manifest
 from uslm_recipes.data.sources.registry import SOURCES, open_source
 from uslm_recipes.data.splits import split_of
-from uslm_recipes.data.transcripts import EnglishFrontEnd, FrontEnd
+from uslm_recipes.data.transcripts import EnglishFrontEnd, FrontEnd, PieceFrontEnd
 from uslm_tokenizer.errors import UserError
 
 
@@ -47,6 +48,8 @@ class PrepareConfig(ExamineConfig):
     """At most so many utterances, whole speakers as far as possible."""
     seed: int = 0
     """Draws the speakers that `limit` keeps."""
+    vocab: TextIds = PHONEMES
+    """The vocabulary that the text ids are of."""
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
@@ -72,7 +75,7 @@ def prepare(
     out: Path,
     config: PrepareConfig,
     *,
-    front_end: FrontEnd | None = None,
+    front_end: FrontEnd | PieceFrontEnd | None = None,
 ) -> Report:
     """Write the corpus folder `out`; a former one is replaced only when the new one is whole.
 
@@ -84,7 +87,7 @@ def prepare(
     examiner = Examiner(config, front_end or EnglishFrontEnd(), split_of)
     sample_rate = config.audio.sample_rate
     with (
-        CorpusWriter(out, sample_rate=sample_rate, key=_key(config)) as writer,
+        CorpusWriter(out, sample_rate=sample_rate, key=_key(config), vocab=config.vocab) as writer,
         progress_bar() as bar,
     ):
         _go_on(writer, examiner, found)
@@ -123,6 +126,11 @@ def _key(config: PrepareConfig) -> str:
     """Of all that decides what is written."""
     decides = replace(config, num_workers=0)
     return hashlib.sha256(repr(decides).encode()).hexdigest()
+
+
+def ids_of(vocab: SentencePieceVocab) -> TextIds:
+    """What the header of a corpus says of its vocabulary."""
+    return TextIds(vocab=f"sentencepiece:{vocab.hash}", size=vocab.size)
 
 
 def progress_bar() -> Any:
@@ -194,7 +202,11 @@ def _run(options: argparse.Namespace) -> None:
         seed=options.seed,
         num_workers=options.workers,
     )
-    report = prepare(sources_of(options), options.out, config)
+    front_end = None
+    if options.vocab is not None:
+        vocab = SentencePieceVocab.load(options.vocab)
+        front_end, config = PieceFrontEnd(vocab), replace(config, vocab=ids_of(vocab))
+    report = prepare(sources_of(options), options.out, config, front_end=front_end)
     summary = report.summary
     speed = report.hours_done * 3600 / max(report.seconds_taken, 1e-9)
     print(
@@ -223,11 +235,23 @@ def _parser() -> argparse.ArgumentParser:
         help="training speakers once more, so much higher at their tempo")  # fmt: skip
     add("--needs-text", action="store_true", help="leave out recordings without text")
     add("--seed", type=int, default=0, help="draws the speakers that --limit keeps")
+    add("--vocab", type=Path, metavar="FILE.model",
+        help="text ids are pieces of it (see uslm_recipes.vocab), not phonemes")  # fmt: skip
     return parser
 
 
 def add_source_arguments(parser: argparse.ArgumentParser) -> None:
     """What every command that goes through recordings is told."""
+    add_place_arguments(parser)
+    add = parser.add_argument
+    add("--max-seconds", type=float, default=20.0, help="longest utterance (20)")
+    add("--limit", type=int, help="at most so many utterances; the first ones of hf:NAME")
+    workers = min(4, os.cpu_count() or 1)
+    add("--workers", type=int, default=workers, help=f"processes that decode ({workers})")
+
+
+def add_place_arguments(parser: argparse.ArgumentParser) -> None:
+    """Where recordings are looked for."""
     add = parser.add_argument
     add("places", nargs="*", metavar="PLACE",
         help="folder, manifest, JSON, tar or hf:NAME; the layout is told by the files")  # fmt: skip
@@ -238,10 +262,6 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
     add("--folder", type=Path, action="append", default=[], metavar="DIR",
         help="x.wav beside x.txt, or metadata.csv; sub-folders are speakers")  # fmt: skip
     add("--language", default="en", help="language of texts whose source names none (en)")
-    add("--max-seconds", type=float, default=20.0, help="longest utterance (20)")
-    add("--limit", type=int, help="at most so many utterances; the first ones of hf:NAME")
-    workers = min(4, os.cpu_count() or 1)
-    add("--workers", type=int, default=workers, help=f"processes that decode ({workers})")
 
 
 def sources_of(options: argparse.Namespace) -> Iterator[Found]:

@@ -56,6 +56,7 @@ def align(
     Where a corpus tells the duration of each symbol, that is taken; elsewhere the recogniser
     listens to the units (CTC, Graves et al. 2006).
     """
+    corpus.check_phonemes("alignments", "choose a kind of model that needs none: semantic_lm ...")
     wanted = [header["sha"] for header in corpus.headers] + [tokens.header.tokenizer]
     mark = hashlib.sha256(json.dumps([wanted, indices.tolist()]).encode()).hexdigest()[:16]
     path = folder / f"alignments-{mark}.npz"

@@ -17,11 +17,14 @@ from uslm_recipes.data.corpus_format import (
     FORMAT,
     FULL_SCALE,
     HEADER_FILE,
+    PHONEMES,
     UTTERANCES_FILE,
+    TextIds,
     Utterance,
 )
 from uslm_recipes.data.text_files import load_json, read_text
-from uslm_tokenizer.errors import MissingResource, TextError, UserError
+from uslm_tokenizer.config import from_dict
+from uslm_tokenizer.errors import ConfigError, MissingResource, TextError, UserError
 
 
 class Corpus:
@@ -30,7 +33,8 @@ class Corpus:
     def __init__(self, folders: Sequence[Path]) -> None:
         self.folders = tuple(folders)
         self.headers = [_read_header(folder) for folder in folders]
-        self.sample_rate = _common_sample_rate(self.headers, folders)
+        self.sample_rate = _common(self.headers, folders, "sample_rate", "one sample rate")
+        self.text_vocab: TextIds = _common(self.headers, folders, "text_ids", "one vocabulary")
         self.utterances: list[Utterance] = []
         parts: list[int] = []
         for part, folder in enumerate(folders):
@@ -146,6 +150,14 @@ class Corpus:
         self._resident = resident
         return self
 
+    def check_phonemes(self, what: str, advice: str) -> None:
+        """Raise ConfigError if the text ids are of something else."""
+        if self.text_vocab != PHONEMES:
+            raise ConfigError(
+                f"{what} are of phonemes, but the texts of {self.folders[0]} are in pieces "
+                f"({self.text_vocab}); {advice}"
+            )
+
     def select(
         self,
         *,
@@ -186,6 +198,10 @@ def _read_header(folder: Path) -> dict[str, Any]:
         )
     if type(header.get("sample_rate")) is not int or not isinstance(header.get("sha"), str):
         raise UserError(f"{path} must name `sample_rate` and `sha`; make it with uslm-prepare")
+    try:
+        header["text_ids"] = from_dict(TextIds, header.get("text_ids", {}), where="text_ids")
+    except ConfigError as problem:
+        raise UserError(f"{path}: {problem}; make the corpus again with uslm-prepare") from problem
     return header
 
 
@@ -205,9 +221,10 @@ def _read_utterances(folder: Path) -> list[Utterance]:
     return rows
 
 
-def _common_sample_rate(headers: Sequence[dict[str, Any]], folders: Sequence[Path]) -> int:
-    rates = {int(header["sample_rate"]) for header in headers}
-    if len(rates) > 1:
-        each = ", ".join(f"{f}: {h['sample_rate']}" for f, h in zip(folders, headers, strict=True))
-        raise UserError(f"corpora to be joined must have one sample rate, but have {each}")
-    return rates.pop()
+def _common(headers: Sequence[dict[str, Any]], folders: Sequence[Path], key: str, what: str) -> Any:
+    """What all headers say of `key`."""
+    said = [header[key] for header in headers]
+    if len(set(said)) > 1:
+        each = ", ".join(f"{folder}: {value}" for folder, value in zip(folders, said, strict=True))
+        raise UserError(f"corpora to be joined must have {what}, but have {each}")
+    return said[0]

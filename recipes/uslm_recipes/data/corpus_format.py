@@ -21,6 +21,23 @@ SHARDS_FILE = "shards.npy"
 FULL_SCALE = 32_768
 
 
+@dataclass(frozen=True, kw_only=True)
+class TextIds:
+    """The vocabulary that the text ids of a corpus are of."""
+
+    vocab: str = "phonemes"
+    """Tells it from others."""
+    size: int = 53
+    """Ids are below it."""
+
+    def __str__(self) -> str:
+        return self.vocab
+
+
+PHONEMES = TextIds()
+"""Unless a header names another one."""
+
+
 def shard_name(number: int) -> str:
     """The name of a shard."""
     return f"shard-{number:06d}.tar"
@@ -39,6 +56,7 @@ class Utterance:
     language: str
     text: str
     phonemes: str
+    """Or the normalised text, in a corpus whose text ids are pieces of it."""
     text_ids: tuple[int, ...]
     """Ids of `phonemes`; empty where there is no text or no front end for the language."""
     split: str

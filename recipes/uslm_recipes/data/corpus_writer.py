@@ -20,8 +20,10 @@ from uslm_recipes.data.corpus_format import (
     AUDIO_FILE,
     FORMAT,
     HEADER_FILE,
+    PHONEMES,
     REJECTED_FILE,
     UTTERANCES_FILE,
+    TextIds,
     Utterance,
 )
 from uslm_recipes.data.partial_folder import (
@@ -72,9 +74,12 @@ class CorpusWriter:
     the former corpus in its place. A UserError leaves nothing: it would be met again.
     """
 
-    def __init__(self, folder: Path, *, sample_rate: int, key: str = "") -> None:
+    def __init__(
+        self, folder: Path, *, sample_rate: int, key: str = "", vocab: TextIds = PHONEMES
+    ) -> None:
         self.folder = folder
         self.sample_rate = sample_rate
+        self.vocab = vocab
         self.key = key
         self.next_sample = 0
         self.done = Done()
@@ -159,6 +164,7 @@ class CorpusWriter:
             header = {
                 "format": FORMAT,
                 "sample_rate": self.sample_rate,
+                **({} if self.vocab == PHONEMES else {"text_ids": asdict(self.vocab)}),
                 "sha": self._hash(self._lines),
                 **asdict(summary),
             }

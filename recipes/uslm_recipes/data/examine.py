@@ -16,7 +16,7 @@ from uslm_recipes.data.checks import WINDOW, TextRules, order_problem, text_prob
 from uslm_recipes.data.decoding import Decoded, Decoders, Task
 from uslm_recipes.data.perturb import Perturbation
 from uslm_recipes.data.recording import Found, Recording, Rejected, reject
-from uslm_recipes.data.transcripts import FrontEnd, Transcript, transcribe
+from uslm_recipes.data.transcripts import FrontEnd, PieceFrontEnd, Transcript, transcribe
 
 SLICE = 4 * WINDOW  # recordings in memory at a time
 
@@ -67,7 +67,9 @@ class SplitOf(Protocol):
 class Examiner:
     """Remembers what it saw, so that nothing is taken twice."""
 
-    def __init__(self, config: ExamineConfig, front_end: FrontEnd, split_of: SplitOf) -> None:
+    def __init__(
+        self, config: ExamineConfig, front_end: FrontEnd | PieceFrontEnd, split_of: SplitOf
+    ) -> None:
         self.config = config
         self.front_end = front_end
         self.split_of = split_of

@@ -1,14 +1,17 @@
-"""Texts of a corpus -> phonemes and text ids, with durations kept in step."""
+"""Texts of a corpus -> text ids: phonemes with their durations kept in step, or pieces."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from uslm_recipes.data.recording import Recording
 from uslm_tokenizer.errors import TextError
+
+if TYPE_CHECKING:
+    from uslm.text.vocab import SentencePieceVocab
 
 
 class FrontEnd(Protocol):
@@ -53,8 +56,32 @@ class EnglishFrontEnd:
         return self._vocab.encode(phonemes)
 
 
-def transcribe(recordings: Sequence[Recording], front_end: FrontEnd) -> list[Transcript]:
-    """A transcript for each recording: its own phonemes, or the front end's where it is English."""
+class PieceFrontEnd:
+    """Normalised text in pieces of a vocabulary that was learnt: any language, no phonemes."""
+
+    def __init__(self, vocab: SentencePieceVocab) -> None:
+        self.vocab = vocab
+
+    @staticmethod
+    def read(recording: Recording) -> str:
+        """The text as `TextFrontend` reads it at inference; empty where there is none."""
+        from uslm.text.normalize import normalize
+
+        return normalize(_sentence(recording.text), recording.language)
+
+    def transcribe(self, recording: Recording) -> Transcript:
+        """Phonemes and durations that a recording brings are not looked at: they are of symbols."""
+        text = self.read(recording)
+        return Transcript(phonemes=text, text_ids=tuple(self.vocab.encode(text)))
+
+
+def transcribe(
+    recordings: Sequence[Recording], front_end: FrontEnd | PieceFrontEnd
+) -> list[Transcript]:
+    """A transcript for each recording: its own phonemes, or the front end's where it is English;
+    pieces of every text from a front end for pieces."""
+    if isinstance(front_end, PieceFrontEnd):
+        return [front_end.transcribe(recording) for recording in recordings]
     spoken = [_sentence(each.text) if _needs_phonemes(each) else "" for each in recordings]
     texts = sorted({text for text in spoken if text})
     phonemes = _phonemized(texts, front_end) if texts else {}

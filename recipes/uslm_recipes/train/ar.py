@@ -26,6 +26,7 @@ from uslm_recipes.config import recipe_main
 from uslm_recipes.data.alignments import align
 from uslm_recipes.data.batches import SecondsBatches
 from uslm_recipes.data.corpus import Corpus
+from uslm_recipes.data.corpus_format import PHONEMES, TextIds
 from uslm_recipes.data.prompted_rows import PromptedBatch, PromptedRows, check_pitch
 from uslm_recipes.data.tokens import TokenCorpus
 from uslm_recipes.loop import (
@@ -163,7 +164,7 @@ def train(recipe: ARRecipe, out: Path, *, resume: bool = False) -> bool:
     accelerator = make_accelerator(recipe.loop, out)
     corpus = Corpus.open(recipe.corpus)
     tokens = TokenCorpus.open(corpus, recipe.tokens)
-    model = build(recipe)
+    model = build(recipe, corpus.text_vocab)
     check_pitch(model, tokens)
     recognizer = load_recognizer(recipe, model)
     objective = Objective(model)
@@ -223,15 +224,21 @@ def train(recipe: ARRecipe, out: Path, *, resume: bool = False) -> bool:
     return complete
 
 
-def build(recipe: ARRecipe) -> SemanticModel:
-    """The language model that the recipe names."""
+def build(recipe: ARRecipe, text_ids: TextIds = PHONEMES) -> SemanticModel:
+    """The language model that the recipe names, for texts in such ids."""
     if recipe.initial:
         model = load_model(recipe.initial)
     else:
         found = model_class(recipe.kind)
-        model = found(from_dict(found.config_class, recipe.model, where="model"))
+        sizes = {} if text_ids == PHONEMES else {"text_vocab_size": text_ids.size}
+        model = found(from_dict(found.config_class, {**sizes, **recipe.model}, where="model"))
     if not isinstance(model, SemanticModel):
         raise ConfigError(f"initial must name a semantic model, but names a {model.model_type}")
+    if model.config.text_vocab_size < text_ids.size:
+        raise ConfigError(
+            f"text_vocab_size of the model must be at least the corpus's {text_ids.size} "
+            f"({text_ids}), but is {model.config.text_vocab_size}"
+        )
     if recipe.new_pitch_reach:
         model = with_pitch(model, recipe.new_pitch_reach)
     if not recipe.trunk_rate:

@@ -210,6 +210,7 @@ def train(recipe: UnitsRecipe, out: Path, *, resume: bool = False) -> bool:
     accelerator = make_accelerator(recipe.loop, out)
     device = accelerator.device
     corpus = Corpus.open(recipe.corpus, device=device if recipe.corpus_on_device else None)
+    corpus.check_phonemes("units", "make another corpus for them, without --vocab")
     with accelerator.main_process_first():
         teacher = teacher_features(
             corpus, out / "teacher", recipe.teacher, recipe.teacher_layers, device=device
