@@ -33,7 +33,7 @@ class Corpus:
     def __init__(self, folders: Sequence[Path]) -> None:
         self.folders = tuple(folders)
         self.headers = [_read_header(folder) for folder in folders]
-        self.sample_rate = _common(self.headers, folders, "sample_rate", "one sample rate")
+        self.sample_rate: int = _common(self.headers, folders, "sample_rate", "one sample rate")
         self.text_vocab: TextIds = _common(self.headers, folders, "text_ids", "one vocabulary")
         self.utterances: list[Utterance] = []
         parts: list[int] = []

@@ -234,10 +234,11 @@ def build(recipe: ARRecipe, text_ids: TextIds = PHONEMES) -> SemanticModel:
         model = found(from_dict(found.config_class, {**sizes, **recipe.model}, where="model"))
     if not isinstance(model, SemanticModel):
         raise ConfigError(f"initial must name a semantic model, but names a {model.model_type}")
-    if model.config.text_vocab_size < text_ids.size:
+    size = getattr(model.config, "text_vocab_size", text_ids.size)
+    if size < text_ids.size:
         raise ConfigError(
             f"text_vocab_size of the model must be at least the corpus's {text_ids.size} "
-            f"({text_ids}), but is {model.config.text_vocab_size}"
+            f"({text_ids}), but is {size}"
         )
     if recipe.new_pitch_reach:
         model = with_pitch(model, recipe.new_pitch_reach)
