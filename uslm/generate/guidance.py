@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from uslm_tokenizer.errors import UserError
+
 
 def guide(
     given: Sequence[Float[Tensor, "_ c"]],
@@ -25,3 +27,24 @@ def guide(
     if whole_batch:
         growth = [torch.cat(list(given)).std() / torch.cat(driven).std()] * len(driven)
     return [rescale * d * size + (1 - rescale) * d for d, size in zip(driven, growth, strict=True)]
+
+
+def zero_star(
+    given: Float[Tensor, "b t c"], free: Float[Tensor, "b t c"] | None, *, scale: float
+) -> Float[Tensor, "b t c"]:
+    """`given`, driven away from as much of `free` as lies in it: free + scale * (given - free) with
+    free scaled by <given, free> / |free|^2 in each row (CFG-Zero*; Fan et al. 2025), which
+    keeps a network that is not yet right from being driven by the difference in size alone.
+
+    A scale of 1 is no guidance; UserError where there is one, and nothing to be driven away from.
+    """
+    if scale == 1:
+        return given
+    if free is None:
+        raise UserError(
+            f"the guidance scale must be 1 for a model without a null condition, but is {scale:g}"
+        )
+    rows, others = given.flatten(1).float(), free.flatten(1).float()
+    share = (rows * others).sum(dim=1) / others.square().sum(dim=1).clamp(min=1e-8)
+    base = share[:, None, None].to(free) * free
+    return base + scale * (given - base)

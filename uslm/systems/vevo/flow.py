@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from uslm.generate.flow import RectifiedFlow, sample, uniform
 from uslm.generate.guidance import guide
 from uslm.systems.vevo.flow_matching import FlowMatching
 from uslm_tokenizer.errors import UserError
@@ -80,27 +81,34 @@ def flow_frames(
             )
             for row, generator in zip(rows, generators, strict=True)
         ]
-    x = [start.to(model.device, model.dtype) for start in noise]
     prompts = [row.prompt.to(model.device, model.dtype) for row in rows]
     content, mask = _padded([row.content.to(model.device) for row in rows])
     condition = model.condition(content)
-    for step in range(how.steps):
-        time = torch.full((len(x),), (step + 0.5) / how.steps, device=model.device)
-        frames, _ = _padded([torch.cat(pair) for pair in zip(prompts, x, strict=True)])
+    lengths = [row.num_frames for row in rows]
+
+    def direction(
+        x: Float[Tensor, "b t c"], places: Float[Tensor, "b t"]
+    ) -> Float[Tensor, "b t c"]:
+        made, time = [row[:n] for row, n in zip(x, lengths, strict=True)], places[:, 0]
+        frames, _ = _padded([torch.cat(pair) for pair in zip(prompts, made, strict=True)])
         flow = model(frames, time, condition, mask)
         flows = [
-            flow[i, len(prompt) : len(prompt) + len(row)]
-            for i, (prompt, row) in enumerate(zip(prompts, x, strict=True))
+            flow[i, len(prompt) : len(prompt) + n]
+            for i, (prompt, n) in enumerate(zip(prompts, lengths, strict=True))
         ]
         if how.guidance > 0:
-            alone, alone_mask = _padded(x)
+            alone, alone_mask = _padded(made)
             free = model(alone, time, None, alone_mask)
             flows = guide(
-                flows, [free[i, : len(row)] for i, row in enumerate(x)],
+                flows, [free[i, :n] for i, n in enumerate(lengths)],
                 guidance=how.guidance, rescale=how.rescale, whole_batch=how.whole_batch,
             )  # fmt: skip
-        x = [row + flow / how.steps for row, flow in zip(x, flows, strict=True)]
-    return x
+        return pad_right(flows)[0]
+
+    start, _ = pad_right([each.to(model.device, model.dtype) for each in noise])
+    path = RectifiedFlow()
+    made = sample(direction, start, path, uniform(path, how.steps), solver="euler_mid_place")
+    return [frames[:n] for frames, n in zip(made, lengths, strict=True)]
 
 
 def _padded(rows: Sequence[Tensor]) -> tuple[Tensor, Bool[Tensor, "b t"] | None]:
