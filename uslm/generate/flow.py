@@ -38,10 +38,13 @@ Direction = Callable[[Tensor, Tensor], Tensor]
 class Path(Protocol):
     """How noise becomes data."""
 
-    noise_place: float
-    """Where there is only noise."""
-    data_place: float
-    """Where there is only data."""
+    @property
+    def noise_place(self) -> float:
+        """Where there is only noise."""
+
+    @property
+    def data_place(self) -> float:
+        """Where there is only data."""
 
     def mix(
         self, data: Float[Tensor, "*s c"], noise: Float[Tensor, "*s c"], place: Float[Tensor, "*#s"]
