@@ -8,6 +8,8 @@ from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from uslm_tokenizer.errors import UserError
+
 
 @dataclass
 class Quantized:
@@ -62,6 +64,18 @@ class Quantizer(nn.Module, ABC):
     def decode(self, codes: Int[Tensor, "b k t"]) -> Float[Tensor, "b d t"]:
         """The latents that the codes stand for."""
 
+    def soft_assignment(
+        self, latents: Float[Tensor, "b d t"], temperature: float = 1.0
+    ) -> Float[Tensor, "b k t v"]:
+        """The share of each code in each frame, by its squared distance over `temperature`.
+
+        It carries a gradient to latents and codebook; towards temperature 0 the nearest code has
+        everything. UserError of a quantizer whose codes are no points of the latents.
+        """
+        raise UserError(
+            f"{type(self).__name__} has no soft assignment: its codes are no points of the latents"
+        )
+
     def initialize(
         self,
         latents: Float[Tensor, "b d t"],
@@ -75,6 +89,26 @@ class Quantizer(nn.Module, ABC):
 def full_precision(tensor: Tensor) -> torch.autocast:
     """A context without autocast on the tensor's device: distances need all of float32."""
     return torch.autocast(tensor.device.type, enabled=False)
+
+
+def soft_codes(
+    latents: Float[Tensor, "b d t"], codebook: Float[Tensor, "v d"], temperature: float
+) -> Float[Tensor, "b 1 t v"]:
+    """softmax(-|x - c|^2 / temperature) over the codes c of one codebook, in float32."""
+    if not temperature > 0:
+        raise UserError(f"temperature must be above 0, but is {temperature}")
+    with full_precision(latents):
+        frames = rearrange(latents, "b d t -> b t d").float()
+        scores = -square_distances(frames, codebook.float()) / temperature
+    return scores.softmax(-1)[:, None]
+
+
+def square_distances(
+    frames: Float[Tensor, "*n d"], codebook: Float[Tensor, "v d"]
+) -> Float[Tensor, "*n v"]:
+    """Of each frame to each code; the gradient reaches both."""
+    product = frames @ codebook.T
+    return frames.square().sum(-1, keepdim=True) - 2 * product + codebook.square().sum(-1)
 
 
 def straight_through(

@@ -77,6 +77,11 @@ class FactorizedQuantizer(Quantizer):
         restored = _project(self.out_proj, quantized.latents)
         return replace(quantized, latents=restored.to(latents.dtype))
 
+    def soft_assignment(
+        self, latents: Float[Tensor, "b d t"], temperature: float = 1.0
+    ) -> Float[Tensor, "b k t v"]:
+        return self.codebook.soft_assignment(_project(self.in_proj, latents), temperature)
+
     def encode(self, latents: Float[Tensor, "b d t"]) -> Int[Tensor, "b k t"]:
         return self.codebook.encode(_project(self.in_proj, latents))
 

@@ -83,6 +83,12 @@ class GroupedQuantizer(Quantizer):
     def decode(self, codes: Int[Tensor, "b k t"]) -> Float[Tensor, "b d t"]:
         return torch.cat([group.decode(part) for group, part in self._pairs(codes)], dim=1)
 
+    def soft_assignment(
+        self, latents: Float[Tensor, "b d t"], temperature: float = 1.0
+    ) -> Float[Tensor, "b k t v"]:
+        pairs = self._pairs(latents)
+        return torch.cat([group.soft_assignment(part, temperature) for group, part in pairs], 1)
+
     @torch.no_grad()
     def initialize(
         self,

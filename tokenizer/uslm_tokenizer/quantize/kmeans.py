@@ -14,6 +14,7 @@ from uslm_tokenizer.quantize.base import (
     flatten_frames,
     full_precision,
     real_frames,
+    soft_codes,
     straight_through,
 )
 
@@ -65,6 +66,11 @@ class KMeans(Quantizer):
 
     def decode(self, codes: Int[Tensor, "b k t"]) -> Float[Tensor, "b d t"]:
         return rearrange(self.centroids[codes[:, 0]], "b t d -> b d t")
+
+    def soft_assignment(
+        self, latents: Float[Tensor, "b d t"], temperature: float = 1.0
+    ) -> Float[Tensor, "b k t v"]:
+        return soft_codes(latents, self.centroids, temperature)
 
     @torch.no_grad()
     def initialize(

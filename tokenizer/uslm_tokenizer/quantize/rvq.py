@@ -143,6 +143,17 @@ class ResidualQuantizer(Quantizer):
             total = total + level.decode(part)
         return total
 
+    def soft_assignment(
+        self, latents: Float[Tensor, "b d t"], temperature: float = 1.0
+    ) -> Float[Tensor, "b k t v"]:
+        """As of any quantizer; each level's is of what the nearest codes before it left over."""
+        residual, shares = latents.float(), []
+        for index, level in enumerate(self._span()):
+            seen = self._seen(index, latents.float(), residual)
+            shares.append(level.soft_assignment(seen, temperature))
+            residual = residual - level.decode(level.encode(seen)).detach()
+        return torch.cat(shares, 1)
+
     @torch.no_grad()
     def initialize(
         self,

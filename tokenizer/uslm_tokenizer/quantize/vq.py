@@ -21,6 +21,7 @@ from uslm_tokenizer.quantize.base import (
     full_precision,
     mean_square,
     real_frames,
+    soft_codes,
     straight_through,
 )
 
@@ -150,6 +151,15 @@ class VectorQuantizer(Quantizer):
 
     def decode(self, codes: Int[Tensor, "b k t"]) -> Float[Tensor, "b d t"]:
         return rearrange(F.embedding(codes[:, 0], self.embedding), "b t d -> b d t")
+
+    def soft_assignment(
+        self, latents: Float[Tensor, "b d t"], temperature: float = 1.0
+    ) -> Float[Tensor, "b k t v"]:
+        """As of any quantizer; by angle alone where codes are chosen so."""
+        codes = self.embedding
+        if self.config.cosine:
+            latents, codes = F.normalize(latents.float(), dim=1), _unit(codes.float())
+        return soft_codes(latents, codes, temperature)
 
     @torch.no_grad()
     def initialize(
