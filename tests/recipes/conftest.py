@@ -60,6 +60,24 @@ def trained(tmp_path_factory: pytest.TempPathFactory, forking: Any) -> Path:
 
 
 @pytest.fixture(scope="session")
+def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`corpus` and `made_up` of the same, without anything trained: for recipes of their own."""
+    everyone = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        everyone = everyone.parent
+    out = everyone / "material"
+    with FileLock(everyone / "material.lock"):
+        if not (out / "corpus" / "corpus.json").exists():
+            from uslm_recipes.commands.prepare import main
+
+            (out / "made_up").mkdir(parents=True, exist_ok=True)
+            save_whisper(out / "made_up" / "whisper")
+            manifest = write_manifest(out / "made_up")
+            assert main([str(manifest), "--out", str(out / "corpus")]) == 0
+    return out
+
+
+@pytest.fixture(scope="session")
 def trained_default(tmp_path_factory: pytest.TempPathFactory, forking: Any) -> Path:
     """The same of recipes/default.sh, which makes the default model; it tunes nothing."""
     return made_once("default", tmp_path_factory, forking)

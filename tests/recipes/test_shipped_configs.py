@@ -17,6 +17,7 @@ from uslm_recipes.data.acoustic_rows import RowShape
 from uslm_recipes.train import ar as train_ar
 from uslm_recipes.train.ar import ARRecipe
 from uslm_recipes.train.joint import TuneRecipe
+from uslm_recipes.train.judged_units import JudgedUnitsRecipe
 from uslm_recipes.train.nar import NARRecipe
 from uslm_recipes.train.source_filter import SourceFilterRecipe
 from uslm_recipes.train.units import UnitsRecipe
@@ -31,6 +32,7 @@ RECIPES = {
     "train_units": UnitsRecipe,
     "train_codec": CodecRecipe,
     "train_source_filter": SourceFilterRecipe,
+    "train_judged_units": JudgedUnitsRecipe,
     "train_ar": ARRecipe,
     "train_nar": NARRecipe,
     "tune": TuneRecipe,
@@ -46,6 +48,7 @@ def nar_config(size: str) -> Any:
 def test_each_recipe_has_a_config_of_each_size() -> None:
     sizes = {"tiny", "mini", "base"}
     wanted = {recipe: sizes for recipe in RECIPES}
+    wanted["train_judged_units"] = sizes | {f"last_{size}" for size in sizes}
     wanted["train_nar"] = sizes | {f"unit_codec_{size}" for size in sizes}
     assert {recipe: set(config_names(recipe)) for recipe in RECIPES} == wanted
 

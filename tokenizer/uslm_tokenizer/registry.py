@@ -14,6 +14,7 @@ from uslm_tokenizer.pretrained.store import Store
 TOKENIZERS = {
     "unit_tokenizer": "uslm_tokenizer.codecs.unit_tokenizer.model:UnitTokenizer",
     "kmeans_units": "uslm_tokenizer.codecs.kmeans_units.model:KMeansUnits",
+    "judged_units": "uslm_tokenizer.codecs.judged_units.model:JudgedUnits",
     "ssl_units": "uslm_tokenizer.codecs.ssl_units.model:SSLUnits",
     "source_filter_codec": "uslm_tokenizer.codecs.source_filter.model:SourceFilterCodec",
     "unit_codec": "uslm_tokenizer.codecs.unit_codec.model:UnitCodec",

@@ -1,4 +1,4 @@
-"""Features of a frozen pretrained speech encoder, 50 a second: what semantic units come from."""
+"""Features of a pretrained speech encoder, 50 a second: what semantic units come from."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -41,6 +41,8 @@ class SSLConfig:
     """Blocks whose outputs are averaged, counted from 1; the very last after the final norm."""
     normalise_waveform: bool = False
     """Whether HuBERT, WavLM or wav2vec2 was trained on waveforms of zero mean and unit variance."""
+    layer_weights: Literal["mean", "learnt"] = "mean"
+    """Whether the layers count alike, or by weights that whoever trains the encoder learns."""
     padding: Literal["both", "end", "none"] = "both"
     """Silence for the windows, longer than a hop, that reach beyond the waveform: at both ends, so
     that frame i is centred in hop i; at the end only, so that it begins with hop i; or none, as
@@ -57,7 +59,9 @@ class SSLConfig:
 
 
 class SSLEncoder(nn.Module):
-    """HuBERT, WavLM, wav2vec2, w2v-BERT or Whisper's encoder behind one call; never trained.
+    """HuBERT, WavLM, wav2vec2, w2v-BERT or Whisper's encoder behind one call.
+
+    Frozen unless `unfreeze` says otherwise; always in evaluation mode: nothing in it is drawn.
 
     Every chosen layer is standardised per dimension before the mean over layers is taken (Whisper's
     have outlier channels that would drown the rest); `fit_statistics` measures what that needs.
@@ -87,7 +91,17 @@ class SSLEncoder(nn.Module):
             self.front_end = KaldiFilterBank()
         self.register_buffer("mean", torch.zeros(len(self.layers), self.dim))
         self.register_buffer("std", torch.ones(len(self.layers), self.dim))
+        if config.layer_weights == "learnt":
+            self.layer_logits = nn.Parameter(torch.zeros(len(self.layers)))
         self.requires_grad_(False).eval()
+
+    def unfreeze(self, *, backbone: bool = True, layer_weights: bool = True) -> None:
+        """Let a loss reach the network, the weights of its layers, or both."""
+        self.backbone.requires_grad_(backbone)
+        if self.config.layer_weights == "learnt":
+            self.layer_logits.requires_grad_(layer_weights)
+        elif not backbone:
+            raise ConfigError('layer_weights must be "learnt" to be trained, but are "mean"')
 
     @classmethod
     def from_pretrained(
@@ -96,6 +110,7 @@ class SSLEncoder(nn.Module):
         *,
         layers: tuple[int, ...],
         padding: Literal["both", "end", "none"] = "both",
+        layer_weights: Literal["mean", "learnt"] = "mean",
         revision: str | None = None,
         local_files_only: bool = False,
     ) -> "SSLEncoder":
@@ -107,6 +122,7 @@ class SSLEncoder(nn.Module):
             backbone={"model_type": family} | network_shape(model.config),
             layers=layers,
             padding=padding,
+            layer_weights=layer_weights,
             normalise_waveform=wants_normalised_waveform(name_or_path, model.config, where),
         )
         return cls(config, model.encoder if family == "whisper" else model).float()
@@ -115,7 +131,6 @@ class SSLEncoder(nn.Module):
         """Stays in evaluation mode, whatever the model around it does."""
         return super().train(False)
 
-    @torch.no_grad()
     def forward(
         self, waveform: Float[Tensor, "b 1 n"], lengths: Int[Tensor, " b"] | None = None
     ) -> tuple[Float[Tensor, "b t d"], Bool[Tensor, "b t"]]:
@@ -126,18 +141,22 @@ class SSLEncoder(nn.Module):
         outputs, mask = self.layer_outputs(waveform, lengths)
         return self.standardised(outputs).masked_fill(~mask[..., None], 0.0), mask
 
-    @torch.no_grad()
     def layer_outputs(
         self, waveform: Float[Tensor, "b 1 n"], lengths: Int[Tensor, " b"] | None = None
     ) -> tuple[Float[Tensor, "layers b t d"], Bool[Tensor, "b t"]]:
         """What the chosen layers give, as it is; those of padding mean nothing."""
         waveform, lengths = self._clean(waveform[:, 0], lengths)
-        outputs = torch.stack(self._hidden(waveform, lengths)).float()
+        trains = any(parameter.requires_grad for parameter in self.backbone.parameters())
+        with torch.set_grad_enabled(trains and torch.is_grad_enabled()):
+            outputs = torch.stack(self._hidden(waveform, lengths)).float()
         return outputs, length_mask(self.num_frames(lengths), outputs.shape[2])
 
     def standardised(self, outputs: Float[Tensor, "layers b t d"]) -> Float[Tensor, "b t d"]:
-        """The mean over the layers, each standardised per dimension."""
-        return ((outputs - self.mean[:, None, None]) / self.std[:, None, None]).mean(0)
+        """The mean over the layers, each standardised per dimension; or by their weights."""
+        standard = (outputs - self.mean[:, None, None]) / self.std[:, None, None]
+        if self.config.layer_weights == "mean":
+            return standard.mean(0)
+        return torch.einsum("l,lbtd->btd", self.layer_logits.softmax(0), standard)
 
     def features(
         self, waveform: Float[Tensor, "b n"], lengths: Int[Tensor, " b"] | None = None
