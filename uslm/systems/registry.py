@@ -12,6 +12,7 @@ SYSTEMS = {
     "uslm": "uslm.systems.valle.entry:ENTRY",
     "maskgct": "uslm.systems.maskgct.entry:ENTRY",
     "vevo": "uslm.systems.vevo.entry:ENTRY",
+    "lst": "uslm.systems.lst.entry:ENTRY",
 }
 """Name, as commands take it, to the address of its entry."""
 

@@ -1,0 +1,39 @@
+"""Going on from a prompt of speech and text, token after token."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from uslm.generate.sampling import Sampling, sample
+from uslm.models.speech_lm import Span, SpeechLM
+
+
+@torch.no_grad()
+def go_on(
+    model: SpeechLM,
+    prompt: Sequence[Span],
+    kind: Literal["speech", "text"],
+    *,
+    max_tokens: int,
+    sampling: Sampling,
+    generator: torch.Generator,
+) -> Int[Tensor, " t"]:
+    """Units, or text ids, that follow; fewer than `max_tokens` where the model ends before."""
+    first = 0 if kind == "speech" else model.codebook_size
+    size = model.codebook_size if kind == "speech" else model.text_vocab_size
+    allowed = [*range(first, first + size), model.end_id]
+    state, logits = model.begin(prompt, kind)
+    said: list[int] = []
+    while len(said) < max_tokens:
+        window = sampling.repetition_window
+        recent = [said[-window:] if window else []]
+        chosen = int(sample(logits[None, allowed], sampling, [generator], recent)[0])
+        if chosen == size:
+            break
+        said.append(chosen)
+        if len(said) < max_tokens:
+            logits = model.step(first + chosen, state)
+    return torch.tensor(said, dtype=torch.long)

@@ -1,0 +1,1 @@
+"""LST: a language model of speech in patches, and of text."""
