@@ -84,10 +84,9 @@ class PatchLM(SpeechLM):
         super().__init__(config)
         first = config.codebook_size + config.text_vocab_size
         self.speech_id, self.text_id, self._end_id = range(first, first + 3)
-        local = {"dropout": config.dropout}
         self.embedding = nn.Embedding(config.num_ids, config.local_dim)
         self.encoder = Transformer(
-            config.local_dim, config.local_heads, config.num_encoder_layers, **local
+            config.local_dim, config.local_heads, config.num_encoder_layers, dropout=config.dropout
         )
         self.pool = CrossAttention(config.local_dim, config.local_dim, config.local_heads)
         self.to_global = nn.Linear(config.local_dim, config.dim, bias=False)
@@ -96,7 +95,7 @@ class PatchLM(SpeechLM):
         )
         self.nothing = nn.Parameter(torch.zeros(config.dim))
         self.decoder = Transformer(
-            config.local_dim, config.local_heads, config.num_decoder_layers, **local
+            config.local_dim, config.local_heads, config.num_decoder_layers, dropout=config.dropout
         )
         self.look = nn.ModuleList(
             CrossAttention(config.local_dim, config.dim, config.local_heads)
