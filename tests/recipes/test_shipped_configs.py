@@ -20,6 +20,7 @@ from uslm_recipes.train.joint import TuneRecipe
 from uslm_recipes.train.judged_units import JudgedUnitsRecipe
 from uslm_recipes.train.nar import NARRecipe
 from uslm_recipes.train.source_filter import SourceFilterRecipe
+from uslm_recipes.train.speech_lm import SpeechLMRecipe
 from uslm_recipes.train.units import UnitsRecipe
 from uslm_recipes.train.waveform_codec import CodecRecipe
 from uslm_tokenizer.codecs.unit_codec.model import UnitCodec
@@ -33,6 +34,7 @@ RECIPES = {
     "train_codec": CodecRecipe,
     "train_source_filter": SourceFilterRecipe,
     "train_judged_units": JudgedUnitsRecipe,
+    "train_speech_lm": SpeechLMRecipe,
     "train_ar": ARRecipe,
     "train_nar": NARRecipe,
     "tune": TuneRecipe,

@@ -47,14 +47,14 @@ class Alignments:
 def align(
     corpus: Corpus,
     tokens: TokenCorpus,
-    recognizer: UnitTokenizer,
+    recognizer: UnitTokenizer | None,
     indices: NDArray[np.int64],
     folder: Path,
 ) -> Alignments:
     """Open the alignments in `folder`; find them first if they are not there, or are others'.
 
-    Where a corpus tells the duration of each symbol, that is taken; elsewhere the recogniser
-    listens to the units (CTC, Graves et al. 2006).
+    Where a corpus tells the duration of each symbol, that is taken; elsewhere the recogniser,
+    which must be given then, listens to the units (CTC, Graves et al. 2006).
     """
     corpus.check_phonemes("alignments", "choose a kind of model that needs none: semantic_lm ...")
     wanted = [header["sha"] for header in corpus.headers] + [tokens.header.tokenizer]
@@ -101,13 +101,14 @@ def _save(path: Path, columns: dict[str, NDArray[np.int64]]) -> None:
 
 
 def _starts(
-    corpus: Corpus, tokens: TokenCorpus, recognizer: UnitTokenizer, index: int
+    corpus: Corpus, tokens: TokenCorpus, recognizer: UnitTokenizer | None, index: int
 ) -> list[int] | None:
     utterance = corpus.utterances[index]
     if utterance.durations:
         seconds = np.cumsum(utterance.durations)[:-2]
         frames = seconds * corpus.sample_rate / tokens.header.hop_length
         return [int(frame) for frame in frames]
+    assert recognizer is not None
     units, device = tokens.codes(index)[:1], recognizer.device
     dtype = fast_dtype(device)
     with torch.no_grad(), torch.autocast(device.type, dtype, enabled=dtype != torch.float32):

@@ -198,6 +198,23 @@ def build(
     return JudgedTraining(tokenizer, objectives, recipe.stages), judge
 
 
+def open_teacher(
+    recipe: JudgedUnitsRecipe, corpus: Corpus, out: Path, device: torch.device
+) -> TeacherFeatures | None:
+    """The features that an objective wants; ConfigError where their width is another."""
+    config = recipe.objectives.teacher
+    if config is None:
+        return None
+    folder, layers = out / "teacher", recipe.teacher_layers
+    found = teacher_features(corpus, folder, recipe.teacher, layers, device=device)
+    if found.dim != config.teacher_dim:
+        raise ConfigError(
+            f"objectives.teacher.teacher_dim must be {found.dim} for {recipe.teacher}, "
+            f"but is {config.teacher_dim}"
+        )
+    return found
+
+
 def train(recipe: JudgedUnitsRecipe, out: Path, *, resume: bool = False) -> bool:
     """Run the recipe in `out`; True when it is over, and the tokenizer saved there as `model`."""
     seed_everything(recipe.loop.seed)
@@ -212,16 +229,7 @@ def train(recipe: JudgedUnitsRecipe, out: Path, *, resume: bool = False) -> bool
     train_indices = corpus.select(split="train", sources=recipe.sources or None)
     if not len(train_indices):
         raise UserError(f"there is nothing to train on in {recipe.corpus} of {recipe.sources}")
-    teacher = None
-    if recipe.objectives.teacher is not None:
-        teacher = teacher_features(
-            corpus, out / "teacher", recipe.teacher, recipe.teacher_layers, device=device
-        )
-        if teacher.dim != recipe.objectives.teacher.teacher_dim:
-            raise ConfigError(
-                f"objectives.teacher.teacher_dim must be {teacher.dim} for {recipe.teacher}, "
-                f"but is {recipe.objectives.teacher.teacher_dim}"
-            )
+    teacher = open_teacher(recipe, corpus, out, device)
     model, judge = build(recipe, device)
     model.to(device)
     source = Source(recipe, corpus, judge, teacher, model.tokenizer.hop_length)

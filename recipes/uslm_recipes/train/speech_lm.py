@@ -1,0 +1,267 @@
+"""Train a speech language model in patches (LST): it goes on from speech, and reads and writes it.
+
+    python -m uslm_recipes.train_speech_lm --config mini --out runs/lm \\
+        --set corpus=[data/corpus] --set tokens=[runs/tokens/0] --set recognizer=runs/units/model
+
+Level 0 of the tokens is read: the units of any tokenizer. `--set patching.way=aligned` (mixed,
+curriculum) cuts patches at words; without a recognizer or durations in the corpus all speech is
+cut evenly and stands by itself. `--set model.patch_size=1` is a plain language model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from uslm.models.speech_lm import Span, SpeechTextBatch, sequence_nll
+from uslm.systems.lst.model import PatchLM, PatchLMConfig
+from uslm_recipes.cards.export import export
+from uslm_recipes.config import recipe_main
+from uslm_recipes.data.alignments import Alignments, align
+from uslm_recipes.data.batches import SecondsBatches
+from uslm_recipes.data.corpus import Corpus
+from uslm_recipes.data.speech_rows import SpeechRows, TasksConfig
+from uslm_recipes.data.tokens import TokenCorpus
+from uslm_recipes.loop import (
+    Drawn,
+    LoopConfig,
+    Losses,
+    Run,
+    TrainingState,
+    Validation,
+    after_step,
+    each_batch,
+    finish_run,
+    fraction_done,
+    make_accelerator,
+    make_optimizer,
+    seed_everything,
+    start_run,
+    update,
+    world_of,
+)
+from uslm_recipes.loop.training_data import Named, TrainingData
+from uslm_tokenizer.codecs.unit_tokenizer.model import UnitTokenizer
+from uslm_tokenizer.errors import ConfigError, UserError
+from uslm_tokenizer.registry import load_tokenizer
+from uslm_tokenizer.sequence.patches import PatchingConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeechLMRecipe:
+    """Everything that decides a run of this recipe."""
+
+    model: PatchLMConfig = field(default_factory=PatchLMConfig)
+    """The language model."""
+    patching: PatchingConfig = field(default_factory=PatchingConfig)
+    """How speech is cut into patches; its `size` has to be the model's."""
+    tasks: TasksConfig = field(default_factory=TasksConfig)
+    """What a row holds."""
+    loop: LoopConfig = field(default_factory=LoopConfig)
+    """Length, learning rate and the like."""
+    corpus: tuple[str, ...] = ("data/corpus",)
+    """Corpus folders, as uslm-prepare makes them."""
+    tokens: tuple[str, ...] = ("runs/tokens",)
+    """Token folders, as encode makes them; one for each corpus."""
+    recognizer: str = ""
+    """A unit tokenizer that hears phonemes, or a codec with one, which aligns texts where the
+    corpus tells no durations; empty: rows without durations are speech alone."""
+    sources: tuple[str, ...] = ()
+    """Collections to learn from; empty means all."""
+    seconds_per_batch: float = 120.0
+    """Seconds of speech in a batch."""
+    max_seconds: float = 16.0
+    """Longer utterances are left out."""
+
+    def __post_init__(self) -> None:
+        if self.patching.size != self.model.patch_size:
+            raise ConfigError(
+                f"patching.size must be {self.model.patch_size}, as model.patch_size, "
+                f"but is {self.patching.size}"
+            )
+        if self.patching.way == "curriculum" and self.loop.read_ahead:
+            raise ConfigError(
+                "loop.read_ahead must be 0 where patching.way is 'curriculum', which follows the "
+                f"run, but is {self.loop.read_ahead}"
+            )
+
+
+class Objective(nn.Module):
+    """The loss as a module's `forward`, as wrappers for several devices need it."""
+
+    def __init__(self, model: PatchLM) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, batch: SpeechTextBatch) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
+        """Nats a token; and of units and text apart."""
+        losses = self.model.token_losses(batch)
+        predicted = batch.targets >= 0
+        parts = {
+            name: (losses * which).sum().detach() / which.sum().clamp(min=1)
+            for name, which in (
+                ("speech", batch.is_speech),
+                ("text", predicted & ~batch.is_speech),
+            )
+        }
+        return losses.sum() / predicted.sum().clamp(min=1), parts
+
+
+def draw_batch(
+    run: Run, recipe: SpeechLMRecipe, model: PatchLM, rows: SpeechRows, batches: SecondsBatches
+) -> Drawn[SpeechTextBatch]:
+    """The next batch; what a row holds is drawn from epoch and utterance alone."""
+    epoch = batches.epoch
+    chosen = next(batches).tolist()
+    done = fraction_done(run.progress, recipe.loop)
+    drawn = [rows.row(i, done, np.random.default_rng((recipe.loop.seed, epoch, i))) for i in chosen]
+    batch = model.batch(drawn)
+    return Drawn(
+        batch=batch,
+        name=Named(rows.corpus, chosen),
+        audio_seconds=float(rows.corpus.seconds[chosen].sum()),
+        tokens=int((batch.patches >= 0).sum()),
+        slots=batch.tokens.numel(),
+        counts={"tokens": int((batch.targets >= 0).sum())},
+    )
+
+
+@torch.no_grad()
+def validate(
+    model: PatchLM, tokens: TokenCorpus, indices: Sequence[int], frame_rate: float
+) -> Validation:
+    """Of held-out speech: nats a unit and a second; how often its own end is likelier than that of
+    another utterance (pair accuracy); and what a second costs."""
+    nats, units, right, pairs = 0.0, 0, 0.0, 0
+    half = [_halves(model, tokens, index) for index in indices]
+    for place, (index, (first, second)) in enumerate(zip(indices, half, strict=True)):
+        whole = [Span("speech", tokens.codes(index)[0])]
+        batch = model.batch([whole])
+        nats += float((model.token_losses(batch) * batch.is_speech).sum())
+        units += int(batch.is_speech.sum())
+        other = half[(place + 1) % len(half)][1]
+        count = min(len(second.ids), len(other.ids))
+        if len(half) > 1 and count:
+            ends = [Span("speech", span.ids[:count]) for span in (second, other)]
+            true, false = sequence_nll(model, [[first, end] for end in ends]).tolist()
+            right += float(true < false) + 0.5 * float(true == false)
+            pairs += 1
+    length = round(10 * frame_rate)
+    flops = model.forward_flops(length, -(-length // model.config.patch_size)) / 10
+    values = {
+        "loss": nats / units,
+        "nats_per_second": nats / units * frame_rate,
+        "mflops_per_second": flops / 1e6,
+    }
+    if pairs:
+        values["pair_accuracy"] = right / pairs
+    return Validation(values=values)
+
+
+def _halves(model: PatchLM, tokens: TokenCorpus, index: int) -> tuple[Span, Span]:
+    """Both halves of an utterance, the first in whole patches."""
+    units = tokens.codes(index)[0]
+    size = model.config.patch_size
+    middle = max(size, len(units) // 2 // size * size)
+    return Span("speech", units[:middle]), Span("speech", units[middle:])
+
+
+def train(recipe: SpeechLMRecipe, out: Path, *, resume: bool = False) -> bool:
+    """Run the recipe in `out`; True when it is over, and the model saved there as `model`."""
+    seed_everything(recipe.loop.seed)
+    accelerator = make_accelerator(recipe.loop, out)
+    corpus = Corpus.open(recipe.corpus)
+    tokens = TokenCorpus.open(corpus, recipe.tokens)
+    if tokens.header.codebook_size != recipe.model.codebook_size:
+        raise ConfigError(
+            f"model.codebook_size must be {tokens.header.codebook_size}, that of the tokenizer "
+            f"{tokens.header.tokenizer} which made the tokens, but is {recipe.model.codebook_size}"
+        )
+    frame_rate = corpus.sample_rate / tokens.header.hop_length
+    select = {"max_seconds": recipe.max_seconds, "sources": recipe.sources or None}
+    indices = corpus.select(split="train", **select)  # type: ignore[arg-type]
+    indices = np.array([i for i in indices if tokens.num_frames[i]], dtype=np.int64)
+    if not len(indices):
+        raise UserError(f"the unit corpus {recipe.tokens} is empty: there is nothing to train on")
+    held_out = [int(i) for i in corpus.select(split="test", **select)][:120]  # type: ignore[arg-type]
+    with accelerator.main_process_first():
+        alignments = find_alignments(recipe, corpus, tokens, indices, out)
+    model = PatchLM(recipe.model).train()
+    objective = Objective(model)
+    rows = SpeechRows(corpus, tokens, recipe.patching, recipe.tasks, alignments)
+    batches = SecondsBatches(
+        corpus.seconds,
+        recipe.seconds_per_batch,
+        recipe.loop.seed,
+        indices=indices,
+        world=world_of(accelerator),
+    )
+    state = TrainingState(
+        models={"model": objective},
+        optimizers={"model": make_optimizer(objective, recipe.loop)},
+        streams={"batches": batches},
+    )
+    data = TrainingData.of(corpus, tokens)
+    with start_run(recipe, out, state, accelerator=accelerator, data=data, resume=resume) as run:
+        prepared = state.models["model"]
+
+        def check() -> Validation:
+            return validate(model, tokens, held_out, frame_rate)
+
+        for drawn in each_batch(run, lambda: draw_batch(run, recipe, model, rows, batches)):
+            with accelerator.accumulate(prepared):
+                loss, parts = prepared(drawn.batch.to(accelerator.device))
+                loss = loss * drawn.weights["tokens"]
+                update(run, loss)
+            after_step(run, Losses(loss, parts), drawn, validate=check if held_out else None)
+        if complete := finish_run(run):
+            export(run, "model", {"model": model})
+    return complete
+
+
+def find_alignments(
+    recipe: SpeechLMRecipe,
+    corpus: Corpus,
+    tokens: TokenCorpus,
+    indices: NDArray[np.int64],
+    out: Path,
+) -> Alignments | None:
+    """Where the symbols of the texts begin; None where nothing asks for it."""
+    if recipe.patching.way == "static" and not recipe.tasks.interleaved:
+        return None
+    told = [i for i in indices.tolist() if len(corpus.text_ids[i])]
+    recognizer: UnitTokenizer | None = None
+    if recipe.recognizer:
+        loaded = load_tokenizer(recipe.recognizer)
+        recognizer = getattr(loaded, "units", loaded)
+        if not isinstance(recognizer, UnitTokenizer):
+            raise ConfigError(
+                "recognizer must be a unit tokenizer or a codec with one, "
+                f"but is {recipe.recognizer}"
+            )
+    else:
+        told = [i for i in told if corpus.utterances[i].durations]
+        if not told and recipe.patching.way != "static":
+            raise ConfigError(
+                f"patching.way {recipe.patching.way!r} needs a recognizer, as no utterance of the "
+                "corpus tells the durations of its symbols"
+            )
+    if not told:
+        return None
+    return align(corpus, tokens, recognizer, np.array(told, dtype=np.int64), out)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line."""
+    return recipe_main("train_speech_lm", SpeechLMRecipe, train, arguments)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
