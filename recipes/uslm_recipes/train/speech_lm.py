@@ -240,12 +240,13 @@ def find_alignments(
     recognizer: UnitTokenizer | None = None
     if recipe.recognizer:
         loaded = load_tokenizer(recipe.recognizer)
-        recognizer = getattr(loaded, "units", loaded)
-        if not isinstance(recognizer, UnitTokenizer):
+        found: object = getattr(loaded, "units", loaded)
+        if not isinstance(found, UnitTokenizer):
             raise ConfigError(
                 "recognizer must be a unit tokenizer or a codec with one, "
                 f"but is {recipe.recognizer}"
             )
+        recognizer = found
     else:
         told = [i for i in told if corpus.utterances[i].durations]
         if not told and recipe.patching.way != "static":
