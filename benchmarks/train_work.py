@@ -17,8 +17,8 @@ from uslm_recipes.loop import LoopConfig, make_optimizer
 from uslm_recipes.loop.launch import precision_of
 from uslm_recipes.train import ar as train_ar
 from uslm_recipes.train import nar as train_nar
+from uslm_recipes.train import unit_codec as train_codec
 from uslm_recipes.train import units as train_units
-from uslm_recipes.train import waveform_codec as train_codec
 from uslm_recipes.train.acoustic_objectives import RegressorObjective
 from uslm_recipes.train.adversary import build_adversary
 from uslm_tokenizer.codecs.unit_codec.model import UnitCodec

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 RECIPES: dict[str, str] = {
     "train_units": "UnitsRecipe",
     "train_codec": "CodecRecipe",
+    "train_waveform_codec": "WaveformCodecRecipe",
     "train_source_filter": "SourceFilterRecipe",
     "train_ar": "ARRecipe",
     "train_nar": "NARRecipe",

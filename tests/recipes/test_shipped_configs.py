@@ -21,17 +21,21 @@ from uslm_recipes.train.judged_units import JudgedUnitsRecipe
 from uslm_recipes.train.nar import NARRecipe
 from uslm_recipes.train.source_filter import SourceFilterRecipe
 from uslm_recipes.train.speech_lm import SpeechLMRecipe
+from uslm_recipes.train.unit_codec import CodecRecipe
 from uslm_recipes.train.units import UnitsRecipe
-from uslm_recipes.train.waveform_codec import CodecRecipe
+from uslm_recipes.train.waveform_codec import WaveformCodecRecipe
+from uslm_tokenizer.base import TrainableCodec
 from uslm_tokenizer.codecs.unit_codec.model import UnitCodec
 from uslm_tokenizer.config import from_dict
 from uslm_tokenizer.errors import ConfigError
 from uslm_tokenizer.hub import empty_parameters
 from uslm_tokenizer.objectives.waveform import MEL_SCALES
+from uslm_tokenizer.registry import tokenizer_class
 
 RECIPES = {
     "train_units": UnitsRecipe,
     "train_codec": CodecRecipe,
+    "train_waveform_codec": WaveformCodecRecipe,
     "train_source_filter": SourceFilterRecipe,
     "train_judged_units": JudgedUnitsRecipe,
     "train_speech_lm": SpeechLMRecipe,
@@ -39,6 +43,7 @@ RECIPES = {
     "train_nar": NARRecipe,
     "tune": TuneRecipe,
 }
+PUBLISHED_CODECS = ("speech_tokenizer", "language_codec", "wav_tokenizer", "mimi", "x_codec")
 EVERY = [(recipe, name) for recipe in RECIPES for name in config_names(recipe)]
 
 
@@ -52,6 +57,7 @@ def test_each_recipe_has_a_config_of_each_size() -> None:
     wanted = {recipe: sizes for recipe in RECIPES}
     wanted["train_judged_units"] = sizes | {f"last_{size}" for size in sizes}
     wanted["train_nar"] = sizes | {f"unit_codec_{size}" for size in sizes}
+    wanted["train_waveform_codec"] = {"tiny", "mini", *PUBLISHED_CODECS}
     assert {recipe: set(config_names(recipe)) for recipe in RECIPES} == wanted
 
 
@@ -59,6 +65,16 @@ def test_each_recipe_has_a_config_of_each_size() -> None:
 def test_the_config_loads(recipe: str, name: str) -> None:
     config = load_config(RECIPES[recipe], name, recipe=recipe)
     assert isinstance(config, RECIPES[recipe])
+
+
+@pytest.mark.parametrize("name", PUBLISHED_CODECS)
+def test_crops_of_published_codecs_are_of_whole_hops_of_their_losses(name: str) -> None:
+    recipe = load_config(WaveformCodecRecipe, name, recipe="train_waveform_codec")
+    hop = 512 if recipe.spectral == "dac" else 240
+    assert recipe.crop_frames * 320 % hop == 0
+    found = tokenizer_class(recipe.kind)
+    assert issubclass(found, TrainableCodec)
+    assert from_dict(found.config_class, recipe.model)
 
 
 def parts(size: str) -> tuple[UnitCodec, Any, AcousticRegressor]:

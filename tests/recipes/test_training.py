@@ -17,8 +17,8 @@ from uslm_recipes.loop.checkpoint import list_checkpoints
 from uslm_recipes.train import ar as train_ar
 from uslm_recipes.train import joint as tune
 from uslm_recipes.train import nar as train_nar
+from uslm_recipes.train import unit_codec as train_codec
 from uslm_recipes.train import units as train_units
-from uslm_recipes.train import waveform_codec as train_codec
 from uslm_tokenizer.hub import read_description
 from uslm_tokenizer.registry import load_tokenizer
 from uslm_tokenizer.weight_hash import weight_hash

@@ -24,8 +24,8 @@ from uslm_recipes.loop import step
 from uslm_recipes.train import ar as train_ar
 from uslm_recipes.train import joint as tune
 from uslm_recipes.train import nar as train_nar
+from uslm_recipes.train import unit_codec as train_codec
 from uslm_recipes.train import units as train_units
-from uslm_recipes.train import waveform_codec as train_codec
 
 RECIPES: dict[str, tuple[Any, Any]] = {
     "units": (train_units, train_units.UnitsRecipe),

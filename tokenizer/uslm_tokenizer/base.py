@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from uslm_tokenizer.errors import AudioError, UserError
 from uslm_tokenizer.hub import PretrainedModel
+from uslm_tokenizer.quantize.base import Quantized
 from uslm_tokenizer.windows import windows
 
 
@@ -172,3 +174,40 @@ class AudioTokenizer(PretrainedModel, ABC):
                 f"codes must lie in [0, {self.codebook_size}), "
                 f"but reach from {int(codes.min())} to {int(codes.max())}"
             )
+
+
+@dataclass
+class CodecPass:
+    """A training pass of a codec."""
+
+    waveform: Float[Tensor, "b 1 n"]
+    """The reconstruction, in whole frames."""
+    quantized: Quantized
+    """With the quantizer's loss, and of a residual one in `levels` what each level adds."""
+
+
+class TrainableCodec(AudioTokenizer):
+    """A codec of waveforms that learns from its own reconstruction: all that training asks of it.
+
+    Those that wrap a network of another library, or stand on units of their own, are none.
+    """
+
+    @property
+    @abstractmethod
+    def latent_dim(self) -> int:
+        """Width of the latents that are quantised, and of each level."""
+
+    @abstractmethod
+    def forward(
+        self, waveform: Float[Tensor, "b 1 n"], generator: torch.Generator | None = None
+    ) -> CodecPass:
+        """Encode, quantise and decode; n must be t * hop_length.
+
+        `generator` draws for the quantizer: which levels a row drops, what dead codes start from.
+        """
+
+    @abstractmethod
+    def initialize(
+        self, waveform: Float[Tensor, "b 1 n"], generator: torch.Generator | None = None
+    ) -> None:
+        """Start the codebooks from k-means of this sound, where they can."""

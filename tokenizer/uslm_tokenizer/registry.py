@@ -18,6 +18,7 @@ TOKENIZERS = {
     "ssl_units": "uslm_tokenizer.codecs.ssl_units.model:SSLUnits",
     "source_filter_codec": "uslm_tokenizer.codecs.source_filter.model:SourceFilterCodec",
     "unit_codec": "uslm_tokenizer.codecs.unit_codec.model:UnitCodec",
+    "waveform_codec": "uslm_tokenizer.codecs.waveform_codec.model:WaveformCodec",
     "maskgct_codec": "uslm_tokenizer.codecs.maskgct.model:MaskGCTCodec",
     "speech_tokenizer": "uslm_tokenizer.codecs.speech_tokenizer.model:SpeechTokenizer",
     "hifi_codec": "uslm_tokenizer.codecs.hifi_codec.model:HiFiCodec",

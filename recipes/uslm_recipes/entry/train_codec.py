@@ -1,6 +1,6 @@
-"""`python -m uslm_recipes.train_codec`, which lies in train/waveform_codec.py."""
+"""`python -m uslm_recipes.train_codec`, which lies in train/unit_codec.py."""
 
-from uslm_recipes.train.waveform_codec import main
+from uslm_recipes.train.unit_codec import main
 
 __all__ = ["main"]
 

@@ -10,15 +10,21 @@ from torch import Tensor, nn
 
 from uslm_recipes.loop import Run, fraction_done, update
 from uslm_recipes.loop.sharding import unwrap
+from uslm_tokenizer.errors import ConfigError
 from uslm_tokenizer.objectives.discriminator import SpectrogramDiscriminators
-from uslm_tokenizer.objectives.waveform import discriminator_loss
+from uslm_tokenizer.objectives.hifigan_discriminators import (
+    Discriminators,
+    PeriodDiscriminator,
+    ScaleDiscriminator,
+)
+from uslm_tokenizer.objectives.waveform import Rules, discriminator_loss
 
 NAME = "discriminator"
 
 
 @dataclass(frozen=True, kw_only=True)
 class AdversaryConfig:
-    """Discriminators of complex spectrograms, one for each window."""
+    """Discriminators of complex spectrograms, one for each window; HiFi-GAN's beside them."""
 
     joins_at: float = 0.3
     """Share of the run that goes by before it joins."""
@@ -28,11 +34,29 @@ class AdversaryConfig:
     """Width of their first layers."""
     windows: tuple[int, ...] = (1024, 512, 256)
     """Windows of the spectrograms, samples."""
+    periods: tuple[int, ...] = ()
+    """Of HiFi-GAN's discriminators of every p-th sample; there 2, 3, 5, 7 and 11."""
+    scales: int = 0
+    """Of its discriminators of the waveform, each of half the rate of the one before; there 3."""
+    width: int = 32
+    """Channels of the first layer of those of `periods`, an eighth of the last; of `scales` four
+    times as many."""
+    rules: Rules = "encodec"
+    """Whose losses: see `uslm_tokenizer.objectives.waveform`; as in the recipe's weights."""
 
 
 def build_adversary(config: AdversaryConfig) -> nn.Module:
     """The discriminator, untrained."""
-    return SpectrogramDiscriminators(config.windows, config.filters)
+    parts: list[nn.Module] = []
+    if config.windows:
+        parts.append(SpectrogramDiscriminators(config.windows, config.filters))
+    parts += [PeriodDiscriminator(period, config.width) for period in config.periods]
+    parts += [ScaleDiscriminator(2**scale, config.width) for scale in range(config.scales)]
+    if not parts:
+        raise ConfigError("adversary must have windows, periods or scales, but has none")
+    if len(parts) == 1 and config.windows:
+        return parts[0]
+    return Discriminators(parts)
 
 
 def playing(run: Run, config: AdversaryConfig) -> nn.Module | None:
@@ -55,7 +79,9 @@ def teach(
     discriminator = run.state.models[NAME]
     scores, _ = discriminator(torch.cat([real, fake.detach()]))
     judged = discriminator_loss(
-        [score[: len(real)] for score in scores], [score[len(real) :] for score in scores]
+        [score[: len(real)] for score in scores],
+        [score[len(real) :] for score in scores],
+        config.rules,
     )
     update(run, judged, NAME)
     return {NAME: judged}

@@ -1,23 +1,25 @@
-"""Train the acoustic tokenizer on top of frozen units: spectral distance first, then a GAN.
+"""Train a codec of waveforms of any design: SpeechTokenizer, its relatives, or one of your own.
 
-    python -m uslm_recipes.train_codec --config mini --out runs/codec \\
-        --set corpus=[data/corpus] --set units=runs/units/model --max-minutes 45
+    python -m uslm_recipes.train_waveform_codec --config mini --out runs/codec \\
+        --set corpus=[data/corpus] --set teacher=facebook/hubert-base-ls960 --max-minutes 60
+
+Reconstruction, the discriminators' opinion, the quantizer's own loss, and a list of objectives:
+`uslm_tokenizer/objectives/taught.py`. The discriminators come late, the codebooks from k-means.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from uslm_recipes.cards.export import export
 from uslm_recipes.config import recipe_main
-from uslm_recipes.data.batches import CropSampler
+from uslm_recipes.data.batches import CropSampler, World
 from uslm_recipes.data.corpus import Corpus
-from uslm_recipes.data.encoding import encode_corpus
-from uslm_recipes.data.tokens import TokenCorpus
 from uslm_recipes.loop import (
     Drawn,
     LoopConfig,
@@ -35,65 +37,140 @@ from uslm_recipes.loop import (
     update,
     world_of,
 )
-from uslm_recipes.loop.pictures import count_codes, draw_codebooks, draw_mels
+from uslm_recipes.loop.pictures import count_codes
 from uslm_recipes.loop.training_data import Named, TrainingData
 from uslm_recipes.loop.validation import codebook_perplexity
 from uslm_recipes.train import samples
 from uslm_recipes.train.adversary import AdversaryConfig, build_adversary, playing, teach
-from uslm_tokenizer.codecs.unit_codec.model import UnitCodec, UnitCodecConfig
-from uslm_tokenizer.codecs.unit_tokenizer.model import UnitTokenizer
-from uslm_tokenizer.objectives.waveform import MultiScaleMelLoss
+from uslm_recipes.train.teacher import TeacherFeatures, teacher_features
+from uslm_tokenizer.base import TrainableCodec
+from uslm_tokenizer.config import from_dict
+from uslm_tokenizer.errors import ConfigError
+from uslm_tokenizer.objectives.taught import Objective, Restoration, TaughtCodec
+from uslm_tokenizer.objectives.waveform import MultiScaleMelLoss, speech_tokenizer_mel_loss
 from uslm_tokenizer.objectives.weighted import WaveformWeights, waveform_losses
+from uslm_tokenizer.registry import tokenizer_class
+from uslm_tokenizer.ssl.encoder import SSLEncoder
+from uslm_tokenizer.ssl.front_ends import HOP_LENGTH, SAMPLE_RATE
+
+SPECTRAL: Mapping[str, Callable[[int], MultiScaleMelLoss]] = {
+    "dac": MultiScaleMelLoss,
+    "speech_tokenizer": speech_tokenizer_mel_loss,
+}
+NUM_CLUSTERED = 200
+"""Utterances whose teacher features the pseudo-labels are fitted to."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class CodecRecipe:
+class WaveformCodecRecipe:
     """Everything that decides a run of this recipe."""
 
-    model: UnitCodecConfig = field(default_factory=UnitCodecConfig)
-    """The codec to train; its `units` are replaced by those of the tokenizer below."""
+    kind: str = "waveform_codec"
+    """Which codec of the registry: any that learns from its own reconstruction."""
+    model: dict[str, Any] = field(default_factory=dict)
+    """Its config, by key."""
     loop: LoopConfig = field(default_factory=LoopConfig)
     """Length, learning rate and the like."""
     corpus: tuple[str, ...] = ("data/corpus",)
     """Corpus folders, as uslm-prepare makes them."""
-    corpus_on_device: bool = False
-    """Whether all of it lies on the device, 115 MB an hour, so that nothing is read or copied."""
-    units: str = "runs/units/model"
-    """The trained semantic tokenizer; it stays as it is."""
+    teacher: str = ""
+    """The speech encoder of the objectives, or of the codec's semantic branch: a transformers
+    folder or a model of the Hub, Whisper too. Empty: none."""
+    teacher_layers: tuple[int, ...] = (9,)
+    """Its layers whose mean is the target, counted from 1."""
+    objectives: tuple[Objective, ...] = ()
+    """What is learnt from the teacher, beside the reconstruction."""
     batch_size: int = 16
     """Crops in a batch."""
-    crop_frames: int = 40
+    crop_frames: int = 48
     """Length of a crop, frames of the codec."""
+    kmeans_batches: int = 0
+    """Batches of crops that the codebooks start among by k-means; 0: they start at random."""
+    spectral: Literal["dac", "speech_tokenizer"] = "dac"
+    """Which spectral distance: see `uslm_tokenizer.objectives.waveform`."""
     weights: WaveformWeights = field(default_factory=WaveformWeights)
     """What counts how much in the waveform."""
-    quantizer_weight: float = 7.0
-    """Weight of the residual levels' losses, a mean over the levels."""
+    quantizer_weight: float = 10.0
+    """Weight of the quantizer's loss, a mean over the levels."""
     adversary: AdversaryConfig = field(default_factory=AdversaryConfig)
-    """The discriminator."""
+    """The discriminators."""
+
+    def __post_init__(self) -> None:
+        if self.weights.rules != self.adversary.rules:
+            raise ConfigError(
+                f"adversary.rules must be weights.rules, {self.weights.rules!r}, "
+                f"but is {self.adversary.rules!r}"
+            )
 
 
 @dataclass
 class Batch:
-    """Crops and the units that belong to them."""
+    """Crops, and the teacher's features of them."""
 
     waveforms: Float[Tensor, "b 1 n"]
-    units: Int[Tensor, "b t"]
+    teacher: Float[Tensor, "b t e"] | None
 
     def to(self, device: torch.device) -> "Batch":
         """The same on another device."""
-        return Batch(self.waveforms.to(device), self.units.to(device))
+        teacher = None if self.teacher is None else self.teacher.to(device)
+        return Batch(self.waveforms.to(device), teacher)
+
+
+def build(recipe: WaveformCodecRecipe) -> TrainableCodec:
+    """The codec, untrained. ConfigError for one that cannot be trained so."""
+    found = tokenizer_class(recipe.kind)
+    if not issubclass(found, TrainableCodec):
+        raise ConfigError(f"kind must name a codec that can train, but {recipe.kind} cannot")
+    config: Any = from_dict(found.config_class, recipe.model, where="model")
+    codec = found(config)
+    branch: Any = getattr(codec, "branch", None)
+    if branch is not None and recipe.teacher:
+        encoder = SSLEncoder.from_pretrained(recipe.teacher, layers=config.semantic.layers)
+        if encoder.config.backbone != branch.encoder.config.backbone:
+            codec = found(replace(config, semantic=encoder.config))
+            branch = codec.branch
+        branch.encoder.load_state_dict(encoder.state_dict())
+    return codec
+
+
+def check_rates(recipe: WaveformCodecRecipe, codec: TrainableCodec, corpus: Corpus) -> None:
+    """ConfigError unless corpus, codec and teacher count alike."""
+    if codec.sample_rate != corpus.sample_rate:
+        raise ConfigError(
+            f"the corpus must have {codec.sample_rate} Hz, as the codec has, "
+            f"but has {corpus.sample_rate}"
+        )
+    wanted, found = (SAMPLE_RATE, HOP_LENGTH), (codec.sample_rate, codec.hop_length)
+    if needs_teacher(recipe) and found != wanted:
+        raise ConfigError(
+            f"with a teacher the codec must have {wanted[0]} Hz and a hop of {wanted[1]} samples, "
+            f"but has {found[0]} and {found[1]}"
+        )
+
+
+def needs_teacher(recipe: WaveformCodecRecipe) -> bool:
+    """Whether an objective looks at the teacher's features."""
+    return any(not isinstance(each, Restoration) for each in recipe.objectives)
 
 
 def draw_batch(
-    recipe: CodecRecipe, corpus: Corpus, tokens: TokenCorpus, crops: CropSampler
+    recipe: WaveformCodecRecipe,
+    hop: int,
+    corpus: Corpus,
+    teacher: TeacherFeatures | None,
+    crops: CropSampler,
 ) -> Drawn[Batch]:
     """The next crops; they begin at whole frames."""
-    hop, length = tokens.header.hop_length, recipe.crop_frames
-    drawn = next(crops)
+    length, drawn = recipe.crop_frames, next(crops)
     places = list(zip(drawn.indices.tolist(), drawn.starts.tolist(), strict=True))
-    units = [tokens.codes(i, start // hop, start // hop + length)[0] for i, start in places]
+    features = None
+    if teacher is not None:
+        pieces = [teacher[i][start // hop : start // hop + length] for i, start in places]
+        short = min(len(piece) for piece in pieces)  # the teacher's last frame may be missing
+        features = torch.stack([piece[:short] for piece in pieces])
+    waveforms = corpus.crops(drawn.indices, drawn.starts, length * hop)
     return Drawn(
-        batch=Batch(corpus.crops(drawn.indices, drawn.starts, length * hop), torch.stack(units)),
+        batch=Batch(waveforms, features),
         name=Named(corpus, drawn.indices.tolist()),
         audio_seconds=len(places) * length * hop / corpus.sample_rate,
         tokens=len(places) * length,
@@ -102,91 +179,81 @@ def draw_batch(
 
 
 def generator_losses(
-    recipe: CodecRecipe,
-    codec: nn.Module,
+    recipe: WaveformCodecRecipe,
+    taught: nn.Module,
     discriminator: nn.Module | None,
     mel_loss: MultiScaleMelLoss,
     batch: Batch,
     generator: torch.Generator,
 ) -> tuple[Losses, Float[Tensor, "b 1 n"]]:
-    """The codec's side; without a discriminator the spectral distance alone."""
-    made = codec(batch.waveforms, batch.units, generator)
+    """The codec's side; without a discriminator no opinion of it."""
+    made, learnt, taught_total = taught(batch.waveforms, batch.teacher, generator)
     total, parts = waveform_losses(
         made.waveform, batch.waveforms, mel_loss, discriminator, recipe.weights
     )
-    total = total + recipe.quantizer_weight * made.quantized.loss
-    parts["commitment"] = made.quantized.commitment
+    total = total + taught_total + recipe.quantizer_weight * made.quantized.loss
+    parts |= {**learnt, "commitment": made.quantized.commitment}
     return Losses(total=total, parts=parts), made.waveform.detach()
 
 
 @torch.no_grad()
 def validate(
-    recipe: CodecRecipe, codec: UnitCodec, corpus: Corpus, tokens: TokenCorpus, indices: list[int]
+    codec: TrainableCodec, mel_loss: MultiScaleMelLoss, corpus: Corpus, indices: list[int]
 ) -> Validation:
-    """Spectral distance of whole held-out utterances, decoded from their codes, and how many codes
-    of each level are in use; some of the utterances to hear and see."""
-    mel_loss = MultiScaleMelLoss(corpus.sample_rate).to(codec.device)
-    distances, shown = [], []
+    """Spectral distance of whole held-out utterances, decoded from their codes; and how many codes
+    of each level are in use."""
+    distances = []
     counts = torch.zeros(codec.num_codebooks, codec.codebook_size)
-    for number, index in enumerate(indices):
-        units = tokens.codes(index)[:1].to(codec.device)
-        waveform = corpus.waveform(index)[None, None, : units.shape[1] * codec.hop_length]
-        waveform = waveform.to(codec.device)
-        made = codec(waveform, units)
-        distances.append(mel_loss(made.waveform, waveform))
-        for level, codes in enumerate([units[0], *made.quantized.codes[0]]):
-            counts[level] += count_codes(codes, codec.codebook_size)
-        if number < recipe.loop.samples:
-            shown.append(_sample(f"decoded{number}", codec, waveform, made.waveform))
-    levels = {f"level {k}": each for k, each in enumerate(counts)}
-    if recipe.loop.samples:
-        shown.append(Validation(values={}, pictures={"codebooks": draw_codebooks(levels)}))
+    for index in indices:
+        waveform = corpus.waveform(index)[None, None].to(codec.device)
+        waveform = waveform[..., : waveform.shape[-1] // codec.hop_length * codec.hop_length]
+        codes = codec.encode(waveform)
+        distances.append(mel_loss(codec.decode(codes), waveform))
+        for level, row in enumerate(codes[0]):
+            counts[level] += count_codes(row, codec.codebook_size)
     use = {f"codes_used_{k}": codebook_perplexity(each) for k, each in enumerate(counts)}
-    return samples.together({"loss": float(torch.stack(distances).mean()), **use}, shown)
+    return samples.together({"loss": float(torch.stack(distances).mean()), **use}, [])
 
 
-def _sample(
-    name: str, codec: UnitCodec, waveform: Float[Tensor, "1 1 n"], made: Float[Tensor, "1 1 n"]
-) -> Validation:
-    true, decoded, rate = waveform[0, 0], made[0, 0], codec.sample_rate
-    picture = draw_mels({"recording": true, "decoded": decoded}, rate)
-    return Validation(
-        values={},
-        sounds={f"{name}_true": (true, rate), f"{name}_made": (decoded, rate)},
-        pictures={f"{name}_mel": picture},
+def open_teacher(
+    recipe: WaveformCodecRecipe, corpus: Corpus, out: Path, device: torch.device
+) -> TeacherFeatures | None:
+    """The teacher's features of the corpus, made if they are not there; None if none are needed."""
+    if not needs_teacher(recipe):
+        return None
+    if not recipe.teacher:
+        raise ConfigError("teacher must name a speech encoder, which the objectives need")
+    return teacher_features(
+        corpus, out / "teacher", recipe.teacher, recipe.teacher_layers, device=device
     )
 
 
-def build(recipe: CodecRecipe) -> UnitCodec:
-    """The codec around the trained units."""
-    units = UnitTokenizer.from_pretrained(recipe.units)
-    codec = UnitCodec(replace(recipe.model, units=units.config))
-    codec.units.load_state_dict(units.state_dict())
-    return codec
+def some_features(teacher: TeacherFeatures, corpus: Corpus) -> Float[Tensor, "n e"]:
+    """Of utterances spread over the corpus, for clusters."""
+    indices = corpus.select(split="train")
+    step = max(1, len(indices) // NUM_CLUSTERED)
+    return torch.cat([teacher[i] for i in indices[::step].tolist()])
 
 
-def train(recipe: CodecRecipe, out: Path, *, resume: bool = False) -> bool:
+def train(recipe: WaveformCodecRecipe, out: Path, *, resume: bool = False) -> bool:
     """Run the recipe in `out`; True when it is over, and the codec saved there as `model`."""
     seed_everything(recipe.loop.seed)
     accelerator = make_accelerator(recipe.loop, out)
     device = accelerator.device
-    corpus = Corpus.open(recipe.corpus, device=device if recipe.corpus_on_device else None)
+    corpus = Corpus.open(recipe.corpus)
     codec = build(recipe)
+    check_rates(recipe, codec, corpus)
     with accelerator.main_process_first():
-        tokens = encode_corpus(codec.units.to(device), corpus, out / "units")
-    mel_loss = MultiScaleMelLoss(corpus.sample_rate).to(device)
-    discriminator = build_adversary(recipe.adversary)
+        teacher = open_teacher(recipe, corpus, out, device)
+    clusters = None if teacher is None else some_features(teacher, corpus)
+    start = torch.Generator().manual_seed(recipe.loop.seed)
+    taught = TaughtCodec(codec, recipe.objectives, clusters, generator=start)
     generator = own_generator(recipe.loop.seed, accelerator)
-    crops = CropSampler(
-        corpus.num_samples,
-        recipe.crop_frames * codec.hop_length,
-        recipe.batch_size,
-        recipe.loop.seed,
-        indices=corpus.select(split="train"),
-        world=world_of(accelerator),
-        align=codec.hop_length,
-    )
-    models = {"codec": codec, "discriminator": discriminator}
+    mel_loss = SPECTRAL[recipe.spectral](corpus.sample_rate).to(device)
+    models = {"codec": taught, "discriminator": build_adversary(recipe.adversary)}
+    crops = sampler(recipe, codec, corpus, world_of(accelerator))
+    if recipe.kmeans_batches:  # a resumed run writes its own over them
+        start_codebooks(recipe, codec.to(device), corpus)
     state = TrainingState(
         models=dict(models),
         optimizers={name: make_optimizer(model, recipe.loop) for name, model in models.items()},
@@ -200,20 +267,21 @@ def train(recipe: CodecRecipe, out: Path, *, resume: bool = False) -> bool:
         out,
         state,
         accelerator=accelerator,
-        data=TrainingData.of(corpus, tokens),
+        data=TrainingData.of(corpus),
         batch_key="batch_size",
         resume=resume,
     ) as run:
-        codec_, judge = state.models["codec"], state.models["discriminator"]
+        taught_, judge = state.models["codec"], state.models["discriminator"]
+        hop = codec.hop_length
 
         def check() -> Validation:
-            return validate(recipe, codec, corpus, tokens, held_out)
+            return validate(codec, mel_loss, corpus, held_out)
 
-        for drawn in each_batch(run, lambda: draw_batch(recipe, corpus, tokens, crops)):
+        for drawn in each_batch(run, lambda: draw_batch(recipe, hop, corpus, teacher, crops)):
             batch = drawn.batch.to(device)
-            with accelerator.accumulate(codec_, judge):
+            with accelerator.accumulate(taught_, judge):
                 losses, fake = generator_losses(
-                    recipe, codec_, playing(run, recipe.adversary), mel_loss, batch, generator
+                    recipe, taught_, playing(run, recipe.adversary), mel_loss, batch, generator
                 )
                 update(run, losses.total, "codec")
                 judged = teach(run, recipe.adversary, batch.waveforms, fake)
@@ -224,9 +292,33 @@ def train(recipe: CodecRecipe, out: Path, *, resume: bool = False) -> bool:
     return complete
 
 
+def sampler(
+    recipe: WaveformCodecRecipe, codec: TrainableCodec, corpus: Corpus, world: World, more: int = 0
+) -> CropSampler:
+    """Crops of whole frames; `more` than the run's seed makes another stream."""
+    return CropSampler(
+        corpus.num_samples,
+        recipe.crop_frames * codec.hop_length,
+        recipe.batch_size,
+        recipe.loop.seed + more,
+        indices=corpus.select(split="train"),
+        world=world,
+        align=codec.hop_length,
+    )
+
+
+def start_codebooks(recipe: WaveformCodecRecipe, codec: TrainableCodec, corpus: Corpus) -> None:
+    """K-means among the latents that the untrained encoder makes of some crops."""
+    length = recipe.crop_frames * codec.hop_length
+    crops = sampler(recipe, codec, corpus, World(), more=1)
+    drawn = [next(crops) for _ in range(recipe.kmeans_batches)]
+    waveforms = torch.cat([corpus.crops(each.indices, each.starts, length) for each in drawn])
+    codec.initialize(waveforms.to(codec.device), torch.Generator().manual_seed(recipe.loop.seed))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
-    return recipe_main("train_codec", CodecRecipe, train, arguments)
+    return recipe_main("train_waveform_codec", WaveformCodecRecipe, train, arguments)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from uslm_tokenizer.objectives.waveform import (
+    Rules,
     adversarial_loss,
     feature_matching_loss,
+    sample_loss,
 )
 
 
@@ -22,6 +24,10 @@ class WaveformWeights:
     """The discriminator's opinion."""
     features: float = 2.0
     """The distance of the discriminator's features."""
+    samples: float = 0.0
+    """The mean absolute difference of the samples."""
+    rules: Rules = "encodec"
+    """Whose adversarial losses: see `objectives.waveform`."""
 
 
 def waveform_losses(
@@ -37,6 +43,9 @@ def waveform_losses(
     """
     spectral = spectral_loss(made, real)
     total, parts = weights.mel * spectral, {"mel": spectral}
+    if weights.samples:
+        parts["samples"] = sample_loss(made, real)
+        total = total + weights.samples * parts["samples"]
     if discriminator is None:
         return total, parts
     discriminator.requires_grad_(False)
@@ -44,7 +53,7 @@ def waveform_losses(
     with torch.no_grad():
         _, wanted = discriminator(real)
     discriminator.requires_grad_(True)
-    parts["adversarial"] = adversarial_loss(scores)
-    parts["features"] = feature_matching_loss(wanted, features)
+    parts["adversarial"] = adversarial_loss(scores, weights.rules)
+    parts["features"] = feature_matching_loss(wanted, features, weights.rules)
     total = total + weights.adversarial * parts["adversarial"]
     return total + weights.features * parts["features"], parts

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from uslm_tokenizer.base import AudioTokenizer
+from uslm_tokenizer.base import CodecPass, TrainableCodec
 from uslm_tokenizer.errors import AudioError, ConfigError
 from uslm_tokenizer.nn.hifigan import SLOPE, HiFiGAN, ResidualStack, ResidualStackConfig
 from uslm_tokenizer.quantize.base import Quantized
@@ -75,15 +75,6 @@ class HiFiCodecConfig:
             raise ConfigError(f"num_filters must be a multiple of 8, but is {self.num_filters}")
 
 
-@dataclass
-class HiFiCodecPass:
-    """A training pass of the codec."""
-
-    waveform: Float[Tensor, "b 1 n"]
-    """The reconstruction, in whole frames."""
-    quantized: Quantized
-
-
 class HiFiCodecEncoder(nn.Module):
     """Strided convolutions, and behind each the normalised sum of several stacks.
 
@@ -121,7 +112,7 @@ class HiFiCodecEncoder(nn.Module):
         return cast(Tensor, self.output(F.leaky_relu(x)))
 
 
-class HiFiCodec(AudioTokenizer):
+class HiFiCodec(TrainableCodec):
     """Waveform <-> codes [b, levels * groups, t]: level 0 group 0, level 0 group 1, ..."""
 
     model_type: ClassVar[str] = "hifi_codec"
@@ -160,6 +151,10 @@ class HiFiCodec(AudioTokenizer):
         """Frames to each side that a decoded frame depends on."""
         return self.decoder.context_frames
 
+    @property
+    def latent_dim(self) -> int:
+        return self.config.level.dim
+
     @torch.no_grad()
     def encode(
         self, waveform: Float[Tensor, "b 1 n"], lengths: Int[Tensor, " b"] | None = None
@@ -182,10 +177,18 @@ class HiFiCodec(AudioTokenizer):
         self.check_codes(codes)
         return cast(Tensor, self.decoder(self.quantizer.decode(codes).to(self.dtype)))
 
-    def forward(self, waveform: Float[Tensor, "b 1 n"]) -> HiFiCodecPass:
+    def forward(
+        self, waveform: Float[Tensor, "b 1 n"], generator: torch.Generator | None = None
+    ) -> CodecPass:
         """Encode, quantise and decode, for training; n must be t * hop_length."""
-        quantized: Quantized = self.quantizer(self.encoder(waveform))
-        return HiFiCodecPass(self.decoder(quantized.latents), quantized)
+        quantized: Quantized = self.quantizer(self.encoder(waveform), generator=generator)
+        return CodecPass(self.decoder(quantized.latents), quantized)
+
+    @torch.no_grad()
+    def initialize(
+        self, waveform: Float[Tensor, "b 1 n"], generator: torch.Generator | None = None
+    ) -> None:
+        self.quantizer.initialize(self.encoder(waveform), generator=generator)
 
     @classmethod
     def tiny_config(cls) -> HiFiCodecConfig:

@@ -14,12 +14,11 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from uslm_tokenizer.base import AudioTokenizer
+from uslm_tokenizer.base import AudioTokenizer, CodecPass, TrainableCodec
 from uslm_tokenizer.errors import ConfigError, UserError
 from uslm_tokenizer.hub import PretrainedModel
 from uslm_tokenizer.nn.dac import DacEncoder
 from uslm_tokenizer.nn.vocos import Vocos, VocosConfig
-from uslm_tokenizer.quantize.base import Quantized
 from uslm_tokenizer.quantize.factorized import FactorizedQuantizerConfig
 from uslm_tokenizer.quantize.rvq import ResidualQuantizer, ResidualQuantizerConfig
 
@@ -105,15 +104,7 @@ class MaskGCTCodecConfig:
     """How many of the codebooks are in use, from the first; None: all."""
 
 
-@dataclass
-class Reconstruction:
-    """A training pass of the codec."""
-
-    waveform: Float[Tensor, "b 1 n"]
-    quantized: Quantized
-
-
-class MaskGCTCodec(AudioTokenizer):
+class MaskGCTCodec(TrainableCodec):
     """Waveform <-> codes [b, k, t]."""
 
     model_type: ClassVar[str] = "maskgct_codec"
@@ -176,6 +167,10 @@ class MaskGCTCodec(AudioTokenizer):
             raise UserError(f"the number of codebooks must be from 1 to {most}, but is {count}")
         self.config = replace(self.config, num_codebooks=count)
 
+    @property
+    def latent_dim(self) -> int:
+        return self.encoder.config.out_dim
+
     @torch.no_grad()
     def encode(
         self, waveform: Float[Tensor, "b 1 n"], lengths: Int[Tensor, " b"] | None = None
@@ -190,13 +185,19 @@ class MaskGCTCodec(AudioTokenizer):
 
     def forward(
         self, waveform: Float[Tensor, "b 1 n"], generator: torch.Generator | None = None
-    ) -> Reconstruction:
+    ) -> CodecPass:
         """Encode, quantise and decode; n must be of whole hops.
 
         `generator` draws how many codebooks each row keeps (quantizer dropout).
         """
         quantized = self.decoder.quantizer(self.encoder(waveform), generator=generator)
-        return Reconstruction(self.decoder(quantized.latents), quantized)
+        return CodecPass(self.decoder(quantized.latents), quantized)
+
+    @torch.no_grad()
+    def initialize(
+        self, waveform: Float[Tensor, "b 1 n"], generator: torch.Generator | None = None
+    ) -> None:
+        self.decoder.quantizer.initialize(self.encoder(waveform), generator=generator)
 
     def _encode(self, waveform: Float[Tensor, "b 1 n"]) -> Int[Tensor, "b k t"]:
         padded = F.pad(waveform, (0, -waveform.shape[-1] % self.hop_length))

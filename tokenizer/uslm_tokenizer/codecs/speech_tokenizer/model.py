@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from uslm_tokenizer.base import AudioTokenizer
+from uslm_tokenizer.base import CodecPass, TrainableCodec
 from uslm_tokenizer.errors import ConfigError, UserError
 from uslm_tokenizer.nn.seanet import SEANetConfig, SEANetDecoder, SEANetEncoder
 from uslm_tokenizer.quantize.base import Quantized
@@ -56,18 +56,14 @@ class SpeechTokenizerConfig:
 
 
 @dataclass
-class SpeechTokenizerPass:
+class SpeechTokenizerPass(CodecPass):
     """A training pass."""
 
-    waveform: Float[Tensor, "b 1 n"]
-    """The reconstruction, in whole frames."""
-    quantized: Quantized
-    """With the commitment loss, and in `levels` what each level adds."""
     semantic: Float[Tensor, "b t semantic_dim"]
     """What the teacher's features are compared with: the first level, projected."""
 
 
-class SpeechTokenizer(AudioTokenizer):
+class SpeechTokenizer(TrainableCodec):
     """Waveform <-> codes [b, levels, t], the first of them semantic.
 
     Where the published code errs in training, this does not: the commitment of every level reaches
@@ -115,6 +111,10 @@ class SpeechTokenizer(AudioTokenizer):
                 f"but is {count}"
             )
         self.config = replace(self.config, num_codebooks=count)
+
+    @property
+    def latent_dim(self) -> int:
+        return self.config.network.dim
 
     @torch.no_grad()
     def encode(

@@ -7,11 +7,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from uslm_tokenizer.base import AudioTokenizer
+from uslm_tokenizer.base import CodecPass, TrainableCodec
 from uslm_tokenizer.errors import ConfigError, UserError
 from uslm_tokenizer.nn.seanet import SEANetConfig, SEANetEncoder
 from uslm_tokenizer.nn.vocos import Vocos, VocosConfig
-from uslm_tokenizer.quantize.base import Quantized
 from uslm_tokenizer.quantize.rvq import ResidualQuantizer, ResidualQuantizerConfig
 
 
@@ -45,16 +44,7 @@ class VocosCodecConfig:
                 raise ConfigError(f"{name} must fit the encoder, {wanted}, but is {found}")
 
 
-@dataclass
-class VocosCodecPass:
-    """A training pass."""
-
-    waveform: Float[Tensor, "b 1 n"]
-    """The reconstruction, in whole frames."""
-    quantized: Quantized
-
-
-class VocosCodec(AudioTokenizer):
+class VocosCodec(TrainableCodec):
     """Waveform <-> codes [b, k, t].
 
     The norms of the published decoders depend on a condition, once meant for the bit rate; only
@@ -102,6 +92,10 @@ class VocosCodec(AudioTokenizer):
             )
         self.config = replace(self.config, num_codebooks=count)
 
+    @property
+    def latent_dim(self) -> int:
+        return self.config.encoder.dim
+
     @torch.no_grad()
     def encode(
         self, waveform: Float[Tensor, "b 1 n"], lengths: Int[Tensor, " b"] | None = None
@@ -120,10 +114,16 @@ class VocosCodec(AudioTokenizer):
 
     def forward(
         self, waveform: Float[Tensor, "b 1 n"], generator: torch.Generator | None = None
-    ) -> VocosCodecPass:
+    ) -> CodecPass:
         """Encode, quantise and decode, for training; `generator` draws for the quantizer."""
         quantized = self.quantizer(self.encoder(waveform), generator=generator)
-        return VocosCodecPass(self.synthesize(quantized.latents), quantized)
+        return CodecPass(self.synthesize(quantized.latents), quantized)
+
+    @torch.no_grad()
+    def initialize(
+        self, waveform: Float[Tensor, "b 1 n"], generator: torch.Generator | None = None
+    ) -> None:
+        self.quantizer.initialize(self.encoder(waveform), generator=generator)
 
     def synthesize(
         self, latents: Float[Tensor, "b d t"], condition: int = 0

@@ -1,0 +1,1 @@
+"""A codec of waveforms put together from any encoder, quantizer and decoder."""
