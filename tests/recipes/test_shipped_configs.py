@@ -16,8 +16,11 @@ from uslm_recipes.config import config_names, load_config
 from uslm_recipes.data.acoustic_rows import RowShape
 from uslm_recipes.train import ar as train_ar
 from uslm_recipes.train.ar import ARRecipe
+from uslm_recipes.train.feature_codec import FeatureCodecRecipe
+from uslm_recipes.train.flow import FlowRecipe
 from uslm_recipes.train.joint import TuneRecipe
 from uslm_recipes.train.judged_units import JudgedUnitsRecipe
+from uslm_recipes.train.masked import MaskedRecipe
 from uslm_recipes.train.nar import NARRecipe
 from uslm_recipes.train.source_filter import SourceFilterRecipe
 from uslm_recipes.train.speech_lm import SpeechLMRecipe
@@ -39,6 +42,9 @@ RECIPES = {
     "train_source_filter": SourceFilterRecipe,
     "train_judged_units": JudgedUnitsRecipe,
     "train_speech_lm": SpeechLMRecipe,
+    "train_feature_codec": FeatureCodecRecipe,
+    "train_masked": MaskedRecipe,
+    "train_flow": FlowRecipe,
     "train_ar": ARRecipe,
     "train_nar": NARRecipe,
     "tune": TuneRecipe,
@@ -57,6 +63,13 @@ def test_each_recipe_has_a_config_of_each_size() -> None:
     wanted = {recipe: sizes for recipe in RECIPES}
     wanted["train_judged_units"] = sizes | {f"last_{size}" for size in sizes}
     wanted["train_nar"] = sizes | {f"unit_codec_{size}" for size in sizes}
+    wanted["train_feature_codec"] = {"tiny", "mini", "maskgct", "vevo_content"} | {
+        "vevo_content_style"
+    }
+    wanted["train_masked"] = {"tiny", "tiny_s2a", "mini", "mini_s2a"} | {
+        f"maskgct_{stage}" for stage in ("t2s", "s2a", "s2a_first")
+    }
+    wanted["train_flow"] = {"tiny", "mini", "vevo"}
     wanted["train_waveform_codec"] = {"tiny", "mini", *PUBLISHED_CODECS}
     assert {recipe: set(config_names(recipe)) for recipe in RECIPES} == wanted
 

@@ -3,10 +3,11 @@
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from uslm.models.base import AcousticBatch
+from uslm.models.base import AcousticBatch, CodeModel
 from uslm.systems.two_stage.conv_regressor import ConvRegressor
 from uslm.systems.two_stage.nar import AcousticLM
 from uslm.systems.two_stage.regressor import AcousticRegressor
@@ -25,6 +26,31 @@ class RegressorObjective(nn.Module):
         """The error of the predicted input."""
         error = self.model.loss(batch)
         return error, {"input": error}
+
+
+class CodeObjective(nn.Module):
+    """Cross-entropy of the next level alone, for any model that scores codes, as VALL-E's NAR."""
+
+    def __init__(self, model: CodeModel, *, label_smoothing: float) -> None:
+        super().__init__()
+        self.model, self.label_smoothing = model, label_smoothing
+
+    def forward(
+        self, batch: AcousticBatch, num_known: Int[Tensor, " b"]
+    ) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
+        """Nats for each target frame; rows that show `k` levels are asked for level k, from 0."""
+        hidden = self.model(batch, num_known)
+        total = hidden.new_zeros((), dtype=torch.float32)
+        for level in num_known.unique().tolist():
+            asked = batch.is_target & (num_known == level)[:, None]
+            total = total + F.cross_entropy(
+                self.model.logits(hidden[asked], level),
+                batch.codes[:, level][asked],
+                reduction="sum",
+                label_smoothing=self.label_smoothing if self.training else 0.0,
+            )
+        mean = total / batch.is_target.sum().clamp(min=1)
+        return mean, {"next": mean}
 
 
 class LMObjective(nn.Module):

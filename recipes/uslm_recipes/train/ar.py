@@ -11,7 +11,7 @@ a prompt later. All rows of a batch do or none, so that they stay of like length
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -57,8 +57,8 @@ from uslm_tokenizer.registry import load_tokenizer
 class ARRecipe:
     """Everything that decides a run of this recipe."""
 
-    kind: Literal["semantic_lm", "monotonic_lm"] = "monotonic_lm"
-    """Which language model: see uslm/systems/registry.py."""
+    kind: str = "monotonic_lm"
+    """Which language model of uslm/systems/registry.py: any semantic model."""
     model: dict[str, Any] = field(default_factory=dict)
     """Its config, by key."""
     initial: str = ""
@@ -230,6 +230,8 @@ def build(recipe: ARRecipe, text_ids: TextIds = PHONEMES) -> SemanticModel:
         model = load_model(recipe.initial)
     else:
         found = model_class(recipe.kind)
+        if not issubclass(found, SemanticModel):
+            raise ConfigError(f"kind must name a semantic model, but names a {recipe.kind}")
         sizes = {} if text_ids == PHONEMES else {"text_vocab_size": text_ids.size}
         model = found(from_dict(found.config_class, {**sizes, **recipe.model}, where="model"))
     if not isinstance(model, SemanticModel):

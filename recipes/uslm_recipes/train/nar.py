@@ -12,7 +12,7 @@ when speech is made block by block.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from uslm.generate.levels import fill_levels
-from uslm.models.base import AcousticBatch, AcousticModel, AcousticRow, batch_rows
+from uslm.models.base import AcousticBatch, AcousticModel, AcousticRow, CodeModel, batch_rows
 from uslm.models.packing import pack_rows
 from uslm.systems.registry import load_model, model_class
 from uslm.systems.two_stage.conv_regressor import ConvRegressor, VoicedBatch, voiced_batch
@@ -53,13 +53,14 @@ from uslm_recipes.loop import (
 from uslm_recipes.loop.pictures import count_codes, draw_codebooks, draw_mels
 from uslm_recipes.loop.training_data import Named, TrainingData
 from uslm_recipes.train import samples
-from uslm_recipes.train.acoustic_objectives import LMObjective, RegressorObjective
+from uslm_recipes.train.acoustic_objectives import CodeObjective, LMObjective, RegressorObjective
 from uslm_tokenizer.codecs.source_filter.model import SourceFilterCodec
 from uslm_tokenizer.codecs.unit_codec.model import UnitCodec
 from uslm_tokenizer.config import from_dict
 from uslm_tokenizer.errors import ConfigError
 from uslm_tokenizer.registry import load_tokenizer
 
+Objective = RegressorObjective | LMObjective | CodeObjective
 NUM_MEASURED = 100
 """Utterances from which a regressor learns where the decoder's input lies."""
 
@@ -68,8 +69,8 @@ NUM_MEASURED = 100
 class NARRecipe:
     """Everything that decides a run of this recipe."""
 
-    kind: Literal["acoustic_lm", "acoustic_regressor", "conv_regressor"] = "conv_regressor"
-    """Which model: see uslm/systems/registry.py."""
+    kind: str = "conv_regressor"
+    """Which model of uslm/systems/registry.py: any stage 2."""
     model: dict[str, Any] = field(default_factory=dict)
     """Its config, by key."""
     initial: str = ""
@@ -97,7 +98,7 @@ class NARRecipe:
     ahead_weight: float = 0.3
     """acoustic_lm: weight of the levels behind the next one."""
     label_smoothing: float = 0.05
-    """acoustic_lm: probability mass that the target code gives to the others."""
+    """Of models that score codes: probability mass that the target code gives to the others."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,8 @@ def draw_batch(
     batch: AcousticBatch | VoicedBatch
     if isinstance(model, ConvRegressor):
         batch = voiced_batch(drawn, cpu)
+    elif isinstance(model, CodeModel) and not isinstance(model, AcousticLM):
+        batch = model.batch(drawn)  # with positions of its own
     else:
         batch = pack_rows(drawn, cpu, most) if most else batch_rows(drawn, cpu)
     return Drawn(
@@ -149,7 +152,7 @@ def draw_batch(
 @torch.no_grad()
 def validate(
     recipe: NARRecipe,
-    objective: RegressorObjective | LMObjective,
+    objective: Objective,
     prepared: nn.Module,
     rows: AcousticRows,
     indices: list[int],
@@ -177,7 +180,7 @@ def validate(
 
 def speak(
     name: str,
-    objective: RegressorObjective | LMObjective,
+    objective: Objective,
     codec: UnitCodec | SourceFilterCodec,
     rows: AcousticRows,
     index: int,
@@ -210,7 +213,7 @@ def build(
     codec: UnitCodec | SourceFilterCodec | None,
     tokens: TokenCorpus,
     indices: NDArray[np.int64],
-) -> RegressorObjective | LMObjective:
+) -> Objective:
     """The model, in its objective."""
     model = load_model(recipe.initial).train() if recipe.initial else new_model(recipe)
     if isinstance(model, AcousticLM):
@@ -223,6 +226,10 @@ def build(
             ahead_weight=recipe.ahead_weight,
             label_smoothing=recipe.label_smoothing,
         )
+    if isinstance(model, CodeModel):
+        if recipe.packed_frames:
+            raise ConfigError(f"packed_frames must be 0 for a {model.model_type}: it cannot pack")
+        return CodeObjective(model, label_smoothing=recipe.label_smoothing)
     if not isinstance(model, (AcousticRegressor, ConvRegressor)):
         raise ConfigError(f"initial must name a stage 2, but names a {model.model_type}")
     if isinstance(model, ConvRegressor) != (tokens.header.pitch_level is not None):
@@ -247,11 +254,13 @@ def build(
 def new_model(recipe: NARRecipe) -> Any:
     """The model that the recipe describes, untrained."""
     found = model_class(recipe.kind)
+    if not issubclass(found, AcousticModel):
+        raise ConfigError(f"kind must name a stage 2, but names a {recipe.kind}")
     return found(from_dict(found.config_class, recipe.model, where="model"))
 
 
 def _groups(model: AcousticModel) -> tuple[int, ...]:
-    return model.level_groups if isinstance(model, AcousticLM) else (1,)
+    return model.level_groups if isinstance(model, CodeModel) else (1,)
 
 
 def _codec(recipe: NARRecipe) -> UnitCodec | SourceFilterCodec | None:

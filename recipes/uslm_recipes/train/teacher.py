@@ -16,6 +16,7 @@ from uslm_recipes.data.corpus import Corpus
 from uslm_tokenizer.nn.precision import fast_dtype
 from uslm_tokenizer.ssl.encoder import SSLEncoder
 
+STATISTICS = "statistics.npz"
 logger = logging.getLogger(__name__)
 
 
@@ -52,7 +53,8 @@ def teacher_features(
         "layers": list(layers),
     }
     header = folder / "teacher.json"
-    if header.is_file() and json.loads(header.read_text("utf-8")) == wanted:
+    kept = header.is_file() and (folder / STATISTICS).is_file()
+    if kept and json.loads(header.read_text("utf-8")) == wanted:
         return TeacherFeatures(folder)
     folder.mkdir(parents=True, exist_ok=True)
     header.unlink(missing_ok=True)
@@ -77,9 +79,19 @@ def teacher_features(
         done += len(indices)
         logger.info("teacher features of %d of %d utterances", done, len(corpus))
     features.flush()
+    np.savez(folder / STATISTICS, mean=encoder.mean.cpu(), std=encoder.std.cpu())
     np.save(folder / "starts.npy", starts)
     header.write_text(json.dumps(wanted), "utf-8")
     return TeacherFeatures(folder)
+
+
+def teacher_encoder(folder: Path, name_or_path: str, layers: tuple[int, ...]) -> SSLEncoder:
+    """The encoder that made the features in `folder`, with its statistics, on the CPU."""
+    encoder = SSLEncoder.from_pretrained(name_or_path, layers=layers)
+    with np.load(folder / STATISTICS) as kept:
+        encoder.mean.copy_(torch.from_numpy(kept["mean"]))
+        encoder.std.copy_(torch.from_numpy(kept["std"]))
+    return encoder
 
 
 def _batches(

@@ -89,3 +89,17 @@ def test_some_features_are_learnt_by_heart() -> None:
 def test_impossible_stacks_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match="must be"):
         ConvStackConfig(**wrong)  # type: ignore[arg-type]
+
+
+def test_the_loss_by_hand() -> None:
+    """The squared error of the features, weighed beside the commitment."""
+    config = replace(VevoContentTokenizer.tiny_config(), feature_weight=3.0)
+    codec = VevoContentTokenizer(config).eval()
+    features = torch.randn(2, 5, 16)
+    made = codec(features)
+    error = sum(
+        (a - b) ** 2
+        for a, b in zip(made.features.flatten().tolist(), features.flatten().tolist(), strict=True)
+    )
+    wanted = 3.0 * error / features.numel() + float(made.quantized.loss)
+    assert float(made.loss) == pytest.approx(wanted, rel=1e-4)

@@ -77,6 +77,9 @@ class VevoContentConfig:
         )
     )
     """The codebook; RepCodec allows for more than one."""
+    feature_weight: float = 45.0
+    """Weight of the features' mean squared error in the training loss (RepCodec's), beside that of
+    the codebook."""
 
     @property
     def code_dim(self) -> int:
@@ -93,6 +96,8 @@ class ContentReconstruction:
     """`quantized.loss` is the commitment, the mean over the codebooks."""
     perplexity: Float[Tensor, " k"]
     """How many codes each codebook uses, as if they were used evenly."""
+    loss: Float[Tensor, ""]
+    """Mean squared error of the features and the commitment, in their weights."""
 
 
 class VevoContentTokenizer(PretrainedModel):
@@ -170,7 +175,10 @@ class VevoContentTokenizer(PretrainedModel):
         quantized = self.quantizer(self.latents(features), generator=generator)
         restored = self.decoder(quantized.latents).transpose(1, 2)
         perplexity = _perplexity(quantized.codes, self.codebook_size)
-        return ContentReconstruction(restored, quantized, perplexity)
+        t = min(restored.shape[1], features.shape[1])  # strides may leave some frames over
+        error = F.mse_loss(restored[:, :t].float(), features[:, :t].float())
+        loss = self.config.feature_weight * error + quantized.loss
+        return ContentReconstruction(restored, quantized, perplexity, loss)
 
 
 class ResidualUnit(nn.Module):
