@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -57,12 +57,6 @@ class Setting:
     def steps(self, quick: int, full: int) -> int:
         """Training steps, of which the effect names both numbers."""
         return max(1, round(self.scale * (quick if self.quick else full)))
-
-    def spoiled(self, broken: str | None) -> Setting:
-        """The same speech, with the mechanism spoiled so."""
-        other = replace(self, broken=broken)
-        other.__dict__["speech"] = self.speech
-        return other
 
 
 @dataclass(frozen=True, kw_only=True)

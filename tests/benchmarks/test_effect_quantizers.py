@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
+
+import pytest
 
 
 def test_distillation_puts_content_first_and_neither_cut_nor_shuffled_does(
     shown: Callable[..., Any],
 ) -> None:
-    assert shown("distillation", scale=0.25) is True
-    assert shown("distillation", "labels shuffled", scale=0.25) is False
+    assert shown("distillation", scale=0.5) is True
+    assert shown("distillation", "labels shuffled", scale=0.5) is False
     assert shown("distillation", "gradient cut", scale=0.05) is False
     assert shown("distillation_voice", "gradient cut", scale=0.05) is False
 
@@ -32,3 +35,14 @@ def test_masked_codes_follow_what_is_said_and_not_what_others_say(
 ) -> None:
     assert shown("masked_infill", scale=0.3) is True
     assert shown("masked_infill", "conditions of other speech", scale=0.1) is False
+
+
+def test_a_split_quantizer_differs_and_levels_above_do_not(effects: Any) -> None:
+    """So short a training shows nothing either way; but only the whole mechanism changes errors."""
+    setting = effects.Setting(quick=True, scale=0.02, num_train=12, num_test=6)
+    effect, gains = effects.find_effects()["split_rvq"], []
+    for broken in (None, "levels above"):
+        outcome = effects.run_effect(effect, replace(setting, broken=broken), [0])
+        gains.append(outcome.gain.value)
+    assert outcome.shows is False
+    assert gains[0] != 0 and gains[1] == pytest.approx(0, abs=1e-7)

@@ -9,6 +9,7 @@ The frames are those of a vocoder, which turns them into a waveform: its log-mel
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -169,7 +170,7 @@ def train(recipe: FlowRecipe, out: Path, *, resume: bool = False) -> bool:
     check_sizes(recipe, rows)
     model = FlowMatching(recipe.model).train()
     objective = Objective(model)
-    limits = {"min_seconds": 0.5, "max_seconds": recipe.max_seconds}
+    limits: dict[str, Any] = {"min_seconds": 0.5, "max_seconds": recipe.max_seconds}
     indices = corpus.select(split="train", sources=recipe.sources or None, **limits)
     held_out = corpus.select(split="test", **limits)[:64].tolist()
     generator = own_generator(recipe.loop.seed, accelerator)

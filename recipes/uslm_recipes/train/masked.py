@@ -157,7 +157,8 @@ def validate(
 
 def check_sizes(model: MaskedModel, rows: Rows) -> None:
     """ConfigError unless the model's codes and conditions are those of the data."""
-    header, config = rows.tokens.header, model.config
+    header = rows.tokens.header
+    config: Any = model.config
     units = rows.units
     wanted = [
         ("model.codebook_size", model.codebook_size, header.codebook_size),

@@ -91,6 +91,7 @@ def test_impossible_stacks_are_refused(wrong: dict[str, object]) -> None:
         ConvStackConfig(**wrong)  # type: ignore[arg-type]
 
 
+@torch.no_grad()
 def test_the_loss_by_hand() -> None:
     """The squared error of the features, weighed beside the commitment."""
     config = replace(VevoContentTokenizer.tiny_config(), feature_weight=3.0)
