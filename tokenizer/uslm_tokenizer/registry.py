@@ -24,6 +24,7 @@ TOKENIZERS = {
     "hifi_codec": "uslm_tokenizer.codecs.hifi_codec.model:HiFiCodec",
     "wav_tokenizer": "uslm_tokenizer.codecs.wav_tokenizer.model:WavTokenizer",
     "language_codec": "uslm_tokenizer.codecs.language_codec.model:LanguageCodec",
+    "mimi_codec": "uslm_tokenizer.codecs.mimi.model:MimiCodec",
     "encodec": "uslm_tokenizer.codecs.transformers.model:Encodec",
     "dac": "uslm_tokenizer.codecs.transformers.model:Dac",
     "mimi": "uslm_tokenizer.codecs.transformers.model:Mimi",

@@ -38,7 +38,7 @@ def test_padding_reflects_and_a_short_signal_is_continued_with_zeros() -> None:
     assert pad(x[..., :2], 3, 1, "reflect").tolist() == [[[0, 0, 2, 1, 2, 0]]]
 
 
-@pytest.mark.parametrize("padding", ["reflect", "zeros"])
+@pytest.mark.parametrize("padding", ["reflect", "zeros", "replicate"])
 @pytest.mark.parametrize(("kernel_size", "stride", "dilation"), SHAPES[:5])
 def test_a_causal_convolution_does_not_see_the_future(
     kernel_size: int, stride: int, dilation: int, padding: str
@@ -64,7 +64,7 @@ def in_chunks(layer: nn.Module, x: Tensor, size: int) -> Tensor:
 
 @pytest.mark.parametrize("chunk", [1, 3, 50])
 @pytest.mark.parametrize("n", [1, 5, 23])
-@pytest.mark.parametrize("padding", ["reflect", "zeros"])
+@pytest.mark.parametrize("padding", ["reflect", "zeros", "replicate"])
 @pytest.mark.parametrize(("kernel_size", "stride", "dilation"), SHAPES[:5])
 def test_chunks_equal_the_whole(
     kernel_size: int, stride: int, dilation: int, padding: str, n: int, chunk: int

@@ -37,6 +37,9 @@ class KVCache:
     """Tokens in each slot, None where it is free; None where rows are no slots."""
     places: Int[Tensor, " b"] | None = None
     """Where the next token of each slot goes."""
+    window: int | None = None
+    """Latest tokens that a token sees, itself among them; None: all before it. What lies further
+    back is dropped where room is needed, so that a stream may go on without end."""
     stepper: object | None = None
     """What the transformer that fills this cache keeps at hand for steps of one token."""
 
@@ -47,8 +50,9 @@ class KVCache:
 
     @property
     def is_plain(self) -> bool:
-        """Whether each row is tokens from its first place on, as many as the others."""
-        return not self.padded and self.slots is None
+        """Whether each row is tokens from its first place on, as many as the others, and all of
+        them are seen."""
+        return not self.padded and self.slots is None and self.window is None
 
     def num_tokens(self) -> Int[Tensor, " b"]:
         """Tokens in each row."""
@@ -70,16 +74,22 @@ class KVCache:
         if self.slots is not None:
             assert num_tokens == 1, "slots go on by one token at a time"
             return self._begin_slots(self.slots)
+        if self.window is not None and self.length + num_tokens > self.capacity:
+            self._drop_old(self.window)
         start, end = self.length, self.length + num_tokens
+        all_in_sight = self.window is None or end <= self.window
         assert end <= self.capacity, f"cache of {self.capacity} tokens is full"
         if valid is not None:
             self.valid[:, start:end] = valid
             self.padded = self.padded or not bool(valid.all())
-        if not self.padded and (num_tokens == 1 or (start == 0 and prefix is None)):
+        plain = not self.padded and all_in_sight
+        if plain and (num_tokens == 1 or (start == 0 and prefix is None)):
             return None
         # Query i sits at position start + i: align the triangle to the right.
         triangle = torch.ones(num_tokens, end, dtype=torch.bool, device=self.valid.device)
         mask = triangle.tril(diagonal=start)[None, None]
+        if self.window is not None:
+            mask = mask.triu(diagonal=start - self.window + 1)
         if prefix is not None:
             mask = mask | F.pad(prefix, (start, 0))[:, None, None]
         mask = mask & self.valid[:, None, None, :end]
@@ -145,6 +155,14 @@ class KVCache:
         assert self.slots is not None and self.slots[slot] is not None
         self.slots[slot] = None
         self.valid[slot] = False
+
+    def _drop_old(self, window: int) -> None:
+        """Keep no more than a next token can see, moved to the front."""
+        kept = min(self.length, window - 1)
+        self.stored[..., :kept, :] = self.stored[..., self.length - kept : self.length, :].clone()
+        self.valid[:, :kept] = self.valid[:, self.length - kept : self.length].clone()
+        self.valid[:, kept:] = True
+        self.length = kept
 
     def _begin_slots(self, slots: list[int | None]) -> Bool[Tensor, "b 1 1 all"]:
         # A free slot writes to its first place over and over, and sees nothing else.

@@ -19,7 +19,7 @@ from torch.nn.utils.parametrizations import weight_norm
 Norm = Literal["weight", "group", "none"]
 """Weight normalisation, normalisation of each row's output over channels and time, or neither."""
 
-Padding = Literal["reflect", "zeros"]
+Padding = Literal["reflect", "zeros", "replicate"]
 """What stands beyond both ends of the signal."""
 
 
@@ -47,6 +47,7 @@ class Conv1d(nn.Module):
         causal: bool = False,
         norm: Norm = "weight",
         padding: Padding = "reflect",
+        bias: bool = True,
     ) -> None:
         super().__init__()
         assert kernel_size >= stride and (stride == 1 or dilation == 1)
@@ -54,7 +55,9 @@ class Conv1d(nn.Module):
         self.causal, self.padding = causal, padding
         self.overlap = (kernel_size - 1) * dilation + 1 - stride
         self.right = 0 if causal else self.overlap // 2
-        conv = nn.Conv1d(in_channels, out_channels, kernel_size, stride, dilation=dilation)
+        conv = nn.Conv1d(
+            in_channels, out_channels, kernel_size, stride, dilation=dilation, bias=bias
+        )
         self.conv = weight_norm(conv) if norm == "weight" else conv
         self.norm = nn.GroupNorm(1, out_channels) if norm == "group" else nn.Identity()
 
@@ -107,6 +110,8 @@ class ConvTranspose1d(nn.Module):
         stride: int,
         causal: bool = False,
         norm: Norm = "weight",
+        groups: int = 1,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         assert kernel_size >= stride
@@ -114,7 +119,9 @@ class ConvTranspose1d(nn.Module):
         self.causal = causal
         self.overlap = kernel_size - stride
         self.right = self.overlap if causal else self.overlap // 2
-        conv = nn.ConvTranspose1d(in_channels, out_channels, kernel_size, stride)
+        conv = nn.ConvTranspose1d(
+            in_channels, out_channels, kernel_size, stride, groups=groups, bias=bias
+        )
         self.conv = weight_norm(conv) if norm == "weight" else conv
         self.norm = nn.GroupNorm(1, out_channels) if norm == "group" else nn.Identity()
 
@@ -138,9 +145,9 @@ class ConvTranspose1d(nn.Module):
             return x.new_zeros(len(x), self.conv.out_channels, 0)
         y = self.conv(x)
         y = torch.cat([y[..., : self.overlap] + state.memory, y[..., self.overlap :]], dim=-1)
-        assert self.conv.bias is not None
-        # What later frames add to comes with its bias once more.
-        state.memory = y[..., num_samples:] - self.conv.bias[:, None]
+        state.memory = y[..., num_samples:]
+        if self.conv.bias is not None:  # what later frames add to comes with its bias once more
+            state.memory = state.memory - self.conv.bias[:, None]
         return y[..., :num_samples]
 
 
@@ -154,6 +161,8 @@ def pad(
     """
     if padding == "zeros":
         return F.pad(x, (left, right))
+    if padding == "replicate":
+        return F.pad(x, (left, right), mode="replicate")
     missing = max(0, max(left, right) + 1 - x.shape[-1])
     padded = F.pad(F.pad(x, (0, missing)), (left, right), mode="reflect")
     return padded[..., : padded.shape[-1] - missing]

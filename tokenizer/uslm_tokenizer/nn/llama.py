@@ -22,9 +22,10 @@ EPSILON = 1e-6
 class RMSNorm(nn.Module):
     """Divides by the root mean square, then scales by weights, or by what a condition says."""
 
-    def __init__(self, dim: int, condition_dim: int = 0) -> None:
+    def __init__(self, dim: int, condition_dim: int = 0, epsilon: float = EPSILON) -> None:
+        """`epsilon` is added to the mean square."""
         super().__init__()
-        self.dim = dim
+        self.dim, self.epsilon = dim, epsilon
         self.to_scale = nn.Linear(condition_dim, dim) if condition_dim else None
         self.weight = None if condition_dim else nn.Parameter(torch.ones(dim))
         if self.to_scale is not None:  # every condition begins as the same network
@@ -34,7 +35,7 @@ class RMSNorm(nn.Module):
     def forward(
         self, x: Float[Tensor, "b t d"], condition: Float[Tensor, "b c"] | None = None
     ) -> Float[Tensor, "b t d"]:
-        normal = F.rms_norm(x, (self.dim,), self.weight, EPSILON)
+        normal = F.rms_norm(x, (self.dim,), self.weight, self.epsilon)
         if self.to_scale is None:
             return normal
         assert condition is not None, "this norm depends on a condition"
@@ -45,11 +46,18 @@ class RMSNorm(nn.Module):
 class LlamaBlock(nn.Module):
     """Attention, then feed-forward, each normalised before and added back."""
 
-    def __init__(self, dim: int, num_heads: int, hidden_dim: int, condition_dim: int = 0) -> None:
+    def __init__(
+        self,
+        dim: int,
+        num_heads: int,
+        hidden_dim: int,
+        condition_dim: int = 0,
+        epsilon: float = EPSILON,
+    ) -> None:
         super().__init__()
-        self.attention_norm = RMSNorm(dim, condition_dim)
+        self.attention_norm = RMSNorm(dim, condition_dim, epsilon)
         self.attention = Attention(dim, num_heads)
-        self.feed_forward_norm = RMSNorm(dim, condition_dim)
+        self.feed_forward_norm = RMSNorm(dim, condition_dim, epsilon)
         self.feed_forward = SwiGLU(dim, hidden_dim)
 
     def forward(
@@ -84,13 +92,14 @@ class Llama(Stack):
         *,
         hidden_dim: int | None = None,
         condition_dim: int = 0,
+        epsilon: float = EPSILON,
     ) -> None:
         """`hidden_dim` is the width inside the feed-forward layers, 4 * dim unless given."""
         blocks = [
-            LlamaBlock(dim, num_heads, hidden_dim or 4 * dim, condition_dim)
+            LlamaBlock(dim, num_heads, hidden_dim or 4 * dim, condition_dim, epsilon)
             for _ in range(num_layers)
         ]
-        super().__init__(dim, num_heads, blocks, RMSNorm(dim, condition_dim))
+        super().__init__(dim, num_heads, blocks, RMSNorm(dim, condition_dim, epsilon))
 
     def packed(
         self,

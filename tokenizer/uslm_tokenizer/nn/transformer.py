@@ -93,13 +93,16 @@ class Stack(nn.Module):
         """Width of one attention head."""
         return self.dim // self.num_heads
 
-    def new_cache(self, batch_size: int, capacity: int) -> KVCache:
-        """An empty cache for `batch_size` rows of up to `capacity` tokens."""
+    def new_cache(self, batch_size: int, capacity: int, window: int | None = None) -> KVCache:
+        """An empty cache for `batch_size` rows of up to `capacity` tokens; with a `window`, of as
+        many as come, each of which sees so many: see `KVCache.window`."""
+        assert window is None or window <= capacity
         weight = next(self.parameters())
         shape = (self.num_layers, 2, batch_size, self.num_heads, capacity, self.head_dim)
         return KVCache(
             stored=weight.new_zeros(shape),
             valid=torch.ones(batch_size, capacity, dtype=torch.bool, device=weight.device),
+            window=window,
         )
 
     def forward(
@@ -147,6 +150,12 @@ class Stack(nn.Module):
     ) -> Float[Tensor, "b t d"]:
         """The final norm."""
         return cast(Tensor, self.norm(x))
+
+
+def window_mask(length: int, window: int, device: torch.device) -> Bool[Tensor, "1 1 t t"]:
+    """Where a token of a whole row looks that sees itself and the `window` - 1 before it."""
+    ones = torch.ones(length, length, dtype=torch.bool, device=device)
+    return ones.tril().triu(diagonal=1 - window)[None, None]
 
 
 class Transformer(Stack):

@@ -100,6 +100,8 @@ class Layout:
     """Licence of the published weights; "not stated" where none is."""
     fills: tuple[Fill, ...] = ()
     """What our model holds and the checkpoint does not."""
+    prepare: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] | None = None
+    """What the published tensors become before the rules, where several make one of ours."""
 
     def config(self, published: Mapping[str, Any]) -> Any:
         """Our config of a published one; ConfigError if that lacks a key."""
@@ -164,6 +166,8 @@ def load_published(
 
 def _fit(layout: Layout, state: Mapping[str, Tensor], model: PretrainedModel) -> Converted:
     """Apply the rules and check the outcome against the model's own tensors."""
+    if layout.prepare is not None:
+        state = layout.prepare(state)
     converted = _apply(layout, state, model.config)
     _fill(layout, converted, model)
     wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}

@@ -14,6 +14,7 @@ LAYOUTS: dict[str, str] = {
     "language_codec": "uslm_tokenizer.codecs.language_codec.checkpoint:LANGUAGE_CODEC",
     "speech_tokenizer": "uslm_tokenizer.codecs.speech_tokenizer.checkpoint:SPEECH_TOKENIZER",
     "hifi_codec": "uslm_tokenizer.codecs.hifi_codec.checkpoint:HIFI_CODEC",
+    "mimi": "uslm_tokenizer.codecs.mimi.checkpoint:MIMI",
     "repcodec": "uslm_tokenizer.codecs.repcodec.checkpoint:REPCODEC",
     "maskgct_encoder": "uslm_tokenizer.codecs.maskgct.checkpoint:ENCODER",
     "maskgct_decoder": "uslm_tokenizer.codecs.maskgct.checkpoint:DECODER",

@@ -50,7 +50,7 @@ def codebook_rules(theirs: str, ours: str) -> tuple[Rename, ...]:
     parts = {"embed": "embedding", "embed_avg": "running_sum", "cluster_size": "cluster_size"}
     return (
         *(Rename(rf"{theirs}\.{a}", f"{ours}.{b}") for a, b in parts.items()),
-        Rename(rf"{theirs}\.inited", f"{ours}.initialized", _as_flag),
+        Rename(rf"{theirs}\.inited", f"{ours}.initialized", as_flag),
     )
 
 
@@ -67,7 +67,8 @@ def factorized_rules(theirs: str, ours: str) -> tuple[Rename, ...]:
     return tuple(rules)
 
 
-def _as_flag(number: Tensor) -> Tensor:
+def as_flag(number: Tensor) -> Tensor:
+    """A number that stands for yes or no, of one element, as a truth value."""
     return number.reshape(()) != 0
 
 
