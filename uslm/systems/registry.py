@@ -13,6 +13,7 @@ SYSTEMS = {
     "maskgct": "uslm.systems.maskgct.entry:ENTRY",
     "vevo": "uslm.systems.vevo.entry:ENTRY",
     "lst": "uslm.systems.lst.entry:ENTRY",
+    "moshi": "uslm.systems.moshi.entry:ENTRY",
 }
 """Name, as commands take it, to the address of its entry."""
 

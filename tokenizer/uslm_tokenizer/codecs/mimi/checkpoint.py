@@ -31,7 +31,7 @@ def read_config(published: Mapping[str, Any]) -> MimiCodecConfig:
     for name, value in wanted.items():
         if published[name] != value:
             raise ConfigError(f"{name} of a Mimi must be {value!r}, but is {published[name]!r}")
-    dim = published["hidden_size"]
+    dim, groups = published["hidden_size"], published["upsample_groups"]
     return MimiCodecConfig(
         sample_rate=published["sampling_rate"],
         network=replace(
@@ -61,9 +61,7 @@ def read_config(published: Mapping[str, Any]) -> MimiCodecConfig:
             num_levels=published["num_quantizers"],
             num_semantic=published["num_semantic_quantizers"],
         ),
-        upsample_groups=None
-        if published["upsample_groups"] == dim
-        else published["upsample_groups"],
+        upsample_groups=None if groups == dim else groups,
     )
 
 

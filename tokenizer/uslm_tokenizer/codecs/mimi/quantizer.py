@@ -6,7 +6,7 @@
 Defossez et al. 2024, section 3.3.4. Each stack works in a narrower space of its own.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 import torch
@@ -23,8 +23,8 @@ from uslm_tokenizer.quantize.vq import VectorQuantizerConfig
 class MimiQuantizerConfig:
     """Sizes of a MimiQuantizer; the defaults are the published ones."""
 
-    level: VectorQuantizerConfig = VectorQuantizerConfig(
-        dim=256, codebook_size=2048, dead_share=0.1
+    level: VectorQuantizerConfig = field(
+        default_factory=lambda: VectorQuantizerConfig(dim=256, codebook_size=2048, dead_share=0.1)
     )
     """One codebook. Where its `dim` is that of the latents, nothing is projected."""
     num_levels: int = 32

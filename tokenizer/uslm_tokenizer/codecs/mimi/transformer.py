@@ -70,7 +70,7 @@ class WindowedTransformer(Stack):
         positions = torch.arange(t, device=x.device).expand(len(x), -1)
         fits = t <= self.window
         mask = None if fits else window_mask(t, self.window, x.device).expand(len(x), -1, -1, -1)
-        return self(x, positions, mask=mask, causal=fits).transpose(1, 2)
+        return cast(Tensor, self(x, positions, mask=mask, causal=fits).transpose(1, 2))
 
     def init_state(self, batch_size: int) -> KVCache:
         """The beginning of a stream."""
@@ -81,9 +81,8 @@ class WindowedTransformer(Stack):
     def next(self, latents: Float[Tensor, "b d t"], state: KVCache) -> Float[Tensor, "b d t"]:
         """The next frames of a stream, however many."""
         made = [latents[..., :0]]
-        for part in latents.split(
-            (ROOM - 1) * self.window, dim=2
-        ):  # what a full cache has room for
+        # No more at once than a cache has room for beside what they see.
+        for part in torch.split(latents, (ROOM - 1) * self.window, dim=2):
             if part.shape[2] == 0:
                 continue
             assert state.positions is not None

@@ -1,0 +1,11 @@
+"""What Moshi is made of, and whose checkpoints it reads."""
+
+from uslm.systems.entry import Entry
+
+ENTRY = Entry(
+    models={"moshi_lm": "uslm.systems.moshi.model:MoshiLM"},
+    layouts={
+        "moshi": "uslm.systems.moshi.checkpoint:MOSHI",
+        "moshi_transformers": "uslm.systems.moshi.checkpoint:MOSHI_TRANSFORMERS",
+    },
+)
