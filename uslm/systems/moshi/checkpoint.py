@@ -96,7 +96,7 @@ def _split_rotation(num_heads: int) -> Any:
         queries, keys, values = weight.chunk(3)
 
         def halves(part: Tensor) -> Tensor:
-            pairs = part.unflatten(0, (num_heads, -1, 2))
+            pairs = part.view(num_heads, -1, 2, part.shape[1])
             return pairs.transpose(1, 2).flatten(0, 2)
 
         return torch.cat([halves(queries), halves(keys), values])
@@ -115,7 +115,7 @@ def rules(config: MoshiConfig) -> tuple[Rule, ...]:
     steps = tuple(str(k) for k in range(config.num_codebooks))
 
     def by_step(weight: Tensor) -> Tensor:
-        return weight.unflatten(0, (config.num_codebooks, -1))
+        return weight.view(config.num_codebooks, -1, weight.shape[1])
 
     return (
         Rename(r"text_emb\.weight", "text_embedding.weight"),

@@ -70,7 +70,7 @@ def next_step(
     x = model.embed(state.last[..., None])
     hidden = model.transformer.extend(x, positions, state.cache)[:, 0]
     column = given.clone()
-    _draw_into(column, 0, lambda: model.to_text(hidden), sampling.text, generators)
+    _draw_into(column, 0, model.to_text(hidden), sampling.text, generators)
     if write is not None:
         column[:, 0] = write(column[:, 0])
     if model.depth is not None:
@@ -95,20 +95,20 @@ def _draw_codes(
     cache, last = model.depth.new_cache(len(column)), column[:, 0]
     for k in range(model.config.num_codebooks):
         logits = model.depth.step(hidden, last, cache)
-        _draw_into(own, k, lambda logits=logits: logits, sampling, generators)
+        _draw_into(own, k, logits, sampling, generators)
         last = own[:, k]
 
 
 def _draw_into(
     column: Int[Tensor, "b k"],
     k: int,
-    logits: Callable[[], Float[Tensor, "b v"]],
+    logits: Float[Tensor, "b v"],
     sampling: Sampling,
     generators: Sequence[torch.Generator],
 ) -> None:
     wanted = column[:, k] == DRAWN
     if bool(wanted.any()):
-        drawn = sample(logits().float(), sampling, generators)
+        drawn = sample(logits.float(), sampling, generators)
         column[:, k] = torch.where(wanted, drawn, column[:, k])
 
 
