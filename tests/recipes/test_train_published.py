@@ -168,13 +168,14 @@ def test_stages_of_published_systems_learn(kind: str, trained: Path, tmp_path: P
 def test_the_next_level_is_asked_for_by_hand() -> None:
     """Row 0 shows one level and is asked for the second, row 1 shows two."""
     model: Any = model_class("valle_nar")(model_class("valle_nar").tiny_config())  # type: ignore[attr-defined]
-    rows = [AcousticRow(prompt=torch.zeros(4, 1).long(), codes=torch.full((4, 2), 3)) for _ in "ab"]
+    codes = torch.tensor([[2], [3], [4], [5]]).expand(4, 2)  # of level k it is k + 2
+    rows = [AcousticRow(prompt=codes[:, :1], codes=codes) for _ in "ab"]
     batch = model.batch(rows)
-    scores = torch.tensor([2.0, 5.0])  # of code 3, at level 1 and at level 2
+    scores = torch.tensor([2.0, 5.0])  # of the right code of level 1, and of level 2
 
     def logits(hidden: torch.Tensor, level: int) -> torch.Tensor:
         return torch.zeros(len(hidden), 32).index_fill(
-            1, torch.tensor([3]), float(scores[level - 1])
+            1, torch.tensor([level + 2]), float(scores[level - 1])
         )
 
     model.forward = lambda batch, num_known: torch.zeros(2, 3, 1)
