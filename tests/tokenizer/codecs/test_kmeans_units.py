@@ -1,5 +1,6 @@
 """Units from k-means over a frozen encoder: shapes, padding, fitting, saving."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,19 @@ def test_fitting_is_the_generators(tokenizer: KMeansUnits) -> None:
 def test_units_do_not_decode(tokenizer: KMeansUnits) -> None:
     with pytest.raises(ValueError, match="acoustic tokenizer"):
         tokenizer.decode(torch.zeros(1, 1, 3, dtype=torch.long))
+
+
+def test_what_is_the_same_in_all_frames_can_be_left_out() -> None:
+    """A shift of all features is a speaker, and of padding nothing is known."""
+    plain, normal = (
+        KMeansUnits(replace(KMeansUnits.tiny_config(), subtract_mean=it)) for it in (False, True)
+    )
+    features = torch.randn(2, 9, 16, generator=torch.Generator().manual_seed(0))
+    mask = torch.ones(2, 9, dtype=torch.bool)
+    mask[1, 4:] = False
+    shifted = features + 3.0
+    shifted[1, 4:] = 100.0
+    found, other = (normal._normalised(each, mask)[mask] for each in (features, shifted))
+    torch.testing.assert_close(found, other, atol=1e-5, rtol=1e-4)
+    assert torch.equal(plain._normalised(features, mask), features)
+    torch.testing.assert_close(found[:9].mean(0), torch.zeros(16), atol=1e-5, rtol=0)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from uslm_tokenizer.base import AudioTokenizer
@@ -30,6 +30,9 @@ class KMeansUnitsConfig:
     """The frozen speech encoder and its layers."""
     num_units: int = 500
     """Number of centroids."""
+    subtract_mean: bool = False
+    """Whether the mean of an utterance, which says much of the speaker, is taken off its features
+    (Vec-Tok, Zhu et al. 2023); then an utterance has to be encoded whole."""
 
 
 class KMeansUnits(SSLUnitTokenizer):
@@ -44,12 +47,15 @@ class KMeansUnits(SSLUnitTokenizer):
         self._assemble(SSLEncoder(config.encoder))
 
     @classmethod
-    def from_encoder(cls, encoder: SSLEncoder, num_units: int = 500) -> "KMeansUnits":
+    def from_encoder(
+        cls, encoder: SSLEncoder, num_units: int = 500, *, subtract_mean: bool = False
+    ) -> "KMeansUnits":
         """Around a loaded encoder; the centroids are noise until `fit`."""
         units = cls.__new__(cls)
-        AudioTokenizer.__init__(
-            units, KMeansUnitsConfig(encoder=encoder.config, num_units=num_units)
+        config = KMeansUnitsConfig(
+            encoder=encoder.config, num_units=num_units, subtract_mean=subtract_mean
         )
+        AudioTokenizer.__init__(units, config)
         units._assemble(encoder)
         return units.eval()
 
@@ -83,7 +89,7 @@ class KMeansUnits(SSLUnitTokenizer):
         features = []
         for waveform, lengths in batches:
             frames, mask = self.encoder(waveform[:, None], lengths)
-            features.append(frames[mask])
+            features.append(self._normalised(frames, mask)[mask])
         centroids = kmeans.fit(
             torch.cat(features),
             self.codebook_size,
@@ -97,8 +103,17 @@ class KMeansUnits(SSLUnitTokenizer):
     def encode(
         self, waveform: Float[Tensor, "b 1 n"], lengths: Int[Tensor, " b"] | None = None
     ) -> Int[Tensor, "b 1 t"]:
-        features, _ = self._features(waveform, lengths)
-        return self.quantizer.encode(features.transpose(1, 2))
+        features, mask = self._features(waveform, lengths)
+        return self.quantizer.encode(self._normalised(features, mask).transpose(1, 2))
+
+    def _normalised(
+        self, features: Float[Tensor, "b t d"], mask: Bool[Tensor, "b t"]
+    ) -> Float[Tensor, "b t d"]:
+        if not self.config.subtract_mean:
+            return features
+        real = mask[..., None]
+        count = real.sum(1, keepdim=True).clamp(min=1)
+        return features - (features * real).sum(1, keepdim=True) / count
 
     @classmethod
     def tiny_config(cls) -> KMeansUnitsConfig:
