@@ -1,0 +1,22 @@
+"""Effects of judged units and of patches run, and where a mechanism is spoiled nothing shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("name", "broken"),
+    [
+        ("soft_kmeans", "gradient cut"),
+        ("last_collapse", "no weight"),
+        ("lst_patches", "global model cut off"),
+    ],
+)
+def test_a_spoiled_mechanism_shows_nothing(
+    shown: Callable[..., Any], name: str, broken: str
+) -> None:
+    assert shown(name, broken, scale=0.03) is not True
