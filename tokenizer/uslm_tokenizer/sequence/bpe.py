@@ -73,12 +73,12 @@ class AcousticBPE:
             counts: Counter[tuple[int, int]] = Counter()
             for row in sequences:
                 counts.update(_pairs(row))
-            # Of equally frequent pairs the lowest, so that the order of the rows does not matter.
-            pair, count = min(counts.items(), key=lambda each: (-each[1], each[0]), default=((), 0))
-            if count < 2:
+            if not counts or max(counts.values()) < 2:
                 break
+            # Of equally frequent pairs the lowest, so that the order of the rows does not matter.
+            pair = min(counts, key=lambda each: (-counts[each], each))
             token = num_units + len(merges)
-            merges.append((pair[0], pair[1]))
+            merges.append(pair)
             sequences = [_merged(row, merges[-1], token) for row in sequences]
         return AcousticBPE(AcousticBPEConfig(num_units=num_units, merges=tuple(merges)))
 
