@@ -23,8 +23,10 @@ from pathlib import Path
 import uslm_tokenizer.quantize
 from uslm.systems.catalogue import CATALOGUE
 from uslm.systems.registry import MODELS, model_class
+from uslm.voices.stock import stock_voices
 from uslm_app.actions.codec_table import all_facts
 from uslm_app.cli.parser import COMMANDS, command_parser
+from uslm_app.server.settings import OPENAI_VOICES
 from uslm_tokenizer.quantize.base import Quantizer
 from uslm_tokenizer.registry import TOKENIZERS, tokenizer_class
 
@@ -126,6 +128,19 @@ def first_sentence(text: str) -> str:
     return re.split(r"(?<=[.])(?<!et al\.)(?<!\bv\.)\s+(?=[A-Z])", text)[0].removesuffix(".")
 
 
+# ---- voices
+
+
+def openai_voices() -> str:
+    """Which stock voice answers to each of OpenAI's names."""
+    known = stock_voices()
+    rows = (
+        (f"`{name}`", f"`{voice}`", known[voice].description)
+        for name, voice in OPENAI_VOICES.items()
+    )
+    return table(("OpenAI's name", "speaks", "which is"), rows)
+
+
 # ---- commands
 
 
@@ -157,7 +172,8 @@ def _option(option: argparse.Action) -> str:
 
 
 TABLES = {
-    each.__name__: each for each in (codecs, licences, tokenizers, models, quantizers, commands)
+    each.__name__: each
+    for each in (codecs, licences, tokenizers, models, quantizers, openai_voices, commands)
 }
 
 

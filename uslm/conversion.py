@@ -7,9 +7,11 @@ import torch
 from uslm.output.speech import Speech
 from uslm.synthesis.protocols import Converter, FrontEnd, Imitate
 from uslm.synthesis.seeds import settle_seed
+from uslm.synthesis.stock_voices import stock_voice_for
 from uslm.synthesis.timer import Clock
 from uslm.systems.loading import load_converter
 from uslm.voices.prompt import VoicePrompt
+from uslm.voices.stock import DEFAULT_STOCK_VOICE
 from uslm_tokenizer.audio.read import Audio, AudioSource, read_audio
 from uslm_tokenizer.errors import UserError
 
@@ -54,6 +56,10 @@ class VoiceConverter:
         return self.converter.create_voice(
             self.frontend, audio, text, name=name, max_seconds=max_seconds
         )
+
+    def stock_voice(self, name: str = DEFAULT_STOCK_VOICE) -> VoicePrompt:
+        """A voice that comes with the package, as of `ZeroShotTTS.stock_voice`."""
+        return stock_voice_for(self.converter, self.frontend, name)
 
     def convert(
         self,

@@ -14,12 +14,14 @@ from uslm.synthesis.plan import PlanConfig
 from uslm.synthesis.protocols import FrontEnd, Job, JobReader, Sound, Speaker
 from uslm.synthesis.seeds import settle_seed
 from uslm.synthesis.session import OnChunk, Request, Session
+from uslm.synthesis.stock_voices import stock_voice_for
 from uslm.synthesis.timer import Clock
 from uslm.synthesis.timestamps import timed, word_aligner
 from uslm.systems.loading import load_speaker
 from uslm.systems.two_stage.bundle import Bundle
 from uslm.text.lexicon import Lexicon
 from uslm.voices.prompt import VoicePrompt
+from uslm.voices.stock import DEFAULT_STOCK_VOICE
 from uslm_tokenizer.audio.read import Audio, AudioSource
 from uslm_tokenizer.errors import UserError
 
@@ -91,6 +93,14 @@ class ZeroShotTTS:
         return self.speaker.create_voice(
             self.frontend, audio, text, name=name, max_seconds=max_seconds
         )
+
+    def stock_voice(self, name: str = DEFAULT_STOCK_VOICE) -> VoicePrompt:
+        """A voice that comes with the package; `uslm.voices.stock.stock_voices()` are all of them.
+
+        A model of another tokenizer than the default one's makes it again from its recording.
+        Raises MissingResource if there is no such voice.
+        """
+        return stock_voice_for(self.speaker, self.frontend, name)
 
     def generate(
         self,

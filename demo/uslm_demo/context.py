@@ -11,6 +11,7 @@ from uslm_demo.comparing import Codecs
 from uslm_demo.limits import Limits
 from uslm_demo.model import Model
 from uslm_demo.shelf import Shelf
+from uslm_demo.voices import voice_names
 from uslm_demo.widgets.sounds import Sounds
 
 SPEAKING = "speaking"
@@ -32,9 +33,9 @@ class Context:
     """Recordings that visitors may try."""
     sounds: Sounds = field(default_factory=Sounds)
 
-    def kept_names(self, request: gr.Request | None) -> list[str]:
-        """The voices that a visitor has."""
-        return self.shelf.store(session_of(request)).names()
+    def voice_names(self, request: gr.Request | None) -> list[str]:
+        """The voices that a visitor can name: their own, and stock voices."""
+        return voice_names(self.shelf.store(session_of(request)))
 
 
 def session_of(request: gr.Request | None) -> str | None:

@@ -11,6 +11,7 @@ from uslm.voices.prompt import VoicePrompt
 from uslm.voices.store import VoiceStore
 from uslm_demo.model import Model
 from uslm_demo.speaking import SpeakOptions
+from uslm_demo.voices import named_voice, voice_names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,16 +24,18 @@ class ReadOptions(SpeakOptions):
     """Rest behind a paragraph."""
 
 
-def script_voices(text: str, store: VoiceStore, narrator: VoicePrompt) -> dict[str, VoicePrompt]:
-    """The kept voices that a script asks for, and the narrator by name. TextError for others."""
+def script_voices(
+    model: Model, text: str, store: VoiceStore, narrator: VoicePrompt
+) -> dict[str, VoicePrompt]:
+    """The voices that a script asks for, and the narrator by name. TextError for unknown ones."""
     pieces = parse_script(text, script_names(store, narrator.name))
     names = sorted({piece.voice for piece in pieces} - {"", narrator.name})
-    return {narrator.name: narrator, **{name: store.load(name) for name in names}}
+    return {narrator.name: narrator, **{name: named_voice(model, store, name) for name in names}}
 
 
 def script_names(store: VoiceStore, narrator: str = "") -> tuple[str, ...]:
     """What a script may call its voices."""
-    return (*store.names(), *((narrator,) if narrator else ()))
+    return (*voice_names(store), *((narrator,) if narrator else ()))
 
 
 def prepare(

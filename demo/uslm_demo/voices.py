@@ -10,6 +10,7 @@ from uslm.systems.two_stage.voice_creation import render_voice
 from uslm.voices.doctor import examine_prompt
 from uslm.voices.policy import PromptPolicy
 from uslm.voices.prompt import VoicePrompt
+from uslm.voices.stock import stock_voices
 from uslm.voices.store import VoiceStore
 from uslm_demo.model import Model
 from uslm_tokenizer.audio.read import Audio, read_audio
@@ -21,7 +22,7 @@ class VoiceChoice:
     """What was asked for."""
 
     kept: str = ""
-    """Name of a kept voice; empty: the recording."""
+    """Name of a kept voice, or else of a stock voice; empty: the recording."""
     recording: str | None = None
     """Path of an upload."""
     transcript: str = ""
@@ -49,11 +50,25 @@ def find_voice(
         return heard.voice
     tts = model.tts()
     if choice.kept:
-        voice = store.load(choice.kept)
-        tts.speaker.check_voice(voice)
-        return voice
+        return named_voice(model, store, choice.kept)
     path = needed(choice.recording, "a recording of the voice")
     return tts.create_voice(read_prompt(path), choice.transcript or None, name=Path(path).stem)
+
+
+def voice_names(store: VoiceStore) -> list[str]:
+    """All voices that have a name: those that are kept, then stock voices."""
+    kept = store.names()
+    return [*kept, *(name for name in stock_voices() if name not in kept)]
+
+
+def named_voice(model: Model, store: VoiceStore, name: str) -> VoicePrompt:
+    """A kept voice, or else the stock voice of that name."""
+    tts = model.tts()
+    if name in stock_voices() and name not in store.names():
+        return tts.stock_voice(name)
+    voice = store.load(name)
+    tts.speaker.check_voice(voice)
+    return voice
 
 
 def check_recording(recording: str | None) -> None:

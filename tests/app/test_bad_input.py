@@ -71,7 +71,8 @@ def test_a_lone_surrogate_on_the_command_line(say: Say) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["--text", "x", "--file", "y"], 1, ["--text or --file, not both"]),
+        (["--text", "x", "--file", "y"], 1, ["by --file, not both"]),
+        (["y", "--text", "x"], 1, ["given twice, as 'y'", "quote a text"]),
         (["--file", "gone.txt"], 2, ["text file 'gone.txt' is not there"]),
         (["--file", "."], 1, ["'.'", "folder"]),
         (["--text", "Hi.", "--lexicon", "gone.tsv"], 2, ["lexicon 'gone.tsv' is not there"]),
@@ -82,7 +83,7 @@ def test_text_from_nowhere(arguments: list[str], code: int, words: list[str], sa
 
 
 def test_no_text_at_all(say: Say) -> None:
-    say("--out", "a.wav", stdin=None).assert_refused(1, "no text is given", "--text", "pipe")
+    say("--out", "a.wav", stdin=None).assert_refused(1, "no text is given", "in quotes", "pipe")
 
 
 def test_a_lexicon_that_is_none(say: Say, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from uslm.tts import ZeroShotTTS
 from uslm.voices.prompt import VoicePrompt
 
 Say = Callable[..., Any]
+OTHERS = "So it began. [anna] Who is there? [bob] Me."
 TEXT = "So it began. [anna] Who is there? [ben] Me. [pause:0.5] [anna] Come in."
 
 
@@ -93,27 +94,32 @@ def test_the_first_who_speaks_is_voice_enough(uslm: Say, shelf: Path) -> None:
         result = uslm(*say, *marked, "--voice-for", f"ben={ben}", "--force")
         assert speakers(result) == ["ben", "anna"]
     unmarked = ("--text", "Well. [anna] And another.", "--script", "--force")
-    uslm(*say, *unmarked).assert_refused(1, "before the first [NAME]", "--voice VOICE")
+    assert speakers(uslm(*say, *unmarked)) == ["ada", "anna"]
+
+
+def test_stock_voices_need_not_be_given(say: Say) -> None:
+    script = ("--text", "[ada] One thing. [ben] And another.", "--script", "--out", "a.wav")
+    assert speakers(say(*script, "--json")) == ["ada", "ben"]
 
 
 def test_what_makes_no_cast_is_refused(say: Say, shelf: Path, tmp_path: Path) -> None:
-    def refused(code: int, *words: str, text: str = TEXT, given: tuple[str, ...] = ()) -> None:
+    def refused(code: int, *words: str, text: str = OTHERS, given: tuple[str, ...] = ()) -> None:
         cast = [part for each in given for part in ("--voice-for", each)]
         result = say("--text", text, "--script", *cast, "--out", "a.wav")
         result.assert_refused(code, *words)
         assert not (tmp_path / "a.wav").exists()
 
-    refused(1, "[ben]", "the voices given: anna, babble", "--voice-for")
+    refused(1, "[bob]", "the voices given: ada, anna, babble", "--voice-for")
     refused(1, "nothing follows", text="[anna] [pause:1]")
-    refused(1, "NAME=VOICE", given=("ben",))
+    refused(1, "NAME=VOICE", given=("bob",))
     refused(1, "NAME=VOICE", given=("a b=anna",))
-    refused(1, "given twice", given=("ben=anna", "ben=anna"))
-    refused(2, "no voice 'bem'", given=("ben=bem",))
-    refused(2, "the voice for [ben] 'ben.wav' is not there", given=("ben=ben.wav",))
-    (tmp_path / "ben.wav").write_bytes(b"nothing that sounds")
-    refused(1, "ben.wav", given=("ben=ben.wav",))
-    (tmp_path / "ben.safetensors").write_bytes(b"no voice at all")
-    refused(1, "not a voice file", given=("ben=ben.safetensors",))
+    refused(1, "given twice", given=("bob=anna", "bob=anna"))
+    refused(2, "no voice 'bem'", given=("bob=bem",))
+    refused(2, "the voice for [bob] 'bob.wav' is not there", given=("bob=bob.wav",))
+    (tmp_path / "bob.wav").write_bytes(b"nothing that sounds")
+    refused(1, "bob.wav", given=("bob=bob.wav",))
+    (tmp_path / "bob.safetensors").write_bytes(b"no voice at all")
+    refused(1, "not a voice file", given=("bob=bob.safetensors",))
 
 
 def test_no_voice_of_the_cast_is_written_over(say: Say, shelf: Path, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import soundfile
 from safetensors import SafetensorError
 
 from uslm.voices.prompt import VoicePrompt
+from uslm.voices.stock import stock_voices
 from uslm.voices.store import VoiceStore
 from uslm_app.actions import playing
 from uslm_tokenizer.errors import EnvironmentProblem
@@ -98,17 +99,55 @@ def test_kept_voices_are_listed(uslm: Uslm, babble: Path) -> None:
     (babble.parent / "torn.safetensors").write_bytes(babble.read_bytes()[:100])
     result = uslm("voice", "list")
     assert result.code == 0
-    assert result.out == "babble    1.2 s  tiny  licence unknown\n"
+    kept, *stock = result.out.splitlines()
+    assert kept == "babble    1.2 s  tiny  licence unknown"
+    assert [line.split()[0] for line in stock] == list(stock_voices())
+    assert all("comes with uslm" in line for line in stock)
     assert "warning: voice 'torn'" in result.stderr and "not a voice file" in result.stderr
     record = json.loads(uslm("voice", "list", "--json").out)
     assert record["folder"] == str(babble.parent)
     assert [voice["name"] for voice in record["voices"]] == ["babble"]
+    assert [voice["name"] for voice in record["stock"]] == list(stock_voices())
 
 
 def test_an_empty_list_says_where_it_looked(uslm: Uslm, kept: Path) -> None:
     result = uslm("voice", "list")
-    assert (result.code, result.out) == (0, "") and str(kept) in result.stderr
+    assert result.code == 0 and str(kept) in result.stderr
+    assert len(result.out.splitlines()) == len(stock_voices())
     assert not kept.exists()
+
+
+def test_a_text_is_spoken_by_a_voice_that_comes_along(
+    uslm: Uslm, model: tuple[str, Path], tmp_path: Path
+) -> None:
+    for out in ("speech.wav", "speech-2.wav"):
+        said = uslm("say", "Hello there.", *model, "--seed", 1, "--json")
+        assert said.code == 0, said.stderr
+        record = json.loads(said.out)
+        assert (record["voice"], record["out"], record["text"]) == ("ada", out, "Hello there.")
+        assert soundfile.info(out).duration == pytest.approx(record["seconds"], abs=0.01)
+    other = uslm("say", "Hello there.", "--voice", "ben", "--format", "flac", *model, "--json")
+    assert json.loads(other.out)["voice"] == "ben" and Path("speech.flac").is_file()
+    prompt_text = uslm("say", "Hello.", "--prompt-text", "Hi.", *model)
+    prompt_text.assert_refused(1, "--prompt-text goes with --prompt")
+
+
+def test_stock_voices_are_voices_but_are_not_removed(
+    uslm: Uslm, shelf: Path, model: tuple[str, Path], babble: Path, tmp_path: Path
+) -> None:
+    assert "Apache-2.0" in uslm("voice", "show", "ada").out
+    refused = uslm("voice", "remove", "babble", "ada")
+    refused.assert_refused(1, "'ada' comes with uslm")
+    assert babble.exists()
+    uslm("voice", "show", "adda").assert_refused(2, "no voice 'adda'", "did you mean 'ada'?")
+    source = ("convert", "--source", shelf / "prompt.wav", "--out", "b.wav", *model)
+    uslm(*source).assert_refused(1, "neither is given", "ada, ben")
+    assert uslm(*source, "--voice", "ada").code == 0
+    # A voice of the user's own goes before.
+    assert uslm("voice", "import", babble, "--name", "ada").code == 0
+    assert "model           tiny" in uslm("voice", "show", "ada").out
+    assert "ada       1.2 s" in uslm("voice", "list").out
+    assert uslm("voice", "remove", "ada").code == 0
 
 
 def test_a_voice_is_called_what_it_is_kept_under(

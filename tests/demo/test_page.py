@@ -21,6 +21,7 @@ from uslm.systems.two_stage.tiny import speech_like
 from uslm.systems.vevo.tiny import save_tiny_vevo
 from uslm.tts import ZeroShotTTS
 from uslm.voices.prompt import VoicePrompt
+from uslm.voices.stock import stock_voices
 from uslm.voices.store import VoiceStore
 from uslm_demo.app import build_app
 from uslm_demo.guard import is_public
@@ -86,6 +87,17 @@ def test_speak(client: Client, recording: Path) -> None:
 
 def test_a_kept_voice_speaks_too(client: Client) -> None:
     status, *_ = client.predict("One sentence.", *fields(kept="anna"), api_name="/speak")
+    assert "Seed 3" in status
+
+
+def test_the_page_speaks_as_it_is_opened(client: Client, page: gr.Blocks) -> None:
+    chosen = field_of(page, "clone-kept")
+    assert chosen["value"] == "ada"
+    assert [value for _, value in chosen["choices"]] == ["anna", *stock_voices(), ""]
+    for name in ("clone-recording", "clone-transcript"):
+        assert field_of(page, name)["visible"] is False
+    text = field_of(page, "clone-text")["value"]
+    status, *_ = client.predict(text, *fields(kept=chosen["value"]), api_name="/speak")
     assert "Seed 3" in status
 
 

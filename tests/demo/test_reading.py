@@ -47,11 +47,13 @@ def test_a_script_finds_its_voices(model: Model, voice: VoicePrompt, tmp_path: P
     store.save(replace(voice, name="bob"))
     store.save(replace(voice, name="unused"))
     text = "I tell it, and you listen to me. [bob] And so do I, my friend. [anna] The end is near."
-    voices = script_voices(text, store, voice)
+    voices = script_voices(model, text, store, voice)
     assert sorted(voices) == ["anna", "bob"]
     options = ReadOptions(seed=1, sentence_seconds=1.0)
     manuscript = prepare(model, text, voice, voices, options)
     assert [line.voice for line in manuscript.lines] == ["anna", "bob", "anna"]
     assert manuscript.lines[0].pause_seconds == 1.0
-    with pytest.raises(TextError, match=r"\[carl\]; the voices given: anna, bob, unused"):
-        script_voices("[carl] Hm.", store, voice)
+    with pytest.raises(
+        TextError, match=r"\[carl\]; the voices given: ada, anna, ben, bob, .*unused"
+    ):
+        script_voices(model, "[carl] Hm.", store, voice)

@@ -10,6 +10,7 @@ import torch
 
 from uslm.systems.two_stage.tiny import speech_like
 from uslm.voices.prompt import VoicePrompt
+from uslm.voices.stock import stock_voices
 from uslm.voices.store import VoiceStore
 from uslm_demo.model import Model
 from uslm_demo.voices import (
@@ -22,6 +23,7 @@ from uslm_demo.voices import (
     import_voice,
     listen,
     make_voice,
+    voice_names,
 )
 from uslm_tokenizer.audio.write import write_audio
 from uslm_tokenizer.errors import AudioError, ConfigError, MissingResource, UserError
@@ -59,6 +61,17 @@ def test_a_kept_voice_is_found_by_name(
     store.save(replace(voice, name="old", tokenizer_hash="0" * 16))
     with pytest.raises(ConfigError, match="'old' was made with the tokenizer"):
         find_voice(model, store, VoiceChoice(kept="old"))
+
+
+def test_a_stock_voice_needs_nothing(model: Model, store: VoiceStore, voice: VoicePrompt) -> None:
+    assert voice_names(store) == list(stock_voices())
+    stock = find_voice(model, store, VoiceChoice(kept="ada"))
+    model.tts().speaker.check_voice(stock)
+    assert stock.name == "ada" and stock.transcript
+    assert stock_voices()["ada"].transcript.startswith(stock.transcript)
+    store.save(replace(voice, name="ada"))
+    assert torch.equal(find_voice(model, store, VoiceChoice(kept="ada")).codes, voice.codes)
+    assert sorted(voice_names(store)) == sorted(stock_voices())
 
 
 def test_only_who_agreed_is_kept(model: Model, recording: Path) -> None:

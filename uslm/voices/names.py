@@ -4,6 +4,7 @@ import difflib
 import os
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from uslm_tokenizer.errors import MissingResource, UserError
@@ -35,11 +36,11 @@ def voice_path(folder: Path, name: str) -> Path:
     return folder / f"{name}{SUFFIX}"
 
 
-def existing_voice(folder: Path, name: str) -> Path:
-    """The file of a voice. MissingResource if there is none."""
+def existing_voice(folder: Path, name: str, *, others: Sequence[str] = ()) -> Path:
+    """The file of a kept voice. MissingResource if there is none; it tells of `others`, too."""
     path = voice_path(folder, name)
     if not path.is_file():
-        names = voice_names(folder)
+        names = [*voice_names(folder), *others]
         near = difflib.get_close_matches(name, names, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names[:8])}"
         raise MissingResource(

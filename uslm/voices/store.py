@@ -6,8 +6,14 @@ from pathlib import Path
 
 from uslm.voices.names import default_folder, existing_voice, voice_names, voice_path
 from uslm.voices.prompt import VoicePrompt
+from uslm.voices.stock import stock_voice
 from uslm_tokenizer.errors import AlreadyThere, ConfigError, UserError
 from uslm_tokenizer.whole_files import put_in_place
+
+
+def load_stock_voice(name: str) -> VoicePrompt:
+    """A voice that comes with the package. MissingResource if there is none of that name."""
+    return replace(VoicePrompt.load(stock_voice(name).path), name=name)
 
 
 class VoiceStore:

@@ -7,6 +7,7 @@ import signal
 import threading
 
 from uslm.serving.engine import Engine, EngineConfig
+from uslm.voices.stock import stock_voices
 from uslm.voices.store import VoiceStore
 from uslm_app.actions import engine as models
 from uslm_app.cli.console import Console
@@ -44,14 +45,11 @@ def _tell(
     console: Console,
 ) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    url, names = f"http://{host}:{port}", voices.names()
+    url = f"http://{host}:{port}"
     if options.json:
-        console.json({"url": url, "voices": names, "needs_token": settings.token is not None})
+        record = {"url": url, "voices": voices.names(), "stock_voices": list(stock_voices())}
+        console.json({**record, "needs_token": settings.token is not None})
         return
-    if not names:
-        console.warn(
-            "no voices are kept yet; uslm voice create makes one, or POST /v1/audio/voices"
-        )
     needs = "a token is needed" if settings.token else "for this machine only"
     console.note(f"listening at {url} ({needs}); {url}/docs tells what it answers")
 

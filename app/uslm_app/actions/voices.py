@@ -12,6 +12,7 @@ from uslm.voices.doctor import Finding, PromptPolicy, examine_prompt
 from uslm.voices.names import default_folder
 from uslm.voices.prompt import VoicePrompt
 from uslm.voices.recording import open_recording
+from uslm.voices.stock import stock_name
 from uslm_app.actions import engine
 from uslm_app.cli.console import Console
 from uslm_app.cli.roles import is_voice_file
@@ -28,6 +29,8 @@ class VoiceMaker(Protocol):
         self, audio: Audio | AudioSource, text: str | None = None, *, name: str | None = None
     ) -> VoicePrompt: ...
 
+    def stock_voice(self, name: str) -> VoicePrompt: ...
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class VoiceSource:
@@ -43,9 +46,13 @@ class VoiceSource:
     recording: Audio | None = None
     text: str | None = None
     """What is said in the recording, where somebody said so."""
+    stock: str | None = None
+    """Which stock voice it is; a model of another tokenizer makes it again."""
 
     def voice(self, maker: VoiceMaker, console: Console) -> VoicePrompt:
         """The voice for a model; what was noticed about a recording is said aloud."""
+        if self.stock is not None:
+            return maker.stock_voice(self.stock)
         if self.saved is not None:
             return self.saved
         assert self.recording is not None
@@ -95,7 +102,10 @@ def make_voices(
 
 def _open_saved(path: str) -> VoiceSource:
     saved = load_voice(path)
-    return VoiceSource(name=saved.name, seconds=saved.seconds, findings=saved.findings, saved=saved)
+    return VoiceSource(
+        name=saved.name, seconds=saved.seconds, findings=saved.findings, saved=saved,
+        stock=stock_name(path),
+    )  # fmt: skip
 
 
 def _open_recording(path: str) -> VoiceSource:

@@ -11,7 +11,14 @@ from typing import BinaryIO
 
 from uslm.text.chunking import parse_script
 from uslm.text.clean import clean
-from uslm.voices.names import default_folder, existing_voice, is_voice_name, voice_path
+from uslm.voices.names import (
+    default_folder,
+    existing_voice,
+    is_voice_name,
+    voice_names,
+    voice_path,
+)
+from uslm.voices.stock import stock_voice, stock_voices
 from uslm_app.cli.exit_codes import UsageError
 from uslm_tokenizer.errors import MissingResource, TextError, UserError
 
@@ -55,14 +62,22 @@ def check_file(path: str, what: str) -> None:
         raise UserError(f"{what} {path!r} cannot be read: permission denied")
 
 
-def check_voice_options(options: argparse.Namespace) -> None:
-    """Raise unless the voice is given exactly once, and its files are there.
+def check_voice_options(options: argparse.Namespace, *, default: str | None = None) -> None:
+    """Raise unless the voice is given at most once, and its files are there.
 
-    In the options the name of a kept voice becomes its file.
+    In the options the name of a voice becomes its file; where none is given it is `default`.
     """
-    if (options.prompt is None) == (options.voice is None):
-        both = "not both" if options.prompt is not None else "neither is given"
-        raise UsageError(f"the voice must be given by --prompt AUDIO or --voice VOICE; {both}")
+    if options.prompt is not None and options.voice is not None:
+        raise UsageError("the voice must be given by --prompt AUDIO or --voice VOICE; not both")
+    if options.prompt is None and options.voice is None:
+        if default is None:
+            raise UsageError(
+                "the voice must be given by --prompt AUDIO or --voice VOICE; neither is given; "
+                f"{', '.join(stock_voices())} come with uslm"
+            )
+        if options.prompt_text is not None:
+            raise UsageError("--prompt-text goes with --prompt")
+        options.voice = default
     if options.voice is not None:
         if options.prompt_text is not None:
             raise UsageError("--prompt-text goes with --prompt; a voice file has its own text")
@@ -74,29 +89,45 @@ def check_voice_options(options: argparse.Namespace) -> None:
 
 
 def find_voice(name_or_file: str) -> str:
-    """The file of a voice; a kept voice goes before a file of the same name."""
+    """The file of a voice: of a kept one, else the file of that name, else of a stock voice."""
     folder = default_folder()
     if is_voice_name(name_or_file):
         if (path := voice_path(folder, name_or_file)).is_file():
             return str(path)
         if not os.path.exists(name_or_file):
-            existing_voice(folder, name_or_file)  # says which names there are
+            if name_or_file in stock_voices():
+                return str(stock_voice(name_or_file).path)
+            # Says which names there are.
+            existing_voice(folder, name_or_file, others=tuple(stock_voices()))
     check_file(name_or_file, "the voice file")
     return name_or_file
 
 
+def voice_files() -> dict[str, str]:
+    """The files of all voices that have a name: kept ones, and stock voices of other names."""
+    folder = default_folder()
+    files = {name: str(stock.path) for name, stock in stock_voices().items()}
+    return files | {name: str(voice_path(folder, name)) for name in voice_names(folder)}
+
+
 def _find_text(options: argparse.Namespace) -> tuple[str, str]:
+    if options.said is not None and options.text is not None:
+        raise UsageError(
+            f"the text is given twice, as {_shortened(options.said)!r} and by --text; quote a text "
+            "of several words"
+        )
+    options.text = options.said if options.text is None else options.text
     if options.text is not None and options.file is not None:
-        raise UsageError("the text must be given by --text or --file, not both")
+        raise UsageError("the text must be given by itself or by --file, not both")
     if options.text not in (None, "-"):
-        return options.text, "--text"
+        return options.text, "the text"
     if options.file not in (None, "-"):
         check_file(options.file, "the text file")
         with open(options.file, "rb") as file:
             return _decode(file, options, repr(options.file)), f"the text of {options.file!r}"
     asked_for = "-" in (options.text, options.file)
     if sys.stdin is None or (sys.stdin.isatty() and not asked_for):
-        raise UsageError("no text is given; use --text, --file, or pipe it in")
+        raise UsageError("no text is given; say it in quotes, use --file, or pipe it in")
     return _decode(sys.stdin.buffer, options, "standard input"), "the text on standard input"
 
 

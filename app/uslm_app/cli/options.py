@@ -5,11 +5,13 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
+from uslm.voices.stock import DEFAULT_STOCK_VOICE, stock_voices
 from uslm_app.cli.option_types import named, number, one_of, stream_or_file, whole
 
 FORMATS = ("wav", "wav-float", "flac", "ogg", "opus", "mp3", "raw")
 DTYPES = ("float32", "bfloat16", "float16")
 PROMPT_HELP = "recording of the voice, 3 to 10 s: wav, flac, ogg, mp3, any rate and channels"
+VOICE_HELP = f"name of a voice, kept or of uslm's own ({', '.join(stock_voices())}), or its file"
 PROMPT_TEXT_HELP = "what is said in the prompt (default: recognised from the audio)"
 SEED: dict[str, Any] = {
     "type": whole(0, 2**63 - 1),
@@ -21,7 +23,8 @@ SEED: dict[str, Any] = {
 def add_say(parser: ArgumentParser) -> None:
     """Options of `uslm say`."""
     text = parser.add_argument_group("text")
-    text.add_argument("--text", metavar="TEXT", help="what to say; - reads standard input")
+    text.add_argument("said", nargs="?", metavar="TEXT", help="what to say; - reads standard input")
+    text.add_argument("--text", metavar="TEXT", help="the same, for scripts")
     text.add_argument(
         "--file",
         metavar="FILE",
@@ -42,9 +45,9 @@ def add_say(parser: ArgumentParser) -> None:
         metavar="N",
         help="refuse longer texts (default 200000, some 3.5 hours of speech); 0: no limit",
     )
-    add_voice(parser)
+    add_voice(parser, f"voice (one of the two; {DEFAULT_STOCK_VOICE} if none is given)")
     add_script(parser)
-    add_output(parser, "speech")
+    add_output(parser, "speech", default="speech.wav, or with a number where that exists")
     parser.add_argument(
         "--sidecar",
         action="store_true",
@@ -158,11 +161,11 @@ def add_bench(parser: ArgumentParser) -> None:
     add_common(parser)
 
 
-def add_voice(parser: ArgumentParser) -> None:
+def add_voice(parser: ArgumentParser, title: str = "voice (one of the two)") -> None:
     """Whose voice."""
-    voice = parser.add_argument_group("voice (one of the two)")
+    voice = parser.add_argument_group(title)
     voice.add_argument("--prompt", metavar="AUDIO", help=PROMPT_HELP)
-    voice.add_argument("--voice", metavar="VOICE", help="name of a kept voice, or a voice file")
+    voice.add_argument("--voice", metavar="VOICE", help=VOICE_HELP)
     voice.add_argument("--prompt-text", metavar="TEXT", help=PROMPT_TEXT_HELP)
 
 
@@ -186,15 +189,16 @@ def add_script(parser: ArgumentParser) -> None:
     )
 
 
-def add_output(parser: ArgumentParser, what: str) -> None:
-    """Where the sound goes."""
+def add_output(parser: ArgumentParser, what: str, *, default: str = "") -> None:
+    """Where the sound goes; it has to be said, unless there is a `default` (its line of help)."""
     output = parser.add_argument_group("output")
     output.add_argument(
         "--out",
-        required=True,
+        required=not default,
         type=stream_or_file,
         metavar="OUT",
-        help=f"{what} file: .wav .flac .ogg .opus .mp3 .raw; - streams to standard output",
+        help=f"{what} file: .wav .flac .ogg .opus .mp3 .raw; - streams to standard output"
+        + (f" (default: {default})" if default else ""),
     )
     output.add_argument(
         "--format",

@@ -6,6 +6,7 @@ import json
 import os
 import stat
 from collections.abc import Iterable
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -58,6 +59,13 @@ def audio_target(
         raise UsageError("mp3 cannot be streamed; --format may be wav, flac, ogg, opus or raw")
     console.audio_on_stdout = True
     return console.binary_stdout()
+
+
+def unused_file(stem: str, format: str | None) -> str:
+    """A file of this folder that is not there yet: `speech.wav`, `speech-2.wav`, ..."""
+    suffix = (format or "wav").partition("-")[0]
+    names = (f"{stem}{number}.{suffix}" for number in chain([""], (f"-{n}" for n in count(2))))
+    return next(name for name in names if not os.path.lexists(name))
 
 
 def sidecar_path(out: str, *, force: bool) -> str:

@@ -35,7 +35,8 @@ COMMANDS = {
         "speak a text in the voice of a recording (uslm-tts is the same)",
         options.add_say,
         """\
-  uslm-tts --text "Good morning." --prompt me.wav --out morning.wav
+  uslm say "Good morning."
+  uslm say "Good morning." --prompt me.wav --out morning.wav
   uslm-tts --file story.txt --voice anna.safetensors --out story.mp3 --verify --seed 7
   uslm-tts --file play.txt --script --voice-for ben=ben.wav --voice anna --out play.wav
   echo "Straight to the speakers." | uslm-tts --prompt me.wav --out - | aplay
@@ -66,7 +67,7 @@ COMMANDS = {
 """,
     ),
     "voice list": Command(
-        "list the voices that are kept",
+        "list the voices that are kept, and those that come with uslm",
         voice_options.add_voice_list,
         "  uslm voice list\n  USLM_VOICES=/srv/voices uslm voice list --json\n",
     ),

@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 
 from uslm.text.chunking import parse_script
-from uslm.voices.names import default_folder, voice_names, voice_path
+from uslm.voices.stock import DEFAULT_STOCK_VOICE
 from uslm_app.cli.exit_codes import UsageError
-from uslm_app.cli.inputs import check_file, check_voice_options, find_voice
+from uslm_app.cli.inputs import check_file, check_voice_options, find_voice, voice_files
 from uslm_tokenizer.errors import TextError
 
 VOICE_SUFFIX = ".safetensors"
@@ -22,8 +22,8 @@ def is_script(options: argparse.Namespace) -> bool:
 def find_roles(text: str, options: argparse.Namespace) -> dict[str, str]:
     """The voice files and recordings of those who speak behind a mark, by their names.
 
-    Where no voice is given for what stands before the first mark, and nothing stands there, the
-    first who speaks becomes `--voice` or `--prompt` in the options.
+    Where no voice is given for what stands before the first mark, it is the default one; if nothing
+    stands there, the first who speaks becomes `--voice` or `--prompt` in the options.
     """
     known = _known(options)
     try:
@@ -34,15 +34,10 @@ def find_roles(text: str, options: argparse.Namespace) -> dict[str, str]:
         raise TextError("the script must have something to say, but nothing follows its marks")
     roles = {piece.voice: known[piece.voice] for piece in pieces if piece.voice}
     if options.prompt is None and options.voice is None:
-        if not (first := pieces[0].voice):
-            raise UsageError(
-                "what stands before the first [NAME] needs a voice: --prompt AUDIO or --voice VOICE"
-            )
-        if is_voice_file(roles[first]):
-            options.voice = roles[first]
-        else:
+        first = pieces[0].voice
+        if first and not is_voice_file(roles[first]):
             options.prompt = roles[first]
-        check_voice_options(options)
+        check_voice_options(options, default=roles.get(first, DEFAULT_STOCK_VOICE))
     return roles
 
 
@@ -52,9 +47,8 @@ def is_voice_file(path: str) -> bool:
 
 
 def _known(options: argparse.Namespace) -> dict[str, str]:
-    """All who may be asked for: the kept voices, the voice of the text, then those given."""
-    folder = default_folder()
-    known = {name: str(voice_path(folder, name)) for name in voice_names(folder)}
+    """All who may be asked for: the voices that have a name, the voice of the text, then those given."""
+    known = voice_files()
     for path in (options.prompt, options.voice):
         if path is not None:
             known[Path(path).stem] = path
@@ -67,8 +61,8 @@ def _known(options: argparse.Namespace) -> dict[str, str]:
 
 
 def _find_file(name: str, voice: str) -> str:
-    """The file of a kept voice, or the file itself."""
-    if voice in voice_names(default_folder()) or not Path(voice).suffix:
+    """The file of a voice that has a name, or the file itself."""
+    if voice in voice_files() or not Path(voice).suffix:
         return find_voice(voice)
     check_file(voice, f"the voice for [{name}]")
     return voice

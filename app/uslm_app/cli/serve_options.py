@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 
-from uslm_app.cli.option_types import number, whole
+from uslm_app.cli.option_types import named, number, whole
 from uslm_app.cli.options import add_common, add_model, add_watermark
 
 
@@ -25,6 +25,11 @@ def add_serve(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--voices", metavar="FOLDER",
         help="folder of voice files (default: the one of uslm voice; USLM_VOICES)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--voice-alias", type=named, action="append", default=[], metavar="NAME=VOICE",
+        help="who speaks when a client asks for the voice NAME, kept or of uslm's own; may be "
+        "repeated (default: OpenAI's names mean voices of uslm's own)",
     )  # fmt: skip
     parser.add_argument(
         "--fixed-voices", action="store_true", help="voices cannot be uploaded or deleted"

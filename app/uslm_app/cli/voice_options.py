@@ -7,11 +7,11 @@ from argparse import ArgumentParser
 from uslm_app.cli.options import (
     PROMPT_HELP,
     PROMPT_TEXT_HELP,
+    VOICE_HELP,
     add_common,
     add_model,
 )
 
-VOICE_HELP = "name of a kept voice, or a voice file"
 FORCE_HELP = "replace what exists"
 
 

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import argparse
 
+from uslm.voices.stock import DEFAULT_STOCK_VOICE
 from uslm_app.cli.console import Console
 from uslm_app.cli.inputs import check_file, check_voice_options, read_text
-from uslm_app.cli.outputs import audio_target, check_distinct, check_output, sidecar_path
+from uslm_app.cli.outputs import (
+    audio_target,
+    check_distinct,
+    check_output,
+    sidecar_path,
+    unused_file,
+)
 from uslm_app.cli.roles import find_roles, is_script
 
 
@@ -14,11 +21,13 @@ def run(options: argparse.Namespace, console: Console) -> None:
     """Check texts, files and places; then wake PyTorch and speak."""
     # The first who speaks in a script may be all the voice that there is.
     if not is_script(options) or options.prompt is not None or options.voice is not None:
-        check_voice_options(options)
+        check_voice_options(options, default=DEFAULT_STOCK_VOICE)
     text = read_text(options)
     roles = find_roles(text, options) if is_script(options) else None
     if options.lexicon is not None:
         check_file(options.lexicon, "the lexicon")
+    if options.out is None:
+        options.out = unused_file("speech", options.format)
     named = (options.prompt, options.voice, options.file, options.lexicon)
     inputs = (*named, *(roles or {}).values())
     target = audio_target(options.out, options.format, console, force=options.force, inputs=inputs)

@@ -7,10 +7,12 @@ import os
 from importlib.util import find_spec
 from pathlib import Path
 
+from uslm.voices.names import default_folder, voice_names
+from uslm.voices.stock import stock_voices
 from uslm_app.cli.console import Console
 from uslm_app.cli.exit_codes import UsageError
 from uslm_app.cli.inputs import check_file
-from uslm_app.server.settings import ServeSettings
+from uslm_app.server.settings import OPENAI_VOICES, ServeSettings
 from uslm_tokenizer.errors import EnvironmentProblem
 
 
@@ -22,6 +24,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
         token=_token(options),
         max_chars=options.max_chars,
         max_upload_bytes=int(options.max_upload_mb * 2**20),
+        voice_aliases=_aliases(options),
         change_voices=not options.fixed_voices,
         finish_seconds=options.finish_seconds,
     )
@@ -33,6 +36,19 @@ def run(options: argparse.Namespace, console: Console) -> None:
     from uslm_app.actions.serving import serve
 
     serve(settings, options, console)
+
+
+def _aliases(options: argparse.Namespace) -> dict[str, str]:
+    """OpenAI's names, and those given; each must mean a voice that is there."""
+    folder = default_folder() if options.voices is None else Path(options.voices)
+    known = {*voice_names(folder), *stock_voices()}
+    for name, voice in options.voice_alias:
+        if voice not in known:
+            raise UsageError(
+                f"--voice-alias {name}={voice}: there is no voice {voice!r}; "
+                f"there are {', '.join(sorted(known))}"
+            )
+    return OPENAI_VOICES | dict(options.voice_alias)
 
 
 def _token(options: argparse.Namespace) -> str | None:

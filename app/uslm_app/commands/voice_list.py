@@ -1,4 +1,4 @@
-"""`uslm voice list`: the voices that are kept."""
+"""`uslm voice list`: the voices that are kept, and those that come with the package."""
 
 from __future__ import annotations
 
@@ -14,20 +14,26 @@ if TYPE_CHECKING:
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """A line for each voice."""
+    from uslm.voices.stock import stock_voices
     from uslm.voices.store import VoiceStore
     from uslm_app.actions.voices import describe
 
     store = VoiceStore()
     voices = [voice for name in store.names() if (voice := _load(store, name, console))]
+    stock = list(stock_voices().values())
     if options.json:
-        console.json({"folder": str(store.folder), "voices": [describe(each) for each in voices]})
+        kept = [describe(each) for each in voices]
+        ours = [{"name": each.name, "description": each.description} for each in stock]
+        console.json({"folder": str(store.folder), "voices": kept, "stock": ours})
         return
     if not voices:
         console.note(f"no voices are kept in {store.folder}; uslm voice create makes one")
-    width = max((len(voice.name) for voice in voices), default=0)
+    width = max(map(len, [*(each.name for each in voices), *(each.name for each in stock)]))
     for voice in voices:
         facts = [f"{voice.seconds:5.1f} s", voice.model, voice.licence or "licence unknown"]
         console.result(f"{voice.name:<{width}}  {'  '.join(facts)}")
+    for each in stock:
+        console.result(f"{each.name:<{width}}  comes with uslm  {each.description}")
 
 
 def _load(store: VoiceStore, name: str, console: Console) -> VoicePrompt | None:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import argparse
 
-from uslm.voices.names import default_folder, existing_voice
+from uslm.voices.names import default_folder, existing_voice, voice_names
+from uslm.voices.stock import stock_voices
 from uslm_app.cli.console import Console
+from uslm_tokenizer.errors import UserError
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """All of them or, where a name is wrong, none."""
-    paths = [existing_voice(default_folder(), name) for name in dict.fromkeys(options.names)]
+    folder = default_folder()
+    for name in options.names:
+        if name in stock_voices() and name not in voice_names(folder):
+            raise UserError(f"the voice {name!r} comes with uslm, and cannot be removed")
+    paths = [existing_voice(folder, name) for name in dict.fromkeys(options.names)]
     for path in paths:
         path.unlink()
     if options.json:

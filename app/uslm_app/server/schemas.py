@@ -29,7 +29,15 @@ class SpeechRequest(Strict):
 
     model: Annotated[str, Field(max_length=256, description="The model's name, or OpenAI's")]
     input: Annotated[str, Field(description="The text; `[pause:0.8]` rests for so long")]
-    voice: Annotated[str, Field(max_length=64)] | VoiceId
+    voice: (
+        Annotated[
+            str,
+            Field(
+                max_length=64, description="A voice of `/v1/audio/voices`, or OpenAI's name of one"
+            ),
+        ]
+        | VoiceId
+    )
     instructions: Annotated[str | None, Field(description="Not supported")] = None
     response_format: Annotated[Format, Field(description="All but aac")] = "mp3"
     speed: Annotated[float, Field(ge=0.25, le=4, description="0.5 to 2; keeps the pitch")] = 1.0
@@ -79,14 +87,23 @@ class Voice(BaseModel):
     findings: list[str] = []
 
 
+class NamedVoice(BaseModel):
+    """A voice, as Open WebUI and Kokoro-FastAPI list theirs."""
+
+    id: str
+    name: str
+
+
 class VoiceList(BaseModel):
-    """The voices of this server, or a page of them."""
+    """The kept voices of this server, or a page of them; and the names of all."""
 
     object: Literal["list"] = "list"
     data: list[Voice]
     first_id: str | None
     last_id: str | None
     has_more: bool
+    voices: list[NamedVoice]
+    """All that can be asked for, stock voices too."""
 
 
 class VoiceDeleted(BaseModel):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass, field
+
+from anyio.to_thread import run_sync
 
 from uslm.output.watermark import Watermark
 from uslm.serving.engine import Engine
 from uslm.voices.prompt import VoicePrompt
+from uslm.voices.stock import stock_voices
 from uslm.voices.store import VoiceStore
 from uslm_app.server.errors import ApiError
 from uslm_app.server.metrics import Metrics
@@ -28,6 +32,8 @@ class Service:
     metrics: Metrics
     watermark: Watermark | None = None
     """The mark that all speech gets, if any."""
+    made: dict[str, VoicePrompt] = field(default_factory=dict)
+    """Stock voices that were asked for already."""
     started: int = field(default_factory=lambda: int(time.time()))
 
     @property
@@ -43,13 +49,35 @@ class Service:
                 param="model", code="model_not_found",
             )  # fmt: skip
 
+    def voice_names(self) -> list[str]:
+        """All voices that can be asked for: those that are kept, then stock voices."""
+        kept = self.voices.names()
+        return [*kept, *(name for name in stock_voices() if name not in kept)]
+
+    def meant(self, name: str) -> str:
+        """The voice that a name means: a kept one of that name, or else what it is an alias of."""
+        return name if name in self.voices.names() else self.settings.voice_aliases.get(name, name)
+
+    def is_stock(self, name: str) -> bool:
+        """Whether a name is that of a stock voice, and of no kept one."""
+        return name in stock_voices() and name not in self.voices.names()
+
+    async def find_voice(self, name: str, *, status: int, param: str | None = None) -> VoicePrompt:
+        """The voice that a name means. A stock voice that the model cannot read is made anew, once."""
+        name = await run_sync(self.meant, name)
+        if not await run_sync(self.is_stock, name):
+            return await run_sync(lambda: self.load_voice(name, status=status, param=param))
+        if name not in self.made:
+            make = self.engine.call(lambda tts: tts.stock_voice(name))
+            self.made[name] = await asyncio.wrap_future(make)
+        return self.made[name]
+
     def load_voice(self, name: str, *, status: int, param: str | None = None) -> VoicePrompt:
-        """A voice by its name. What a file's error says may hold its path: it is not repeated."""
+        """A kept voice. What a file's error says may hold its path: it is not repeated."""
         try:
             return self.voices.load(name)
         except MissingResource:
-            names = self.voices.names()
-            there_are = f"there are {', '.join(names[:20])}" if names else "none is kept yet"
+            there_are = f"there are {', '.join(self.voice_names()[:20])}"
             message = f"there is no voice {name!r}; {there_are}"
             raise ApiError(status, message, param=param, code="voice_not_found") from None
         except UserError:

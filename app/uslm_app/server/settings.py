@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from uslm.serving.local_requests import is_this_machine
 from uslm_app.cli.exit_codes import UsageError
 
 MIN_TOKEN_LENGTH = 16
+OPENAI_VOICES = {
+    "alloy": "jonas",
+    "ash": "hugo",
+    "ballad": "theo",
+    "cedar": "ben",
+    "coral": "clara",
+    "echo": "hugo",
+    "fable": "theo",
+    "marin": "ada",
+    "nova": "ada",
+    "onyx": "ben",
+    "sage": "ines",
+    "shimmer": "maya",
+    "verse": "jonas",
+}
+"""OpenAI's names of voices, and the stock voices that answer to them: high ones to high ones, low
+ones to low ones. They do not sound like OpenAI's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +48,8 @@ class ServeSettings:
     """So much of a recording is read; what is behind it is not even decoded."""
     max_voices: int = 256
     """Voices in the folder from which on uploads are refused."""
+    voice_aliases: Mapping[str, str] = field(default_factory=lambda: dict(OPENAI_VOICES))
+    """What clients call voices by, and which voice of here speaks; a kept voice goes before."""
     change_voices: bool = True
     """Whether voices can be uploaded and deleted."""
     max_connections: int = 512

@@ -55,7 +55,7 @@ def speech_router(service: Service) -> APIRouter:
         begin = time.perf_counter()
         _check(wanted, service)
         name = wanted.voice if isinstance(wanted.voice, str) else wanted.voice.id
-        voice = await run_sync(lambda: service.load_voice(name, status=400, param="voice"))
+        voice = await service.find_voice(name, status=400, param="voice")
         seed = settle_seed(wanted.seed)
         utterance = service.engine.submit(wanted.input, voice, seed=seed, **_options(wanted))
         listener = Listener(utterance)

@@ -14,7 +14,7 @@ from uslm.tts import ZeroShotTTS
 from uslm.voices.prompt import VoicePrompt
 from uslm_app.server.errors import ApiError
 from uslm_app.server.forms import Part, read_form
-from uslm_app.server.schemas import ErrorBody, Voice, VoiceDeleted, VoiceList
+from uslm_app.server.schemas import ErrorBody, NamedVoice, Voice, VoiceDeleted, VoiceList
 from uslm_app.server.service import Service
 from uslm_tokenizer.audio.read import read_audio
 from uslm_tokenizer.errors import AlreadyThere, MissingResource, UserError
@@ -63,7 +63,7 @@ def voices_router(service: Service) -> APIRouter:
         after: Annotated[str | None, Query(max_length=64)] = None,
         limit: Annotated[int, Query(ge=1, le=100)] = 100,
     ) -> VoiceList:
-        """The voices, by name; those behind `after`."""
+        """The kept voices, by name, those behind `after`; in `voices` all that can be asked for."""
         names = await run_sync(service.voices.names)
         rest = [name for name in names if after is None or name > after]
         shown = await run_sync(lambda: [_kept(service, name) for name in rest[:limit]])
@@ -71,12 +71,14 @@ def voices_router(service: Service) -> APIRouter:
         ids = [voice.id for voice in data]
         first, last = (ids[0], ids[-1]) if ids else (None, None)
         more = len(rest) > limit
-        return VoiceList(data=data, first_id=first, last_id=last, has_more=more)
+        every = [NamedVoice(id=name, name=name) for name in await run_sync(service.voice_names)]
+        return VoiceList(data=data, first_id=first, last_id=last, has_more=more, voices=every)
 
     @router.get("/{name}")
     async def show_voice(name: Name) -> Voice:
-        """One voice."""
-        return await run_sync(lambda: _describe(service, service.load_voice(name, status=404)))
+        """One voice, kept or stock."""
+        voice = await service.find_voice(name, status=404)
+        return await run_sync(_describe, service, voice)
 
     @router.post("", openapi_extra=FORM)
     async def create_voice(request: Request) -> Voice:
@@ -101,6 +103,8 @@ def voices_router(service: Service) -> APIRouter:
     async def delete_voice(name: Name) -> VoiceDeleted:
         """Forget a voice."""
         _check_may_change(service)
+        if await run_sync(service.is_stock, name):
+            raise ApiError(403, f"the voice {name!r} comes with the server", code="read_only")
         if not await run_sync(lambda: name in service.voices.names()):
             service.load_voice(name, status=404)  # says what is wrong with the name
         await run_sync(lambda: _remove(service, name))

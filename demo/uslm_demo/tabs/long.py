@@ -30,7 +30,7 @@ A long text is cut into pieces of about a sentence. Each can be heard, and spoke
 
 [pause:1] A second of silence was here. Behind this paragraph there is a rest, too.
 """
-SCRIPT_HELP = "With it, a kept voice speaks what follows its name in brackets: `[anna] Hello.`"
+SCRIPT_HELP = "With it, another voice speaks what follows its name in brackets: `[anna] Hello.`"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -103,7 +103,7 @@ def _ask(context: Context) -> _Fields:
     upload = gr.UploadButton(
         "Open a text file", file_types=[".txt", ".md"], size="md", elem_id="long-file"
     )
-    voice = voice_field(context, elem_id="long", label="Voice of the narrator")
+    voice = voice_field(context, elem_id="long", label="Voice of the narrator", ready=True)
     is_script = gr.Checkbox(
         label="Script with several voices", info=SCRIPT_HELP, elem_id="long-script"
     )
@@ -194,7 +194,7 @@ class _Reading:
         self, request: gr.Request, text: str, kept: str | None, recording: str | None,
         transcript: str | None, heard: Heard | None, is_script: bool, seed: str, *_: Any,
     ) -> list[dict[str, Any]]:  # fmt: skip
-        names = tuple(self._context.kept_names(request)) if is_script else None
+        names = tuple(self._context.voice_names(request)) if is_script else None
         narrator = (Path(recording).stem,) if recording and not kept else ()
         voices = None if names is None else (*names, *narrator)
         return [
@@ -256,7 +256,7 @@ class _Reading:
         narrator = find_voice(self._model, store, choice, heard)
         voices: dict[str, VoicePrompt] | None = None
         if is_script:
-            voices = script_voices(text, store, narrator)
+            voices = script_voices(self._model, text, store, narrator)
         wanted = ReadOptions(
             **read_options(*rest[:6]), sentence_seconds=rest[6], paragraph_seconds=rest[7]
         )

@@ -9,11 +9,12 @@ from typing import Any
 
 import gradio as gr
 
+from uslm.voices.stock import DEFAULT_STOCK_VOICE, stock_voices
 from uslm_demo.context import LISTENING, Context, session_of
 from uslm_demo.errors import EXPECTED, field, fine
 from uslm_demo.voices import Heard, VoiceChoice, check_recording, describe, find_voice
 
-RECORDING = "A recording"
+RECORDING = "A recording of yours"
 ADVICE = "Three to ten seconds of one person speaking, without music or echo."
 
 
@@ -41,12 +42,17 @@ def voice_field(
     label: str = "Voice",
     has_transcript: bool = True,
     can_be_kept: bool = True,
+    ready: bool = False,
 ) -> VoiceField:
-    """Lay the fields out; what a recording sounds like to the model is said below it."""
+    """Lay the fields out; what a recording sounds like to the model is said below it.
+
+    Where it is `ready` a stock voice is chosen already, and nothing needs to be uploaded.
+    """
     kept = gr.Dropdown(
         menu(context.shelf.store(None).names() if context.shelf.is_shared else []),
-        value="",
+        value=DEFAULT_STOCK_VOICE if ready else "",
         label=label,
+        info=f"To clone a voice, choose “{RECORDING}”." if ready else None,
         elem_id=f"{elem_id}-kept",
         visible=can_be_kept,
     )
@@ -55,6 +61,7 @@ def voice_field(
         sources=["upload", "microphone"],
         type="filepath",
         buttons=[],
+        visible=not ready,
         elem_id=f"{elem_id}-recording",
     )
     transcript = gr.Textbox(
@@ -62,7 +69,7 @@ def voice_field(
         info="What is said in the recording. Without it, its sounds are recognised.",
         max_length=context.limits.max_chars,
         elem_id=f"{elem_id}-transcript",
-        visible=has_transcript,
+        visible=has_transcript and not ready,
     )
     note = gr.Markdown(ADVICE, elem_classes="note", elem_id=f"{elem_id}-note")
     fields = VoiceField(kept=kept, recording=recording, transcript=transcript, heard=gr.State(None))
@@ -84,6 +91,7 @@ def _hide_while_kept(
             elem_id=f"{elem_id}-examples",
             api_visibility="private",
         )
+        examples.dataset.visible = not fields.kept.value
         hidden.append(examples.dataset)
 
     def on_kept(name: str) -> list[Any]:
@@ -140,8 +148,13 @@ def _listen_when_changed(context: Context, fields: VoiceField, note: gr.Markdown
 
 
 def menu(names: list[str]) -> list[tuple[str, str]]:
-    """What the first field offers."""
-    return [(RECORDING, ""), *((name, name) for name in names)]
+    """What the first field offers: kept voices, those that come with the package, a recording."""
+    stock = [
+        (f"{name} ({voice.description})", name)
+        for name, voice in stock_voices().items()
+        if name not in names
+    ]
+    return [*((name, name) for name in names), *stock, (RECORDING, "")]
 
 
 def check_voice(

@@ -184,8 +184,10 @@ class _Keeping:
         """What `following` show now; who uses a voice that is gone uses none."""
         names = store.names()
         shown_name = select if select in names else None
+        offered = menu(names)
+        known = {name for _, name in offered}
         updates = [
-            gr.update(choices=menu(names), value=name if name in names else "") for name in current
+            gr.update(choices=offered, value=name if name in known else "") for name in current
         ]
         return [gr.update(choices=names, value=shown_name), *updates]
 

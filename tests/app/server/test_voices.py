@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,9 @@ from safetensors import SafetensorError
 
 from uslm.systems.two_stage.tiny import speech_like
 from uslm.tts import ZeroShotTTS
+from uslm.voices.stock import stock_voices
 from uslm_app.server.errors import to_api_error
+from uslm_app.server.settings import OPENAI_VOICES
 from uslm_tokenizer.errors import UserError
 
 Upload = Callable[..., Any]
@@ -40,6 +43,52 @@ def upload(server: Any) -> Upload:
         )
 
     return send
+
+
+def test_openai_names_and_stock_voices_speak_without_an_upload(server: Any) -> None:
+    client = openai.OpenAI(api_key="anything", base_url=f"{server.url}/v1", max_retries=0)
+    said = {
+        voice: client.audio.speech.create(
+            model="tts-1", voice=voice, input="Hello.", response_format="pcm",
+            extra_body={"seed": 3},
+        ).content
+        for voice in ("onyx", OPENAI_VOICES["onyx"], "nova")
+    }  # fmt: skip
+    assert said["onyx"] == said[OPENAI_VOICES["onyx"]] != said["nova"]
+    with pytest.raises(openai.BadRequestError, match="no voice 'onix'; there are babble, ada, "):
+        client.audio.speech.create(model="tts-1", voice="onix", input="Hello.")
+
+
+def test_every_name_of_openai_means_a_stock_voice() -> None:
+    assert set(OPENAI_VOICES) == {
+        "alloy", "ash", "ballad", "cedar", "coral", "echo", "fable", "marin", "nova", "onyx",
+        "sage", "shimmer", "verse",
+    }  # fmt: skip
+    assert set(OPENAI_VOICES.values()) == set(stock_voices())
+
+
+def test_the_list_for_menus_has_all_voices(server: Any) -> None:
+    listed = server.client.get("/v1/audio/voices").json()
+    assert listed["voices"] == [{"id": each, "name": each} for each in ("babble", *stock_voices())]
+    assert [voice["id"] for voice in listed["data"]] == ["babble"]
+    shown = server.client.get("/v1/audio/voices/ada").json()
+    assert (shown["id"], shown["licence"]) == ("ada", "Apache-2.0") and shown["consent"]
+    refused = server.client.delete("/v1/audio/voices/ada")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "read_only")
+
+
+def test_a_kept_voice_goes_before_an_alias_and_a_stock_voice(serve: Any, bundle: Any) -> None:
+    with serve(voice_aliases={"anna": "babble", "babble": "ada", "ghost": "gone"}) as running:
+        plain = running.speak().content
+        assert running.speak(voice="anna").content == plain  # and the name babble is its own
+        missing = running.speak(voice="ghost").json()["error"]
+        assert missing["code"] == "voice_not_found"
+        stock = running.speak(voice="ada").content
+        assert stock != plain
+        running.voices.save(replace(running.voices.load("babble"), name="ada"))
+        assert running.speak(voice="ada").content == plain
+        assert running.client.delete("/v1/audio/voices/ada").status_code == 200
+        assert running.speak(voice="ada").content == stock
 
 
 def test_a_voice_of_the_openai_client_speaks(server: Any) -> None:
