@@ -53,7 +53,5 @@ def test_a_script_finds_its_voices(model: Model, voice: VoicePrompt, tmp_path: P
     manuscript = prepare(model, text, voice, voices, options)
     assert [line.voice for line in manuscript.lines] == ["anna", "bob", "anna"]
     assert manuscript.lines[0].pause_seconds == 1.0
-    with pytest.raises(
-        TextError, match=r"\[carl\]; the voices given: ada, anna, ben, bob, .*unused"
-    ):
+    with pytest.raises(TextError, match=r"\[carl\]; .* given: ada, anna, ben, bob, .*unused"):
         script_voices(model, "[carl] Hm.", store, voice)

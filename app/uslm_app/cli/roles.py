@@ -47,7 +47,7 @@ def is_voice_file(path: str) -> bool:
 
 
 def _known(options: argparse.Namespace) -> dict[str, str]:
-    """All who may be asked for: the voices that have a name, the voice of the text, then those given."""
+    """All who may be asked for: named voices, the voice of the text, then those given."""
     known = voice_files()
     for path in (options.prompt, options.voice):
         if path is not None:

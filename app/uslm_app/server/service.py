@@ -63,7 +63,7 @@ class Service:
         return name in stock_voices() and name not in self.voices.names()
 
     async def find_voice(self, name: str, *, status: int, param: str | None = None) -> VoicePrompt:
-        """The voice that a name means. A stock voice that the model cannot read is made anew, once."""
+        """The voice that a name means; a stock voice in the codes of another model is made once."""
         name = await run_sync(self.meant, name)
         if not await run_sync(self.is_stock, name):
             return await run_sync(lambda: self.load_voice(name, status=status, param=param))
