@@ -50,8 +50,9 @@ class ZeroShotTTS:
     ) -> "ZeroShotTTS":
         """Load a model: `default`, a published one by name, a folder, or a repository of the Hub.
 
-        `dtype` (or its name) is the precision of both stages; float32 unless given. `language` is
-        that of the texts, the model's own unless given.
+        `device` is a name of PyTorch's, or `auto`, the fastest that there is. `dtype` (or its name)
+        is the precision of both stages; float32 unless given. `language` is that of the texts
+        (`en`, `de-DE`, ...), the model's own unless given.
         """
         speaker = load_speaker(
             name_or_path,
@@ -116,6 +117,7 @@ class ZeroShotTTS:
         speed: float = 1.0,
         words: bool = False,
         voices: Mapping[str, VoicePrompt] | None = None,
+        any_language: bool = False,
         on_chunk: OnChunk | None = None,
     ) -> Speech:
         """Speak the text; the samples are those of `stream`, joined.
@@ -124,13 +126,14 @@ class ZeroShotTTS:
         listens to each piece and draws bad ones again, `retries` times at most. `speed` keeps
         the pitch. `words` asks when each word is said. With `voices` the text is a script:
         behind `[anna]` the voice of that name speaks. `on_chunk(report, number_of_pieces)` is
-        called as each piece is done, before its words are looked for.
+        called as each piece is done, before its words are looked for. TextError where the text is
+        in no language of the model's, unless `any_language`.
         """
         return Speech.joined(
             self.stream(
                 text, voice, seed=seed, temperature=temperature, top_k=top_k, top_p=top_p,
                 verify=verify, retries=retries, speed=speed, words=words, voices=voices,
-                on_chunk=on_chunk,
+                any_language=any_language, on_chunk=on_chunk,
             )
         )  # fmt: skip
 
@@ -148,6 +151,7 @@ class ZeroShotTTS:
         speed: float = 1.0,
         words: bool = False,
         voices: Mapping[str, VoicePrompt] | None = None,
+        any_language: bool = False,
         on_chunk: OnChunk | None = None,
     ) -> Iterator[AudioChunk]:
         """Speak the text as `generate` does, and yield samples as they are made.
@@ -158,7 +162,8 @@ class ZeroShotTTS:
         clock = Clock()
         request = self._request(
             text, voice, seed, _given(temperature=temperature, top_k=top_k, top_p=top_p),
-            verify=verify, retries=retries, speed=speed, voices=voices, on_chunk=on_chunk,
+            verify=verify, retries=retries, speed=speed, voices=voices, any_language=any_language,
+            on_chunk=on_chunk,
         )  # fmt: skip
         chunks = Session(self.speaker, self.frontend, request, clock).stream()
         return timed(chunks, word_aligner(self.speaker, self.frontend)) if words else chunks
@@ -176,6 +181,7 @@ class ZeroShotTTS:
         retries: int | None = None,
         speed: float = 1.0,
         voices: Mapping[str, VoicePrompt] | None = None,
+        any_language: bool = False,
         plan: PlanConfig | None = None,
     ) -> Manuscript:
         """A text to be worked on piece by piece; spoken through, it is what `generate` speaks.
@@ -184,7 +190,8 @@ class ZeroShotTTS:
         """
         request = self._request(
             text, voice, seed, _given(temperature=temperature, top_k=top_k, top_p=top_p),
-            verify=verify, retries=retries, speed=speed, voices=voices, plan=plan,
+            verify=verify, retries=retries, speed=speed, voices=voices, any_language=any_language,
+            plan=plan,
         )  # fmt: skip
         return Manuscript(self.speaker, self.frontend, request)
 
@@ -200,6 +207,7 @@ class ZeroShotTTS:
         verify: bool = False,
         retries: int | None = None,
         speed: float = 1.0,
+        any_language: bool = False,
         batch_size: int = 8,
     ) -> list[Speech]:
         """Speak several texts side by side; each comes out as `generate` would speak it alone.
@@ -218,7 +226,14 @@ class ZeroShotTTS:
             )
         overrides = _given(temperature=temperature, top_k=top_k, top_p=top_p)
         requests = [
-            self._request(*row, overrides, verify=verify, retries=retries, speed=speed)
+            self._request(
+                *row,
+                overrides,
+                verify=verify,
+                retries=retries,
+                speed=speed,
+                any_language=any_language,
+            )
             for row in zip(texts, each_voice, each_seed, strict=True)
         ]
         if not requests:
@@ -243,6 +258,7 @@ class ZeroShotTTS:
         retries: int | None,
         speed: float,
         voices: Mapping[str, VoicePrompt] | None = None,
+        any_language: bool = False,
         plan: PlanConfig | None = None,
         on_chunk: OnChunk | None = None,
     ) -> Request:
@@ -261,6 +277,7 @@ class ZeroShotTTS:
             speed=check_speed(speed),
             voices=voices,
             plan=plan,
+            any_language=any_language,
             on_chunk=on_chunk,
         )
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from uslm import __version__
 from uslm_demo.guard import is_public
 from uslm_demo.limits import Limits
 from uslm_demo.model import Model
@@ -59,7 +60,7 @@ def build_app(
 def main(arguments: Sequence[str] | None = None) -> int:
     """`uslm-demo`: returns the exit code."""
     options = _parser().parse_args(arguments)
-    model = Model(options.model, device=options.device)
+    model = Model(options.model, device=options.device, any_language=options.any_language)
     try:
         page = build_app(
             model, examples=options.examples, voices=_voices(options), codecs=options.codec
@@ -81,7 +82,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("uslm-demo", description=(__doc__ or "").partition(": ")[2])
     parser.add_argument("--model", default="default", help="name, folder or Hub repository")
-    parser.add_argument("--device", default="cpu", help="cpu (the default), cuda or mps")
+    parser.add_argument("--device", default="cpu", help="cpu (the default), cuda, mps or auto")
+    parser.add_argument(
+        "--any-language",
+        action="store_true",
+        help="speak texts in languages that the model was not trained on, too (badly)",
+    )
+    parser.add_argument("--version", action="version", version=f"uslm {__version__}")
     parser.add_argument(
         "--host",
         help="address to listen on; 127.0.0.1 unless the environment has GRADIO_SERVER_NAME. "

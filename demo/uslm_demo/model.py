@@ -20,11 +20,15 @@ MAX_SECONDS = 3600.0
 class Model:
     """Hands out one model; threads that ask while it is loading wait for it."""
 
-    def __init__(self, name: str = "default", *, device: str = "cpu") -> None:
+    def __init__(
+        self, name: str = "default", *, device: str = "cpu", any_language: bool = False
+    ) -> None:
         self.name = name
         """Its name, folder or Hub repository."""
         self.device = device
-        """Where it runs, as PyTorch calls it."""
+        """Where it runs, as PyTorch calls it, or `auto`."""
+        self.any_language = any_language
+        """Whether texts are spoken that are in no language of the model's."""
         self._lock = threading.Lock()
         self._tts: ZeroShotTTS | None = None
         self._engine: Engine | None = None

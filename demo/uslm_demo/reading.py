@@ -53,7 +53,9 @@ def prepare(
         paragraph_seconds=overrides.pop("paragraph_seconds"),
     )
     call = model.engine().call(
-        lambda tts: tts.manuscript(text, voice, voices=voices, plan=plan, **overrides)
+        lambda tts: tts.manuscript(
+            text, voice, voices=voices, plan=plan, any_language=model.any_language, **overrides
+        )
     )
     return call.result()
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from uslm.output.speech import AudioChunk, ChunkReport, Speech
+from uslm.synthesis.language import check_text_language
 from uslm.synthesis.plan import plan_text
 from uslm.synthesis.protocols import Imitate
 from uslm.synthesis.seeds import settle_seed
@@ -92,6 +93,7 @@ def speak(
         num_pieces = total
 
     overrides = asdict(options or SpeakOptions())
+    overrides["any_language"] = model.any_language
     utterance = model.engine().submit(text, voice, **overrides, on_chunk=count)
     parts: list[AudioChunk] = []
     try:
@@ -135,6 +137,8 @@ def check_text(model: Model, text: str, most: int, voices: tuple[str, ...] | Non
     if len(text) > most:
         raise TextError(f"the text may have {most:,} characters, but has {len(text):,}")
     frontend = model.frontend()
+    if not model.any_language:
+        check_text_language(text, frontend, model.settings())
     problem: TextError | None = None
     for piece in plan_text(text, model.settings().plan, voices):
         if piece.is_pause:

@@ -33,4 +33,6 @@ def test_it_speaks(uslm: Uslm, shelf: Path, folder: Path, tmp_path: Path) -> Non
 def test_what_it_cannot_do_is_refused(uslm: Uslm, shelf: Path, folder: Path) -> None:
     prompt = ("--prompt", shelf / "prompt.wav", "--out", "a.wav", "--model", folder)
     uslm("convert", "--source", shelf / "prompt.wav", *prompt).assert_refused(1, "maskgct")
-    uslm("say", "--text", "Hi.", "--language", "cmn", *prompt).assert_refused(1, "en, fr, de")
+    uslm("say", "--text", "Hi.", "--language", "cmn", *prompt).assert_refused(
+        1, "read as Chinese", "English and French and German"
+    )

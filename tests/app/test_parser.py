@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from uslm import __version__
 from uslm_app.cli import main, main_say
 from uslm_app.cli.parser import COMMANDS, command_parser
 
@@ -31,6 +32,18 @@ def test_help_shows_an_example_or_the_commands(
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("uslm ")
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_every_command_tells_its_version(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*words.split(), "--version"]) == 0
+    assert capsys.readouterr().out == f"uslm {__version__}\n"
+
+
+def test_the_package_is_the_command() -> None:
+    command = [sys.executable, "-m", "uslm", "voice", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("usage: uslm ") and done.stderr == ""
 
 
 def test_help_leaves_sampling_to_the_model() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -15,6 +16,38 @@ import soundfile
 
 Run = Callable[..., Any]
 DEAD_ENDS = ["/dev/stderr", "/dev/fd/2"]
+
+
+def test_a_text_of_another_language_is_refused_unless_it_is_asked_for(say: Run) -> None:
+    german = ("Guten Morgen, wie geht es dir?", "--out", "a.wav")
+    for way in ([], ["--dry-run"]):
+        say(*german, *way).assert_refused(1, "German", "'tiny' speaks English", "--any-language")
+    say("Hello.", "--language", "de_DE", "--out", "a.wav").assert_refused(1, "read as German")
+    assert say(*german, "--any-language", "--dry-run").code == 0
+    result = say(*german, "--any-language", "--language", "de-DE", "--json")
+    assert result.code == 0, result.stderr
+    assert json.loads(result.out)["settings"]["any_language"] is True
+    assert say("Hello.", "--language", "en_US.UTF-8", "--out", "b.wav").code == 0
+
+
+def test_a_prompt_may_come_through_a_pipe(
+    uslm: Run, shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("USLM_VOICES", str(tmp_path / "voices"))
+    recording, model = (shelf / "prompt.wav").read_bytes(), ("--model", shelf / "model")
+    say = ("say", "Hello there.", "--seed", 1, "--json", *model)
+    piped = uslm(*say, "--prompt", "-", "--out", "a.wav", stdin=recording)
+    assert piped.code == 0, piped.stderr
+    assert uslm(*say, "--prompt", shelf / "prompt.wav", "--out", "b.wav").code == 0
+    assert Path("a.wav").read_bytes() == Path("b.wav").read_bytes()
+    assert json.loads(piped.out)["voice"] == "voice"
+    uslm(*say, "--prompt", "-", stdin=b"").assert_refused(1, "is empty (0 bytes)")
+    both = ("say", "--prompt", "-", "--out", "c.wav", *model)
+    uslm(*both, stdin=recording).assert_refused(1, "both the text and the prompt")
+    create = ("voice", "create", "--prompt", "-", *model)
+    uslm(*create, stdin=recording).assert_refused(1, "--name NAME")
+    assert uslm(*create, "--name", "ann", stdin=recording).code == 0
+    assert (tmp_path / "voices" / "ann.safetensors").is_file()
 
 
 @pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])

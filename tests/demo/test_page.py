@@ -174,6 +174,7 @@ def test_who_cancels_stops_the_work(client: Client, monkeypatch: pytest.MonkeyPa
     [
         ("<b> ?", {}, "text: .*something to say|pronounce|spoken"),
         ("Hello. " * 40, {}, "text: .*may have 200 characters, but has 280"),
+        ("Guten Morgen, wie geht es dir?", {}, "text: .*German.*speaks English"),
         ("Hello.", {"kept": ""}, "recording: .*recording of the voice"),
         ("Hello.", {"seed": "x"}, "seed: .*whole number"),
     ],

@@ -23,6 +23,18 @@ def move(parts: Iterable[nn.Module], device: str | torch.device) -> torch.device
     return target
 
 
+def fastest_device() -> torch.device:
+    """What `auto` means: a GPU of NVIDIA's, else Apple's, else the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def read_device(device: str | torch.device) -> str | torch.device:
+    """A device by its name; `auto` becomes the fastest that this machine has."""
+    return fastest_device() if device == "auto" else device
+
+
 def read_dtype(dtype: object) -> torch.dtype:
     """A precision by itself or by its name."""
     found = dtype if isinstance(dtype, torch.dtype) else DTYPES.get(str(dtype))

@@ -35,6 +35,8 @@ class SpeakerSettings:
     """What the model is called."""
     language: str = "en-us"
     """Language of its texts, as espeak calls it."""
+    languages: tuple[str, ...] = ()
+    """All languages that it was trained on; empty: `language` alone."""
     sampling: Sampling = field(default_factory=Sampling)
     """How stage 1 draws, unless the caller says otherwise."""
     batch_size: int = 4

@@ -10,6 +10,7 @@ from uslm.generate.sampling import Sampling
 from uslm.output.joiner import Joiner
 from uslm.output.speech import AudioChunk, ChunkReport, SpeechFacts
 from uslm.output.stretch import time_stretch
+from uslm.synthesis.language import check_text_language
 from uslm.synthesis.plan import PlanConfig, plan_text
 from uslm.synthesis.protocols import FrontEnd, Job, Sound, Speaker, Take
 from uslm.synthesis.seeds import derive_seed
@@ -39,6 +40,8 @@ class Request:
     """Who speaks behind marks like [anna]; None: such marks mean nothing."""
     plan: PlanConfig | None = None
     """How the text is cut, and the rests; the model's own where it is None."""
+    any_language: bool = False
+    """Whether a text is spoken that is in no language of the model's."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,8 @@ class Session:
         self._reader = speaker.reader(request.sampling, clock)
         plan = request.plan or speaker.settings.plan
         self._plan = plan_text(request.text, plan, request.voices)
+        if not request.any_language:
+            check_text_language(request.text, frontend, speaker.settings)
         self._num_pieces = sum(not piece.is_pause for piece in self._plan)
         items = self._prepare()
         # Read on to the first piece, so that a text with nothing to say fails here and now.

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from uslm.models.device import read_device
 from uslm.models.folders import BUNDLE_FILE, resolve_bundle
 from uslm.synthesis.protocols import Converter, FrontEnd, Imitate, Speaker, SpeakerSettings
 from uslm.systems.entry import Pipeline
@@ -30,6 +31,7 @@ def load_speaker(
     A published one that is not on this machine yet is downloaded and converted first.
     """
     folder = resolve_speaker(name_or_path, revision=revision, local_files_only=local_files_only)
+    device = read_device(device)
     if (pipeline := _published(folder)) is None:
         return load_bundle(folder).to(device, dtype)
     return pipeline.load_speaker(folder, device=device, dtype=dtype)

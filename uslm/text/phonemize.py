@@ -10,10 +10,8 @@ from re import Match
 from typing import Protocol, runtime_checkable
 
 from uslm.text.espeak import ESPEAK, EspeakProcess
+from uslm.text.language import espeak_language
 from uslm.text.normalize import is_english
-
-LANGUAGE_NAMES = {"en": "en-us", "fr": "fr-fr", "zh": "cmn", "no": "nb", "en-uk": "en-gb"}
-"""Common names of languages that espeak calls otherwise."""
 
 LONGEST_PIECE = 300
 """Characters handed to espeak at once: over some thousands it returns nothing at all."""
@@ -65,7 +63,7 @@ class EspeakPhonemizer:
         self._process = process
 
     def phonemize(self, texts: Sequence[str], language: str = "en-us") -> list[str]:
-        english, language = is_english(language), _espeak_name(language)
+        english, language = is_english(language), espeak_language(language)
         return [self._line(language, text, english) for text in texts]
 
     @property
@@ -76,7 +74,7 @@ class EspeakPhonemizer:
     def separated(self, words: str, language: str = "en-us") -> str:
         """What espeak says of words without punctuation: "_" between phones, spaces between words,
         stress as it marks it, in brackets where it switches to another language."""
-        language = _espeak_name(language)
+        language = espeak_language(language)
         parts = _split_long(_cut_long_words(words))
         said = [self._process.separated(language, part) for part in parts]
         return " ".join(part for part in said if part) if len(said) > 1 else said[0]
@@ -111,10 +109,6 @@ class EspeakPhonemizer:
             alone = (self._process.phonemes(language, word) for word in words.split())
             said = " ".join(filter(None, alone))
         return _LOOSE_S.sub("", said) if english and spelled and "'s" in words else said
-
-
-def _espeak_name(language: str) -> str:
-    return LANGUAGE_NAMES.get(language.lower(), language.lower())
 
 
 def _cut_long_words(piece: str) -> str:

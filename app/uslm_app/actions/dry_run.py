@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
+from uslm.synthesis.language import check_text_language
 from uslm.synthesis.plan import plan_text
 from uslm.synthesis.protocols import FrontEnd
 from uslm.systems.loading import read_frontend, read_settings
@@ -34,6 +35,8 @@ def show_plan(
     for each in (source, *(roles or {}).values()):
         if each.text is not None:
             frontend(each.text)
+    if not options.any_language:
+        check_text_language(text, frontend, settings)
     chunks: list[dict[str, Any]] = []
     problems: list[TextError] = []
     for piece in plan_text(text, settings.plan, roles):

@@ -69,13 +69,17 @@ def find_device(options: argparse.Namespace) -> torch.device:
     """The device named, if this machine has it; also sets the number of CPU threads."""
     import torch
 
+    from uslm.models.device import fastest_device
+
     if options.threads is not None:
         torch.set_num_threads(options.threads)
+    if options.device == "auto":
+        return fastest_device()
     try:
         device = torch.device(options.device)
     except RuntimeError:
         raise UserError(
-            f"--device must be cpu, cuda, cuda:1 or mps, but is {options.device!r}"
+            f"--device must be auto, cpu, cuda, cuda:1 or mps, but is {options.device!r}"
         ) from None
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise EnvironmentProblem(
@@ -85,5 +89,7 @@ def find_device(options: argparse.Namespace) -> torch.device:
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise EnvironmentProblem("--device mps: only on a Mac with Apple silicon; use --device cpu")
     if device.type not in ("cpu", "cuda", "mps"):
-        raise UserError(f"--device must be cpu, cuda, cuda:1 or mps, but is {options.device!r}")
+        raise UserError(
+            f"--device must be auto, cpu, cuda, cuda:1 or mps, but is {options.device!r}"
+        )
     return device

@@ -123,6 +123,8 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
     settings = {name: value for name, value in given.items() if value is not None}
     # Whoever asks for retries wants to know whether they are needed.
     settings["verify"] = options.verify or options.retries is not None
+    if options.any_language:
+        settings["any_language"] = True
     return settings
 
 

@@ -15,6 +15,7 @@ from uslm.voices.recording import open_recording
 from uslm.voices.stock import stock_name
 from uslm_app.actions import engine
 from uslm_app.cli.console import Console
+from uslm_app.cli.inputs import read_prompt
 from uslm_app.cli.roles import is_voice_file
 from uslm_tokenizer.audio.read import Audio, AudioSource
 
@@ -109,10 +110,10 @@ def _open_saved(path: str) -> VoiceSource:
 
 
 def _open_recording(path: str) -> VoiceSource:
-    recording = open_recording(path, PromptPolicy())
+    recording = open_recording(read_prompt(path), PromptPolicy())
     prepared = examine_prompt(recording)
     return VoiceSource(
-        name=Path(path).stem,
+        name="voice" if path == "-" else Path(path).stem,
         seconds=prepared.seconds,
         findings=prepared.findings,
         recording=recording,

@@ -83,9 +83,22 @@ def check_voice_options(options: argparse.Namespace, *, default: str | None = No
             raise UsageError("--prompt-text goes with --prompt; a voice file has its own text")
         options.voice = find_voice(options.voice)
     else:
-        check_file(options.prompt, "the prompt")
+        check_prompt(options.prompt)
     if options.prompt_text is not None and not options.prompt_text.strip():
         raise UsageError("--prompt-text must not be empty; leave it out to have it recognised")
+
+
+def check_prompt(prompt: str) -> None:
+    """Raise unless it is a file, or standard input with something on it."""
+    if prompt != "-":
+        check_file(prompt, "the prompt")
+    elif sys.stdin is None or sys.stdin.isatty():
+        raise UsageError("--prompt - reads standard input, but nothing is piped in")
+
+
+def read_prompt(prompt: str) -> str | bytes:
+    """What a recording is read from: the file's name, or the bytes on standard input."""
+    return sys.stdin.buffer.read() if prompt == "-" else prompt
 
 
 def find_voice(name_or_file: str) -> str:
@@ -119,6 +132,9 @@ def _find_text(options: argparse.Namespace) -> tuple[str, str]:
     options.text = options.said if options.text is None else options.text
     if options.text is not None and options.file is not None:
         raise UsageError("the text must be given by itself or by --file, not both")
+    from_stdin = options.text == "-" or options.file == "-"
+    if options.prompt == "-" and (from_stdin or (options.text is None and options.file is None)):
+        raise UsageError("standard input cannot be both the text and the prompt")
     if options.text not in (None, "-"):
         return options.text, "the text"
     if options.file not in (None, "-"):

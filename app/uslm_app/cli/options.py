@@ -10,7 +10,10 @@ from uslm_app.cli.option_types import named, number, one_of, stream_or_file, who
 
 FORMATS = ("wav", "wav-float", "flac", "ogg", "opus", "mp3", "raw")
 DTYPES = ("float32", "bfloat16", "float16")
-PROMPT_HELP = "recording of the voice, 3 to 10 s: wav, flac, ogg, mp3, any rate and channels"
+PROMPT_HELP = (
+    "recording of the voice, 3 to 10 s: wav, flac, ogg, mp3, any rate and channels; "
+    "- reads standard input"
+)
 VOICE_HELP = f"name of a voice, kept or of uslm's own ({', '.join(stock_voices())}), or its file"
 PROMPT_TEXT_HELP = "what is said in the prompt (default: recognised from the audio)"
 SEED: dict[str, Any] = {
@@ -33,8 +36,9 @@ def add_say(parser: ArgumentParser) -> None:
     text.add_argument(
         "--language",
         metavar="CODE",
-        help="language of the text, as espeak calls it (default en-us)",
+        help="language of the text: en, de-DE, pt_BR, ... (default: the model's own)",
     )
+    add_any_language(text)
     text.add_argument(
         "--lexicon", metavar="FILE", help="your own pronunciations, one a line: WORD<tab>RESPELLING"
     )
@@ -189,6 +193,15 @@ def add_script(parser: ArgumentParser) -> None:
     )
 
 
+def add_any_language(group: Any) -> None:
+    """Whether other languages than the model's are refused."""
+    group.add_argument(
+        "--any-language",
+        action="store_true",
+        help="speak texts in languages that the model was not trained on, too (badly)",
+    )
+
+
 def add_output(parser: ArgumentParser, what: str, *, default: str = "") -> None:
     """Where the sound goes; it has to be said, unless there is a `default` (its line of help)."""
     output = parser.add_argument_group("output")
@@ -276,7 +289,10 @@ def add_tokenizer(parser: ArgumentParser) -> None:
 def add_device(group: Any) -> None:
     """Where a model runs."""
     group.add_argument(
-        "--device", default="cpu", metavar="NAME", help="cpu, cuda, cuda:1, mps (default cpu)"
+        "--device",
+        default="cpu",
+        metavar="NAME",
+        help="cpu, cuda, cuda:1, mps, or auto: the fastest that there is (default cpu)",
     )
     group.add_argument(
         "--threads",

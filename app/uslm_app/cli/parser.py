@@ -227,6 +227,7 @@ def command_parser(words: str) -> argparse.ArgumentParser:
         epilog=f"examples:\n{command.examples}\n{EXIT_CODES}",
     )
     command.add_options(parser)
+    parser.add_argument("--version", action="version", version=f"uslm {__version__}")
     return parser
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser
 
 from uslm_app.cli.option_types import named, number, whole
-from uslm_app.cli.options import add_common, add_model, add_watermark
+from uslm_app.cli.options import add_any_language, add_common, add_model, add_watermark
 
 
 def add_serve(parser: ArgumentParser) -> None:
@@ -38,6 +38,7 @@ def add_serve(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--language", metavar="CODE", help="language of the texts (default: the model's)"
     )
+    add_any_language(parser)
     limits = parser.add_argument_group("limits")
     limits.add_argument(
         "--slots", type=whole(1, 256), default=8, metavar="N",

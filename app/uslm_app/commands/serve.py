@@ -24,6 +24,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
         token=_token(options),
         max_chars=options.max_chars,
         max_upload_bytes=int(options.max_upload_mb * 2**20),
+        any_language=options.any_language,
         voice_aliases=_aliases(options),
         change_voices=not options.fixed_voices,
         finish_seconds=options.finish_seconds,

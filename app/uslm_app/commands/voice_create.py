@@ -6,13 +6,16 @@ import argparse
 from pathlib import Path
 
 from uslm_app.cli.console import Console
-from uslm_app.cli.inputs import check_file
+from uslm_app.cli.exit_codes import UsageError
+from uslm_app.cli.inputs import check_prompt
 from uslm_app.cli.outputs import check_output, check_suffix
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """Check the files; then load the model and make the voice."""
-    check_file(options.prompt, "the prompt")
+    check_prompt(options.prompt)
+    if options.prompt == "-" and options.name is None and options.out is None:
+        raise UsageError("a voice from standard input needs a name: --name NAME")
     if options.out is not None:
         check_suffix(options.out, ".safetensors", "the voice file")
         check_output(options.out, force=options.force, inputs=(options.prompt,))

@@ -51,6 +51,9 @@ class SpeechRequest(Strict):
     top_p: Annotated[float | None, Field(gt=0, le=1)] = None
     verify: Annotated[bool, Field(description="Listen to it, and draw bad pieces again")] = False
     retries: Annotated[int | None, Field(strict=True, ge=0, le=5)] = None
+    any_language: Annotated[
+        bool, Field(description="Speak texts in languages that the model was not trained on, too")
+    ] = False
     sample_rate: Annotated[
         SampleRate | None, Field(description="Default: the model's; of pcm 24000, as OpenAI's")
     ] = None

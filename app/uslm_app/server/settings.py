@@ -50,6 +50,8 @@ class ServeSettings:
     """Voices in the folder from which on uploads are refused."""
     voice_aliases: Mapping[str, str] = field(default_factory=lambda: dict(OPENAI_VOICES))
     """What clients call voices by, and which voice of here speaks; a kept voice goes before."""
+    any_language: bool = False
+    """Whether texts are spoken that are in no language of the model's, unless a request says so."""
     change_voices: bool = True
     """Whether voices can be uploaded and deleted."""
     max_connections: int = 512

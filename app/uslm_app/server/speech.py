@@ -57,7 +57,9 @@ def speech_router(service: Service) -> APIRouter:
         name = wanted.voice if isinstance(wanted.voice, str) else wanted.voice.id
         voice = await service.find_voice(name, status=400, param="voice")
         seed = settle_seed(wanted.seed)
-        utterance = service.engine.submit(wanted.input, voice, seed=seed, **_options(wanted))
+        utterance = service.engine.submit(
+            wanted.input, voice, seed=seed, **_options(wanted, service)
+        )
         listener = Listener(utterance)
         # No answer yet: what is wrong with the request comes out before the first samples.
         try:
@@ -104,12 +106,17 @@ def _check(wanted: SpeechRequest, service: Service) -> None:
         )  # fmt: skip
 
 
-def _options(wanted: SpeechRequest) -> dict[str, Any]:
+def _options(wanted: SpeechRequest, service: Service) -> dict[str, Any]:
     """The options of `ZeroShotTTS.stream`."""
     names = ("temperature", "top_k", "top_p", "retries", "speed")
     # Whoever asks for retries wants to know whether they are needed.
     verify = wanted.verify or wanted.retries is not None
-    return {"verify": verify, **{name: getattr(wanted, name) for name in names}}
+    any_language = wanted.any_language or service.settings.any_language
+    return {
+        "verify": verify,
+        "any_language": any_language,
+        **{name: getattr(wanted, name) for name in names},
+    }
 
 
 class _Stream:

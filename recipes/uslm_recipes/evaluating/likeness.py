@@ -55,7 +55,7 @@ def likeness(
     real = [speaker_model(waveform) for waveform in held_out.others]
     found = []
     for seed, sentence in enumerate(sentences):
-        speech = tts.generate(sentence, voice, seed=seed)
+        speech = tts.generate(sentence, voice, seed=seed, any_language=True)
         made = Audio(speech.waveform, speech.sample_rate).resampled(held_out.prompt.sample_rate)
         vector = speaker_model(made.waveform[0])
         found += [cosine(vector, each) for each in real]

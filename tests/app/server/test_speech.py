@@ -41,6 +41,14 @@ def int16(waveform: torch.Tensor) -> np.ndarray[Any, Any]:
     return np.rint(waveform[0].numpy() * np.float32(32768)).clip(-32768, 32767).astype("<i2")
 
 
+def test_a_text_of_another_language_is_refused_unless_it_is_asked_for(server: Any) -> None:
+    german = "Guten Morgen, wie geht es dir?"
+    refused = server.speak(german)
+    assert refused.status_code == 400
+    assert "German" in refused.json()["error"]["message"]
+    assert server.speak(german, any_language=True).status_code == 200
+
+
 def test_the_openai_client_speaks(openai_client: openai.OpenAI, alone: ZeroShotTTS) -> None:
     """Unchanged, with no field that OpenAI does not have but the seed."""
     answer = openai_client.audio.speech.create(

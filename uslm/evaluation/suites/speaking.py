@@ -92,7 +92,7 @@ def _speak(
     """Make the audio of a line, and fill in how it went."""
     waveform = torch.zeros(1, tts.sample_rate)
     try:
-        speech = tts.generate(line.text, voice, seed=line.seed, verify=verify)
+        speech = tts.generate(line.text, voice, seed=line.seed, verify=verify, any_language=True)
     except GenerationError as problem:
         line = replace(line, seconds=1.0, error=str(problem))
     else:

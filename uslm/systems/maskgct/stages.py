@@ -22,6 +22,8 @@ class MaskGCTSettings(PublishedSettings):
 
     name: str = "maskgct"
     """What the model is called."""
+    languages: tuple[str, ...] = ("en", "fr", "de")
+    """Of those it was trained on, the ones that its front end reads here."""
     sampling: Sampling = field(
         default_factory=lambda: Sampling(temperature=0.9, top_k=164, top_p=1.0)
     )

@@ -17,6 +17,8 @@ class VevoSettings(PublishedSettings):
 
     name: str = "vevo"
     """What the model is called."""
+    languages: tuple[str, ...] = ("en", "fr", "de")
+    """Of those it was trained on, the ones that its front end reads here."""
     sampling: Sampling = field(
         default_factory=lambda: Sampling(temperature=0.8, top_k=50, top_p=0.9)
     )
