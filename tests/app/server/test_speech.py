@@ -71,7 +71,7 @@ def test_the_openai_client_streams(openai_client: openai.OpenAI, alone: ZeroShot
 
 def test_the_openai_client_reads_our_errors(openai_client: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError, match="there are babble") as wrong:
-        openai_client.audio.speech.create(model="tts-1", voice="alloy", input="Hello.")
+        openai_client.audio.speech.create(model="tts-1", voice="nobody", input="Hello.")
     assert (wrong.value.param, wrong.value.code) == ("voice", "voice_not_found")
     with pytest.raises(openai.NotFoundError):
         openai_client.audio.speech.create(model="gpt-9", voice="babble", input="Hello.")
