@@ -24,6 +24,7 @@ from uslm_recipes.train.masked import MaskedRecipe
 from uslm_recipes.train.nar import NARRecipe
 from uslm_recipes.train.source_filter import SourceFilterRecipe
 from uslm_recipes.train.speech_lm import SpeechLMRecipe
+from uslm_recipes.train.streams import StreamsRecipe
 from uslm_recipes.train.unit_codec import CodecRecipe
 from uslm_recipes.train.units import UnitsRecipe
 from uslm_recipes.train.waveform_codec import WaveformCodecRecipe
@@ -45,6 +46,7 @@ RECIPES = {
     "train_feature_codec": FeatureCodecRecipe,
     "train_masked": MaskedRecipe,
     "train_flow": FlowRecipe,
+    "train_streams": StreamsRecipe,
     "train_ar": ARRecipe,
     "train_nar": NARRecipe,
     "tune": TuneRecipe,
