@@ -30,8 +30,8 @@ def test_stage_2_alone_knows_which_symbol_each_frame_is_of(monkeypatch: pytest.M
 
     def seen(self: object, rows: Sequence[AcousticRow], generators: object) -> list[Tensor]:
         for row in rows:
-            assert row.fingers is not None
-            told.extend(row.fingers[row.num_context :].tolist())
+            assert row.text_positions is not None
+            told.extend(row.text_positions[row.num_context :].tolist())
         return fill(self, rows, generators)  # type: ignore[arg-type]
 
     monkeypatch.setattr(type(bundle), "fill", seen)

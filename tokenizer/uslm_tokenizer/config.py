@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from uslm_tokenizer.errors import ConfigError
+from uslm_tokenizer.renames import current_keys
 
 Config = TypeVar("Config")
 MAX_SHOWN = 200
@@ -20,13 +21,17 @@ def to_dict(config: Any) -> dict[str, Any]:
 
 
 def from_dict(cls: type[Config], data: object, *, where: str = "") -> Config:
-    """Build `cls` from a dict. An unknown key, a missing one or a wrong type raises ConfigError."""
+    """Build `cls` from a dict. An unknown key, a missing one or a wrong type raises ConfigError.
+
+    Keys of before are read, see renames.py.
+    """
     assert dataclasses.is_dataclass(cls)
     if not isinstance(data, Mapping):
         raise ConfigError(f"{where or cls.__name__} must be a mapping, but is {_shown(data)}")
     hints = get_type_hints(cls)
     fields = {field.name: field for field in dataclasses.fields(cls)}
     prefix = f"{where}." if where else ""
+    data = current_keys(cls.__name__, data)
     for key in data:
         if key not in fields:
             raise ConfigError(_unknown_key(f"{prefix}{key}", str(key), cls.__name__, list(fields)))

@@ -6,7 +6,7 @@ import socket
 import ssl
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -24,6 +24,7 @@ from uslm_tokenizer.compact import SCALE, compacted, restored
 from uslm_tokenizer.config import from_dict, to_dict
 from uslm_tokenizer.errors import ConfigError, EnvironmentProblem, MissingResource, UserError
 from uslm_tokenizer.json_files import check_format, read_mapping
+from uslm_tokenizer.renames import current_tensor_name
 from uslm_tokenizer.whole_files import write_atomically
 
 FORMAT = 1
@@ -346,22 +347,39 @@ def load_weights(model: nn.Module, path: Path) -> None:
     """
     wanted = model.state_dict()
     with _reading(path) as file:
-        found = set(file.keys())
-        scales = {name + SCALE for name in wanted} & found
-        _check_names(path, set(wanted), found - scales)
+        stored = current_names(model, file.keys())
+        scales = {name: stored[name + SCALE] for name in wanted if name + SCALE in stored}
+        _check_names(path, set(wanted), stored.keys() - {name + SCALE for name in scales})
         loaded: dict[str, Tensor] = {}
         for name, target in wanted.items():
-            shape = tuple(file.get_slice(name).get_shape())
+            shape = tuple(file.get_slice(stored[name]).get_shape())
             if shape != tuple(target.shape):
                 raise ConfigError(
                     f"{path}: tensor {name!r} has shape {shape}, "
                     f"the config asks for {tuple(target.shape)}"
                 )
-            tensor = file.get_tensor(name)
-            if name + SCALE in scales:
-                tensor = restored(tensor, file.get_tensor(name + SCALE))
+            tensor = file.get_tensor(stored[name])
+            if name in scales:
+                tensor = restored(tensor, file.get_tensor(scales[name]))
             loaded[name] = _as_target(path, name, tensor, target)
     model.load_state_dict(loaded, assign=True)
+
+
+def current_names(model: nn.Module, stored: Iterable[str]) -> dict[str, str]:
+    """Stored names of a model's tensors by the names of today; see renames.py."""
+    inner = [
+        (f"{place}." if place else "", module.model_type)
+        for place, module in model.named_modules()
+        if isinstance(module, PretrainedModel)
+    ]
+    names: dict[str, str] = {}
+    for name in stored:
+        current = name
+        for prefix, model_type in inner:
+            if current.startswith(prefix):
+                current = prefix + current_tensor_name(model_type, current.removeprefix(prefix))
+        names[current] = name
+    return names
 
 
 @contextmanager

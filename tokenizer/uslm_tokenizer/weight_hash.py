@@ -4,7 +4,7 @@ The other functions are what such files were marked with before; they are only f
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,9 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from uslm_tokenizer.hub import PretrainedModel
+from uslm_tokenizer.hub import CONFIG_FILE, PretrainedModel
+from uslm_tokenizer.json_files import read_mapping
+from uslm_tokenizer.renames import first_tensor_name
 
 FIRST = 64
 """Values of each tensor that are looked at."""
@@ -37,16 +39,24 @@ def weight_hash(**parts: Weights) -> str:
 def _beginnings(weights: Weights) -> Iterator[tuple[str, tuple[int, ...], Tensor]]:
     """Name, shape and first values of each tensor, by name."""
     if isinstance(weights, nn.Module):
-        for name, tensor in sorted(weights.state_dict().items()):
-            yield name, tuple(tensor.shape), tensor.flatten()[:FIRST]
+        state = weights.state_dict()
+        for first, name in _first_names(getattr(weights, "model_type", ""), state):
+            yield first, tuple(state[name].shape), state[name].flatten()[:FIRST]
         return
+    config = weights.parent / CONFIG_FILE
+    kind = str(read_mapping(config).get("model_type", "")) if config.is_file() else ""
     with safe_open(weights, "pt") as file:
-        for name in sorted(file.keys()):
+        for first, name in _first_names(kind, file.keys()):
             part: Any = file.get_slice(name)
             shape = tuple(part.get_shape())
             row = max(1, torch.Size(shape[1:]).numel())
             tensor = part[: -(-FIRST // row)] if shape else file.get_tensor(name)
-            yield name, shape, tensor.flatten()[:FIRST]
+            yield first, shape, tensor.flatten()[:FIRST]
+
+
+def _first_names(model_type: str, names: Iterable[str]) -> list[tuple[str, str]]:
+    """What each tensor was called at first, in the order of these names, and is called now."""
+    return sorted((first_tensor_name(model_type, name), name) for name in names)
 
 
 # ---- what files of before are marked with

@@ -17,7 +17,7 @@ class StopRule:
     """When a row may end, and when it must."""
 
     min_frames: int
-    """The end mark is not drawn before this many units."""
+    """The EOS token is not drawn before this many units."""
     max_frames: int
     """The row is cut here."""
     max_run: int = 25
@@ -25,7 +25,7 @@ class StopRule:
     loop_length: int = 40
     """The row is cut when its last so many units repeat the so many before them."""
     end_if_likeliest: bool = False
-    """Whether the end mark need not be drawn: it is enough that nothing is likelier."""
+    """Whether the EOS token need not be drawn: it is enough that nothing is likelier."""
 
 
 @dataclass(eq=False)
@@ -34,7 +34,7 @@ class UnitRow:
     as all have at their beginning."""
 
     units: list[int] = field(default_factory=list)
-    fingers: list[int] = field(default_factory=list)
+    text_positions: list[int] = field(default_factory=list)
     """Index of the symbol that each unit is of, in all that stage 1 reads; empty if it does not
     know."""
     pitches: list[int] = field(default_factory=list)
@@ -76,15 +76,15 @@ def speak_units(
         window = sampling.repetition_window
         recent = [row.units[-window:] if window else [] for row in rows]
         chosen = sample(logits, sampling, generators, recent)
-        fingers = finger_list(model, cache, len(rows))
+        text_positions = text_position_list(model, cache, len(rows))
         pitches: Sequence[int] | Sequence[None] = [None] * len(rows)
         if isinstance(model, PitchedModel) and model.num_pitches:
             drawn = sample_pitch(model.score_pitch(chosen, cache), sampling, generators)
             model.take_pitch(drawn, cache)
             pitches = drawn.tolist()
-        said = zip(chosen.tolist(), fingers, pitches, strict=True)
-        for row, stop, (unit, finger, pitch) in zip(rows, stops, said, strict=True):
-            advance(row, unit, stop, end, finger, pitch)
+        said = zip(chosen.tolist(), text_positions, pitches, strict=True)
+        for row, stop, (unit, text_position, pitch) in zip(rows, stops, said, strict=True):
+            advance(row, unit, stop, end, text_position, pitch)
         yield rows
         if all(row.stop_reason for row in rows):
             return
@@ -112,12 +112,12 @@ def forbid(logits: Tensor, units: list[int], stop: StopRule, end: int) -> None:
         logits[:end] = float("-inf")
 
 
-def finger_list(
+def text_position_list(
     model: SemanticModel, cache: KVCache, num_rows: int
 ) -> Sequence[int] | Sequence[None]:
     """Which symbol the unit that each row draws next is of; None where the model cannot tell."""
-    fingers = model.fingers(cache)
-    return [None] * num_rows if fingers is None else fingers
+    text_positions = model.text_positions(cache)
+    return [None] * num_rows if text_positions is None else text_positions
 
 
 def prefill(
@@ -138,7 +138,7 @@ def advance(
     unit: int,
     stop: StopRule,
     end: int,
-    finger: int | None = None,
+    text_position: int | None = None,
     pitch: int | None = None,
 ) -> None:
     """Let a row say a unit, or stop."""
@@ -148,13 +148,13 @@ def advance(
         row.stop_reason = "end"
         return
     row.units.append(unit)
-    if finger is not None:
-        row.fingers.append(finger)
+    if text_position is not None:
+        row.text_positions.append(text_position)
     if pitch is not None:
         row.pitches.append(pitch)
     n = stop.loop_length
     if len(row.units) >= 2 * n and row.units[-n:] == row.units[-2 * n : -n]:
-        del row.units[-n:], row.fingers[-n:], row.pitches[-n:]
+        del row.units[-n:], row.text_positions[-n:], row.pitches[-n:]
         row.stop_reason = "loop"
     elif len(row.units) >= stop.max_frames:
         row.stop_reason = "length"

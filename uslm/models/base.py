@@ -57,7 +57,7 @@ class SemanticModel(PretrainedModel, ABC):
     def step(self, units: Int[Tensor, " b"], cache: KVCache) -> Float[Tensor, "b v"]:
         """Read one unit of each row; logits of the next."""
 
-    def fingers(self, cache: KVCache) -> list[int] | None:
+    def text_positions(self, cache: KVCache) -> list[int] | None:
         """Index in each row's text of the symbol that the unit scored last is of; None from a
         model that does not know."""
         return None
@@ -202,7 +202,7 @@ class AcousticRow:
     """Frame of the utterance where `codes` begins."""
     text_ids: Int[Tensor, " s"] | None = None
     """The utterance's text, or None to do without."""
-    fingers: Int[Tensor, " t"] | None = None
+    text_positions: Int[Tensor, " t"] | None = None
     """Index in `text_ids` of the symbol that each frame of `codes` is of, where it is known."""
     prompt_spoken: Int[Tensor, " p"] | None = None
     """Text id of the symbol that each frame of `prompt` is of, -1 where it is not known."""
@@ -220,8 +220,8 @@ class AcousticRow:
         """Text id of the symbol that each frame, the prompt's among them, is of; -1: unknown."""
         num_prompt, num_frames = self.prompt.shape[1], self.codes.shape[1]
         unknown = torch.full((num_prompt + num_frames,), -1)
-        if self.text_ids is not None and self.fingers is not None:
-            unknown[num_prompt:] = self.text_ids.cpu()[self.fingers.cpu()]
+        if self.text_ids is not None and self.text_positions is not None:
+            unknown[num_prompt:] = self.text_ids.cpu()[self.text_positions.cpu()]
         return unknown
 
 

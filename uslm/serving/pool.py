@@ -23,9 +23,9 @@ from uslm.generate.autoregressive import (
     StopRule,
     UnitRow,
     advance,
-    finger_list,
     forbid,
     prefill,
+    text_position_list,
 )
 from uslm.generate.sampling import Sampling, sample, sample_pitch
 from uslm.models.base import PitchedModel, SemanticModel
@@ -106,11 +106,14 @@ class UnitPool:
         chosen = self._draw(self._logits, seated)
         self.steps += 1
         self.row_steps += len(seated)
-        units, fingers = chosen.tolist(), finger_list(self._model, self._cache, len(chosen))
+        units, text_positions = (
+            chosen.tolist(),
+            text_position_list(self._model, self._cache, len(chosen)),
+        )
         pitches = self._draw_pitches(chosen.to(self._logits.device), seated)
         end = self._model.codebook_size
         for slot, row in seated:
-            advance(row, units[slot], row.stop, end, fingers[slot], pitches[slot])
+            advance(row, units[slot], row.stop, end, text_positions[slot], pitches[slot])
             if row.stop_reason:
                 self._free(slot)
         if any(row is not None for row in self._slots):

@@ -84,8 +84,10 @@ class AcousticRows:
             known = int(random.integers(0, max(1, most)))
         text = torch.from_numpy(self.corpus.text_ids[index])
         hidden = len(text) == 0 or random.random() < shape.text_dropout
-        fingers = None if hidden else self._fingers(index, start + offset, target.shape[1])
-        if fingers is not None:
+        text_positions = (
+            None if hidden else self._text_positions(index, start + offset, target.shape[1])
+        )
+        if text_positions is not None:
             target = self._corrupted(target, shape, random)
         return AcousticRow(
             prompt=prompt,
@@ -93,13 +95,13 @@ class AcousticRows:
             num_context=known,
             start=start + offset,
             text_ids=None if hidden else text,
-            fingers=fingers,
+            text_positions=text_positions,
             prompt_spoken=None if hidden else self._spoken(mate, prompt_start, prompt.shape[1]),
         )
 
     def _spoken(self, index: int, first: int, num_frames: int) -> Int[Tensor, " t"] | None:
         """Text id of the symbol that some frames of an utterance are of, where it is aligned."""
-        places = self._fingers(index, first, num_frames)
+        places = self._text_positions(index, first, num_frames)
         return None if places is None else torch.from_numpy(self.corpus.text_ids[index])[places]
 
     def _corrupted(
@@ -123,7 +125,7 @@ class AcousticRows:
             codes[level] = torch.where(pitch > 0, (pitch + off).clamp(1, self.most_pitch), 0)
         return codes
 
-    def _fingers(self, index: int, first: int, num_frames: int) -> Int[Tensor, " t"] | None:
+    def _text_positions(self, index: int, first: int, num_frames: int) -> Int[Tensor, " t"] | None:
         """Which symbol some frames of an utterance are of, where its text is aligned."""
         if self.alignments is None or index not in self.alignments:
             return None

@@ -83,13 +83,13 @@ def align_for(
     folder: Path,
 ) -> Alignments | None:
     """The alignments of those utterances that have a text, if this stage 2 looks at them."""
-    regressor = isinstance(model, AcousticRegressor) and model.config.sees_spoken
+    regressor = isinstance(model, AcousticRegressor) and model.config.condition_on_alignment
     if not (regressor or isinstance(model, ConvRegressor)):
         return None
     if codec is None or not isinstance(codec.units, UnitTokenizer):
         raise ConfigError(
             "tokenizer must name a codec that recognises phonemes: a conv_regressor, or a model "
-            "with sees_spoken, learns from alignments"
+            "with condition_on_alignment, learns from alignments"
         )
     texts = np.array([i for i in indices if len(corpus.text_ids[int(i)])], dtype=np.int64)
     return align(corpus, tokens, codec.units, texts, folder)

@@ -31,7 +31,7 @@ class PromptedBatch:
     num_slots: int
     """The same with padding."""
     num_targets: int
-    """Units that are predicted, the end mark among them."""
+    """Units that are predicted, the EOS token among them."""
 
 
 def check_pitch(model: SemanticModel, tokens: TokenCorpus) -> None:

@@ -30,18 +30,19 @@ def stage2_alone(
     fault."""
     tokenizer = bundle.tokenizer
     units, pitches = units_and_pitches(bundle, waveform, voice)
-    fingers = _fingers(bundle, units.to(tokenizer.device), text_ids)
+    text_positions = _text_positions(bundle, units.to(tokenizer.device), text_ids)
     blocks = CodeBlocks(bundle.config.blocks, bundle.voice_row(voice), torch.tensor(text_ids))
     spoken, heights = units.tolist(), pitches.tolist()
-    while (row := blocks.plan(spoken, True, fingers, pitches=heights)) is not None:
+    while (row := blocks.plan(spoken, True, text_positions, pitches=heights)) is not None:
         [filled] = bundle.fill([row], [generator])
         blocks.accept(filled)
     codes = blocks.codes[None].to(tokenizer.device)
     return tokenizer.decode(codes)[0].cpu().clamp(-1, 1)
 
 
-def _fingers(bundle: Bundle, units: Int[Tensor, " t"], text_ids: Sequence[int]) -> list[int]:
-    """Which symbol each unit is of, in place of stage 1's finger; empty where nobody can tell."""
+def _text_positions(bundle: Bundle, units: Int[Tensor, " t"], text_ids: Sequence[int]) -> list[int]:
+    """Which symbol each unit is of, in place of stage 1's text position; empty where nobody can
+    tell."""
     if bundle.vocab.reads != "phonemes" or not text_ids:
         return []
     starts = align_ctc(recognizer(bundle.tokenizer).phoneme_logits(units[None])[0], text_ids)

@@ -43,6 +43,7 @@ from uslm_recipes.loop.sharding import (
 )
 from uslm_tokenizer.config import from_dict
 from uslm_tokenizer.errors import EnvironmentProblem, UserError
+from uslm_tokenizer.hub import current_names
 from uslm_tokenizer.json_files import read_mapping
 
 logger = logging.getLogger(__name__)
@@ -276,7 +277,9 @@ def _load_all(path: Path, state: TrainingState, rank: Rank) -> None:
         _load_weights(path / f"{name}.safetensors", model)
     for name, ema in state.ema.items():
         if (path / f"ema-{name}.safetensors").is_file():
-            ema.load_state_dict(load_file(path / f"ema-{name}.safetensors"))
+            averages = load_file(path / f"ema-{name}.safetensors")
+            names = current_names(unwrap(state.models[name]), averages)
+            ema.load_state_dict({today: averages[stored] for today, stored in names.items()})
     for name, optimizer in state.optimizers.items():
         load_whole_optimizer(optimizer, _load(path / f"optimizer-{name}.pt"))
     if state.scaler is not None and (path / "scaler.pt").is_file():
@@ -322,7 +325,10 @@ def _load_weights(path: Path, model: nn.Module) -> None:
         raise UserError(f"{path} cannot be read: {problem}") from problem
     inner = unwrap(model)
     own = inner.state_dict()
-    laid_out = {n: part_like(t, own[n]) if n in own else t for n, t in weights.items()}
+    laid_out = {
+        name: part_like(weights[stored], own[name]) if name in own else weights[stored]
+        for name, stored in current_names(inner, weights).items()
+    }
     try:
         inner.load_state_dict(laid_out)
     except RuntimeError as problem:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from uslm_tokenizer.errors import ConfigError
+from uslm_tokenizer.renames import current_key
 
 FREE = frozenset(
     {
@@ -51,6 +52,6 @@ def _differences(
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in values.items():
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
+            yield from _flat(value, f"{prefix}{current_key(key)}.")
         else:
-            yield f"{prefix}{key}", value
+            yield f"{prefix}{current_key(key)}", value

@@ -58,7 +58,7 @@ TOY = Layout(
         Tie(r"k_again\.(?P<rest>.*)", r"k_proj.\g<rest>", "saved twice"),
         Ignore(r"discriminator\..*", "training only"),
     ),
-    marks=(r"q_proj\.weight", r"conv\.weight_[gv]"),
+    signature_keys=(r"q_proj\.weight", r"conv\.weight_[gv]"),
     source="nowhere",
     code_licence="none",
     weights_licence="none",

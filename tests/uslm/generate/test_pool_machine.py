@@ -49,7 +49,7 @@ def alone(name: str, kind: int) -> tuple[list[int], list[int], str | None]:
     pool.join(row)
     while pool.num_rows:
         pool.step()
-    return row.units, row.fingers, row.stop_reason
+    return row.units, row.text_positions, row.stop_reason
 
 
 class PoolMachine(RuleBasedStateMachine):
@@ -106,7 +106,7 @@ class PoolMachine(RuleBasedStateMachine):
         for _ in range(most):
             self.pool.step()
         for kind, row in self.there:
-            assert (row.units, row.fingers, row.stop_reason) == alone(self.model, kind)
+            assert (row.units, row.text_positions, row.stop_reason) == alone(self.model, kind)
             self.pool.leave(row)
         assert self.pool.num_rows == 0 and not self.pool._freed
 
@@ -143,7 +143,7 @@ def test_an_error_in_the_shared_step_ends_those_who_share_it(
     while pool.num_rows:
         pool.step()
     for kind, row in enumerate(rows[3:], start=4):
-        assert (row.units, row.fingers, row.stop_reason) == alone("monotonic_lm", kind)
+        assert (row.units, row.text_positions, row.stop_reason) == alone("monotonic_lm", kind)
 
 
 def test_whoever_has_waited_longest_is_next() -> None:

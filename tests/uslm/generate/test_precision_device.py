@@ -56,7 +56,7 @@ def speak(model: SemanticModel) -> list[Tensor]:
 def fill(model: AcousticModel) -> list[Tensor]:
     k = model.num_codebooks
     rows = [
-        AcousticRow(prompt=ids(k, 6), codes=ids(k, 9), text_ids=ids(5), fingers=ids(9) % 5),
+        AcousticRow(prompt=ids(k, 6), codes=ids(k, 9), text_ids=ids(5), text_positions=ids(9) % 5),
         AcousticRow(prompt=ids(k, 0), codes=ids(k, 7), num_context=3, start=20),
     ]
     return [each.cpu() for each in fill_levels(model, rows)]

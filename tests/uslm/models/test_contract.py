@@ -143,7 +143,7 @@ def rows_of(model: AcousticModel) -> list[AcousticRow]:
             prompt=codes(6, 1),
             codes=codes(9, 2),
             text_ids=ids(5, seed=3),
-            fingers=torch.arange(9) // 2,
+            text_positions=torch.arange(9) // 2,
         ),
         AcousticRow(prompt=codes(0, 4), codes=codes(14, 5), num_context=4, start=30),
         AcousticRow(prompt=codes(11, 6), codes=codes(3, 7), start=2, text_ids=ids(8, seed=8)),

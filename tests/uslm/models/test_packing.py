@@ -24,7 +24,7 @@ def rows(with_text: bool) -> list[AcousticRow]:
             num_context=number % 2,
             start=3 * number,
             text_ids=torch.randint(1, 53, (2 + number,)) if with_text and number % 3 else None,
-            fingers=torch.randint(2 + number, (frames,)) if number % 2 else None,
+            text_positions=torch.randint(2 + number, (frames,)) if number % 2 else None,
         )
         for number, (prompt, frames) in enumerate(LENGTHS)
     ]

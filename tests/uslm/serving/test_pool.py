@@ -92,14 +92,16 @@ def test_a_row_says_what_it_says_without_a_pool(model: SemanticModel) -> None:
         )  # fmt: skip
         [whole] = spoken[-1]
         assert (whole.units, whole.stop_reason) == (row.units, row.stop_reason)
-        assert whole.fingers == row.fingers
+        assert whole.text_positions == row.text_positions
         assert whole.pitches == row.pitches
-        if model.needs_alignment:  # a finger that only goes forward, on the text or its end mark
-            assert len(row.fingers) == len(row.units)
-            assert sorted(row.fingers) == row.fingers
-            assert max(row.fingers, default=0) <= len(row.text_ids)
+        if (
+            model.needs_alignment
+        ):  # a text position that only goes forward, on the text or its EOS token
+            assert len(row.text_positions) == len(row.units)
+            assert sorted(row.text_positions) == row.text_positions
+            assert max(row.text_positions, default=0) <= len(row.text_ids)
         else:
-            assert not row.fingers
+            assert not row.text_positions
 
 
 def test_a_row_that_leaves_makes_room_and_changes_nothing(model: SemanticModel) -> None:

@@ -90,7 +90,7 @@ class Layout:
     rules: tuple[Rule, ...] | Callable[[Any], tuple[Rule, ...]]
     """What becomes of each published tensor; the first match decides. A function of our config
     where it depends on that."""
-    marks: tuple[str, ...]
+    signature_keys: tuple[str, ...]
     """Regular expressions over published names; a state dict of this layout matches them all."""
     source: str
     """Where it was published: address of the code."""

@@ -46,13 +46,14 @@ def layout_of_system(system: str, table: Mapping[str, str] = LAYOUTS) -> Layout:
 
 
 def recognise(names: Iterable[str], table: Mapping[str, str] = LAYOUTS) -> list[str]:
-    """Names of the layouts whose marks are all among the tensor `names`, the surest first."""
+    """Names of the layouts whose signature keys are all among the tensor `names`, the surest
+    first."""
     names = list(names)
     found = []
     for name in table:
-        marks = [re.compile(mark) for mark in get_layout(name, table).marks]
-        if marks and all(any(map(mark.fullmatch, names)) for mark in marks):
-            found.append((len(marks), name))
+        keys = [re.compile(key) for key in get_layout(name, table).signature_keys]
+        if keys and all(any(map(key.fullmatch, names)) for key in keys):
+            found.append((len(keys), name))
     return [name for _, name in sorted(found, key=lambda pair: -pair[0])]
 
 

@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from uslm.models.teacher_forcing import NOT_PREDICTED, TeacherForced
-from uslm.systems.two_stage.marks import MarkedLM
+from uslm.systems.two_stage.special_tokens import SpecialTokenLM
 from uslm_tokenizer.nn.attention import KVCache
 from uslm_tokenizer.nn.padding import pad_left, pad_right
 from uslm_tokenizer.nn.transformer import Transformer
@@ -50,14 +50,14 @@ class SemanticBatch(TeacherForced):
     """Text, then units."""
 
     tokens: Int[Tensor, "b l"]
-    """Text ids where `is_audio` is False, units (or the start mark) where it is True."""
+    """Text ids where `is_audio` is False, units (or the BOS token) where it is True."""
     is_audio: Bool[Tensor, "b l"]
     positions: Float[Tensor, "b l"]
     targets: Int[Tensor, "b l"]
     """The unit that follows, or NOT_PREDICTED."""
 
 
-class SemanticLM(MarkedLM):
+class SemanticLM(SpecialTokenLM):
     """Phonemes (and a prompt) -> units."""
 
     model_type: ClassVar[str] = "semantic_lm"
@@ -108,7 +108,7 @@ class SemanticLM(MarkedLM):
             targets = torch.full_like(tokens, NOT_PREDICTED)
             first = len(tokens) - len(row_units) - 1
             targets[first:-1] = row_units
-            targets[-1] = self.start_id
+            targets[-1] = self.bos_id
             if predict_from is not None:
                 targets[first : first + predict_from[i]] = NOT_PREDICTED
             rows.append((tokens, is_audio, positions, targets))
@@ -154,7 +154,7 @@ class SemanticLM(MarkedLM):
         """Tokens, stream and positions of one row, on the CPU."""
         text, units = text.cpu(), units.cpu()
         tokens = torch.cat(
-            [text, text.new_tensor([self.end_of_text_id, self.start_id]), units.to(text.dtype)]
+            [text, text.new_tensor([self.text_eos_id, self.bos_id]), units.to(text.dtype)]
         )
         num_text = len(text) + 1
         is_audio = torch.arange(len(tokens)) >= num_text

@@ -84,12 +84,12 @@ class CodeBlocks:
         self,
         units: Sequence[int],
         is_final: bool,
-        fingers: Sequence[int] = (),
+        text_positions: Sequence[int] = (),
         pitches: Sequence[int] = (),
     ) -> AcousticRow | None:
         """The next block of the units so far, or None before there are enough of them.
 
-        `fingers` tells of each unit the index of the symbol that it is of, if that is known;
+        `text_positions` tells of each unit the index of the symbol that it is of, if that is known;
         `pitches` its pitch, where stage 2 is to be given that.
         """
         done, schedule = self.num_frames, self._schedule
@@ -113,7 +113,7 @@ class CodeBlocks:
             num_context=context,
             start=first,
             text_ids=self._text_ids,
-            fingers=torch.tensor(fingers[first:last]) if fingers else None,
+            text_positions=torch.tensor(text_positions[first:last]) if text_positions else None,
         )
 
     def accept(self, filled: Int[Tensor, "k f"]) -> None:

@@ -144,11 +144,11 @@ class Bundle:
         )
 
     def _level_vectors(self) -> Float[Tensor, "levels v e"] | None:
-        if not self.config.expected_input:
+        if not self.config.expected_latents:
             return None
         if not isinstance(self.tokenizer, UnitCodec):
             raise ConfigError(
-                f"expected_input needs a unit codec, but the tokenizer is a "
+                f"expected_latents needs a unit codec, but the tokenizer is a "
                 f"{self.tokenizer.model_type!r}"
             )
         return self.tokenizer.level_vectors()

@@ -29,7 +29,7 @@ class BundleConfig(SpeakerSettings):
     """Text to symbols."""
     acoustic_temperature: float = 0.0
     """How stage 2 draws; 0 takes the likeliest code."""
-    expected_input: bool = False
+    expected_latents: bool = False
     """Whether stage 2 takes the codes that come nearest to what it expects the decoder to hear,
     rather than the likeliest ones; for a model that was trained so."""
     use_prompt_units: bool = True

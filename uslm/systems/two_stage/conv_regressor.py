@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from uslm.models.base import AcousticRow, VectorModel, VoiceFit
 from uslm.models.voice_memory import VoiceMemory
-from uslm.systems.two_stage.regressor import Copying
+from uslm.systems.two_stage.regressor import CopyAttention
 from uslm_tokenizer.nn.padding import pad_right
 
 UNIT, PITCH, FIRST_RESIDUAL = 0, 1, 2
@@ -119,7 +119,7 @@ class ConvRegressor(VectorModel):
         )
         self.norm = nn.LayerNorm(dim)
         self.to_latents = nn.Linear(dim, width)
-        self.copying = Copying(dim, width, config.num_heads)
+        self.copy_attention = CopyAttention(dim, width, config.num_heads)
         for table in self._embeddings():
             nn.init.normal_(table.weight, std=0.1)
         nn.init.zeros_(self.to_latents.weight)
@@ -208,7 +208,7 @@ class ConvRegressor(VectorModel):
                 x = attention(x, keys_values, memory.mask)
         hidden = self.norm(x)
         sight = memory.mask[:, None]
-        copied = self.copying(hidden, memory.latents, sight, memory.encoded)
+        copied = self.copy_attention(hidden, memory.latents, sight, memory.encoded)
         predicted = (self.to_latents(hidden) + copied).float()
         return cast(Tensor, predicted + batch.output_shift[:, None])
 

@@ -1,13 +1,13 @@
-"""Stage 1 with a reading finger: a language model of units that knows which symbol it is at.
+"""Stage 1 by monotonic alignment: a language model of units that knows which symbol it is at.
 
-    text       h   ə   l   oʊ  END
-    finger     0 0 0 1 2 2 2 3 3 3 3 4
-    units      a a b c d d e f f f g END
+    text            h   ə   l   oʊ  END
+    text position   0 0 0 1 2 2 2 3 3 3 3 4
+    units           a a b c d d e f f f g END
 
-Beside each unit the model predicts how far the finger moves before the next one. It only moves
-forward, so no word is repeated and none is skipped, and a few hours of speech are enough to learn
-to read (the idea of VALL-E R, Han et al. 2024, arXiv 2406.07855). Training needs to know where the
-finger is; the tokenizer's phoneme head tells by CTC alignment.
+Beside each unit the model predicts how far the text position moves before the next one. It only
+moves forward, so no word is repeated, and a few hours of speech are enough to
+learn to read (the idea of VALL-E R, Han et al. 2024, arXiv 2406.07855). Training needs to know
+where the text position is; the tokenizer's phoneme head tells by CTC alignment.
 """
 
 from collections.abc import Sequence
@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 from uslm.models.base import PitchedModel
 from uslm.models.teacher_forcing import NOT_PREDICTED, TeacherForced
-from uslm.systems.two_stage.marks import MarkedLM
-from uslm.systems.two_stage.reading_cache import ReadingCache
+from uslm.systems.two_stage.alignment_cache import AlignmentCache
+from uslm.systems.two_stage.special_tokens import SpecialTokenLM
 from uslm_tokenizer.nn.attention import KVCache
 from uslm_tokenizer.nn.padding import pad_left, pad_right
 from uslm_tokenizer.nn.transformer import Transformer
@@ -50,10 +50,10 @@ class MonotonicLMConfig:
     dropout: float = 0.1
     """Share of activations dropped in training."""
     max_advance: int = 8
-    """Symbols that the finger moves at most in one frame; stress marks take no time."""
-    patience: float = 0.8
-    """The finger moves when the probabilities of moving, summed since its last move, reach this.
-    Summed hazards of true durations are spread around 1; less reads faster."""
+    """Symbols that the text position moves at most in one frame; stress marks take no time."""
+    advance_threshold: float = 0.8
+    """The text position moves when the probabilities of moving, summed since its last move, reach
+    this. Summed hazards of true durations are spread around 1; less reads faster."""
     pitch_reach: int = 0
     """Steps of a codec's pitch above and below the voice's median that are told apart; what lies
     beyond counts as the outermost. 0: no pitch is drawn."""
@@ -63,25 +63,25 @@ class MonotonicLMConfig:
 
 @dataclass
 class MonotonicBatch(TeacherForced):
-    """Text, and beside it units and fingers."""
+    """Text, and beside it units and text positions."""
 
     text_ids: Int[Tensor, "b s"]
     text_mask: Bool[Tensor, "b s"]
     units: Int[Tensor, "b t"]
-    """The start mark, then the units."""
-    fingers: Int[Tensor, "b t"]
+    """The BOS token, then the units."""
+    text_positions: Int[Tensor, "b t"]
     """Index of the symbol that is spoken with the unit that follows."""
     targets: Int[Tensor, "b t"]
     """The unit that follows, or NOT_PREDICTED."""
     advances: Int[Tensor, "b t"]
-    """How far the finger moves then, or NOT_PREDICTED."""
+    """How far the text position moves then, or NOT_PREDICTED."""
     pitches: Int[Tensor, "b t"]
     """Of each unit in `units`."""
     pitch_targets: Int[Tensor, "b t"]
     """That of the unit that follows, or NOT_PREDICTED."""
 
 
-class MonotonicLM(MarkedLM, PitchedModel):
+class MonotonicLM(SpecialTokenLM, PitchedModel):
     """Phonemes (and a prompt) -> units, with an alignment that only goes forward.
 
     With a `pitch_reach`, each unit has a pitch, relative to the median of the voice: it is drawn
@@ -98,9 +98,9 @@ class MonotonicLM(MarkedLM, PitchedModel):
         super().__init__(config)
         dim, heads = config.dim, config.num_heads
         self.text_embedding = nn.Embedding(config.text_vocab_size + 2, dim)
-        self.reader = Transformer(dim, heads, config.num_text_layers, dropout=config.dropout)
+        self.text_encoder = Transformer(dim, heads, config.num_text_layers, dropout=config.dropout)
         self.unit_embedding = nn.Embedding(config.codebook_size + 1, dim)
-        self.speaker = Transformer(dim, heads, config.num_layers, dropout=config.dropout)
+        self.decoder = Transformer(dim, heads, config.num_layers, dropout=config.dropout)
         self.to_logits = nn.Linear(dim, config.codebook_size + 1, bias=False)
         self.to_advance = nn.Linear(dim, config.max_advance + 1)
         for table in (self.text_embedding, self.unit_embedding):
@@ -148,18 +148,18 @@ class MonotonicLM(MarkedLM, PitchedModel):
         if starts is None:
             pairs = zip(text_ids, units, strict=True)
             starts = [torch.arange(len(t)) * len(row) // max(len(t), 1) for t, row in pairs]
-        ends = text_ids[0].new_tensor([self.end_of_text_id])
+        ends = text_ids[0].new_tensor([self.text_eos_id])
         texts = [torch.cat([text, ends]) for text in text_ids]
-        inputs, targets, fingers, advances = [], [], [], []
+        inputs, targets, text_positions, advances = [], [], [], []
         heights, height_targets = [], []
         for i, (row, begins) in enumerate(zip(units, starts, strict=True)):
             path = self._path(begins, len(row))
             known = 0 if predict_from is None else predict_from[i]
-            mark = row.new_tensor([self.start_id])
+            mark = row.new_tensor([self.bos_id])
             inputs.append(torch.cat([mark, row]))
-            fingers.append(path)
+            text_positions.append(path)
             target = torch.cat([row, mark])
-            # Behind the last unit the finger has arrived: there is nothing to move to.
+            # Behind the last unit the text position has arrived: there is nothing to move to.
             advance = torch.cat([path.diff(), path.new_tensor([NOT_PREDICTED])])
             target[:known], advance[:known] = NOT_PREDICTED, NOT_PREDICTED
             targets.append(target)
@@ -174,7 +174,7 @@ class MonotonicLM(MarkedLM, PitchedModel):
             text_ids=padded,
             text_mask=mask,
             units=pad_right(inputs)[0],
-            fingers=pad_right(fingers)[0],
+            text_positions=pad_right(text_positions)[0],
             targets=pad_right(targets, NOT_PREDICTED)[0],
             advances=pad_right(advances, NOT_PREDICTED)[0],
             pitches=pad_right(heights)[0],
@@ -182,7 +182,8 @@ class MonotonicLM(MarkedLM, PitchedModel):
         )
 
     def _path(self, starts: Int[Tensor, " s"], num_frames: int) -> Int[Tensor, " t"]:
-        """Where the finger is at each frame, and behind the last one; steps of `max_advance`."""
+        """Where the text position is at each frame, and behind the last one; steps of
+        `max_advance`."""
         wanted = torch.searchsorted(starts, torch.arange(num_frames), right=True) - 1
         path: list[int] = []
         place = 0
@@ -194,13 +195,13 @@ class MonotonicLM(MarkedLM, PitchedModel):
     def forward(
         self, batch: MonotonicBatch
     ) -> tuple[Float[Tensor, "b t v"], Float[Tensor, "b t a"]]:
-        """Logits of the units and of the finger's moves at every position."""
+        """Logits of the units and of the text position's moves at every position."""
         hidden = self._hidden(batch)
         return self.to_logits(hidden), self.to_advance(hidden)
 
     def loss(self, batch: MonotonicBatch) -> Float[Tensor, ""]:
-        """Cross-entropy of the units, of their pitches and of the finger's moves, all of them for
-        each unit to predict."""
+        """Cross-entropy of the units, of their pitches and of the text position's moves, all of
+        them for each unit to predict."""
         parts = self.loss_parts(batch)
         return torch.stack(list(parts.values())).sum()
 
@@ -227,8 +228,8 @@ class MonotonicLM(MarkedLM, PitchedModel):
         count = (targets != NOT_PREDICTED).sum()
         return {name: part / count for name, part in parts.items()}
 
-    def new_cache(self, batch_size: int, capacity: int) -> ReadingCache:
-        cache = ReadingCache(**vars(self.speaker.new_cache(batch_size, capacity)))
+    def new_cache(self, batch_size: int, capacity: int) -> AlignmentCache:
+        cache = AlignmentCache(**vars(self.decoder.new_cache(batch_size, capacity)))
         if self.num_pitches:
             shape = (batch_size, self.config.pitch_history)
             cache.pitches = torch.zeros(shape, dtype=torch.long, device=self.device)
@@ -242,16 +243,16 @@ class MonotonicLM(MarkedLM, PitchedModel):
         cache: KVCache,
         prompt_pitches: Sequence[Int[Tensor, " _"]] | None = None,
     ) -> Float[Tensor, "b v"]:
-        """The prompt's units are read one by one, as the finger has to find its way through
+        """The prompt's units are read one by one, as the alignment has to be found for
         them; at their end it goes on to the symbol behind the separator. `prompt_pitches` are
         relative to the prompt's median; without them it counts as unvoiced."""
-        assert isinstance(cache, ReadingCache) and cache.length == 0
-        texts = [F.pad(text.cpu(), (0, 1), value=self.end_of_text_id) for text in text_ids]
+        assert isinstance(cache, AlignmentCache) and cache.length == 0
+        texts = [F.pad(text.cpu(), (0, 1), value=self.text_eos_id) for text in text_ids]
         padded, mask = (part.to(self.device) for part in pad_right(texts))
         cache.begin_reading(self._read(padded, mask), [len(text) - 1 for text in texts])
         # Rows are aligned at their right ends: one with a shorter prompt starts later.
         prompts, started = pad_left(
-            [F.pad(units.cpu(), (1, 0), value=self.start_id) for units in prompt_units]
+            [F.pad(units.cpu(), (1, 0), value=self.bos_id) for units in prompt_units]
         )
         if prompt_pitches is None:
             heights = torch.zeros_like(prompts)
@@ -266,48 +267,48 @@ class MonotonicLM(MarkedLM, PitchedModel):
         self.take_pitch(pitches, cache)
         return self._score(self._advance(units, cache, going), cache)
 
-    def fingers(self, cache: KVCache) -> list[int]:
-        assert isinstance(cache, ReadingCache)
+    def text_positions(self, cache: KVCache) -> list[int]:
+        assert isinstance(cache, AlignmentCache)
         return cache.spoken
 
     @torch.no_grad()
     def step(self, units: Int[Tensor, " b"], cache: KVCache) -> Float[Tensor, "b v"]:
-        assert isinstance(cache, ReadingCache)
+        assert isinstance(cache, AlignmentCache)
         return self._score(self._advance(units, cache, [True] * len(units)), cache)
 
     @torch.no_grad()
     def score_pitch(self, units: Int[Tensor, " b"], cache: KVCache) -> Float[Tensor, "b p"]:
-        assert isinstance(cache, ReadingCache) and self.pitch_head is not None
+        assert isinstance(cache, AlignmentCache) and self.pitch_head is not None
         return cast(Tensor, self.pitch_head(cache.hidden, units, cache.pitches).float())
 
     def take_pitch(self, pitches: Int[Tensor, " b"], cache: KVCache) -> None:
-        assert isinstance(cache, ReadingCache)
+        assert isinstance(cache, AlignmentCache)
         if cache.pitches is not None:
             cache.pitches = torch.cat([cache.pitches[:, 1:], pitches[:, None]], dim=1)
 
     def _advance(
-        self, units: Int[Tensor, " b"], cache: ReadingCache, going: list[bool]
+        self, units: Int[Tensor, " b"], cache: AlignmentCache, going: list[bool]
     ) -> Float[Tensor, "b d"]:
-        """Read a unit of the rows that are going, and move their fingers."""
+        """Read a unit of the rows that are going, and move their text positions."""
         # Weights, not modules: here the call of a module costs as much as its kernel.
         x = self.unit_embedding.weight.index_select(0, units) + cache.pointed
         if cache.is_plain and all(going) and not self.training and not _autocasts(x.device.type):
-            hidden = self.speaker.step(x, cache)
+            hidden = self.decoder.step(x, cache)
         else:
             valid = torch.tensor(going, device=units.device)[:, None]
             positions = cache.num_tokens()[:, None]
-            hidden = self.speaker.extend(x[:, None], positions, cache, valid)[:, 0]
+            hidden = self.decoder.extend(x[:, None], positions, cache, valid)[:, 0]
         moves = torch.addmm(self.to_advance.bias, hidden, self.to_advance.weight.t())
         shares = moves.float().softmax(dim=-1).tolist()
-        cache.move(shares, going, self.config.patience)
+        cache.move(shares, going, self.config.advance_threshold)
         cache.hidden = hidden
         return hidden
 
-    def _score(self, hidden: Float[Tensor, "b d"], cache: ReadingCache) -> Float[Tensor, "b v"]:
+    def _score(self, hidden: Float[Tensor, "b d"], cache: AlignmentCache) -> Float[Tensor, "b v"]:
         """Logits of the next unit."""
         logits = F.linear(hidden, self.to_logits.weight).float()
         for row, (place, last) in enumerate(zip(cache.spoken, cache.last, strict=True)):
-            if place < last:  # the speech ends when the finger has arrived, and not before
+            if place < last:  # the speech ends when the text position has arrived, and not before
                 logits[row, -1] = -1e9
         return logits
 
@@ -316,14 +317,14 @@ class MonotonicLM(MarkedLM, PitchedModel):
     ) -> Float[Tensor, "b s d"]:
         positions = torch.arange(text_ids.shape[1], device=text_ids.device).expand_as(text_ids)
         x = self.text_embedding(text_ids)
-        return cast(Tensor, self.reader(x, positions, mask=mask[:, None, None]))
+        return cast(Tensor, self.text_encoder(x, positions, mask=mask[:, None, None]))
 
     def _hidden(self, batch: MonotonicBatch) -> Float[Tensor, "b t d"]:
         symbols = self._read(batch.text_ids, batch.text_mask)
-        index = batch.fingers[..., None].expand(-1, -1, symbols.shape[-1])
+        index = batch.text_positions[..., None].expand(-1, -1, symbols.shape[-1])
         x = self.unit_embedding(batch.units) + symbols.gather(1, index)
         positions = torch.arange(x.shape[1], device=x.device).expand(len(x), -1)
-        return cast(Tensor, self.speaker(x, positions, causal=True))
+        return cast(Tensor, self.decoder(x, positions, causal=True))
 
 
 class PitchHead(nn.Module):

@@ -137,7 +137,7 @@ class _Reading:
     def __init__(self, bundle: Bundle, job: Job, num_symbols: int) -> None:
         self.job = job
         self._num_symbols = num_symbols  # that stage 1 reads; the job's text is the last of it
-        self._fingers: list[int] = []  # which of the job's own symbols each unit is of
+        self._text_positions: list[int] = []  # which of the job's own symbols each unit is of
         self.generator = generator(job.seed, "acoustic")
         self.decoder = StreamingDecoder(bundle.tokenizer)
         self._bundle = bundle
@@ -156,12 +156,16 @@ class _Reading:
         """The next block of what stage 1 has said so far."""
         num_own = len(self.job.text.text_ids)
         before = self._num_symbols - num_own
-        del self._fingers[len(row.fingers) :]  # a loop that was taken back
-        # Behind the text stands stage 1's end mark, which stage 2 does not know.
-        new = row.fingers[len(self._fingers) :]
-        self._fingers += [min(max(finger - before, 0), num_own - 1) for finger in new]
+        del self._text_positions[len(row.text_positions) :]  # a loop that was taken back
+        # Behind the text stands stage 1's EOS token, which stage 2 does not know.
+        new = row.text_positions[len(self._text_positions) :]
+        self._text_positions += [
+            min(max(text_position - before, 0), num_own - 1) for text_position in new
+        ]
         pitches = self._pitches(row.pitches)
-        return self.blocks.plan(row.units, row.stop_reason is not None, self._fingers, pitches)
+        return self.blocks.plan(
+            row.units, row.stop_reason is not None, self._text_positions, pitches
+        )
 
     def _pitches(self, relative: Sequence[int]) -> list[int]:
         """What was drawn, as the codec's pitches in the job's voice."""

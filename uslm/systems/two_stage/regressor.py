@@ -47,7 +47,7 @@ class AcousticRegressorConfig:
     """Share of activations dropped in training."""
     frames_per_symbol: float = 3.4
     """Utterance positions that one text symbol counts for."""
-    sees_spoken: bool = False
+    condition_on_alignment: bool = False
     """Whether each frame is told which symbol is spoken in it, where that is known."""
 
 
@@ -73,14 +73,14 @@ class AcousticRegressor(VectorModel):
         self.kind_embedding = nn.Embedding(3, dim)  # text, known frame, frame to fill
         # Row 0: not known. Zeros at first: the units speak before the symbols do.
         self.spoken_embedding = (
-            nn.Embedding(config.text_vocab_size + 1, dim) if config.sees_spoken else None
+            nn.Embedding(config.text_vocab_size + 1, dim) if config.condition_on_alignment else None
         )
         self.from_vector = nn.Linear(width, dim, bias=False)
         self.transformer = Transformer(
             dim, config.num_heads, config.num_layers, dropout=config.dropout
         )
         self.to_vector = nn.Linear(dim, width)
-        self.copying = Copying(dim, width, config.num_heads)
+        self.copy_attention = CopyAttention(dim, width, config.num_heads)
         for table in (self.text_embedding, self.unit_embedding, self.kind_embedding):
             nn.init.normal_(table.weight, std=0.02)
         if self.spoken_embedding is not None:
@@ -101,7 +101,7 @@ class AcousticRegressor(VectorModel):
             dim=32,
             num_heads=2,
             num_layers=2,
-            sees_spoken=True,
+            condition_on_alignment=True,
         )
 
     @torch.no_grad()
@@ -134,7 +134,7 @@ class AcousticRegressor(VectorModel):
             torch.cat([text_positions, batch.positions], dim=1),
             mask=batch.in_sight()[:, None],
         )[:, batch.text_ids.shape[1] :]
-        copied = self.copying(hidden, heard, batch.frames_in_sight(known))
+        copied = self.copy_attention(hidden, heard, batch.frames_in_sight(known))
         predicted = self.to_vector(hidden) + copied
         return cast(Tensor, predicted.float() * self.scale + self.mean)
 
@@ -154,12 +154,12 @@ class AcousticRegressor(VectorModel):
         return total.float()
 
 
-class Copying(nn.Module):
-    """Each frame's mixture of the known frames' vectors.
+class CopyAttention(nn.Module):
+    """Attention of each frame over the known frames, whose values are their vectors, unprojected.
 
-    Every head mixes whole vectors; which head counts how much is learnt for each channel. At
-    first all of them give the mean of the known frames. One more slot, a vector of zeros, lets
-    a frame copy nothing, as it must where nothing is known.
+    Every head mixes whole vectors; `share` weighs the heads for each channel. At first all of
+    them give the mean of the known frames. `null_key` goes with a value of zeros: a frame that
+    attends to it copies nothing, as it must where nothing is known.
     """
 
     def __init__(self, dim: int, vector_dim: int, num_heads: int) -> None:
@@ -167,7 +167,7 @@ class Copying(nn.Module):
         self.num_heads = num_heads
         self.query = nn.Linear(dim, dim, bias=False)
         self.key = nn.Linear(dim, dim, bias=False)
-        self.nothing = nn.Parameter(torch.zeros(num_heads, dim // num_heads))
+        self.null_key = nn.Parameter(torch.zeros(num_heads, dim // num_heads))
         self.share = nn.Parameter(torch.full((num_heads, vector_dim), 1 / num_heads))
 
     def forward(
@@ -179,14 +179,19 @@ class Copying(nn.Module):
     ) -> Float[Tensor, "b t e"]:
         """`vectors` are read only where they are known to a frame. They are those of the frames
         themselves, or of others, whose hidden states are `memory`."""
+        # h heads of width c = d / h; s + 1 keys, the null key first.
         size = (self.num_heads, -1)
-        query = self.query(hidden).unflatten(-1, size).transpose(1, 2)  # b h t dh
+        query = self.query(hidden).unflatten(-1, size).transpose(1, 2)  # [b, h, t, c]
         key = self.key(hidden if memory is None else memory).unflatten(-1, size).transpose(1, 2)
-        nothing = self.nothing.to(key.dtype)[None, :, None].expand(len(key), -1, -1, -1)
-        key = torch.cat([nothing, key], dim=2)
-        value = F.pad(vectors, (0, 0, 1, 0)).to(key.dtype)[:, None]
-        mask = F.pad(known, (1, 0), value=True)[:, None]
-        scores = (query @ key.transpose(-1, -2)) * query.shape[-1] ** -0.5
+        null_key = self.null_key.to(key.dtype)[None, :, None].expand(len(key), -1, -1, -1)
+        key = torch.cat([null_key, key], dim=2)  # [b, h, s + 1, c]
+        # One value for all heads: a projection would have to learn the codec's space anew, and
+        # a mixture of true latents is already what the decoder was trained on.
+        value = F.pad(vectors, (0, 0, 1, 0)).to(key.dtype)[:, None]  # [b, 1, s + 1, e]
+        # The null key is always open, so no row of the softmax is empty (NaN).
+        mask = F.pad(known, (1, 0), value=True)[:, None]  # [b, 1, t or 1, s + 1]
+        scores = (query @ key.transpose(-1, -2)) * query.shape[-1] ** -0.5  # [b, h, t, s + 1]
+        # In float32: under bfloat16 autocast a long prompt's weights would not sum to one.
         weights = scores.float().masked_fill(~mask, float("-inf")).softmax(dim=-1)
-        mixed = weights.to(key.dtype) @ value  # b h t e
+        mixed = weights.to(key.dtype) @ value  # [b, h, t, e]
         return cast(Tensor, (mixed * self.share.to(key.dtype)[:, None]).sum(dim=1))

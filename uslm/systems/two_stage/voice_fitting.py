@@ -63,7 +63,7 @@ def _halves(prompt: Int[Tensor, "k p"], spoken: Int[Tensor, " p"] | None) -> lis
             codes=halves[i],
             prompt_spoken=said[1 - i],
             text_ids=said[i],
-            fingers=None if said[i] is None else torch.arange(halves[i].shape[1]),
+            text_positions=None if said[i] is None else torch.arange(halves[i].shape[1]),
         )
         for i in (0, 1)
     ]

@@ -42,7 +42,7 @@ class ValleARConfig:
     norm_first: bool = True
     """Whether layers normalise what goes in, rather than what comes out."""
     prepend_bos: bool = False
-    """Whether a start mark stands before the first unit; without it there must be a prompt."""
+    """Whether a BOS token stands before the first unit; without it there must be a prompt."""
     prenet: bool = False
     """Whether small networks stand between the embeddings and the transformer."""
     prenet_hears_padding: bool = False
@@ -57,7 +57,7 @@ class ValleBatch(TeacherForced):
     text_ids: Int[Tensor, "b s"]
     text_mask: Bool[Tensor, "b s"]
     units: Int[Tensor, "b t"]
-    """What is read, the start mark among it."""
+    """What is read, the BOS token among it."""
     unit_mask: Bool[Tensor, "b t"]
     targets: Int[Tensor, "b t"]
     """The unit that follows, or NOT_PREDICTED."""
@@ -156,7 +156,7 @@ class ValleAR(SemanticModel):
         return F.cross_entropy(logits.transpose(1, 2), batch.targets, ignore_index=NOT_PREDICTED)
 
     def published_loss(self, batch: ValleBatch) -> Float[Tensor, ""]:
-        """The sum that the published code makes small; it takes padding for end marks to predict,
+        """The sum that the published code makes small; it takes padding for EOS tokens to predict,
         so that a row weighs more the shorter it is."""
         targets = batch.targets.masked_fill(~batch.unit_mask, self.end_id)
         return F.cross_entropy(self(batch).transpose(1, 2), targets, reduction="sum")

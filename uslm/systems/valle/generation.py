@@ -18,7 +18,7 @@ def published_stop(config: ValleConfig, num_symbols: int) -> StopRule:
 
     Speech may also be empty, which the published code calls a syntax error.
     """
-    # It counts the start mark as a unit, and looks only before it appends the next one.
+    # It counts the BOS token as a unit, and looks only before it appends the next one.
     longest = FRAMES_PER_SYMBOL * num_symbols + (not config.ar.prepend_bos)
     return StopRule(
         min_frames=0, max_frames=longest, max_run=NEVER, loop_length=NEVER, end_if_likeliest=True
@@ -42,6 +42,6 @@ def published_row(
 
 
 def _without_prompt(text_ids: Int[Tensor, " s"], num_prompt_ids: int) -> Int[Tensor, " _"]:
-    """The start mark and what follows the prompt; the prompt's end mark is not in `text_ids`."""
+    """The BOS token and what follows the prompt; the prompt's EOS token is not in `text_ids`."""
     kept = [*range(1), *range(max(1, num_prompt_ids - 1), len(text_ids))]
     return text_ids[kept]

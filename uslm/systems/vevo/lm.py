@@ -4,7 +4,7 @@ One row is a single sequence; a prompt's symbols come before those of the text, 
 
     BEGIN prompt symbols, symbols END   START prompt units, units STOP
 
-Units, symbols and marks share one table of ids, in this order.
+Units, symbols and special tokens share one table of ids, in this order.
 """
 
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ class VevoLMConfig:
 
     @property
     def num_ids(self) -> int:
-        """Ids of units, symbols and marks."""
+        """Ids of units, symbols and special tokens."""
         return self.codebook_size + self.text_vocab_size + MARKS
 
 
@@ -74,7 +74,7 @@ class VevoLM(SemanticModel):
         self.to_logits = nn.Linear(config.dim, config.num_ids, bias=False)
         self.apply(_initialize)
         first = config.codebook_size + config.text_vocab_size
-        self.pad_id, self.begin_id, self.end_of_text_id, self.start_id, self.stop_id = range(
+        self.pad_id, self.text_bos_id, self.text_eos_id, self.bos_id, self.eos_id = range(
             first, first + 5
         )
 
@@ -113,7 +113,7 @@ class VevoLM(SemanticModel):
     ) -> VevoBatch:
         tokens, targets = [], []
         for i, (text, row_units) in enumerate(zip(text_ids, units, strict=True)):
-            row = torch.cat([self._row(text, row_units), torch.tensor([self.stop_id])])
+            row = torch.cat([self._row(text, row_units), torch.tensor([self.eos_id])])
             target = row[1:].clone()
             # START is predicted too, from the end of the text, as in the published training.
             known = len(text) + 1 + (1 + predict_from[i] if predict_from and predict_from[i] else 0)
@@ -161,7 +161,7 @@ class VevoLM(SemanticModel):
         weight = self.to_logits.weight
         spoken = F.linear(hidden, weight[: self.codebook_size])
         # Not a product of matrices: with a single column, a kernel may add up each row otherwise.
-        stop = (hidden * weight[self.stop_id]).sum(dim=-1, keepdim=True)
+        stop = (hidden * weight[self.eos_id]).sum(dim=-1, keepdim=True)
         return torch.cat([spoken, stop], dim=1).float()
 
     def _hidden(self, tokens: Int[Tensor, "b l"]) -> Float[Tensor, "b l d"]:
@@ -171,9 +171,9 @@ class VevoLM(SemanticModel):
 
     def _row(self, text: Int[Tensor, " s"], units: Int[Tensor, " t"]) -> Int[Tensor, " l"]:
         """Ids of one row, on the CPU, from BEGIN to the last unit."""
-        marks = torch.tensor([self.begin_id, self.end_of_text_id, self.start_id])
+        special = torch.tensor([self.text_bos_id, self.text_eos_id, self.bos_id])
         symbols = text.cpu().long() + self.codebook_size
-        return torch.cat([marks[:1], symbols, marks[1:], units.cpu().long()])
+        return torch.cat([special[:1], symbols, special[1:], units.cpu().long()])
 
 
 def _initialize(module: nn.Module) -> None:

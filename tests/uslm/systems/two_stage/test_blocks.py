@@ -67,13 +67,13 @@ def test_the_first_block_is_small_and_later_ones_see_context_and_lookahead() -> 
 def test_a_block_is_told_the_symbols_of_its_own_frames_and_context() -> None:
     text = torch.arange(20, 30)
     blocks = CodeBlocks(SCHEDULE, torch.zeros(3, 4, dtype=torch.long), text)
-    units, fingers = list(range(100, 117)), [frame // 2 for frame in range(17)]
+    units, text_positions = list(range(100, 117)), [frame // 2 for frame in range(17)]
     seen = []
-    while (row := blocks.plan(units, True, fingers)) is not None:
-        assert row.fingers is not None
+    while (row := blocks.plan(units, True, text_positions)) is not None:
+        assert row.text_positions is not None
         begin = row.start
-        assert row.fingers.tolist() == fingers[begin : begin + row.codes.shape[1]]
-        assert row.spoken_ids().tolist() == [-1] * 4 + text[row.fingers].tolist()
+        assert row.text_positions.tolist() == text_positions[begin : begin + row.codes.shape[1]]
+        assert row.spoken_ids().tolist() == [-1] * 4 + text[row.text_positions].tolist()
         seen.append(row.num_context)
         blocks.accept(fake_fill(row))
     assert seen == [0, 5]

@@ -34,7 +34,7 @@ def row(*, prompt_frames: int = 12, num_frames: int = 9, seed: int = 0) -> Acous
         prompt=torch.randint(32, (5, prompt_frames), generator=draw),
         codes=torch.randint(32, (5, num_frames), generator=draw),
         text_ids=torch.tensor([3, 1, 4]),
-        fingers=torch.arange(num_frames) * 3 // num_frames,
+        text_positions=torch.arange(num_frames) * 3 // num_frames,
     )
 
 
@@ -63,7 +63,7 @@ def test_pitch_and_symbols_of_the_prompt_are_heard(model: ConvRegressor) -> None
 def test_units_count_less_only_where_the_symbol_is_known(model: ConvRegressor) -> None:
     halves = ConvRegressor(replace(model.config, unit_weight=0.5)).eval()
     halves.load_state_dict(model.state_dict())
-    unknown = replace(row(), fingers=None)
+    unknown = replace(row(), text_positions=None)
     assert torch.equal(predicted(halves, unknown), predicted(model, unknown))
     hidden = row()
     hidden.codes[0] = model.hidden_unit

@@ -54,13 +54,15 @@ def test_each_frame_knows_its_symbol_of_the_text_to_speak(
     speech = ZeroShotTTS(bundle).generate(TEXT, tiny_voice(bundle), seed=3)
     assert speech.units.shape[-1] > 10 and seen
     for row in seen:
-        assert row.fingers is not None and row.text_ids is not None
-        fingers = row.fingers.tolist()
-        assert len(fingers) == row.codes.shape[1] and fingers == sorted(fingers)
+        assert row.text_positions is not None and row.text_ids is not None
+        text_positions = row.text_positions.tolist()
+        assert len(text_positions) == row.codes.shape[1] and text_positions == sorted(
+            text_positions
+        )
         # The prompt's text, which stage 1 may read before it, is not counted.
-        assert fingers[0] >= 0 and fingers[-1] < len(row.text_ids)
+        assert text_positions[0] >= 0 and text_positions[-1] < len(row.text_ids)
         # (Behind a prompt, random weights may have read on by then.)
-        assert fingers[0] == 0 or row.start > 0 or use_prompt_units
+        assert text_positions[0] == 0 or row.start > 0 or use_prompt_units
 
 
 @pytest.mark.parametrize("use_prompt_units", [False, True])

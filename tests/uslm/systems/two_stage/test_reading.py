@@ -13,16 +13,18 @@ from hypothesis import strategies as st
 from uslm.generate.autoregressive import StopRule, speak_units
 from uslm.generate.sampling import Sampling
 from uslm.serving.pool import PoolRow, UnitPool
+from uslm.systems.two_stage.alignment_cache import AlignmentCache
 from uslm.systems.two_stage.monotonic import MonotonicLM
-from uslm.systems.two_stage.reading_cache import ReadingCache
 
 BOUNDED = settings(max_examples=8)
 
 
-def build(seed: int, patience: float = 0.8, most: int = 8) -> MonotonicLM:
-    """Random weights, in which the end mark is always among the likeliest."""
+def build(seed: int, advance_threshold: float = 0.8, most: int = 8) -> MonotonicLM:
+    """Random weights, in which the EOS token is always among the likeliest."""
     torch.manual_seed(seed)
-    model = MonotonicLM(replace(MonotonicLM.tiny_config(), patience=patience, max_advance=most))
+    model = MonotonicLM(
+        replace(MonotonicLM.tiny_config(), advance_threshold=advance_threshold, max_advance=most)
+    )
     return model.eval()
 
 
@@ -46,7 +48,11 @@ def speak(model: MonotonicLM, text: torch.Tensor, seed: int, *, pooled: bool) ->
         sampling=row.sampling, generators=[row.generator],
     )  # fmt: skip
     for [said] in steps:
-        row.units, row.fingers, row.stop_reason = said.units, said.fingers, said.stop_reason
+        row.units, row.text_positions, row.stop_reason = (
+            said.units,
+            said.text_positions,
+            said.stop_reason,
+        )
     return row
 
 
@@ -61,19 +67,19 @@ def test_no_symbol_is_skipped_and_none_is_left(pooled: bool) -> None:
         model, text = build(seed, most=1), torch.arange(1, num_symbols + 1)
         row = speak(model, text, seed, pooled=pooled)
         assert row.stop_reason == "end"
-        assert row.fingers[0] == 0
-        steps = torch.tensor(row.fingers).diff()
+        assert row.text_positions[0] == 0
+        steps = torch.tensor(row.text_positions).diff()
         assert bool(((steps == 0) | (steps == 1)).all())
-        assert row.fingers[-1] >= num_symbols - 1
+        assert row.text_positions[-1] >= num_symbols - 1
 
     check()
 
 
 @pytest.mark.parametrize("pooled", [False, True])
 def test_the_alignment_moves_as_soon_as_it_is_told(pooled: bool) -> None:
-    """With no patience at all it moves at each step."""
-    row = speak(build(0, patience=0.0, most=1), torch.arange(1, 9), 0, pooled=pooled)
-    assert row.fingers[:8] == list(range(8))
+    """With a threshold of 0 it moves at each step."""
+    row = speak(build(0, advance_threshold=0.0, most=1), torch.arange(1, 9), 0, pooled=pooled)
+    assert row.text_positions[:8] == list(range(8))
 
 
 @BOUNDED
@@ -85,17 +91,17 @@ def test_the_alignment_goes_as_far_as_the_likeliest_move(
     moves: list[list[float]], last: int
 ) -> None:
     """Counted anew here, from the probabilities of moving by 0, 1, 2 and 3 symbols."""
-    cache = ReadingCache(torch.zeros(1, 2, 1, 1, 1, 4), torch.ones(1, 1, dtype=torch.bool))
+    cache = AlignmentCache(torch.zeros(1, 2, 1, 1, 1, 4), torch.ones(1, 1, dtype=torch.bool))
     cache.begin_reading(torch.arange(10.0)[None, :, None].expand(1, 10, 4), [last])
-    place, pressure = 0, 0.0
+    place, accumulated_advance = 0, 0.0
     for weights in moves:
         total = sum(weights)
         shares = [w / total for w in weights] if total > 0 else [1.0, 0.0, 0.0, 0.0]
         cache.move([shares], [True], 0.8)
         assert cache.spoken == [place]
-        pressure += 1 - shares[0]
-        if pressure >= 0.8:
+        accumulated_advance += 1 - shares[0]
+        if accumulated_advance >= 0.8:
             likeliest = 1 + shares[1:].index(max(shares[1:]))
-            place, pressure = min(place + likeliest, last), 0.0
-        assert cache.fingers == [place]
+            place, accumulated_advance = min(place + likeliest, last), 0.0
+        assert cache.text_positions == [place]
         assert bool((cache.pointed == place).all())

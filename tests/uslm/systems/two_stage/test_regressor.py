@@ -11,14 +11,14 @@ from uslm.models.base import AcousticRow
 from uslm.systems.two_stage.regressor import AcousticRegressor
 
 
-def row(fingers: list[int] | None) -> AcousticRow:
+def row(text_positions: list[int] | None) -> AcousticRow:
     draw = torch.Generator().manual_seed(0)
     return AcousticRow(
         prompt=torch.randint(32, (4, 6), generator=draw),
         codes=torch.randint(32, (4, 8), generator=draw),
         num_context=2,
         text_ids=torch.tensor([3, 1, 4]),
-        fingers=None if fingers is None else torch.tensor(fingers),
+        text_positions=None if text_positions is None else torch.tensor(text_positions),
     )
 
 
@@ -36,8 +36,8 @@ def model() -> AcousticRegressor:
 
 
 def test_the_symbol_of_a_frame_is_heard_and_its_index_is_not(model: AcousticRegressor) -> None:
-    fingers = [0, 0, 0, 1, 1, 1, 2, 2]
-    one, other = predicted(model, row(fingers), row([0, 0, 1, 1, 1, 1, 2, 2]))
+    text_positions = [0, 0, 0, 1, 1, 1, 2, 2]
+    one, other = predicted(model, row(text_positions), row([0, 0, 1, 1, 1, 1, 2, 2]))
     assert not torch.allclose(one, other)
     assert not torch.allclose(one, predicted(model, row(None))[0])
 
@@ -50,7 +50,7 @@ def test_symbols_without_a_text_are_nothing(model: AcousticRegressor) -> None:
 
 def test_it_may_be_given_to_a_model_that_did_without() -> None:
     config = AcousticRegressor.tiny_config()
-    without = AcousticRegressor(replace(config, sees_spoken=False))
+    without = AcousticRegressor(replace(config, condition_on_alignment=False))
     torch.nn.init.normal_(without.to_vector.weight)
     given = AcousticRegressor(config)
     missing, extra = given.load_state_dict(without.state_dict(), strict=False)

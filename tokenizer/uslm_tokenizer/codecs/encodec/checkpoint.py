@@ -64,7 +64,7 @@ ENCODEC_24KHZ = _layout(
     name="encodec_24khz",
     systems=("EnCodec 24 kHz",),
     read_config=partial(read_config, backbone=MONO),
-    marks=(
+    signature_keys=(
         r"encoder\.model\.0\.conv\.conv\.weight_g",
         r"decoder\.model\.15\.conv\.conv\.weight_g",
         r"quantizer\.vq\.layers\.31\._codebook\.embed",
@@ -74,7 +74,7 @@ ENCODEC_48KHZ = _layout(
     name="encodec_48khz",
     systems=("EnCodec 48 kHz",),
     read_config=partial(read_config, backbone=STEREO),
-    marks=(
+    signature_keys=(
         r"encoder\.model\.0\.conv\.norm\.weight",
         r"decoder\.model\.15\.conv\.norm\.weight",
         r"quantizer\.vq\.layers\.15\._codebook\.embed",

@@ -94,7 +94,7 @@ HIFI_CODEC = Layout(
     model="uslm_tokenizer.codecs.hifi_codec.model:HiFiCodec",
     read_config=read_config,
     rules=_RULES,
-    marks=(
+    signature_keys=(
         r"encoder\.conv_pre\.weight_g",
         r"quantizer\.quantizer_modules2\.0\.embedding\.weight",
         r"generator\.conv_post\.weight_g",

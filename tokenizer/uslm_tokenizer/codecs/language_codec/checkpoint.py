@@ -35,7 +35,7 @@ LANGUAGE_CODEC = Layout(
     model="uslm_tokenizer.codecs.language_codec.model:LanguageCodec",
     read_config=read_config,
     rules=RULES,
-    marks=(
+    signature_keys=(
         r"feature_extractor\.encodec\.quantizer\.vq\.layers\.7\._codebook\.embed",
         r"backbone\.norm\.scale\.weight",
         r"head\.out\.weight",

@@ -38,7 +38,11 @@ REPCODEC = Layout(
         *convnext_rules(r"decoder\.0", "decoder"),
         Rename(r"decoder\.1\.(weight|bias)", r"to_features.\1"),
     ),
-    marks=(r"encoder\.0\.embed\.weight", r"decoder\.1\.weight", r"quantizer\..*\.in_project\..*"),
+    signature_keys=(
+        r"encoder\.0\.embed\.weight",
+        r"decoder\.1\.weight",
+        r"quantizer\..*\.in_project\..*",
+    ),
     source="https://github.com/open-mmlab/Amphion",
     code_licence="MIT",
     weights_licence="not stated",

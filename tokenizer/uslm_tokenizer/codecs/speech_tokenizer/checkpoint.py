@@ -56,7 +56,7 @@ SPEECH_TOKENIZER = Layout(
         *codebook_rules(r"quantizer\.vq\.layers\.(\d+)\._codebook", r"quantizer.levels.\g<1>"),
         Rename(r"transform\.(weight|bias)", r"to_semantic.\1"),
     ),
-    marks=(
+    signature_keys=(
         r"encoder\.model\.0\.conv\.conv\.weight_g",
         r"quantizer\.vq\.layers\.0\._codebook\.embed",
         r"transform\.weight",

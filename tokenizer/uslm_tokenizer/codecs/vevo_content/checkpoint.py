@@ -71,7 +71,7 @@ VEVO_CONTENT = Layout(
         Rename(rf"{LEVEL}\.cluster_size", rf"{OUR_LEVEL}.cluster_size"),
     ),
     fills=(Fill(r".*\.initialized", 1.0, "a published codebook is in use"),),
-    marks=(r"encoder\.conv\.conv\.weight", r"projector\..*", rf"{LEVEL}\.embed_avg"),
+    signature_keys=(r"encoder\.conv\.conv\.weight", r"projector\..*", rf"{LEVEL}\.embed_avg"),
     source="https://github.com/open-mmlab/Amphion",
     code_licence="CC BY-NC 4.0 (header of the file; the repository: MIT)",
     weights_licence="not stated",

@@ -36,7 +36,7 @@ VEVO_VOCODER = Layout(
         Rename(r"head\.out\.(weight|bias)", r"vocos.head.\1"),
         Ignore(r"head\.istft\.window", "a Hann window, computed here"),
     ),
-    marks=(r"backbone\.embed\.weight", r"backbone\.norm\.weight", r"head\.out\.weight"),
+    signature_keys=(r"backbone\.embed\.weight", r"backbone\.norm\.weight", r"head\.out\.weight"),
     source="https://github.com/open-mmlab/Amphion",
     code_licence="MIT",
     weights_licence="not stated",

@@ -31,7 +31,7 @@ WAV_TOKENIZER = Layout(
     model="uslm_tokenizer.codecs.wav_tokenizer.model:WavTokenizer",
     read_config=read_config,
     rules=RULES,
-    marks=(
+    signature_keys=(
         r"feature_extractor\.encodec\.quantizer\.vq\.layers\.0\._codebook\.embed",
         r"backbone\.norm\.scale\.weight",
         r"backbone\.pos_net\.2\.q\.weight",

@@ -1,4 +1,4 @@
-"""Stage 1 models whose marks are the ids right behind those of their vocabularies."""
+"""Stage 1 models whose special tokens are the ids right after those of their vocabularies."""
 
 from typing import Protocol
 
@@ -6,7 +6,7 @@ from uslm.models.base import SemanticModel
 
 
 class Vocabularies(Protocol):
-    """What such a model's config says of them."""
+    """Vocabulary sizes in such a model's config."""
 
     @property
     def text_vocab_size(self) -> int: ...
@@ -15,8 +15,8 @@ class Vocabularies(Protocol):
     def codebook_size(self) -> int: ...
 
 
-class MarkedLM(SemanticModel):
-    """Text ids, then separator and end; unit ids, then the start, which as a prediction ends."""
+class SpecialTokenLM(SemanticModel):
+    """Text ids, then separator and text EOS; unit ids, then BOS, which as a prediction is EOS."""
 
     config: Vocabularies
 
@@ -29,11 +29,11 @@ class MarkedLM(SemanticModel):
         return self.config.text_vocab_size
 
     @property
-    def end_of_text_id(self) -> int:
-        """Text id behind the last symbol."""
+    def text_eos_id(self) -> int:
+        """Text id after the last symbol."""
         return self.config.text_vocab_size + 1
 
     @property
-    def start_id(self) -> int:
-        """Unit id in front of the first unit; as a prediction, the same index ends the speech."""
+    def bos_id(self) -> int:
+        """Unit id before the first unit; as a prediction, the same index is EOS."""
         return self.config.codebook_size

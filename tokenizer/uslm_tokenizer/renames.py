@@ -1,0 +1,56 @@
+"""The table of renames: what stored files and command lines call things, and what they are now.
+
+Files are written with the names of today. Those of before are read for good: a name that
+somebody stored is never taken out of this table, and none in it is given another meaning.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+CONFIG_KEYS: Mapping[str, Mapping[str, str]] = {
+    "MonotonicLMConfig": {"patience": "advance_threshold"},
+    "AcousticRegressorConfig": {"sees_spoken": "condition_on_alignment"},
+    "BundleConfig": {"expected_input": "expected_latents"},
+}
+"""By the config class of today: stored key to field."""
+TENSOR_NAMES: Mapping[str, Mapping[str, str]] = {
+    "monotonic_lm": {"reader": "text_encoder", "speaker": "decoder"},
+    "acoustic_regressor": {"copying": "copy_attention", "nothing": "null_key"},
+    "conv_regressor": {"copying": "copy_attention", "nothing": "null_key"},
+}
+"""By `model_type`: part of a stored tensor's name, between dots, to that of today."""
+
+
+def current_keys(owner: str, stored: Mapping[Any, Any]) -> dict[Any, Any]:
+    """A stored config of the class `owner` with the keys of today.
+
+    Of a key that is there under both names the later one counts, as an override does.
+    """
+    table = CONFIG_KEYS.get(owner, {})
+    current: dict[Any, Any] = {}
+    for key, value in stored.items():
+        current[table.get(key, key)] = value
+    return current
+
+
+def current_key(stored: str) -> str:
+    """A config key of whichever class as it is called today."""
+    for table in CONFIG_KEYS.values():
+        if stored in table:
+            return table[stored]
+    return stored
+
+
+def current_tensor_name(model_type: str, stored: str) -> str:
+    """What a stored tensor of such a model is called today."""
+    return _replace(stored, TENSOR_NAMES.get(model_type, {}))
+
+
+def first_tensor_name(model_type: str, name: str) -> str:
+    """What such a model's tensor was called at first: hashes stay those of that name."""
+    table = {new: old for old, new in TENSOR_NAMES.get(model_type, {}).items()}
+    return _replace(name, table)
+
+
+def _replace(name: str, table: Mapping[str, str]) -> str:
+    return ".".join(table.get(part, part) for part in name.split("."))
