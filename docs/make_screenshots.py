@@ -102,21 +102,21 @@ def make_voice(page: Any) -> None:
 
 
 def read_script(page: Any) -> None:
-    """Speak a script with two voices, and one piece of it again."""
+    """Speak a script with two voices, and one segment of it again."""
     open_tab(page, "Long text")
     upload(page, "long", "voice_low.wav")
     box(page, "#long-text").fill(SCRIPT)
     page.get_by_label("Script with several voices").check()
     page.locator("#long-speak").click()
     holds(page, "#long-status", "Seed")
-    page.get_by_role("button", name="Redo piece 3").click()
-    page.locator("#long-pieces").get_by_text("speaking again").wait_for()
-    page.get_by_role("button", name="Listen piece 2").click()
+    page.get_by_role("button", name="Redo segment 3").click()
+    page.locator("#long-segments").get_by_text("speaking again").wait_for()
+    page.get_by_role("button", name="Listen segment 2").click()
     page.locator("#long-player [data-state=playing]").wait_for()
 
 
 def speak(page: Any) -> None:
-    """Speak in the voice of an example, up to the first piece."""
+    """Speak in the voice of an example, up to the first segment."""
     upload(page, "clone", "voice_low.wav")
     box(page, "#clone-text").fill(TEXT)
     box(page, "#clone-seed").fill("7")

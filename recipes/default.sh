@@ -7,7 +7,7 @@
 # Each stage takes up where it was left: run the script again after it was stopped, or with some
 # stages named behind the folder (prepare units codec ar nar bundle evaluate card).
 # How long each stage trains, its config says: at `mini`, four hours in all. For a
-# machine that is lent for minutes, PIECE_MINUTES ends a stage with a checkpoint; run it again.
+# machine rented for minutes, STOP_AFTER_MINUTES ends a stage with a checkpoint; run it again.
 #
 #   CONFIG          config of every stage: tiny, mini (the default model) or base
 #   MANIFESTS       lists of recordings (see uslm-prepare); those below $SPEECH unless given

@@ -18,7 +18,7 @@ train() { # RECIPE STAGE OVERRIDE...
     for override in "$@" ${!more:-}; do overrides+=(--set "$override"); done
     ${LAUNCH:-$python -m} "uslm_recipes.$recipe" --config "$config" --out "$out/$stage" --resume \
         ${!minutes:+--max-minutes "${!minutes}"} \
-        ${PIECE_MINUTES:+--piece-minutes "$PIECE_MINUTES"} "${overrides[@]}"
+        ${STOP_AFTER_MINUTES:+--stop-after-minutes "$STOP_AFTER_MINUTES"} "${overrides[@]}"
     if [ ! -f "$out/$stage/model/config.json" ]; then
         echo "== $stage is not over yet: run this again"
         exit 0

@@ -22,7 +22,7 @@ ALLOWED_CIRCLES = {
     # A bundle speaks, makes voices and converts by functions that take the bundle.
     frozenset(
         f"uslm.systems.two_stage.{name}"
-        for name in ("bundle", "conversion", "reader", "voice_creation")
+        for name in ("bundle", "conversion", "segment_synthesizer", "voice_creation")
     ),
 }
 MOST_FILES = 30

@@ -11,13 +11,19 @@ from uslm.output.speech import AudioChunk, Speech
 from uslm.output.stretch import check_speed
 from uslm.synthesis.manuscript import Manuscript
 from uslm.synthesis.plan import PlanConfig
-from uslm.synthesis.protocols import FrontEnd, Job, JobReader, Sound, Speaker
+from uslm.synthesis.protocols import (
+    FrontEnd,
+    SegmentAudio,
+    SegmentRequest,
+    SegmentSynthesizer,
+    Synthesizer,
+)
 from uslm.synthesis.seeds import settle_seed
 from uslm.synthesis.session import OnChunk, Request, Session
 from uslm.synthesis.stock_voices import stock_voice_for
 from uslm.synthesis.timer import Clock
 from uslm.synthesis.timestamps import timed, word_aligner
-from uslm.systems.loading import load_speaker
+from uslm.systems.loading import load_synthesizer
 from uslm.systems.two_stage.bundle import Bundle
 from uslm.text.lexicon import Lexicon
 from uslm.voices.prompt import VoicePrompt
@@ -32,9 +38,9 @@ class ZeroShotTTS:
     Nothing in it changes after loading: one object may serve several threads.
     """
 
-    def __init__(self, speaker: Speaker, frontend: FrontEnd | None = None) -> None:
-        self.speaker = speaker
-        self.frontend = speaker.frontend() if frontend is None else frontend
+    def __init__(self, synthesizer: Synthesizer, frontend: FrontEnd | None = None) -> None:
+        self.synthesizer = synthesizer
+        self.frontend = synthesizer.frontend() if frontend is None else frontend
 
     @classmethod
     def from_pretrained(
@@ -54,29 +60,29 @@ class ZeroShotTTS:
         is the precision of both stages; float32 unless given. `language` is that of the texts
         (`en`, `de-DE`, ...), the model's own unless given.
         """
-        speaker = load_speaker(
+        synthesizer = load_synthesizer(
             name_or_path,
             device=device,
             dtype=dtype,
             revision=revision,
             local_files_only=local_files_only,
         )
-        return cls(speaker, speaker.frontend(language=language, lexicon=lexicon))
+        return cls(synthesizer, synthesizer.frontend(language=language, lexicon=lexicon))
 
     @property
     def bundle(self) -> Bundle:
         """The parts of a model of ours. Raises UserError if it is another system's."""
-        if not isinstance(self.speaker, Bundle):
+        if not isinstance(self.synthesizer, Bundle):
             raise UserError(
-                f"this works with models of ours only, but {self.speaker.settings.name!r} is a "
-                f"{type(self.speaker).__name__}"
+                f"this works with models of ours only, but {self.synthesizer.settings.name!r} is a "
+                f"{type(self.synthesizer).__name__}"
             )
-        return self.speaker
+        return self.synthesizer
 
     @property
     def sample_rate(self) -> int:
         """Samples a second of what is spoken, Hz."""
-        return self.speaker.sample_rate
+        return self.synthesizer.sample_rate
 
     def create_voice(
         self,
@@ -91,7 +97,7 @@ class ZeroShotTTS:
         Without `text` the phonemes are recognised. What is odd about the recording is in the
         voice's `findings`; AudioError where it cannot be used at all.
         """
-        return self.speaker.create_voice(
+        return self.synthesizer.create_voice(
             self.frontend, audio, text, name=name, max_seconds=max_seconds
         )
 
@@ -123,7 +129,7 @@ class ZeroShotTTS:
         """Speak the text; the samples are those of `stream`, joined.
 
         What is not given is the model's own choice; the seed is drawn and reported. `verify`
-        listens to each piece and draws bad ones again, `retries` times at most. `speed` keeps
+        listens to each segment and draws bad ones again, `retries` times at most. `speed` keeps
         the pitch. `words` asks when each word is said. With `voices` the text is a script:
         behind `[anna]` the voice of that name speaks. `on_chunk(report, number_of_pieces)` is
         called as each piece is done, before its words are looked for. TextError where the text is
@@ -157,7 +163,7 @@ class ZeroShotTTS:
         """Speak the text as `generate` does, and yield samples as they are made.
 
         A mistake in the arguments is raised here, not at the first chunk. With `verify`, or at
-        another speed than 1, whole pieces come. Closing the iterator stops the work.
+        another speed than 1, whole segments come. Closing the iterator stops the work.
         """
         clock = Clock()
         request = self._request(
@@ -165,8 +171,8 @@ class ZeroShotTTS:
             verify=verify, retries=retries, speed=speed, voices=voices, any_language=any_language,
             on_chunk=on_chunk,
         )  # fmt: skip
-        chunks = Session(self.speaker, self.frontend, request, clock).stream()
-        return timed(chunks, word_aligner(self.speaker, self.frontend)) if words else chunks
+        chunks = Session(self.synthesizer, self.frontend, request, clock).stream()
+        return timed(chunks, word_aligner(self.synthesizer, self.frontend)) if words else chunks
 
     def manuscript(
         self,
@@ -184,7 +190,7 @@ class ZeroShotTTS:
         any_language: bool = False,
         plan: PlanConfig | None = None,
     ) -> Manuscript:
-        """A text to be worked on piece by piece; spoken through, it is what `generate` speaks.
+        """A text to be worked on segment by segment; spoken through, it is what `generate` speaks.
 
         `plan` says how the text is cut and where it rests, in place of the model's own choice.
         """
@@ -193,7 +199,7 @@ class ZeroShotTTS:
             verify=verify, retries=retries, speed=speed, voices=voices, any_language=any_language,
             plan=plan,
         )  # fmt: skip
-        return Manuscript(self.speaker, self.frontend, request)
+        return Manuscript(self.synthesizer, self.frontend, request)
 
     def generate_batch(
         self,
@@ -212,7 +218,7 @@ class ZeroShotTTS:
     ) -> list[Speech]:
         """Speak several texts side by side; each comes out as `generate` would speak it alone.
 
-        Pieces of about one length go together, `batch_size` at a time.
+        Segments of about one length go together, `batch_size` at a time.
         """
         if batch_size < 1:
             raise UserError(f"batch_size must be 1 or more, but is {batch_size}")
@@ -238,13 +244,19 @@ class ZeroShotTTS:
         ]
         if not requests:
             return []
-        sessions = [Session(self.speaker, self.frontend, request, clock) for request in requests]
-        jobs = [session.jobs() for session in sessions]
-        reader = self.speaker.reader(requests[0].sampling, clock)
-        sounds = _read_in_buckets(reader, [job for row in jobs for job in row], batch_size)
+        sessions = [
+            Session(self.synthesizer, self.frontend, request, clock) for request in requests
+        ]
+        segment_requests = [session.segment_requests() for session in sessions]
+        segment_synthesizer = self.synthesizer.segment_synthesizer(requests[0].sampling, clock)
+        audios = _synthesize_in_buckets(
+            segment_synthesizer,
+            [request for row in segment_requests for request in row],
+            batch_size,
+        )
         return [
-            Speech.joined(session.finish(sounds[job] for job in row))
-            for session, row in zip(sessions, jobs, strict=True)
+            Speech.joined(session.finish(audios[request] for request in row))
+            for session, row in zip(sessions, segment_requests, strict=True)
         ]
 
     def _request(
@@ -260,13 +272,13 @@ class ZeroShotTTS:
         voices: Mapping[str, VoicePrompt] | None = None,
         any_language: bool = False,
         plan: PlanConfig | None = None,
-        on_chunk: OnChunk | None = None,
+        on_segment: OnSegment | None = None,
     ) -> Request:
-        settings = self.speaker.settings
+        settings = self.synthesizer.settings
         for each in (voice, *(voices or {}).values()):
-            self.speaker.check_voice(each)
+            self.synthesizer.check_voice(each)
         if verify:
-            self.speaker.check_hears()
+            self.synthesizer.check_hears()
         verification = replace(settings.verify, **_given(retries=retries))
         return Request(
             text=text,
@@ -286,11 +298,15 @@ def _given(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _read_in_buckets(reader: JobReader, jobs: Sequence[Job], batch_size: int) -> dict[Job, Sound]:
-    """The sound of each job; jobs of about one length share a batch."""
-    ordered = sorted(jobs, key=lambda job: len(job.text.text_ids))
-    sounds: dict[Job, Sound] = {}
+def _synthesize_in_buckets(
+    segment_synthesizer: SegmentSynthesizer,
+    segment_requests: Sequence[SegmentRequest],
+    batch_size: int,
+) -> dict[SegmentRequest, SegmentAudio]:
+    """The audio of each segment; segments of about one length share a batch."""
+    ordered = sorted(segment_requests, key=lambda request: len(request.text.text_ids))
+    audios: dict[SegmentRequest, SegmentAudio] = {}
     for start in range(0, len(ordered), batch_size):
         batch = ordered[start : start + batch_size]
-        sounds.update(zip(batch, reader.read_batch(batch), strict=True))
-    return sounds
+        audios.update(zip(batch, segment_synthesizer.synthesize_batch(batch), strict=True))
+    return audios

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from uslm.evaluation.metrics.codec_measures import mel_distance
-from uslm.systems.loading import resolve_speaker
+from uslm.systems.loading import resolve_synthesizer
 from uslm_demo.model import Model
 from uslm_demo.tokens import code_tracks, sound_tracks, view
 from uslm_demo.widgets.sounds import Sounds
@@ -69,7 +69,7 @@ class Codecs:
     def __init__(self, model: Model, named: Sequence[str] = ()) -> None:
         """`named` are names of the catalogue, folders or Hub repositories."""
         self._folders = {name: name for name in named}
-        own = resolve_speaker(model.name) / "tokenizer"
+        own = resolve_synthesizer(model.name) / "tokenizer"
         if own.is_dir():
             self._folders = {f"{model.settings().name} codec": str(own), **self._folders}
         self._loaded: dict[str, tuple[AudioTokenizer, int]] = {}

@@ -12,7 +12,7 @@ class Limits:
     max_chars: int = 2_000
     """Longest text that is spoken at once, characters."""
     max_long_chars: int = 20_000
-    """Longest text that is worked on piece by piece, characters."""
+    """Longest text that is worked on segment by segment, characters."""
     max_source_seconds: float = 60.0
     """Longest recording that is converted; what comes after is left out."""
     max_clip_seconds: float = 20.0

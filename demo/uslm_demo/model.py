@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from uslm.conversion import VoiceConverter
     from uslm.serving.engine import Engine
-    from uslm.synthesis.protocols import FrontEnd, Imitate, SpeakerSettings
+    from uslm.synthesis.protocols import FrontEnd, Imitate, SynthesizerSettings
     from uslm.tts import ZeroShotTTS
 
 NUM_SLOTS = 4
-"""Texts that are spoken at a time, and pieces of one text."""
+"""Texts that are spoken at a time, and segments of one text."""
 MAX_SECONDS = 3600.0
 """A text that is not spoken after so long is given up."""
 
@@ -56,7 +56,7 @@ class Model:
         with self._lock:
             if self._engine is None:
                 config = EngineConfig(num_slots=NUM_SLOTS, max_seconds=MAX_SECONDS)
-                self._engine = Engine(tts.speaker, config, frontend=tts.frontend)
+                self._engine = Engine(tts.synthesizer, config, frontend=tts.frontend)
             return self._engine
 
     def converter(self) -> VoiceConverter:
@@ -65,9 +65,9 @@ class Model:
         from uslm.systems.loading import as_converter
 
         tts = self.tts()
-        return VoiceConverter(as_converter(tts.speaker), tts.frontend)
+        return VoiceConverter(as_converter(tts.synthesizer), tts.frontend)
 
-    def settings(self) -> SpeakerSettings:
+    def settings(self) -> SynthesizerSettings:
         """What the model says of itself; reads no weights. MissingResource where there is none."""
         from uslm.systems.loading import read_settings
 
@@ -90,9 +90,9 @@ class Model:
 
     def card(self) -> str:
         """The model card, in Markdown, without its YAML header; empty where there is none."""
-        from uslm.systems.loading import resolve_speaker
+        from uslm.systems.loading import resolve_synthesizer
 
-        path = resolve_speaker(self.name) / "README.md"
+        path = resolve_synthesizer(self.name) / "README.md"
         text = path.read_text("utf-8") if path.is_file() else ""
         if text.startswith("---\n"):
             _, _, text = text[4:].partition("\n---\n")

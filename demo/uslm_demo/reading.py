@@ -1,4 +1,4 @@
-"""What the buttons of the long text do, without a page: prepare, speak, speak a piece again."""
+"""What the buttons of the long text do, without a page: prepare, speak, speak a segment again."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from uslm.synthesis.manuscript import Manuscript
-from uslm.text.chunking import parse_script
+from uslm.text.segmentation import parse_script
 from uslm.voices.prompt import VoicePrompt
 from uslm.voices.store import VoiceStore
 from uslm_demo.model import Model
@@ -45,7 +45,7 @@ def prepare(
     voices: dict[str, VoicePrompt] | None,
     options: ReadOptions,
 ) -> Manuscript:
-    """Cut the text into pieces; nothing is spoken yet."""
+    """Cut the text into segments; nothing is spoken yet."""
     overrides = asdict(options)
     plan = replace(
         model.settings().plan,
@@ -63,7 +63,7 @@ def prepare(
 def read_out(
     model: Model, manuscript: Manuscript, indices: Sequence[int] | None = None
 ) -> Iterator[int]:
-    """Speak what is missing, or these pieces again; yields each that is done."""
+    """Speak what is missing, or these segments again; yields each that is done."""
     utterance = model.engine().run(lambda _: manuscript.stream(indices))
     try:
         for chunk in utterance:

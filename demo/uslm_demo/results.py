@@ -20,7 +20,7 @@ class Files:
     json: Path
     """What was asked, how it went, what is needed to repeat it."""
     srt: Path
-    """When each piece is said."""
+    """When each segment is said."""
 
 
 @contextmanager
@@ -35,5 +35,5 @@ def result_files(speech: Speech) -> Iterator[Files]:
         )
         speech.save(files.wav)
         files.json.write_text(speech.to_json(), "utf-8")
-        files.srt.write_text(to_srt(speech.chunks), "utf-8")
+        files.srt.write_text(to_srt(speech.segments), "utf-8")
         yield files

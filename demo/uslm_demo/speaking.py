@@ -39,7 +39,7 @@ class SpeakOptions:
     speed: float = 1.0
     """1 is as fast as the model speaks."""
     verify: bool = False
-    """Whether each piece is listened to, and bad ones are drawn again."""
+    """Whether each segment is listened to, and bad ones are drawn again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,7 @@ class Made:
 
     speech: Speech
     voice: VoicePrompt
-    pieces: tuple[Spoken, ...] = ()
+    segments: tuple[Spoken, ...] = ()
     """What its codes say, in order; empty where there was no text."""
 
 
@@ -68,10 +68,10 @@ class Progress:
 
     status: str
     """Some plain words."""
-    chunks: tuple[ChunkReport, ...] = ()
-    """The pieces that are done."""
-    num_pieces: int = 0
-    """Pieces in all; 0 while nobody knows."""
+    segments: tuple[SegmentReport, ...] = ()
+    """The segments that are done."""
+    num_segments: int = 0
+    """Segments in all; 0 while nobody knows."""
     made: Made | None = None
     """The result; it comes last."""
 
@@ -85,12 +85,12 @@ def speak(
     hear: Ear | None = None,
 ) -> Iterator[Progress]:
     """Speak the text; `hear` gets the samples as they are made. Closing the iterator stops it."""
-    reports: list[ChunkReport] = []
-    num_pieces = 0
+    reports: list[SegmentReport] = []
+    num_segments = 0
 
-    def count(report: ChunkReport, total: int) -> None:
-        nonlocal num_pieces
-        num_pieces = total
+    def count(report: SegmentReport, total: int) -> None:
+        nonlocal num_segments
+        num_segments = total
 
     overrides = asdict(options or SpeakOptions())
     overrides["any_language"] = model.any_language
@@ -103,12 +103,15 @@ def speak(
                 hear(part.waveform)
             if part.report is not None:
                 reports.append(part.report)
-            yield _so_far(parts, reports, num_pieces)
+            yield _so_far(parts, reports, num_segments)
     finally:
         utterance.cancel()
-    made = Made(speech=Speech.joined(parts), voice=voice, pieces=_pieces(parts))
+    made = Made(speech=Speech.joined(parts), voice=voice, segments=_segments(parts))
     yield Progress(
-        status=summary(made.speech), chunks=made.speech.chunks, num_pieces=num_pieces, made=made
+        status=summary(made.speech),
+        segments=made.speech.segments,
+        num_segments=num_segments,
+        made=made,
     )
 
 
@@ -140,11 +143,11 @@ def check_text(model: Model, text: str, most: int, voices: tuple[str, ...] | Non
     if not model.any_language:
         check_text_language(text, frontend, model.settings())
     problem: TextError | None = None
-    for piece in plan_text(text, model.settings().plan, voices):
-        if piece.is_pause:
+    for segment in plan_text(text, model.settings().plan, voices):
+        if segment.is_pause:
             continue
         try:
-            frontend(piece.text)
+            frontend(segment.text)
             return
         except TextError as error:
             problem = problem or error
@@ -169,7 +172,7 @@ def summary(speech: Speech) -> str:
     return f"{speech.seconds:.1f} s of speech, made in {seconds:.1f} s. Seed {speech.seed}."
 
 
-def _pieces(parts: list[AudioChunk]) -> tuple[Spoken, ...]:
+def _segments(parts: list[AudioChunk]) -> tuple[Spoken, ...]:
     return tuple(
         Spoken(num_frames=part.codes.shape[1], phonemes=part.report.phonemes)
         for part in parts
@@ -177,9 +180,9 @@ def _pieces(parts: list[AudioChunk]) -> tuple[Spoken, ...]:
     )
 
 
-def _so_far(parts: list[AudioChunk], reports: list[ChunkReport], num_pieces: int) -> Progress:
+def _so_far(parts: list[AudioChunk], reports: list[SegmentReport], num_segments: int) -> Progress:
     seconds = sum(part.waveform.shape[-1] for part in parts) / parts[0].sample_rate
     status = f"{seconds:.1f} s of speech so far"
-    if num_pieces:
-        status += f", {len(reports)} of {num_pieces} pieces done"
-    return Progress(status=status + " …", chunks=tuple(reports), num_pieces=num_pieces)
+    if num_segments:
+        status += f", {len(reports)} of {num_segments} segments done"
+    return Progress(status=status + " …", segments=tuple(reports), num_segments=num_segments)

@@ -137,13 +137,13 @@ def _phonemes(
     listener: Recognizer,
     start: float,
 ) -> list[Span]:
-    """The spans of the prompt and of each piece; where no text is known, what is heard."""
+    """The spans of the prompt and of each segment; where no text is known, what is heard."""
     units, spans, place = codes[0].to(tokenizer.device), [], 0
     prompt_frames = made.voice.codes.shape[1]
     said = [(made.voice.num_spoken_frames, made.voice.phonemes)]
     said += [(prompt_frames - made.voice.num_spoken_frames, "")]
-    said += [(piece.num_frames, piece.phonemes) for piece in made.pieces]
-    if not made.pieces:
+    said += [(segment.num_frames, segment.phonemes) for segment in made.segments]
+    if not made.segments:
         said.append((len(units) - prompt_frames, ""))
     for num_frames, phonemes in said:
         stretch = units[place : place + num_frames]

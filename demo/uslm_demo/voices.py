@@ -104,7 +104,7 @@ def check_consent(consent: str) -> None:
 def import_voice(model: Model, store: VoiceStore, path: str) -> VoicePrompt:
     """Keep a voice file that was uploaded, under the name that the file has."""
     voice = replace(VoicePrompt.load(path), name=Path(path).stem)
-    model.tts().speaker.check_voice(voice)
+    model.tts().synthesizer.check_voice(voice)
     store.save(voice)
     return voice
 

@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 from uslm_recipes.command import run_command
 from uslm_tokenizer.config import from_dict
 from uslm_tokenizer.errors import ConfigError, EnvironmentProblem, MissingResource
+from uslm_tokenizer.renames import current_arguments
 
 Config = TypeVar("Config")
 
@@ -69,10 +70,12 @@ def recipe_parser(recipe: str, description: str = "") -> argparse.ArgumentParser
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     parser.add_argument("--steps", type=int, help="train so many steps")
     parser.add_argument(
-        "--max-minutes", type=float, help="train so long, all resumed pieces together"
+        "--max-minutes", type=float, help="train so long, all resumed processes together"
     )
     parser.add_argument(
-        "--piece-minutes", type=float, help="stop this piece earlier; --resume goes on from there"
+        "--stop-after-minutes",
+        type=float,
+        help="stop this process earlier; --resume goes on from there",
     )
     parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint")
     parser.add_argument(
@@ -97,11 +100,11 @@ def parse_recipe_args(
     parser: argparse.ArgumentParser | None = None,
 ) -> RecipeArguments[Config]:
     """Read the command line; `cls` must have a `loop: LoopConfig` for the time and step limits."""
-    options = (parser or recipe_parser(recipe)).parse_args(arguments)
+    options = (parser or recipe_parser(recipe)).parse_args(current_arguments(arguments))
     shared = {
         "steps": options.steps,
         "max_minutes": options.max_minutes,
-        "piece_minutes": options.piece_minutes,
+        "stop_after_minutes": options.stop_after_minutes,
         "push_to_hub": options.push_to_hub,
     }
     overrides = [f"loop.{key}={value}" for key, value in shared.items() if value is not None]

@@ -91,14 +91,14 @@ def published_config(name: str) -> Mapping[str, Any]:
     return {**catalogue.published_config(name), **SMALL[name]}
 
 
-def weights_of(piece: Weights, name: str) -> dict[str, torch.Tensor]:
+def weights_of(segment: Weights, name: str) -> dict[str, torch.Tensor]:
     """Named as published."""
     if name == "uslm":
         return read_golden(GOLDEN / "valle_prefix4.safetensors").weights
     entry = INDEX[{"vevo_ar_phone_to_vq8192": "vevo_ar_vq32_to_vq8192"}.get(name, name)]
     manifest = json.loads((GOLDEN / "manifests" / entry["file"]).read_text("utf-8"))
     layout = layout_of_system(entry["system"], LAYOUTS)
-    assert layout.name == piece.layout
+    assert layout.name == segment.layout
     shapes = {name: shape for name, (shape, _) in manifest.items()}
     return small_checkpoint(layout, published_config(name), shapes)
 
@@ -115,10 +115,10 @@ def packed(state: dict[str, torch.Tensor], path: str) -> bytes:
     return buffer.getvalue()
 
 
-def encoder_files(piece: SpeechEncoder, folder: Path) -> dict[str, bytes]:
+def encoder_files(segment: SpeechEncoder, folder: Path) -> dict[str, bytes]:
     """What transformers would have saved."""
-    family = str(piece.backbone["model_type"])
-    options = {**piece.backbone, **ENCODERS[family], "num_hidden_layers": piece.layer + 1}
+    family = str(segment.backbone["model_type"])
+    options = {**segment.backbone, **ENCODERS[family], "num_hidden_layers": segment.layer + 1}
     del options["model_type"]
     config = transformers.AutoConfig.for_model(family, **options)
     model = transformers.AutoModel.from_config(config)
@@ -127,7 +127,7 @@ def encoder_files(piece: SpeechEncoder, folder: Path) -> dict[str, bytes]:
     return {
         "config.json": (folder / "config.json").read_bytes(),
         "preprocessor_config.json": b'{"do_normalize": true}',
-        piece.weights: save(weights) if "safetensors" in piece.weights else packed(weights, ""),
+        segment.weights: save(weights) if "safetensors" in segment.weights else packed(weights, ""),
     }
 
 
@@ -163,14 +163,16 @@ def publish(name: str, hub: HubServer, folder: Path) -> None:
     """Put all files of a system where it looks for them."""
     system = CATALOGUE.get(name)
     files: dict[Any, bytes] = {}
-    for piece in (piece for part in system.parts for piece in part.pieces):
-        if isinstance(piece, Weights):
-            config = piece.config if isinstance(piece.config, str) else piece.usual_config
-            assert isinstance(piece.file, HubFile)
-            files[piece.file] = packed(weights_of(piece, config), piece.file.path)
-        elif piece.files[0] not in files:
-            found = encoder_files(piece, folder)
-            files |= {file: found[file.path] for file in piece.files}
+    for component in (component for part in system.parts for component in part.components):
+        if isinstance(component, Weights):
+            config = (
+                component.config if isinstance(component.config, str) else component.usual_config
+            )
+            assert isinstance(component.file, HubFile)
+            files[component.file] = packed(weights_of(component, config), component.file.path)
+        elif component.files[0] not in files:
+            found = encoder_files(component, folder)
+            files |= {file: found[file.path] for file in segment.files}
     for source in system.sources:
         assert isinstance(source, HubFile | WebFile)
         content = files[source] if source in files else other_file(source)

@@ -94,7 +94,7 @@ def test_json_is_one_line_that_says_how_to_do_it_again(say: Say, tmp_path: Path)
     assert record["settings"] == {"top_k": 0, "verify": False}
     assert record["model"] == "tiny" and record["voice"] == "babble"
     assert record["seconds"] == pytest.approx(soundfile.info(tmp_path / "a.wav").duration, abs=1e-3)
-    assert [chunk["index"] for chunk in record["chunks"]] == [0, 1]
+    assert [segment["index"] for segment in record["segments"]] == [0, 1]
     assert 0 < record["timings"]["first_audio"] <= record["timings"]["total"]
     again = say("--text", TEXT, "--out", "b.wav", "--seed", record["seed"], "--top-k", 0)
     assert again.code == 0
@@ -123,8 +123,8 @@ def test_an_existing_file_is_replaced_only_by_force(say: Say, tmp_path: Path) ->
 def test_verified_speech_says_what_was_drawn_again(say: Say) -> None:
     result = say("--text", "Hello.", "--out", "a.wav", "--verify", "--retries", 1, "--json")
     assert result.code == 0
-    [chunk] = json.loads(result.out)["chunks"]
-    assert chunk["attempts"] == 2 and chunk["phoneme_error_rate"] > 0
+    [segment] = json.loads(result.out)["segments"]
+    assert segment["attempts"] == 2 and segment["phoneme_error_rate"] > 0
     assert "drawn 2 times" in result.stderr
 
 
@@ -141,7 +141,7 @@ def test_speed_changes_the_length(say: Say) -> None:
 def test_a_lexicon_respells(say: Say, tmp_path: Path) -> None:
     (tmp_path / "words.tsv").write_text("Xyzzy\tmagic\n")
     result = say("--text", "Xyzzy.", "--lexicon", "words.tsv", "--out", "a.wav", "--json")
-    assert json.loads(result.out)["chunks"][0]["phonemes"] == "mˈædʒɪk."
+    assert json.loads(result.out)["segments"][0]["phonemes"] == "mˈædʒɪk."
 
 
 def test_dry_run_shows_the_chunks_and_loads_no_weights(
@@ -157,7 +157,7 @@ def test_dry_run_shows_the_chunks_and_loads_no_weights(
     assert "It costs five dollars." in result.out and "pause   0.5 s" in result.out
     assert "bˈaɪ" in result.out
     record = json.loads(say(*arguments, "--model", model, "--dry-run", "--json").out)
-    assert [chunk.get("text") for chunk in record["chunks"]] == ["It costs $5.", None, "Bye."]
+    assert [segment.get("text") for segment in record["segments"]] == ["It costs $5.", None, "Bye."]
     assert not (tmp_path / "a.wav").exists()
 
 
@@ -169,7 +169,7 @@ def test_quiet_says_nothing(say: Say) -> None:
 def test_a_long_text_loses_no_word(say: Say) -> None:
     text = " ".join(f"Sentence number {i} is said here, and it goes on a bit." for i in range(5))
     record = json.loads(say("--text", text, "--out", "a.wav", "--json", "--quiet").out)
-    assert " ".join(chunk["text"] for chunk in record["chunks"]) == text
+    assert " ".join(segment["text"] for segment in record["segments"]) == text
 
 
 @pytest.mark.parametrize("text", ["Hello \U0001f600 world", "tab\there", "Hello мир 世界", "a\0b"])
@@ -207,8 +207,8 @@ def test_subtitles_and_timestamps_are_written(say: Say, tmp_path: Path) -> None:
     subtitles = ("--srt", "a.srt", "--vtt", "a.vtt")
     slowly = ("--speed", "0.5")  # the babbler speaks too fast for any ear
     assert say("--text", TEXT, "--out", "a.wav", "--sidecar", *subtitles, *slowly).code == 0
-    chunks = json.loads((tmp_path / "a.wav.json").read_text())["chunks"]
-    words = [word for chunk in chunks for word in chunk["words"]]
+    segments = json.loads((tmp_path / "a.wav.json").read_text())["segments"]
+    words = [word for segment in segments for word in segment["words"]]
     assert [word["text"] for word in words] == TEXT.split()
     srt, vtt = ((tmp_path / name).read_text("utf-8") for name in ("a.srt", "a.vtt"))
     assert srt.startswith("1\n00:00:00,") and "the second sentence" in srt.lower()
@@ -223,7 +223,7 @@ def test_timestamps_alone(say: Say) -> None:
     result = say(
         "--text", "Hello there.", "--out", "a.wav", "--json", "--timestamps", "--speed", "0.5"
     )
-    [chunk] = json.loads(result.out)["chunks"]
-    assert [word["text"] for word in chunk["words"]] == ["Hello", "there."]
+    [segment] = json.loads(result.out)["segments"]
+    assert [word["text"] for word in segment["words"]] == ["Hello", "there."]
     plain = say("--text", "Hello there.", "--out", "b.wav", "--json", "--quiet")
-    assert json.loads(plain.out)["chunks"][0]["words"] is None
+    assert json.loads(plain.out)["segments"][0]["words"] is None

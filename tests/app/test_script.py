@@ -33,7 +33,7 @@ def kept(tmp_path: Path, shelf: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def speakers(result: Any) -> list[str]:
     assert result.code == 0, result.stderr
-    return [chunk["voice"] for chunk in json.loads(result.out)["chunks"] if "text" in chunk]
+    return [segment["voice"] for segment in json.loads(result.out)["segments"] if "text" in segment]
 
 
 def test_each_mark_has_its_voice(say: Say, shelf: Path) -> None:

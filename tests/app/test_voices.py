@@ -77,7 +77,7 @@ def test_any_speaker_model_makes_the_vector(
     create = ("voice", "create", "--prompt", shelf / "prompt.wav", "--name", "ann", *model)
     assert uslm(*create, "--speaker-model", "voice_ears:embed").code == 0
     voice = VoicePrompt.load(kept / "ann.safetensors")
-    assert voice.speaker is not None and voice.speaker.tolist() == [7, 7, 7]
+    assert voice.speaker_embedding is not None and voice.speaker_embedding.tolist() == [7, 7, 7]
     assert voice.speaker_model == "voice_ears:embed"
     wrong = uslm(*create, "--force", "--speaker-model", "ecapa")
     wrong.assert_refused(1, "speaker model must be", "'ecapa'")

@@ -137,7 +137,7 @@ def test_upload_speak_hear_tokens(
     page.locator("#clone-dice").click()
     page.locator("#clone-speak").click()
     heard(page, "#clone-player")
-    says(page, "#clone-pieces", "2 of 2 pieces done")
+    says(page, "#clone-segments", "2 of 2 segments done")
     state(page, "#clone-player", "ended")
     seed = box(page, "#clone-seed").input_value()
     holds(page, "#clone-status", f"Seed {seed}")
@@ -206,13 +206,13 @@ def test_mistakes_are_told_at_the_field(visit: Callable[..., Any], tmp_path: Pat
     says(page, "#clone-recording", "notes.wav")
 
 
-def test_a_long_text_piece_by_piece(
+def test_a_long_text_segment_by_segment(
     visit: Callable[..., Any], model: Model, tmp_path: Path
 ) -> None:
     page = visit()
     page.get_by_role("tab", name="Long text").click()
     story = tmp_path / "story.txt"
-    story.write_text("This is the first of all pieces. [anna] And here comes the second.")
+    story.write_text("This is the first of all segments. [anna] And here comes the second.")
     with page.expect_file_chooser() as chooser:
         page.locator("#long-file").click()
     chooser.value.set_files(story)
@@ -221,16 +221,16 @@ def test_a_long_text_piece_by_piece(
     page.get_by_role("option", name="anna").last.click()
     page.get_by_label("Script with several voices").check()
     page.locator("#long-cut").click()
-    says(page, "#long-pieces", "0 of 2 pieces done")
+    says(page, "#long-segments", "0 of 2 segments done")
     page.locator("#long-speak").click()
-    says(page, "#long-pieces", "2 of 2 pieces done")
-    page.get_by_role("button", name="Listen piece 2").click()
+    says(page, "#long-segments", "2 of 2 segments done")
+    page.get_by_role("button", name="Listen segment 2").click()
     heard(page, "#long-player")
     done = model.engine().stats().done
-    page.get_by_role("button", name="Redo piece 2").click()
+    page.get_by_role("button", name="Redo segment 2").click()
     while model.engine().stats().done == done:
         page.wait_for_timeout(50)
-    holds(page, "#long-status", "2 pieces. Seed")
+    holds(page, "#long-status", "2 segments. Seed")
     with page.expect_download() as download:
         page.locator("#long-srt").click()
     assert "And here comes the second." in Path(download.value.path()).read_text()

@@ -31,7 +31,7 @@ def test_many_threads_load_the_model_once(
     assert len(loads) == 1
     assert model.is_loaded
     assert all(engine is engines[0] for engine in engines)
-    assert model.converter().converter is model.tts().speaker
+    assert model.converter().converter is model.tts().synthesizer
     model.close()
     assert not engines[0].is_open
 

@@ -12,24 +12,24 @@ from uslm.voices.prompt import VoicePrompt
 from uslm.voices.store import VoiceStore
 from uslm_demo.model import Model
 from uslm_demo.reading import ReadOptions, prepare, read_out, script_voices
-from uslm_demo.widgets.pieces import progress
+from uslm_demo.widgets.segments import progress
 from uslm_tokenizer.errors import TextError
 
-TEXT = "This is the first of all pieces. And here comes the second."
+TEXT = "This is the first of all segments. And here comes the second."
 
 
 def test_it_is_what_the_library_speaks(model: Model, voice: VoicePrompt) -> None:
     manuscript = prepare(model, TEXT, voice, None, ReadOptions(seed=3))
     assert progress(manuscript.lines, [0]).count("waiting</small>") == 1
-    assert 'aria-label="Listen piece 1"' not in progress(manuscript.lines)
+    assert 'aria-label="Listen segment 1"' not in progress(manuscript.lines)
     assert list(read_out(model, manuscript)) == [0, 1]
     before = manuscript.speech()
     assert torch.equal(before.codes, model.tts().generate(TEXT, voice, seed=3).codes)
     assert list(read_out(model, manuscript, [1])) == [1]
     after = manuscript.speech()
-    assert after.chunks[0] == before.chunks[0]
-    assert after.chunks[1].seed != before.chunks[1].seed
-    assert 'aria-label="Redo piece 2"' in progress(manuscript.lines)
+    assert after.segments[0] == before.segments[0]
+    assert after.segments[1].seed != before.segments[1].seed
+    assert 'aria-label="Redo segment 2"' in progress(manuscript.lines)
 
 
 def test_who_stops_may_go_on(model: Model, voice: VoicePrompt) -> None:

@@ -1,4 +1,4 @@
-"""What the buttons do: progress comes piece by piece, and mistakes are named."""
+"""What the buttons do: progress comes segment by segment, and mistakes are named."""
 
 from __future__ import annotations
 
@@ -31,23 +31,25 @@ def test_speaking_is_what_the_library_speaks(model: Model, voice: VoicePrompt, m
     speech = model.tts().generate(TEXT, voice, seed=5)
     assert torch.equal(made.speech.codes, speech.codes)
     torch.testing.assert_close(made.speech.waveform, speech.waveform, atol=1e-5, rtol=1e-4)
-    assert made.speech.chunks == speech.chunks
+    assert made.speech.segments == speech.segments
     assert made.speech.settings == speech.settings
-    assert sum(piece.num_frames for piece in made.pieces) == speech.codes.shape[1]
-    assert [piece.phonemes for piece in made.pieces] == [each.phonemes for each in speech.chunks]
+    assert sum(segment.num_frames for segment in made.segments) == speech.codes.shape[1]
+    assert [segment.phonemes for segment in made.segments] == [
+        each.phonemes for each in speech.segments
+    ]
 
 
-def test_progress_comes_piece_by_piece(model: Model, voice: VoicePrompt) -> None:
+def test_progress_comes_segment_by_segment(model: Model, voice: VoicePrompt) -> None:
     heard: list[torch.Tensor] = []
     options = SpeakOptions(seed=5, temperature=0.5, top_k=3, top_p=0.9, verify=True)
     steps = list(speak(model, TEXT, voice, options, hear=heard.append))
-    done = [len(step.chunks) for step in steps]
+    done = [len(step.segments) for step in steps]
     assert done[-1] == 2
     assert all(before <= after <= before + 1 for before, after in pairwise(done))
-    assert "1 of 2 pieces" in " ".join(step.status for step in steps)
+    assert "1 of 2 segments" in " ".join(step.status for step in steps)
     assert [step.made is None for step in steps] == [True] * (len(steps) - 1) + [False]
     last = steps[-1]
-    assert all(chunk.phoneme_error_rate is not None for chunk in last.chunks)
+    assert all(segment.phoneme_error_rate is not None for segment in last.segments)
     assert last.made is not None
     assert torch.equal(torch.cat(heard, dim=1), last.made.speech.waveform)
     assert "Seed 5" in last.status

@@ -29,7 +29,7 @@ def made(model: Model, voice: VoicePrompt) -> Made:
 
 
 def test_everything_has_its_place(model: Model, made: Made) -> None:
-    tokenizer = model.tts().speaker.tokenizer
+    tokenizer = model.tts().synthesizer.tokenizer
     assert tokenizer is not None
     view = speech_view(made, tokenizer, Sounds())
     num_prompt, num_spoken = made.voice.codes.shape[1], made.speech.codes.shape[1]
@@ -55,12 +55,12 @@ def test_only_the_beginning_of_long_speech_is_shown(
     model: Model, made: Made, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tokens, "MAX_SECONDS", 0.2)
-    view = speech_view(made, model.tts().speaker.tokenizer, Sounds())
+    view = speech_view(made, model.tts().synthesizer.tokenizer, Sounds())
     assert view["end"] == pytest.approx(0.2)
 
 
 def test_converted_speech_is_listened_to(model: Model, made: Made) -> None:
-    view = speech_view(replace(made, pieces=()), model.tts().speaker.tokenizer, Sounds())
+    view = speech_view(replace(made, segments=()), model.tts().synthesizer.tokenizer, Sounds())
     assert view["tracks"][2]["kind"] == "spans"
 
 
@@ -73,7 +73,7 @@ def test_without_a_tokenizer_the_finished_speech_is_shown(made: Made) -> None:
 
 
 def test_phonemes_lie_where_they_are_heard(model: Model) -> None:
-    listener = find_recognizer(model.tts().speaker.tokenizer)  # type: ignore[arg-type]
+    listener = find_recognizer(model.tts().synthesizer.tokenizer)  # type: ignore[arg-type]
     assert listener is not None
     units = torch.zeros(40, dtype=torch.long)
     ids = PHONEMES.encode("həlˈoʊː wɜːld.")

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 from uslm.systems.catalogue import CATALOGUE
-from uslm.systems.loading import resolve_speaker
+from uslm.systems.loading import resolve_synthesizer
 from uslm.systems.two_stage.bundle import load_bundle
 from uslm.tts import ZeroShotTTS
 from uslm.voices.prompt import VoicePrompt
@@ -68,11 +68,11 @@ def test_a_converted_model_is_found_where_it_was(
         models = store.converted_folder(system).parent
         shutil.copytree(FILES / system, models / folder)
         assert store.state(system) == "converted"
-        assert resolve_speaker(system, local_files_only=True) == models / folder
+        assert resolve_synthesizer(system, local_files_only=True) == models / folder
         # Once converted anew, the new one is used.
         new = models / f"{system}-{CATALOGUE.get(system).fingerprint}"
         shutil.copytree(FILES / system, new)
-        assert resolve_speaker(system, local_files_only=True) == new != models / folder
+        assert resolve_synthesizer(system, local_files_only=True) == new != models / folder
 
 
 def test_only_the_files_and_the_conversion_name_a_folder() -> None:

@@ -20,9 +20,9 @@ def check(golden: GoldenFile) -> None:
     vocab = ValleVocab(facts["symbols"])
     assert ValleVocab().symbols == vocab.symbols
     assert {symbol: place for place, symbol in enumerate(vocab.symbols)} == facts["symbol_to_id"]
-    recorded = {piece: said for case in facts["cases"] for piece, said in case["chunks"]}
+    recorded = {segment: said for case in facts["cases"] for segment, said in case["chunks"]}
     speak = EspeakPhonemizer().separated
-    phonemizer = VallePhonemizer(lambda piece, language: recorded.get(piece) or speak(piece))
+    phonemizer = VallePhonemizer(lambda segment, language: recorded.get(segment) or speak(segment))
     for case in facts["cases"]:
         check_case(case, vocab, phonemizer)
     for case in facts["joint_cases"]:
@@ -40,7 +40,7 @@ def check(golden: GoldenFile) -> None:
 
 def check_case(case: dict[str, Any], vocab: ValleVocab, phonemizer: VallePhonemizer) -> None:
     parts = cut(case["text"])
-    assert [part for part in parts[::2] if part] == [piece for piece, _ in case["chunks"]]
+    assert [part for part in parts[::2] if part] == [segment for segment, _ in case["chunks"]]
     assert parts[1::2] == [mark for mark, _ in case["marks"]]
     line = phonemizer.phonemize([case["text"]])[0]
     assert line == case["phonemized"]
@@ -55,6 +55,6 @@ def check_espeak(version: str, recorded: dict[str, str]) -> None:
     """Our espeak says what theirs said; where it is another version, a few words otherwise."""
     espeak = EspeakPhonemizer()
     theirs = [token for said in recorded.values() for token in tokens(tidy(said))]
-    ours = [t for piece in recorded for t in tokens(tidy(espeak.separated(piece)))]
+    ours = [t for segment in recorded for t in tokens(tidy(espeak.separated(segment)))]
     allowed = 0 if version.startswith(espeak.version) else MAX_OTHER_TOKENS * len(theirs)
     assert edit_distance(ours, theirs) <= allowed

@@ -70,7 +70,7 @@ class Toy(nn.Module):
 def train(
     out: Path, *, resume: bool = False, steps: int | None = None, sharded: bool = False
 ) -> None:
-    """Train the toy to its end, or end a piece of it after some steps."""
+    """Train the toy to its end, or end a segment of it after some steps."""
     recipe = ToyRecipe()
     seed_everything(0)
     accelerator = make_accelerator(recipe.loop, out)

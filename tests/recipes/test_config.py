@@ -88,9 +88,9 @@ def test_arguments(config_file: Path) -> None:
 
 
 def test_steps_on_the_command_line_switch_minutes_off(config_file: Path) -> None:
-    line = f"--config {config_file} --out x --steps 5 --set loop.piece_minutes=2"
+    line = f"--config {config_file} --out x --steps 5 --set loop.stop_after_minutes=2"
     loop = parse_recipe_args("train_toy", Recipe, line.split()).config.loop
-    assert (loop.steps, loop.max_minutes, loop.piece_minutes) == (5, None, 2.0)
+    assert (loop.steps, loop.max_minutes, loop.stop_after_minutes) == (5, None, 2.0)
 
 
 def test_configs_that_come_along_are_listed() -> None:

@@ -61,7 +61,7 @@ def test_joined_corpora_are_numbered_on(tmp_path: Path) -> None:
     assert corpus.seconds.sum() == pytest.approx(corpus.hours * 3600)
 
 
-def test_a_piece_does_not_reach_into_the_next_utterance(tmp_path: Path) -> None:
+def test_a_segment_does_not_reach_into_the_next_utterance(tmp_path: Path) -> None:
     corpus = Corpus.open(write_corpus(tmp_path / "a", [2, 3]))
     assert corpus.samples(0, 600, 10_000).tolist() == [1] * 40
 

@@ -66,8 +66,8 @@ def same_weights(left: torch.nn.Module, right: torch.nn.Module) -> bool:
 def test_the_same_command_goes_on(trained: Path, voice: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     given = [str(voice), "--model", str(trained / "bundle"), "--out", str(out), *TINY]
-    piece = ["--set", "stage1.loop.piece_minutes=1e-9"]
-    assert fine_tune.main([*given, *piece]) == 0
+    segment = ["--set", "stage1.loop.stop_after_minutes=1e-9"]
+    assert fine_tune.main([*given, *segment]) == 0
     assert list_checkpoints(out / "stage1" / "checkpoints") and not (out / "bundle").exists()
     assert fine_tune.main(given) == 0
     assert (out / "bundle" / "bundle.json").is_file()
@@ -108,7 +108,14 @@ def test_minutes_and_speaker_choose(
     given = [str(manifest), "--model", model, "--out", str(tmp_path), *TINY]
     assert fine_tune.main([*given, "--speaker", "nobody"]) == 1
     assert "no recording of a speaker 'nobody'" in capsys.readouterr().err
-    more = ["--speaker", "lj/0", "--set", "minutes=0.03", "--set", "stage1.loop.piece_minutes=1e-9"]
+    more = [
+        "--speaker",
+        "lj/0",
+        "--set",
+        "minutes=0.03",
+        "--set",
+        "stage1.loop.stop_after_minutes=1e-9",
+    ]
     assert fine_tune.main([*given, *more]) == 0
     corpus = Corpus.open(tmp_path / "corpus")
     assert set(corpus.speakers) == {"lj/0"}

@@ -21,7 +21,7 @@ from uslm_recipes.commands.shards import write_shards
 from uslm_recipes.data.audio_files import AudioLimits, read_samples
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.examine import ExamineConfig, Examiner
-from uslm_recipes.data.recording import Piece
+from uslm_recipes.data.recording import Segment
 from uslm_recipes.data.sources.registry import open_source
 from uslm_recipes.data.splits import split_of
 from uslm_tokenizer.errors import AudioError, UserError
@@ -93,7 +93,7 @@ values: st.SearchStrategy[Any] = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3),
     max_leaves=6,
 )
-pieces = st.fixed_dictionaries(
+segments = st.fixed_dictionaries(
     {},
     optional={
         name: numbers | values
@@ -106,7 +106,7 @@ lines = st.fixed_dictionaries(
         **dict.fromkeys(("id", "source", "text", "language", "split"), values),
         "phonemes": st.just("ab") | values,
         "durations": st.lists(numbers, min_size=4, max_size=4) | values,
-        "piece": pieces | values,
+        "segment": segments | values,
     },
 )
 
@@ -236,9 +236,9 @@ def test_recordings(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "a.wav"
     path.write_bytes(data)
     limits = AudioLimits()
-    for piece in (None, Piece(start_seconds=0.1, stop_seconds=0.6), Piece(data=data)):
+    for segment in (None, Segment(start_seconds=0.1, stop_seconds=0.6), Segment(data=data)):
         with suppress(AudioError):
-            samples = read_samples(path, limits, piece)
+            samples = read_samples(path, limits, segment)
             assert samples.dtype == np.int16 and 0 < len(samples) <= 20 * RATE
 
 

@@ -26,7 +26,7 @@ from uslm_recipes.data.audio_files import AudioLimits, read_samples
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.corpus_writer import CorpusWriter
 from uslm_recipes.data.perturb import Perturbation
-from uslm_recipes.data.recording import Found, Piece, Recording
+from uslm_recipes.data.recording import Found, Recording, Segment
 from uslm_tokenizer.errors import EnvironmentProblem, UserError
 
 NUMBER = 12
@@ -79,9 +79,9 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(
     assert not (tmp_path / "corpus").exists()
     decoded: list[Path] = []
 
-    def read(path: Path, limits: AudioLimits, piece: Piece | None) -> NDArray[np.int16]:
+    def read(path: Path, limits: AudioLimits, segment: Segment | None) -> NDArray[np.int16]:
         decoded.append(path)
-        return read_samples(path, limits, piece)
+        return read_samples(path, limits, segment)
 
     monkeypatch.setattr(decoding, "read_samples", read)
     report = make(recordings, tmp_path / "corpus")

@@ -52,24 +52,24 @@ def assert_same(a: Run, b: Run) -> None:
 
 
 @pytest.mark.parametrize("accumulation", [1, 3])
-@pytest.mark.parametrize("pieces", [[1], [5], [2, 3, 9, 11]])
-def test_resumed_equals_uninterrupted(tmp_path: Path, accumulation: int, pieces: list[int]) -> None:
+@pytest.mark.parametrize("stops", [[1], [5], [2, 3, 9, 11]])
+def test_resumed_equals_uninterrupted(tmp_path: Path, accumulation: int, stops: list[int]) -> None:
     loop = replace(LOOP, gradient_accumulation=accumulation, save_every_minutes=1e-9)
     whole = train_toy(loop, tmp_path / "whole")
-    for i, stop in enumerate(pieces):
-        train_toy(loop, tmp_path / "pieces", resume=i > 0, stop_at=stop)
-    resumed = train_toy(loop, tmp_path / "pieces", resume=True)
+    for i, stop in enumerate(stops):
+        train_toy(loop, tmp_path / "resumed", resume=i > 0, stop_at=stop)
+    resumed = train_toy(loop, tmp_path / "resumed", resume=True)
     assert_same(whole, resumed)
-    steps = [line["step"] for line in read_log(tmp_path / "pieces") if line["kind"] == "train"]
+    steps = [line["step"] for line in read_log(tmp_path / "resumed") if line["kind"] == "train"]
     assert steps == [4, 8, 12]
 
 
 def test_work_after_the_last_checkpoint_is_done_again(tmp_path: Path) -> None:
     whole = train_toy(LOOP, tmp_path / "whole")
-    with toy_run(LOOP, tmp_path / "pieces") as run:
+    with toy_run(LOOP, tmp_path / "resumed") as run:
         finish_run(run)
-    train_toy(LOOP, tmp_path / "pieces", resume=True, stop_at=7)  # no checkpoint was due
-    assert_same(whole, train_toy(LOOP, tmp_path / "pieces", resume=True))
+    train_toy(LOOP, tmp_path / "resumed", resume=True, stop_at=7)  # no checkpoint was due
+    assert_same(whole, train_toy(LOOP, tmp_path / "resumed", resume=True))
 
 
 @pytest.mark.parametrize("damage", ["cut", "missing", "changed"])
@@ -78,8 +78,8 @@ def test_damaged_checkpoint_is_passed_over(
 ) -> None:
     loop = replace(LOOP, save_every_minutes=1e-9)
     whole = train_toy(loop, tmp_path / "whole")
-    train_toy(loop, tmp_path / "pieces", stop_at=8)
-    newest = list_checkpoints(tmp_path / "pieces/checkpoints")[0]
+    train_toy(loop, tmp_path / "resumed", stop_at=8)
+    newest = list_checkpoints(tmp_path / "resumed/checkpoints")[0]
     weights = newest / "model.safetensors"
     data = bytearray(weights.read_bytes())
     if damage == "missing":
@@ -87,7 +87,7 @@ def test_damaged_checkpoint_is_passed_over(
     else:
         data[-1] ^= 1
         weights.write_bytes(data[:-5] if damage == "cut" else data)
-    assert_same(whole, train_toy(loop, tmp_path / "pieces", resume=True))
+    assert_same(whole, train_toy(loop, tmp_path / "resumed", resume=True))
     assert "damaged" in caplog.text and newest.name in caplog.text
 
 
@@ -191,7 +191,7 @@ def test_schedule_rises_and_falls_to_its_floor() -> None:
     assert all(a >= b for a, b in pairwise(factors[10:]))
 
 
-def test_schedule_follows_the_time_of_all_pieces() -> None:
+def test_schedule_follows_the_time_of_all_processes() -> None:
     loop = LoopConfig(max_minutes=10, warmup_steps=1)
     assert fraction_done(Progress(step=5, seconds_used=300), loop) == pytest.approx(0.5)
     assert schedule(Progress(step=5, seconds_used=599), loop) < 0.06
@@ -206,8 +206,8 @@ def test_warm_up_by_the_clock() -> None:
     assert factors[3] > factors[4] > factors[5]
 
 
-def test_piece_ends_before_the_run(tmp_path: Path) -> None:
-    loop = replace(LOOP, piece_minutes=1e-9)
+def test_a_process_ends_before_the_run(tmp_path: Path) -> None:
+    loop = replace(LOOP, stop_after_minutes=1e-9)
     with toy_run(loop, tmp_path) as run:
         assert not keep_going(run)
         assert not finish_run(run)
@@ -220,10 +220,10 @@ def test_run_needs_a_length(tmp_path: Path) -> None:
 
 
 def test_a_run_that_read_ahead_and_took_nothing_has_not_moved(tmp_path: Path) -> None:
-    loop = replace(LOOP, piece_minutes=1e-9, read_ahead=4)
-    assert train_toy(loop, tmp_path / "pieces").progress.step == 0
+    loop = replace(LOOP, stop_after_minutes=1e-9, read_ahead=4)
+    assert train_toy(loop, tmp_path / "resumed").progress.step == 0
     whole = train_toy(LOOP, tmp_path / "whole")
-    assert_same(whole, train_toy(LOOP, tmp_path / "pieces", resume=True))
+    assert_same(whole, train_toy(LOOP, tmp_path / "resumed", resume=True))
 
 
 def test_autocast_bf16_trains(tmp_path: Path) -> None:

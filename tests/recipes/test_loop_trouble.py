@@ -258,9 +258,9 @@ def test_the_gradient_scaler_of_fp16_resumes_too(tmp_path: Path) -> None:
 
     scale = train(tmp_path / "whole")
     assert scale == 2.0**11  # twice up, once down, once up
-    train(tmp_path / "pieces", stop_at=2)
-    assert train(tmp_path / "pieces", resume=True) == scale
-    assert same_weights(tmp_path / "whole", tmp_path / "pieces")
+    train(tmp_path / "segments", stop_at=2)
+    assert train(tmp_path / "segments", resume=True) == scale
+    assert same_weights(tmp_path / "whole", tmp_path / "segments")
 
 
 class Unspoiled(Toy):

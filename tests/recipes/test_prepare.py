@@ -332,18 +332,18 @@ def test_a_text_that_cannot_be_read_leaves_out_its_recording_only(tmp_path: Path
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ('{"piece": {"start_seconds": NaN}}', "start_seconds of the piece"),
-        ('{"piece": {"stop_seconds": Infinity}}', "stop_seconds of the piece"),
-        ('{"piece": {"start_seconds": -1}}', "start_seconds of the piece"),
-        ('{"piece": {"start_seconds": true}}', "start_seconds of the piece"),
-        ('{"piece": {"offset": 1.5, "num_bytes": 9}}', "offset of the piece"),
-        ('{"piece": {"offset": -1, "num_bytes": 9}}', "offset of the piece"),
-        ('{"piece": {"offset": 0, "num_bytes": -1}}', "num_bytes of the piece"),
-        ('{"piece": {"offset": 1e999, "num_bytes": 9}}', "offset of the piece"),
-        (f'{{"piece": {{"num_bytes": {10**30}}}}}', "num_bytes of the piece"),
-        (f'{{"piece": {{"num_bytes": {2**62}}}}}', "piece ends behind"),
-        ('{"piece": [1]}', "piece must be an object"),
-        (f'{{"piece": {"9" * 5000}}}', "not JSON"),
+        ('{"segment": {"start_seconds": NaN}}', "start_seconds of the segment"),
+        ('{"segment": {"stop_seconds": Infinity}}', "stop_seconds of the segment"),
+        ('{"segment": {"start_seconds": -1}}', "start_seconds of the segment"),
+        ('{"segment": {"start_seconds": true}}', "start_seconds of the segment"),
+        ('{"segment": {"offset": 1.5, "num_bytes": 9}}', "offset of the segment"),
+        ('{"segment": {"offset": -1, "num_bytes": 9}}', "offset of the segment"),
+        ('{"segment": {"offset": 0, "num_bytes": -1}}', "num_bytes of the segment"),
+        ('{"segment": {"offset": 1e999, "num_bytes": 9}}', "offset of the segment"),
+        (f'{{"segment": {{"num_bytes": {10**30}}}}}', "num_bytes of the segment"),
+        (f'{{"segment": {{"num_bytes": {2**62}}}}}', "segment ends behind"),
+        ('{"segment": [1]}', "segment must be an object"),
+        (f'{{"segment": {"9" * 5000}}}', "not JSON"),
         ('{"phonemes": "a", "durations": [0.1, NaN, 0.1]}', "durations"),
         (f'{{"phonemes": "a", "durations": [0.1, {10**400}, 0.1]}}', "durations"),
         ('{"text": "\\ud800"}', "not JSON"),
@@ -366,5 +366,5 @@ def test_one_bad_line_ends_nothing(tmp_path: Path, line: str, reason: str) -> No
 
 def test_places_that_are_null_are_those_that_are_not_given(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", tone(1), 16_000)
-    piece = dict.fromkeys(("start_seconds", "stop_seconds", "offset", "num_bytes"))
-    assert len(make(tmp_path, [{"audio": "a.wav", "speaker": "s", "piece": piece}])) == 1
+    segment = dict.fromkeys(("start_seconds", "stop_seconds", "offset", "num_bytes"))
+    assert len(make(tmp_path, [{"audio": "a.wav", "speaker": "s", "segment": segment}])) == 1

@@ -53,7 +53,7 @@ def mapped(tmp_path: Path) -> Corpus:
 
 
 def same(one: Corpus, other: Corpus) -> None:
-    """Every sample and every piece of the two is equal."""
+    """Every sample and every segment of the two is equal."""
     assert one.utterances == other.utterances and len(one) > 0
     for index in range(len(one)):
         np.testing.assert_array_equal(one.samples(index), other.samples(index))

@@ -146,7 +146,7 @@ def test_gigaspeech(tmp_path: Path) -> None:
         ("gigaspeech/POD1_S4", "gigaspeech/ann", None, "end"),
     ]
     assert [each.where.split("_")[-1] for each in bad] == ["S2", "S3"]
-    first, last = (read_samples(each.audio, AudioLimits(), each.piece) for each in good)
+    first, last = (read_samples(each.audio, AudioLimits(), each.segment) for each in good)
     assert len(first) == RATE * 1.5 and np.abs(first[:RATE]).max() > 3000
     assert len(last) == RATE * 0.5 // 320 * 320
 
@@ -170,7 +170,7 @@ def test_webdataset(tmp_path: Path) -> None:
         ("2", "No", None),
     ]
     assert [each.where for each in bad] == ["shard-000.tar:a/3", "shard-001.tar"]
-    lengths = [len(read_samples(each.audio, AudioLimits(), each.piece)) for each in good]
+    lengths = [len(read_samples(each.audio, AudioLimits(), each.segment)) for each in good]
     assert lengths == [9600, 8000]
 
 
@@ -218,7 +218,7 @@ def test_hugging_face(datasets: dict[str, Any]) -> None:
     [one] = good
     assert (one.id, one.speaker, one.text) == ("talk/test.clean/u1", "talk/7", "Yes")
     assert one.split == "test" and [each.where for each in bad] == ["org/talk/test.clean:1"]
-    assert len(read_samples(one.audio, AudioLimits(), one.piece)) == 8000
+    assert len(read_samples(one.audio, AudioLimits(), one.segment)) == 8000
 
 
 def test_hugging_face_columns_are_checked(datasets: dict[str, Any]) -> None:

@@ -145,10 +145,10 @@ def test_what_is_exported_has_a_card(trained: Path, folder: str) -> None:
 def test_a_resumed_run_ends_with_the_same_weights(
     trained: Path, stage: str, tmp_path: Path
 ) -> None:
-    """In two pieces instead of one: the second half begins from the checkpoint of the first."""
+    """In two segments instead of one: the second half begins from the checkpoint of the first."""
     given = arguments(stage, trained, tmp_path, "loop.save_every_minutes=1e-9", "loop.samples=0")
-    # A piece that is over at once stops after its first step.
-    assert MAINS[stage]([*given, "--piece-minutes", "1e-4"]) == 0
+    # A segment that is over at once stops after its first step.
+    assert MAINS[stage]([*given, "--stop-after-minutes", "1e-4"]) == 0
     assert not (tmp_path / "model").exists()
     assert MAINS[stage]([*given, "--resume"]) == 0
     whole = (trained / stage / "model" / "model.safetensors").read_bytes()
@@ -157,7 +157,7 @@ def test_a_resumed_run_ends_with_the_same_weights(
 
 def test_a_thread_that_reads_ahead_changes_nothing(trained: Path, tmp_path: Path) -> None:
     given = arguments("ar", trained, tmp_path, "loop.read_ahead=3", "loop.save_every_minutes=1e-9")
-    assert MAINS["ar"]([*given, "--piece-minutes", "1e-4"]) == 0
+    assert MAINS["ar"]([*given, "--stop-after-minutes", "1e-4"]) == 0
     assert MAINS["ar"]([*given, "--resume"]) == 0
     whole = (trained / "ar" / "model" / "model.safetensors").read_bytes()
     assert whole == (tmp_path / "model" / "model.safetensors").read_bytes()

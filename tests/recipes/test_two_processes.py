@@ -92,7 +92,7 @@ def test_two_processes_share_the_data_and_agree(pair: Pair) -> None:
 
 
 def test_weights_in_shards_learn_and_resume_the_same(pair: Pair) -> None:
-    """FSDP, in two pieces; what is saved is whole."""
+    """FSDP, in two segments; what is saved is whole."""
     whole, shards = (
         list_checkpoints(pair.out / name / "checkpoints")[0] for name in ("toy", "sharded")
     )

@@ -48,13 +48,13 @@ def test_every_kind_of_bad_recording(tmp_path: Path, capsys: pytest.CaptureFixtu
         {"audio": "last.wav", "speaker": "s"},
         "{nonsense",
         {"audio": "last.wav", "speaker": "s", "id": "x", "text": "a" * 99, "language": "de"},
-        {"audio": "last.wav", "speaker": "s", "id": "y", "piece": {"colour": 1}},
+        {"audio": "last.wav", "speaker": "s", "id": "y", "segment": {"colour": 1}},
     ]  # fmt: skip
     assert run(tmp_path, rows) == 0
     expected = [
         "unreadable", "silent", "clipped", None, "duplicate: the same sound as m.jsonl:4",
         "duplicate: an earlier", "text of 3 characters is too short", "no such file", "empty text",
-        "not JSON", "does not fit", "piece must be",
+        "not JSON", "does not fit", "segment must be",
     ]  # fmt: skip
     reasons = report(tmp_path)
     for line, reason in enumerate(expected, start=1):
@@ -68,9 +68,9 @@ def test_the_good_ones_can_be_gone_through_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sound(tmp_path / "a.wav", 3)
-    piece = {"start_seconds": 1.0, "stop_seconds": 2.0}
+    segment = {"start_seconds": 1.0, "stop_seconds": 2.0}
     rows: list[dict[str, Any] | str] = [
-        {"audio": "a.wav", "speaker": "s", "id": "1", "piece": piece},
+        {"audio": "a.wav", "speaker": "s", "id": "1", "segment": segment},
         {"audio": "a.wav", "speaker": "s", "id": "2", "split": "test"},
     ]
     assert run(tmp_path, rows, "--without-text") == 0

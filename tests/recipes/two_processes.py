@@ -129,7 +129,7 @@ def main(trained: Path, out: Path) -> None:
     rank = torch.distributed.get_rank()
     for stage in RECIPES:
         torch.save(gradients(stage, trained, out / stage), out / f"{stage}-{rank}.pt")
-    for steps in (10, 40):  # in two pieces
+    for steps in (10, 40):  # in two segments
         interrupted_run.train(out / "sharded", resume=True, sharded=True, steps=steps)
 
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from uslm.models.base import SemanticModel
-from uslm.output.speech import ChunkReport, Speech
+from uslm.output.speech import SegmentReport, Speech
 from uslm.systems.registry import MODELS, model_class
 from uslm.systems.two_stage.bundle import Bundle
 from uslm.systems.two_stage.config import BundleConfig
@@ -54,11 +54,11 @@ def test_streamed_samples_are_the_offline_samples(
     chunks = list(tts.stream(TEXT, voice, seed=7, **options))
     assert torch.equal(torch.cat([chunk.waveform for chunk in chunks], dim=1), whole.waveform)
     assert [chunk.is_final for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
-    assert tuple(chunk.report for chunk in chunks if chunk.report) == whole.chunks
+    assert tuple(chunk.report for chunk in chunks if chunk.report) == whole.segments
     assert [chunk.timings is not None for chunk in chunks] == [chunk.is_final for chunk in chunks]
 
 
-def test_the_first_chunk_comes_before_the_first_piece_is_spoken(
+def test_the_first_chunk_comes_before_the_first_segment_is_spoken(
     tts: ZeroShotTTS, voice: VoicePrompt
 ) -> None:
     text = "This one sentence is long enough to be spoken in more than a single block of frames."
@@ -75,7 +75,7 @@ def test_a_row_of_a_batch_is_what_it_is_alone(bundle: Bundle, tts: ZeroShotTTS) 
         alone = tts.generate(text, voice, seed=seed)
         assert torch.equal(speech.codes, alone.codes)
         torch.testing.assert_close(speech.waveform, alone.waveform, atol=1e-5, rtol=1e-4)
-        assert speech.chunks == alone.chunks
+        assert speech.segments == alone.segments
 
 
 def test_a_seed_is_drawn_reported_and_enough_to_repeat(
@@ -87,12 +87,12 @@ def test_a_seed_is_drawn_reported_and_enough_to_repeat(
 
 
 def test_the_report_covers_the_text(speech: Speech) -> None:
-    assert [chunk.index for chunk in speech.chunks] == [0, 1, 2]
-    assert " ".join(c.text for c in speech.chunks) == re.sub(r"\[.*?\] ", "", TEXT)
-    assert speech.chunks[2].start_seconds - speech.chunks[1].end_seconds == pytest.approx(
+    assert [chunk.index for chunk in speech.segments] == [0, 1, 2]
+    assert " ".join(c.text for c in speech.segments) == re.sub(r"\[.*?\] ", "", TEXT)
+    assert speech.segments[2].start_seconds - speech.segments[1].end_seconds == pytest.approx(
         0.5, abs=0.03
     )
-    assert speech.seconds == pytest.approx(speech.chunks[-1].end_seconds, abs=0.03)
+    assert speech.seconds == pytest.approx(speech.segments[-1].end_seconds, abs=0.03)
     assert torch.equal(speech.codes[0], speech.units)
     assert speech.waveform.abs().max() <= 1
     assert 0 < speech.timings.first_audio < speech.timings.total
@@ -111,15 +111,15 @@ def test_samples_and_sidecar_are_saved(speech: Speech, tmp_path: Path) -> None:
 
 
 def test_progress_is_told(tts: ZeroShotTTS, voice: VoicePrompt) -> None:
-    told: list[tuple[ChunkReport, int]] = []
-    speech = tts.generate(TEXT, voice, seed=7, on_chunk=lambda *news: told.append(news))
-    assert [report for report, _ in told] == list(speech.chunks)
+    told: list[tuple[SegmentReport, int]] = []
+    speech = tts.generate(TEXT, voice, seed=7, on_segment=lambda *news: told.append(news))
+    assert [report for report, _ in told] == list(speech.segments)
     assert {total for _, total in told} == {3}
 
 
 def test_a_closed_stream_stops_the_work(tts: ZeroShotTTS, voice: VoicePrompt) -> None:
-    told: list[ChunkReport] = []
-    stream = tts.stream(TEXT * 20, voice, seed=7, on_chunk=lambda report, _: told.append(report))
+    told: list[SegmentReport] = []
+    stream = tts.stream(TEXT * 20, voice, seed=7, on_segment=lambda report, _: told.append(report))
     next(stream)
     stream.close()  # type: ignore[attr-defined]
     assert not told
@@ -138,7 +138,7 @@ def test_what_cannot_be_said_is_reported_and_the_rest_is_spoken(
     tts: ZeroShotTTS, voice: VoicePrompt
 ) -> None:
     speech = tts.generate("Speak this first line.\n\n\U0001f600\n\nAnd this.", voice, seed=1)
-    assert [chunk.stop_reason == "silent" for chunk in speech.chunks] == [False, True, False]
+    assert [chunk.stop_reason == "silent" for chunk in speech.segments] == [False, True, False]
 
 
 def test_a_long_text_is_spoken_word_for_word_in_bounded_memory(

@@ -147,13 +147,13 @@ class AudioTokenizer(PretrainedModel, ABC):
         """
         hop, num_samples = self.hop_length, waveform.shape[-1]
         step, beside = (int(each * self.frame_rate) * hop for each in (seconds, margin))
-        pieces = [
+        segments = [
             self.encode(waveform[None, :, read].to(self.device))[
                 0, :, keep.start // hop : -(-keep.stop // hop)
             ].cpu()
             for read, keep in windows(num_samples, step, beside)
         ]
-        return torch.cat(pieces, dim=1)
+        return torch.cat(segments, dim=1)
 
     def check_waveform(self, waveform: Tensor) -> None:
         """Raise AudioError unless this is a non-empty, finite batch of mono waveforms."""

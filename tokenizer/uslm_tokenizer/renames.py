@@ -4,21 +4,39 @@ Files are written with the names of today. Those of before are read for good: a 
 somebody stored is never taken out of this table, and none in it is given another meaning.
 """
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 CONFIG_KEYS: Mapping[str, Mapping[str, str]] = {
     "MonotonicLMConfig": {"patience": "advance_threshold"},
     "AcousticRegressorConfig": {"sees_spoken": "condition_on_alignment"},
     "BundleConfig": {"expected_input": "expected_latents"},
+    "LoopConfig": {"piece_minutes": "stop_after_minutes"},
+    "Recording": {"piece": "segment"},
+    "VoicePrompt": {"speaker": "speaker_embedding"},
 }
-"""By the config class of today: stored key to field."""
+"""By the config class of today, or what is read like one: stored key to field."""
 TENSOR_NAMES: Mapping[str, Mapping[str, str]] = {
     "monotonic_lm": {"reader": "text_encoder", "speaker": "decoder"},
     "acoustic_regressor": {"copying": "copy_attention", "nothing": "null_key"},
     "conv_regressor": {"copying": "copy_attention", "nothing": "null_key"},
 }
 """By `model_type`: part of a stored tensor's name, between dots, to that of today."""
+
+OPTIONS: Mapping[str, str] = {
+    "--piece-minutes": "--stop-after-minutes",
+}
+"""Options of command lines."""
+
+
+def current_arguments(arguments: Sequence[str] | None) -> list[str]:
+    """A command line, `sys.argv` if None, with the options of today; values stay as they are."""
+    current = []
+    for argument in sys.argv[1:] if arguments is None else arguments:
+        option, equals, value = argument.partition("=")
+        current.append(OPTIONS.get(option, option) + equals + value)
+    return current
 
 
 def current_keys(owner: str, stored: Mapping[Any, Any]) -> dict[Any, Any]:

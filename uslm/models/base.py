@@ -190,7 +190,7 @@ class VoiceFit:
 
 @dataclass
 class AcousticRow:
-    """One utterance (or a piece of it) to fill."""
+    """One utterance (or a segment of it) to fill."""
 
     prompt: Int[Tensor, "k p"]
     """Another stretch of the same voice."""

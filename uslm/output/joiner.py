@@ -1,4 +1,4 @@
-"""From pieces of speech to one: silence trimmed, pauses set, joins without a click."""
+"""From segments of speech to one: silence trimmed, pauses set, joins without a click."""
 
 from dataclasses import dataclass
 
@@ -14,18 +14,18 @@ WINDOW_SECONDS = 0.02
 
 @dataclass(frozen=True, kw_only=True)
 class JoinConfig:
-    """How pieces of speech follow each other."""
+    """How segments of speech follow each other."""
 
     trim_silence: bool = True
-    """Whether silence at the ends of a piece, and over-long silence inside, is shortened."""
+    """Whether silence at the ends of a segment, and over-long silence inside, is shortened."""
     silence_dbfs: float = -50.0
     """A window below this loudness (RMS) is silent."""
     edge_seconds: float = 0.06
-    """Silence kept at each end of a piece."""
+    """Silence kept at each end of a segment."""
     max_silence_seconds: float = 0.8
-    """Longest silence kept inside a piece."""
+    """Longest silence kept inside a segment."""
     fade_seconds: float = 0.02
-    """Fade at each end of a piece; a cross-fade where no pause lies between two."""
+    """Fade at each end of a segment; a cross-fade where no pause lies between two."""
 
     def __post_init__(self) -> None:
         for name in ("edge_seconds", "max_silence_seconds", "fade_seconds"):
@@ -34,9 +34,9 @@ class JoinConfig:
 
 
 class Joiner:
-    """Takes the samples of one piece after another; what comes back, joined, is the whole.
+    """Takes the samples of one segment after another; what comes back, joined, is the whole.
 
-    What comes back in all does not depend on how a piece was cut on its way here.
+    What comes back in all does not depend on how a segment was cut on its way here.
     """
 
     def __init__(self, config: JoinConfig, sample_rate: int) -> None:
@@ -45,25 +45,25 @@ class Joiner:
         self._config, self._rate = config, sample_rate
         angles = torch.linspace(0, torch.pi / 2, round(config.fade_seconds * sample_rate))
         self._fade_in, self._fade_out = angles.sin(), angles.cos()  # equal power
-        self._tail = torch.zeros(0)  # the faded end of the piece before
+        self._tail = torch.zeros(0)  # the faded end of the segment before
         self._begin()
 
     def _begin(self) -> None:
         self._trimmer = _Trimmer(self._config, self._rate)
         self._pending = torch.zeros(0)  # what may yet turn out to be the end
-        self._position = 0  # samples of this piece that have come
+        self._position = 0  # samples of this segment that have come
 
     def push(self, waveform: Float[Tensor, "1 n"]) -> Float[Tensor, "1 m"]:
-        """More samples of the current piece."""
+        """More samples of the current segment."""
         if not waveform.shape[1]:
             return waveform
         return self._count(self._blend(self._trimmer.push(waveform[0])))
 
-    def end_piece(self) -> Float[Tensor, "1 m"]:
-        """The current piece is over. Its very end is kept back until it is known what follows."""
+    def end_segment(self) -> Float[Tensor, "1 m"]:
+        """The current segment is over. Its very end is kept back until it is known what follows."""
         out = self._blend(self._trimmer.end())
         if self._position:
-            # A piece shorter than the fades is filled up with silence.
+            # A segment shorter than the fades is filled up with silence.
             missing = len(self._fade_in) - self._position
             out = torch.cat([out, self._blend(torch.zeros(max(0, missing)))])
             self._tail = self._pending * self._fade_out
@@ -71,16 +71,16 @@ class Joiner:
         return self._count(out)
 
     def pause(self, seconds: float) -> Float[Tensor, "1 m"]:
-        """Silence between two pieces; nothing if it is 0."""
+        """Silence between two segments; nothing if it is 0."""
         silence = torch.zeros(round(seconds * self._rate))
         return self._count(torch.cat([self._take_tail(), silence]) if len(silence) else silence)
 
     def finish(self) -> Float[Tensor, "1 m"]:
-        """All pieces are over: the end that was kept back."""
+        """All segments are over: the end that was kept back."""
         return self._count(self._take_tail())
 
     def _blend(self, samples: Float[Tensor, " n"]) -> Float[Tensor, " m"]:
-        """Fade in over the tail of the piece before; keep back what may have to be faded out."""
+        """Fade in over the tail of the segment before; keep back what may have to be faded out."""
         span = slice(self._position, self._position + len(samples))
         rising, falling = self._fade_in[span], self._tail[span]
         samples = samples.clone()
@@ -104,7 +104,7 @@ class Joiner:
 
 
 class _Trimmer:
-    """Shortens the silence of one piece, in windows counted from its start."""
+    """Shortens the silence of one segment, in windows counted from its start."""
 
     def __init__(self, config: JoinConfig, sample_rate: int) -> None:
         self._trims = config.trim_silence
@@ -134,7 +134,7 @@ class _Trimmer:
         return torch.cat(out)
 
     def end(self) -> Float[Tensor, " m"]:
-        """What is kept of the silence at the end; nothing of a piece without any sound."""
+        """What is kept of the silence at the end; nothing of a segment without any sound."""
         held = torch.cat([self._silence, self._rest])
         return held[: self._edge] if self._speaking else held[:0]
 

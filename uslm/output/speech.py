@@ -28,13 +28,13 @@ class Word:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ChunkReport:
-    """How one piece of the text was spoken."""
+class SegmentReport:
+    """How one segment of the text was spoken."""
 
     index: int
     """Place in the text, from 0."""
     text: str
-    """The piece as it was written."""
+    """The segment as it was written."""
     phonemes: str
     """What was asked of the model."""
     start_seconds: float
@@ -48,8 +48,8 @@ class ChunkReport:
     phoneme_error_rate: float | None = None
     """Share of phonemes that the model's own recogniser missed; None where it did not listen."""
     stop_reason: str = "end"
-    """`end`; `length` and `loop` where the model had to be stopped; `silent` where the piece holds
-    nothing that can be spoken."""
+    """`end`; `length` and `loop` where the model had to be stopped; `silent` where the segment
+    holds nothing that can be spoken."""
     voice: str = ""
     """Who said it, where a script has several voices."""
     words: tuple[Word, ...] | None = None
@@ -99,17 +99,17 @@ class AudioChunk:
     """The next samples of a stream."""
 
     waveform: Float[Tensor, "1 n"]
-    """May be empty where a piece ends without new samples."""
+    """May be empty where a segment ends without new samples."""
     sample_rate: int
     """Samples a second, Hz."""
     index: int
-    """The piece of the text that is being spoken, from 0."""
+    """The segment of the text that is being spoken, from 0."""
     is_final: bool = False
     """Whether the stream ends here."""
-    report: ChunkReport | None = None
-    """Where a piece of the text is done: how it went."""
+    report: SegmentReport | None = None
+    """Where a segment of the text is done: how it went."""
     codes: Int[Tensor, "k t"] | None = None
-    """Where a piece of the text is done: all its codes."""
+    """Where a segment of the text is done: all its codes."""
     timings: Timings | None = None
     """With the final chunk: where the time went."""
     facts: SpeechFacts | None = None
@@ -129,13 +129,13 @@ class Speech:
     text: str
     """What was asked for; empty for converted speech."""
     units: Int[Tensor, " t"]
-    """What stage 1 said, all pieces in a row."""
+    """What stage 1 said, all segments in a row."""
     codes: Int[Tensor, "k t"]
     """What stage 2 made of it; level 0 are the units."""
     timings: Timings = field(default_factory=Timings)
     """Where the time went."""
-    chunks: tuple[ChunkReport, ...] = ()
-    """How each piece of the text went."""
+    segments: tuple[SegmentReport, ...] = ()
+    """How each segment of the text went."""
     model: str = ""
     """Name of the model that spoke."""
     model_hash: str = ""
@@ -147,7 +147,7 @@ class Speech:
 
     @classmethod
     def joined(cls, chunks: Iterable[AudioChunk]) -> "Speech":
-        """A stream that has come to its end, in one piece."""
+        """A stream that has come to its end, in one segment."""
         waveforms, codes, reports = [], [], []
         chunk = None
         for chunk in chunks:
@@ -164,14 +164,14 @@ class Speech:
             units=all_codes[0],
             codes=all_codes,
             timings=chunk.timings,
-            chunks=tuple(reports),
+            segments=tuple(reports),
             **vars(chunk.facts),
         )
 
     @property
     def words(self) -> tuple[Word, ...]:
         """When each word is said, if it was asked for."""
-        return tuple(word for chunk in self.chunks for word in chunk.words or ())
+        return tuple(word for segment in self.segments for word in segment.words or ())
 
     @property
     def seconds(self) -> float:
@@ -203,7 +203,7 @@ class Speech:
             "sample_rate": self.sample_rate,
             "seconds": round(self.seconds, 4),
             "timings": rounded(dataclasses.asdict(self.timings)),
-            "chunks": [rounded(dataclasses.asdict(chunk)) for chunk in self.chunks],
+            "segments": [rounded(dataclasses.asdict(segment)) for segment in self.segments],
             "units": " ".join(map(str, self.units.tolist())),
         }
 

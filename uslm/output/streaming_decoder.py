@@ -1,4 +1,4 @@
-"""Codes to samples, piece by piece, with the same samples as all at once."""
+"""Codes to samples, segment by segment, with the same samples as all at once."""
 
 import torch
 from jaxtyping import Float, Int

@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from uslm.output.speech import ChunkReport, Word
+from uslm.output.speech import SegmentReport, Word
 
 LINE_CHARS = 42
 CUE_CHARS = 2 * LINE_CHARS
@@ -30,38 +30,38 @@ class Cue:
         return " ".join(word.text for word in self.words)
 
 
-def make_cues(chunks: Sequence[ChunkReport]) -> list[Cue]:
+def make_cues(segments: Sequence[SegmentReport]) -> list[Cue]:
     """Cues of at most two lines and seven seconds that end where sentences and pauses do.
 
-    A piece whose words have no times becomes one cue.
+    A segment whose words have no times becomes one cue.
     """
     cues: list[Cue] = []
-    for chunk in chunks:
-        if chunk.words:
-            cues += _grouped(chunk.words)
-        elif chunk.stop_reason != "silent" and chunk.text.split():
+    for segment in segments:
+        if segment.words:
+            cues += _grouped(segment.words)
+        elif segment.stop_reason != "silent" and segment.text.split():
             whole = Word(
-                text=" ".join(chunk.text.split()),
-                start_seconds=chunk.start_seconds,
-                end_seconds=chunk.end_seconds,
+                text=" ".join(segment.text.split()),
+                start_seconds=segment.start_seconds,
+                end_seconds=segment.end_seconds,
             )
             cues.append(_cue([whole]))
     return cues
 
 
-def to_srt(chunks: Sequence[ChunkReport]) -> str:
+def to_srt(segments: Sequence[SegmentReport]) -> str:
     """SubRip: numbered cues."""
     cues = []
-    for number, cue in enumerate(make_cues(chunks), start=1):
+    for number, cue in enumerate(make_cues(segments), start=1):
         span = f"{_clock(cue.start_seconds, ',')} --> {_clock(cue.end_seconds, ',')}"
         cues.append(f"{number}\n{span}\n{_lines(cue.text.replace('-->', '→'))}\n")
     return "\n".join(cues)
 
 
-def to_vtt(chunks: Sequence[ChunkReport]) -> str:
+def to_vtt(segments: Sequence[SegmentReport]) -> str:
     """WebVTT; inside a cue each word but the first has its own time."""
     cues = ["WEBVTT\n"]
-    for cue in make_cues(chunks):
+    for cue in make_cues(segments):
         span = f"{_clock(cue.start_seconds, '.')} --> {_clock(cue.end_seconds, '.')}"
         texts = [html.escape(word.text, quote=False) for word in cue.words]
         times = ["", *(f"<{_clock(word.start_seconds, '.')}>" for word in cue.words[1:])]

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from uslm.output.speech import AudioChunk
-from uslm.serving.shared import SharedSpeaker
+from uslm.serving.shared import SharedSynthesizer
 from uslm.serving.utterance import (
     Cancelled,
     EngineClosed,
@@ -30,7 +30,7 @@ from uslm.serving.utterance import (
     TimedOut,
     Utterance,
 )
-from uslm.synthesis.protocols import FrontEnd, Speaker
+from uslm.synthesis.protocols import FrontEnd, Synthesizer
 from uslm.systems.two_stage.bundle import Bundle
 from uslm.tts import ZeroShotTTS
 from uslm.voices.prompt import VoicePrompt
@@ -98,20 +98,20 @@ class Engine:
 
     def __init__(
         self,
-        speaker: Speaker,
+        synthesizer: Synthesizer,
         config: EngineConfig | None = None,
         *,
         frontend: FrontEnd | None = None,
     ) -> None:
         self.config = config or EngineConfig()
-        self.speaker = speaker
+        self.synthesizer = synthesizer
         """The model as it was given."""
         self._pool, self._num_slots, self._max_active = None, 1, 1
-        if isinstance(speaker, Bundle):
-            speaker = SharedSpeaker(speaker, self.config.num_slots)
-            self._pool, self._num_slots = speaker.pool, self.config.num_slots
+        if isinstance(synthesizer, Bundle):
+            synthesizer = SharedSynthesizer(synthesizer, self.config.num_slots)
+            self._pool, self._num_slots = synthesizer.pool, self.config.num_slots
             self._max_active = self.config.num_slots + self.config.max_waiting
-        self._tts = ZeroShotTTS(speaker, frontend)
+        self._tts = ZeroShotTTS(synthesizer, frontend)
         self._stats = EngineStats()
         self._waiting: deque[Utterance] = deque()
         self._calls: deque[tuple[Future[Any], Callable[[ZeroShotTTS], Any]]] = deque()
@@ -126,7 +126,7 @@ class Engine:
     @property
     def sample_rate(self) -> int:
         """Samples a second of what is spoken, Hz."""
-        return self.speaker.sample_rate
+        return self.synthesizer.sample_rate
 
     @property
     def is_open(self) -> bool:

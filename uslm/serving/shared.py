@@ -9,11 +9,16 @@ from torch import Tensor
 from uslm.generate.autoregressive import UnitRow
 from uslm.generate.sampling import Sampling
 from uslm.serving.pool import PoolRow, UnitPool
-from uslm.synthesis.protocols import FrontEnd, Job, JobReader, SpeakerSettings
+from uslm.synthesis.protocols import (
+    FrontEnd,
+    SegmentRequest,
+    SegmentSynthesizer,
+    SynthesizerSettings,
+)
 from uslm.synthesis.seeds import generator
 from uslm.synthesis.timer import Clock
 from uslm.systems.two_stage.bundle import Bundle
-from uslm.systems.two_stage.reader import Reader
+from uslm.systems.two_stage.segment_synthesizer import BundleSegmentSynthesizer
 from uslm.text.frontend import FrontendResult
 from uslm.text.lexicon import Lexicon
 from uslm.voices.prompt import VoicePrompt
@@ -22,8 +27,8 @@ from uslm_tokenizer.audio.read import Audio, AudioSource
 from uslm_tokenizer.base import AudioTokenizer
 
 
-class SharedSpeaker:
-    """A `Speaker` whose readers share one pool; it belongs to one thread.
+class SharedSynthesizer:
+    """A `Synthesizer` whose readers share one pool; it belongs to one thread.
 
     Whoever pulls at one reader moves the rows of all. What comes out of each is what the bundle
     makes of it alone: stage 2 and the decoder see one request at a time.
@@ -34,7 +39,7 @@ class SharedSpeaker:
         self.pool = UnitPool(bundle.semantic, num_slots)
 
     @property
-    def settings(self) -> SpeakerSettings:
+    def settings(self) -> SynthesizerSettings:
         return self.bundle.settings
 
     @property
@@ -66,8 +71,8 @@ class SharedSpeaker:
     def check_voice(self, voice: VoicePrompt) -> None:
         self.bundle.check_voice(voice)
 
-    def reader(self, sampling: Sampling, clock: Clock) -> JobReader:
-        return SharedReader(self.bundle, self.pool, sampling, clock)
+    def segment_synthesizer(self, sampling: Sampling, clock: Clock) -> SegmentSynthesizer:
+        return SharedSegmentSynthesizer(self.bundle, self.pool, sampling, clock)
 
     def check_hears(self) -> None:
         self.bundle.check_hears()
@@ -78,7 +83,7 @@ class SharedSpeaker:
         return self.bundle.listen(waveform, text, stop_reason)
 
 
-class SharedReader(Reader):
+class SharedSegmentSynthesizer(BundleSegmentSynthesizer):
     """A reader that draws its units in a pool."""
 
     pauses: ClassVar[bool] = True
@@ -87,8 +92,8 @@ class SharedReader(Reader):
         super().__init__(bundle, sampling, clock)
         self._pool = pool
 
-    def _speak_units(self, jobs: Sequence[Job]) -> Iterator[list[UnitRow]]:
-        rows = [self._row(job) for job in jobs]
+    def _speak_units(self, requests: Sequence[SegmentRequest]) -> Iterator[list[UnitRow]]:
+        rows = [self._row(request) for request in requests]
         for row in rows:
             self._pool.join(row)
         try:
@@ -108,14 +113,14 @@ class SharedReader(Reader):
             for row in rows:
                 self._pool.leave(row)
 
-    def _row(self, job: Job) -> PoolRow:
-        text_ids, prompt_units = self._prompt(job)
+    def _row(self, request: SegmentRequest) -> PoolRow:
+        text_ids, prompt_units = self._prompt(request)
         return PoolRow(
             text_ids=text_ids,
             prompt_units=prompt_units,
-            prompt_pitches=self._prompt_pitches(job),
-            stop=self._stop_rule(len(job.text.text_ids)),
+            prompt_pitches=self._prompt_pitches(request),
+            stop=self._stop_rule(len(request.text.text_ids)),
             sampling=self._sampling,
-            generator=generator(job.seed, "semantic"),
+            generator=generator(request.seed, "semantic"),
             owner=self,
         )

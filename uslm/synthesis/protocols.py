@@ -28,7 +28,7 @@ the rest stays as it was in the recording."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class SpeakerSettings:
+class SynthesizerSettings:
     """What a model says of itself, and how it is used unless the caller says otherwise."""
 
     name: str
@@ -40,13 +40,13 @@ class SpeakerSettings:
     sampling: Sampling = field(default_factory=Sampling)
     """How stage 1 draws, unless the caller says otherwise."""
     batch_size: int = 4
-    """Pieces of a long text that stage 1 speaks side by side."""
+    """Segments of a long text that stage 1 speaks side by side."""
     plan: PlanConfig = field(default_factory=PlanConfig)
     """How a text is cut."""
     join: JoinConfig = field(default_factory=JoinConfig)
-    """How its pieces are joined."""
+    """How its segments are joined."""
     verify: VerifyConfig = field(default_factory=VerifyConfig)
-    """When a piece counts as badly spoken."""
+    """When a segment counts as badly spoken."""
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -54,30 +54,30 @@ class SpeakerSettings:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Job:
-    """One piece of text to be spoken."""
+class SegmentRequest:
+    """One segment of text to be spoken."""
 
     index: int
     """Place in the text, from 0."""
     text: FrontendResult
-    """The piece and its symbols."""
+    """The segment and its symbols."""
     voice: VoicePrompt
     """Who speaks it."""
     seed: int
     """All that is drawn for it comes from here."""
-    hurry: bool
+    low_latency: bool
     """Whether somebody waits for its first sound."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Take:
-    """A job that is done."""
+class SegmentResult:
+    """A segment that is spoken."""
 
-    job: Job
+    request: SegmentRequest
     codes: Int[Tensor, "k t"]
     """All that was drawn; level 0 is what stage 1 said."""
     stop_reason: str
-    """See `ChunkReport`."""
+    """See `SegmentReport`."""
     attempts: int = 1
     """How often it was drawn."""
     error_rate: float | None = None
@@ -85,13 +85,13 @@ class Take:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Sound:
-    """The next samples of a job; with the last of them comes the take."""
+class SegmentAudio:
+    """The next samples of a segment; with the last of them comes the result."""
 
-    job: Job
+    request: SegmentRequest
     waveform: Float[Tensor, "1 n"]
     """In [-1, 1], on the CPU."""
-    take: Take | None = None
+    result: SegmentResult | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -116,19 +116,19 @@ class FrontEnd(Protocol):
 
 
 @runtime_checkable
-class JobReader(Protocol):
-    """Speaks jobs. What it makes of one depends on nothing but the job itself."""
+class SegmentSynthesizer(Protocol):
+    """Speaks segments. What it makes of one depends on nothing but the segment itself."""
 
-    def read(self, jobs: Sequence[Job]) -> Iterator[Sound]:
-        """Sounds of the jobs in order, each as early as it can be had.
+    def synthesize(self, requests: Sequence[SegmentRequest]) -> Iterator[SegmentAudio]:
+        """Audio of the segments in order, each as early as it can be had.
 
-        One that is empty and brings no take says that there is more to do first: whoever asks may
+        One that is empty and brings no result says that there is more to do first: whoever asks may
         see to others before it asks again.
         """
         ...
 
-    def read_batch(self, jobs: Sequence[Job]) -> list[Sound]:
-        """The whole sound of each job, made side by side."""
+    def synthesize_batch(self, requests: Sequence[SegmentRequest]) -> list[SegmentAudio]:
+        """The whole audio of each segment, made side by side."""
         ...
 
 
@@ -137,7 +137,7 @@ class VoiceMaker(Protocol):
     """A model that knows what a voice is; read only, and shared by all threads."""
 
     @property
-    def settings(self) -> SpeakerSettings:
+    def settings(self) -> SynthesizerSettings:
         """Its name, and how it is used."""
         ...
 
@@ -178,11 +178,11 @@ class VoiceMaker(Protocol):
 
 
 @runtime_checkable
-class Speaker(VoiceMaker, Protocol):
+class Synthesizer(VoiceMaker, Protocol):
     """A model that speaks texts."""
 
-    def reader(self, sampling: Sampling, clock: Clock) -> JobReader:
-        """Who speaks jobs, drawing so, and counts the time of each stage."""
+    def segment_synthesizer(self, sampling: Sampling, clock: Clock) -> SegmentSynthesizer:
+        """Who speaks segment, drawing so, and counts the time of each stage."""
         ...
 
     def check_hears(self) -> None:
@@ -192,7 +192,7 @@ class Speaker(VoiceMaker, Protocol):
     def listen(
         self, waveform: Float[Tensor, "1 n"], text: FrontendResult, stop_reason: str
     ) -> Verdict:
-        """How well a piece was spoken."""
+        """How well a segment was spoken."""
         ...
 
 

@@ -1,6 +1,6 @@
-"""When each word is said: a stream of speech is listened to, piece by piece, as it goes by.
+"""When each word is said: a stream of speech is listened to, segment by segment, as it goes by.
 
-Each piece's place in the whole is a count of samples, and its words are looked for inside it: so
+Each segment's place in the whole is a count of samples, and its words are looked for inside it: so
 times do not drift, however long the text is.
 """
 
@@ -12,8 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from uslm.models.folders import resolve_bundle
-from uslm.output.speech import AudioChunk, ChunkReport, Word
-from uslm.synthesis.protocols import FrontEnd, Speaker
+from uslm.output.speech import AudioChunk, SegmentReport, Word
+from uslm.synthesis.protocols import FrontEnd, Synthesizer
 from uslm.systems.two_stage.bundle import Bundle
 from uslm.text.frontend import TextFrontend
 from uslm.voices.verification import find_recognizer
@@ -26,11 +26,13 @@ LEAD_SECONDS = 0.05
 times are known; half of them within 13 ms of it)."""
 
 
-def word_aligner(speaker: Speaker, frontend: FrontEnd) -> WordAligner:
+def word_aligner(synthesizer: Synthesizer, frontend: FrontEnd) -> WordAligner:
     """The ear of a model of ours; for another system's speech, that of the default model."""
-    tokenizer = speaker.tokenizer
-    if isinstance(speaker, Bundle) and find_recognizer(speaker.tokenizer) is not None:
-        return WordAligner(speaker.tokenizer, lambda word: speaker.phoneme_ids(frontend(word)))
+    tokenizer = synthesizer.tokenizer
+    if isinstance(synthesizer, Bundle) and find_recognizer(synthesizer.tokenizer) is not None:
+        return WordAligner(
+            synthesizer.tokenizer, lambda word: synthesizer.phoneme_ids(frontend(word))
+        )
     if tokenizer is None or find_recognizer(tokenizer) is None:
         tokenizer = load_tokenizer(resolve_bundle("default") / "tokenizer")
     words = TextFrontend(language=frontend.language)
@@ -38,11 +40,11 @@ def word_aligner(speaker: Speaker, frontend: FrontEnd) -> WordAligner:
 
 
 def timed(chunks: Iterable[AudioChunk], align: WordAligner) -> Iterator[AudioChunk]:
-    """The same stream; the report of each piece says when its words are said.
+    """The same stream; the report of each segment says when its words are said.
 
-    Where the words cannot be found, as in a piece that had to be stopped, there are none.
+    Where the words cannot be found, as in a segment that had to be stopped, there are none.
     """
-    held, start = torch.zeros(1, 0), 0  # samples since the end of the last piece, and its place
+    held, start = torch.zeros(1, 0), 0  # samples since the end of the last segment, and its place
     for chunk in chunks:
         held = torch.cat([held, chunk.waveform], dim=1)
         if chunk.report is None:
@@ -59,7 +61,7 @@ def timed(chunks: Iterable[AudioChunk], align: WordAligner) -> Iterator[AudioChu
 
 
 def _words(
-    waveform: Float[Tensor, "1 n"], sample_rate: int, report: ChunkReport, align: WordAligner
+    waveform: Float[Tensor, "1 n"], sample_rate: int, report: SegmentReport, align: WordAligner
 ) -> tuple[Word, ...]:
     if report.stop_reason == "silent":
         return ()

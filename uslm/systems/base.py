@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from uslm.generate.sampling import Sampling
-from uslm.synthesis.protocols import FrontEnd, JobReader, SpeakerSettings
+from uslm.synthesis.protocols import FrontEnd, SegmentSynthesizer, SynthesizerSettings
 from uslm.synthesis.timer import Clock
 from uslm.systems.ear import default_ear
 from uslm.systems.recorded import record
@@ -24,7 +24,7 @@ from uslm_tokenizer.audio.read import Audio, AudioSource
 
 
 @dataclass(frozen=True, kw_only=True)
-class PublishedSettings(SpeakerSettings):
+class PretrainedSettings(SynthesizerSettings):
     """How a published system is used."""
 
     prompt_seconds: float = 10.0
@@ -40,10 +40,11 @@ class Encoded:
     """What it needs beside codes, by name."""
 
 
-class PublishedSpeaker(ABC):
-    """A `Speaker` but for its models: they encode a recording, and speak, in each system's way."""
+class PretrainedSynthesizer(ABC):
+    """A `Synthesizer` but for its models: they encode a recording, and speak, in each system's
+    way."""
 
-    settings: PublishedSettings
+    settings: PretrainedSettings
     hash: str
     """Tells these weights from any others."""
     tokenizer_hash: str
@@ -54,7 +55,7 @@ class PublishedSpeaker(ABC):
     """How many symbols the text of a voice must have."""
 
     def __init__(
-        self, settings: PublishedSettings, vocab: TextVocab, phonemizer: Phonemizer | None
+        self, settings: PretrainedSettings, vocab: TextVocab, phonemizer: Phonemizer | None
     ) -> None:
         """Without a phonemizer texts become our own phonemes."""
         self.settings, self.vocab, self._phonemizer = settings, vocab, phonemizer
@@ -65,8 +66,8 @@ class PublishedSpeaker(ABC):
         """Samples a second of what it speaks, Hz."""
 
     @abstractmethod
-    def reader(self, sampling: Sampling, clock: Clock) -> JobReader:
-        """Who speaks jobs, drawing so."""
+    def segment_synthesizer(self, sampling: Sampling, clock: Clock) -> SegmentSynthesizer:
+        """Who speaks segment, drawing so."""
 
     @abstractmethod
     def encode(self, recording: Audio) -> Encoded:
@@ -139,6 +140,6 @@ class PublishedSpeaker(ABC):
     def listen(
         self, waveform: Float[Tensor, "1 n"], text: FrontendResult, stop_reason: str
     ) -> Verdict:
-        """How well a piece was spoken, by the default model's ear."""
+        """How well a segment was spoken, by the default model's ear."""
         heard = Audio(waveform, self.sample_rate)
         return default_ear(self.settings.language).judge(heard, text.text, stop_reason)

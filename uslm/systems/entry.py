@@ -8,7 +8,7 @@ from typing import Protocol, cast
 
 import torch
 
-from uslm.synthesis.protocols import Imitate, Speaker, SpeakerSettings
+from uslm.synthesis.protocols import Imitate, Synthesizer, SynthesizerSettings
 from uslm.text.phonemize import Phonemizer
 from uslm.text.vocab import TextVocab
 from uslm_tokenizer.addresses import load_address
@@ -16,7 +16,7 @@ from uslm_tokenizer.pretrained.catalogue import Part, System, Weights
 from uslm_tokenizer.pretrained.source import HubFile
 
 
-class LoadSpeaker(Protocol):
+class LoadSynthesizer(Protocol):
     """Loads a converted folder."""
 
     def __call__(
@@ -25,7 +25,7 @@ class LoadSpeaker(Protocol):
         *,
         device: str | torch.device = "cpu",
         dtype: torch.dtype | str | None = None,
-    ) -> Speaker: ...
+    ) -> Synthesizer: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class Pipeline:
     """How a converted folder speaks, by addresses: nothing is imported before it is asked for."""
 
     load: str
-    """Of a `LoadSpeaker`."""
+    """Of a `LoadSynthesizer`."""
     settings: str
     """Of a function of the folder: how its model is used."""
     text: str
@@ -41,16 +41,16 @@ class Pipeline:
     imitates: str = ""
     """Of a function of the folder: what it can take from a voice; empty: it converts nothing."""
 
-    def load_speaker(
+    def load_synthesizer(
         self, folder: Path, *, device: str | torch.device, dtype: torch.dtype | str | None
-    ) -> Speaker:
+    ) -> Synthesizer:
         """The model of the folder."""
-        load: LoadSpeaker = load_address(self.load)
+        load: LoadSynthesizer = load_address(self.load)
         return load(folder, device=device, dtype=dtype)
 
-    def read_settings(self, folder: Path) -> SpeakerSettings:
+    def read_settings(self, folder: Path) -> SynthesizerSettings:
         """How the model is used; loads no weights, and neither do the others."""
-        return cast(SpeakerSettings, load_address(self.settings)(folder))
+        return cast(SynthesizerSettings, load_address(self.settings)(folder))
 
     def read_text(self, folder: Path) -> tuple[TextVocab, Phonemizer]:
         """What the model reads, and how texts become it."""
@@ -79,4 +79,6 @@ class Entry:
 
 def single_part(name: str, layout: str, file: HubFile, config: str, entry: str = "") -> Part:
     """A model of one file; `entry` is where in the file its weights are."""
-    return Part(name=name, pieces=(Weights(layout=layout, file=file, config=config, entry=entry),))
+    return Part(
+        name=name, components=(Weights(layout=layout, file=file, config=config, entry=entry),)
+    )

@@ -7,7 +7,7 @@ import torch
 
 from uslm.models.device import read_device
 from uslm.models.folders import BUNDLE_FILE, resolve_bundle
-from uslm.synthesis.protocols import Converter, FrontEnd, Imitate, Speaker, SpeakerSettings
+from uslm.synthesis.protocols import Converter, FrontEnd, Imitate, Synthesizer, SynthesizerSettings
 from uslm.systems.entry import Pipeline
 from uslm.systems.registry import ENTRIES
 from uslm.systems.two_stage.bundle import IMITATES, load_bundle
@@ -18,14 +18,14 @@ from uslm_tokenizer.errors import ConfigError, UserError
 from uslm_tokenizer.pretrained.store import Store, read_record
 
 
-def load_speaker(
+def load_synthesizer(
     name_or_path: str | PathLike[str] = "default",
     *,
     device: str | torch.device = "cpu",
     dtype: torch.dtype | str | None = None,
     revision: str | None = None,
     local_files_only: bool = False,
-) -> Speaker:
+) -> Synthesizer:
     """A model that speaks. Raises UserError if it cannot.
 
     A published one that is not on this machine yet is downloaded and converted first.
@@ -34,7 +34,7 @@ def load_speaker(
     device = read_device(device)
     if (pipeline := _published(folder)) is None:
         return load_bundle(folder).to(device, dtype)
-    return pipeline.load_speaker(folder, device=device, dtype=dtype)
+    return pipeline.load_synthesizer(folder, device=device, dtype=dtype)
 
 
 def load_converter(
@@ -47,7 +47,7 @@ def load_converter(
 ) -> Converter:
     """A model that converts voices. Raises UserError if it cannot."""
     return as_converter(
-        load_speaker(
+        load_synthesizer(
             name_or_path,
             device=device,
             dtype=dtype,
@@ -57,14 +57,14 @@ def load_converter(
     )
 
 
-def as_converter(speaker: Speaker) -> Converter:
+def as_converter(synthesizer: Synthesizer) -> Converter:
     """The same model, converting. Raises UserError if it only speaks."""
-    if not isinstance(speaker, Converter):
-        raise UserError(f"model {speaker.settings.name!r} speaks texts, but converts no voices")
-    return speaker
+    if not isinstance(synthesizer, Converter):
+        raise UserError(f"model {synthesizer.settings.name!r} speaks texts, but converts no voices")
+    return synthesizer
 
 
-def resolve_speaker(
+def resolve_synthesizer(
     name_or_path: str | PathLike[str] = "default",
     *,
     revision: str | None = None,
@@ -79,16 +79,16 @@ def resolve_speaker(
     return resolve_bundle(name_or_path, revision=revision, local_files_only=local_files_only)
 
 
-def read_settings(name_or_path: str | PathLike[str] = "default") -> SpeakerSettings:
+def read_settings(name_or_path: str | PathLike[str] = "default") -> SynthesizerSettings:
     """What a model says of itself, without loading any weights."""
-    folder = resolve_speaker(name_or_path)
+    folder = resolve_synthesizer(name_or_path)
     pipeline = _published(folder)
     return read_bundle_config(folder) if pipeline is None else pipeline.read_settings(folder)
 
 
 def read_imitates(name_or_path: str | PathLike[str] = "default") -> tuple[Imitate, ...]:
     """What a model can take from a voice, nothing if it only speaks; loads no weights."""
-    folder = resolve_speaker(name_or_path)
+    folder = resolve_synthesizer(name_or_path)
     pipeline = _published(folder)
     return IMITATES if pipeline is None else pipeline.read_imitates(folder)
 
@@ -100,7 +100,7 @@ def read_frontend(
     lexicon: Lexicon | None = None,
 ) -> FrontEnd:
     """The front end of a model, without loading any weights."""
-    folder = resolve_speaker(name_or_path)
+    folder = resolve_synthesizer(name_or_path)
     if (pipeline := _published(folder)) is None:
         return read_bundle_frontend(folder, language=language, lexicon=lexicon)
     vocab, phonemizer = pipeline.read_text(folder)

@@ -106,11 +106,11 @@ class TextFrontend:
         return FrontendResult(text, normalized, phonemes, text_ids, tuple(dict.fromkeys(dropped)))
 
     def _phonemes(self, words: str, slots: list[str]) -> str:
-        pieces = _SLOT.split(words)
-        spoken = self.phonemizer.phonemize(pieces[::2], self.language)
+        segments = _SLOT.split(words)
+        spoken = self.phonemizer.phonemize(segments[::2], self.language)
         out = spoken[0]
         for before, slot, after, said in zip(
-            pieces[::2], pieces[1::2], pieces[2::2], spoken[1:], strict=False
+            segments[::2], segments[1::2], segments[2::2], spoken[1:], strict=False
         ):
             out += " " * before.endswith(" ") + slots[ord(slot) - FIRST_SLOT]
             out += " " * after.startswith(" ") + said

@@ -104,10 +104,10 @@ class MaskGCTVocab:
 
 
 class MaskGCTPhonemizer:
-    """Cuts a text at its marks and lets espeak speak the pieces."""
+    """Cuts a text at its marks and lets espeak speak the segments."""
 
     def __init__(self, speak: Callable[[str, str], str] | None = None) -> None:
-        """`speak(piece, language)` is espeak; phones apart by "_", words by spaces."""
+        """`speak(segment, language)` is espeak; phones apart by "_", words by spaces."""
         self._speak = EspeakPhonemizer().separated if speak is None else speak
 
     def phonemize(self, texts: Sequence[str], language: str = "en-us") -> list[str]:
@@ -123,10 +123,10 @@ class MaskGCTPhonemizer:
         line: list[str] = []
         for place, part in enumerate(cut(text)):
             is_mark = place % 2 == 1
-            line += [part] if is_mark else self._piece(part, language)
+            line += [part] if is_mark else self._segment(part, language)
         return SEPARATOR.join(line)
 
-    def _piece(self, words: str, language: str) -> list[str]:
+    def _segment(self, words: str, language: str) -> list[str]:
         """Symbols of some words without marks."""
         if not words:
             return []
@@ -140,7 +140,7 @@ class MaskGCTPhonemizer:
 
 
 def cut(text: str) -> list[str]:
-    """Pieces to be spoken and single marks, in turn; signs that nobody reads are gone."""
+    """Segments to be spoken and single marks, in turn; signs that nobody reads are gone."""
     western = _DOTS.sub("…", text.translate(_WESTERN).strip())
     return [part.strip() for part in _MARKED.split(_UNREAD.sub("", western))]
 

@@ -55,7 +55,7 @@ class EspeakPhonemizer:
 
     phonemizer 3.4.0 keeps the point of "3.5." inside the number but later looks for the mark "."
     by its text, finds the one in the number, and shifts or drops what follows. So the text is
-    cut at its punctuation here, and phonemizer only ever sees pieces without any. The library
+    cut at its punctuation here, and phonemizer only ever sees segments without any. The library
     itself runs in a process of its own, one for all; see espeak.py.
     """
 
@@ -81,20 +81,20 @@ class EspeakPhonemizer:
 
     def _line(self, language: str, text: str, english: bool) -> str:
         text = _SPACES.sub(" ", text).strip()
-        pieces: list[str] = []
+        segments: list[str] = []
         marks: list[str] = []
         end = 0
         for mark in _MARKS.finditer(text):
-            pieces.append(text[end : mark.start()])
+            segments.append(text[end : mark.start()])
             marks.append(mark[0])
             end = mark.end()
-        pieces.append(text[end:])
-        spoken = [self._piece(language, piece, english) for piece in pieces]
+        segments.append(text[end:])
+        spoken = [self._segment(language, segment, english) for segment in segments]
         joined = [said + mark for said, mark in zip(spoken, [*marks, ""], strict=True)]
         return "".join(joined).strip()
 
-    def _piece(self, language: str, piece: str, english: bool) -> str:
-        parts = _split_long(_cut_long_words(piece))
+    def _segment(self, language: str, segment: str, english: bool) -> str:
+        parts = _split_long(_cut_long_words(segment))
         said = [self._words(language, part, english) for part in parts]
         return " ".join(part for part in said if part)
 
@@ -113,7 +113,7 @@ class EspeakPhonemizer:
 
 def _cut_long_words(piece: str) -> str:
     """The same with spaces in words that are too long."""
-    return _LONG_WORD.sub(lambda word: " ".join(_PART_OF_WORD.findall(word[0])), piece)
+    return _LONG_WORD.sub(lambda word: " ".join(_PART_OF_WORD.findall(word[0])), segment)
 
 
 def _letter_a(match: Match[str]) -> str:
@@ -128,13 +128,13 @@ def _dotted(match: Match[str]) -> str:
     return letters.replace(" ", ".") + "." + (f"'{ending}" if ending else "")
 
 
-def _split_long(piece: str) -> list[str]:
-    """Parts of at most LONGEST_PIECE characters, cut at spaces."""
-    if len(piece) <= LONGEST_PIECE:
-        return [piece]
+def _split_long(segment: str) -> list[str]:
+    """Parts of at most LONGEST_SEGMENT characters, cut at spaces."""
+    if len(segment) <= LONGEST_SEGMENT:
+        return [segment]
     parts = [""]
-    for word in piece.split():
-        if len(parts[-1]) + 1 + len(word) > LONGEST_PIECE:
+    for word in segment.split():
+        if len(parts[-1]) + 1 + len(word) > LONGEST_SEGMENT:
             parts.append(word)
         else:
             parts[-1] = f"{parts[-1]} {word}".strip()

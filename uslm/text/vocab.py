@@ -1,4 +1,4 @@
-"""Text or phonemes <-> ids: the table of phonemes our models know, and SentencePiece pieces."""
+"""Text or phonemes <-> ids: the table of phonemes our models know, and SentencePiece subwords."""
 
 # ruff: noqa: RUF001 (this file is about characters that look alike)
 
@@ -108,7 +108,7 @@ class PhonemeVocab:
 
 
 class SentencePieceVocab:
-    """Pieces of normalised text, learned from sentences: no phonemizer, any language."""
+    """Segments of normalised text, learned from sentences: no phonemizer, any language."""
 
     reads: Literal["phonemes", "text"] = "text"
 
@@ -134,7 +134,8 @@ class SentencePieceVocab:
 
     @classmethod
     def train(cls, sentences: Iterable[str], *, size: int = 1000) -> SentencePieceVocab:
-        """Learn at most `size` pieces, one for each byte among them, so that nothing is unknown."""
+        """Learn at most `size` subwords, one for each byte among them, so that nothing is
+        unknown."""
         sentencepiece = _import_sentencepiece()
         model = io.BytesIO()
         try:
@@ -153,7 +154,7 @@ class SentencePieceVocab:
                 minloglevel=2,
             )
         except RuntimeError as error:
-            raise TextError(f"SentencePiece could not learn {size} pieces: {error}") from error
+            raise TextError(f"SentencePiece could not learn {size} subwords: {error}") from error
         return cls(model.getvalue())
 
     def save(self, path: str | Path) -> None:
@@ -179,10 +180,10 @@ class SentencePieceVocab:
 
     def unknown(self, text: str) -> tuple[str, ...]:
         unknown_id = self._processor.unk_id()
-        pieces = self._processor.EncodeAsPieces(text)
+        subwords = self._processor.EncodeAsPieces(text)
         ids = self._processor.EncodeAsIds(text)
-        pairs = zip(pieces, ids, strict=True)
-        return tuple(dict.fromkeys(piece for piece, place in pairs if place == unknown_id))
+        pairs = zip(subwords, ids, strict=True)
+        return tuple(dict.fromkeys(subword for subword, place in pairs if place == unknown_id))
 
 
 def _import_sentencepiece() -> Any:

@@ -15,13 +15,15 @@ from torch import Tensor
 from uslm.voices.policy import Finding
 from uslm_tokenizer.config import from_dict, to_dict
 from uslm_tokenizer.errors import AlreadyThere, ConfigError, MissingResource, UserError
+from uslm_tokenizer.renames import current_keys
 from uslm_tokenizer.whole_files import write_atomically
 
-FORMAT = 2
-"""1 had no speaker vector, origin, licence, consent, model hash and extras; it is still read."""
+FORMAT = 3
+"""1 had no speaker vector, origin, licence, consent, model hash and extras; in 2 the vector was
+called `speaker`. Both are still read."""
 EXTRA = "extras."
 """What the names of extra tensors begin with in the file."""
-TENSORS = ("codes", "text_ids", "speaker", "extras")
+TENSORS = ("codes", "text_ids", "speaker_embedding", "extras")
 
 WHOLE_NUMBERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
@@ -85,10 +87,10 @@ class VoicePrompt:
     """Tells that model's weights from others'; a voice serves every model of its tokenizer."""
     findings: tuple[Finding, ...] = ()
     """What was noticed about the recording."""
-    speaker: Float[Tensor, " e"] | None = None
+    speaker_embedding: Float[Tensor, " e"] | None = None
     """A vector that stands for the voice."""
     speaker_model: str = ""
-    """What `speaker` was made with; only vectors of one model can be compared."""
+    """What `speaker_embedding` was made with; only vectors of one model can be compared."""
     licence: str | None = None
     """Under which licence the recording, and so the voice, may be used."""
     consent: str | None = None
@@ -115,8 +117,8 @@ class VoicePrompt:
             "text_ids": self.text_ids.to(torch.int32),
             **{EXTRA + name: tensor for name, tensor in self.extras.items()},
         }
-        if self.speaker is not None:
-            tensors["speaker"] = self.speaker.float()
+        if self.speaker_embedding is not None:
+            tensors["speaker_embedding"] = self.speaker_embedding.float()
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         metadata = {"voice": json.dumps({"format": FORMAT, **self.facts()}, ensure_ascii=False)}
         try:
@@ -168,7 +170,7 @@ class VoicePrompt:
             raise ConfigError(f"name must be printable, but is {self.name!r}")
         if not 0 < self.seconds < float("inf"):
             raise ConfigError(f"seconds must be above 0, but is {self.seconds}")
-        for tensor in (self.speaker, *self.extras.values()):
+        for tensor in (self.speaker_embedding, *self.extras.values()):
             if tensor is not None and not bool(tensor.isfinite().all()):
                 raise ConfigError("its numbers must be finite")
 
@@ -217,7 +219,7 @@ def _read_facts(text: str) -> dict[str, Any]:
 def _sorted_out(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
     """The tensors of a file by the names of the fields. Raises ConfigError for odd ones."""
     found: dict[str, Any] = {"extras": {}}
-    for name, tensor in tensors.items():
+    for name, tensor in current_keys("VoicePrompt", tensors).items():
         if name.startswith(EXTRA):
             found["extras"][name.removeprefix(EXTRA)] = tensor
         else:
@@ -226,7 +228,7 @@ def _sorted_out(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
     for name, value, kind, dims in (
         ("codes", found.get("codes"), "int64", 2),
         ("text_ids", found.get("text_ids"), "int64", 1),
-        ("speaker", found.get("speaker"), "float32", 1),
+        ("speaker_embedding", found.get("speaker_embedding"), "float32", 1),
     ):
         if value is not None and (str(value.dtype) != f"torch.{kind}" or value.ndim != dims):
             was = f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)}"

@@ -14,10 +14,10 @@ from uslm_tokenizer.errors import ConfigError, UserError
 
 @dataclass(frozen=True, kw_only=True)
 class VerifyConfig:
-    """When a piece is drawn again."""
+    """When a segment is drawn again."""
 
     max_error_rate: float = 0.3
-    """Phoneme error rate beyond which a piece counts as badly spoken."""
+    """Phoneme error rate beyond which a segment counts as badly spoken."""
     retries: int = 2
     """Draws beyond the first, at most."""
 
@@ -67,7 +67,7 @@ def hear(tokenizer: AudioTokenizer, waveform: Float[Tensor, "1 n"]) -> list[int]
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """How well a piece was spoken; verdicts order from best to worst by `badness`."""
+    """How well a segment was spoken; verdicts order from best to worst by `badness`."""
 
     error_rate: float
     """Phoneme error rate."""
@@ -76,11 +76,11 @@ class Verdict:
 
     @property
     def badness(self) -> float:
-        """The error rate; a piece that had to be stopped is worse than any that ended."""
+        """The error rate; a segment that had to be stopped is worse than any that ended."""
         return self.error_rate + (0.0 if self.stop_reason == "end" else 1.0)
 
     def passes(self, config: VerifyConfig) -> bool:
-        """Whether the piece may stay."""
+        """Whether the segment may stay."""
         return self.badness <= config.max_error_rate
 
 
@@ -90,6 +90,6 @@ def judge(
     phoneme_ids: Sequence[int],
     stop_reason: str,
 ) -> Verdict:
-    """Listen to a piece that should say these phonemes."""
+    """Listen to a segment that should say these phonemes."""
     heard = hear(tokenizer, waveform)
     return Verdict(error_rate=phoneme_error_rate(phoneme_ids, heard), stop_reason=stop_reason)

@@ -25,7 +25,7 @@ def show_plan(
     options: argparse.Namespace,
     console: Console,
 ) -> None:
-    """Print the chunks and what is said for them; what is odd about the prompt is a remark.
+    """Print the segments and what is said for them; what is odd about the prompt is a remark.
 
     Raises what the run itself would, as far as that is known without a model.
     """
@@ -39,36 +39,36 @@ def show_plan(
         check_text_language(text, frontend, settings)
     chunks: list[dict[str, Any]] = []
     problems: list[TextError] = []
-    for piece in plan_text(text, settings.plan, roles):
-        if piece.is_pause:
-            chunks.append({"pause_seconds": piece.pause_seconds})
+    for segment in plan_text(text, settings.plan, roles):
+        if segment.is_pause:
+            segments.append({"pause_seconds": segment.pause_seconds})
         else:
-            speaker = {} if roles is None else {"voice": piece.voice or source.name}
-            chunks.append({**speaker, **_chunk(piece.text, frontend, problems)})
-    if problems and len(problems) == sum("text" in chunk for chunk in chunks):
+            speaker = {} if roles is None else {"voice": segment.voice or source.name}
+            segments.append({**speaker, **_segment(segment.text, frontend, problems)})
+    if problems and len(problems) == sum("text" in row for row in segments):
         raise problems[0]
     for each in dict.fromkeys([source, *(roles or {}).values()]):
         tell_findings(each.findings, console)
     if options.json:
-        console.json({"model": settings.name, "voice": source.name, "chunks": chunks})
+        console.json({"model": settings.name, "voice": source.name, "segments": segments})
         return
     console.result(f"model   {settings.name}")
     console.result(f"voice   {source.name}, {source.seconds:.1f} s")
-    for chunk in chunks:
-        if "pause_seconds" in chunk:
-            console.result(f"pause   {chunk['pause_seconds']:g} s")
+    for row in segments:
+        if "pause_seconds" in row:
+            console.result(f"pause   {row['pause_seconds']:g} s")
             continue
-        if "voice" in chunk:
-            console.result(f"by      {chunk['voice']}")
-        console.result(f"text    {chunk['text']}")
-        if chunk["normalized"] != chunk["text"]:
-            console.result(f"said    {chunk['normalized']}")
-        console.result(f"sounds  {chunk['phonemes']}")
-        if chunk["dropped"]:
-            console.result(f"left    {', '.join(chunk['dropped'])}")
+        if "voice" in row:
+            console.result(f"by      {row['voice']}")
+        console.result(f"text    {row['text']}")
+        if row["normalized"] != row["text"]:
+            console.result(f"said    {row['normalized']}")
+        console.result(f"sounds  {row['phonemes']}")
+        if row["dropped"]:
+            console.result(f"left    {', '.join(row['dropped'])}")
 
 
-def _chunk(text: str, frontend: FrontEnd, problems: list[TextError]) -> dict[str, Any]:
+def _segment(text: str, frontend: FrontEnd, problems: list[TextError]) -> dict[str, Any]:
     try:
         result = frontend(text)
     except TextError as problem:  # the rest of the text may have something to say

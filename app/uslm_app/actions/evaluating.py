@@ -74,7 +74,7 @@ class _Evaluation:
             config={k: v for k, v in vars(options).items() if k not in NOT_CONFIG},
             model={"name": self._subject()}
             if self.tts is None
-            else describe_model(self.tts.speaker),
+            else describe_model(self.tts.synthesizer),
             sections=sections,
             utterances=utterances,
             machine=asdict(Machine.here(self.device)),
@@ -97,7 +97,7 @@ class _Evaluation:
         if spoken is None:
             lines = seed_tts_eval.to_lines(listed)
             spoken = speak_all(
-                self._speaker(), lines, self.folder, seed=options.seed, verify=options.verify
+                self._synthesizer(), lines, self.folder, seed=options.seed, verify=options.verify
             )
         return listed_sections(
             spoken,
@@ -107,7 +107,7 @@ class _Evaluation:
             generator=self.draw,
         )
 
-    def _speaker(self) -> ZeroShotTTS:
+    def _synthesizer(self) -> ZeroShotTTS:
         if self.tts is None:
             self.tts = engine.load_tts(self.options)
         return self.tts
@@ -115,7 +115,7 @@ class _Evaluation:
     def _tokenizer(self) -> AudioTokenizer:
         """The codec that was asked for, else the model's."""
         if self.options.tokenizer is None and self.tts is None:
-            self._speaker()
+            self._synthesizer()
         tokenizer = self._find_tokenizer()
         if tokenizer is None:
             raise UserError(
@@ -127,10 +127,10 @@ class _Evaluation:
         """Whoever only hands in sounds need not have a codec."""
         if self.options.tokenizer is not None:
             return engine.load_tokenizer(self.options)
-        return None if self.tts is None else self.tts.speaker.tokenizer
+        return None if self.tts is None else self.tts.synthesizer.tokenizer
 
     def _subject(self) -> str:
         """What the evaluation is of."""
         if self.tts is not None:
-            return self.tts.speaker.settings.name
+            return self.tts.synthesizer.settings.name
         return str(self.options.speech or self.options.tokenizer or self.options.model)

@@ -29,7 +29,7 @@ def serve(settings: ServeSettings, options: argparse.Namespace, console: Console
             max_waiting=options.queue,
             max_seconds=float(options.max_seconds),
         )
-        with Engine(tts.speaker, config, frontend=tts.frontend) as engine:
+        with Engine(tts.synthesizer, config, frontend=tts.frontend) as engine:
             app = build_app(engine, voices, settings, watermark)
             _tell(settings, listening.getsockname()[1], voices, options, console)
             _end_quietly()

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from uslm.output.speech import ChunkReport, rounded
+from uslm.output.speech import SegmentReport, rounded
 from uslm.output.subtitles import to_srt, to_vtt
 from uslm.output.watermark import Watermark, watermarked
 from uslm.synthesis.seeds import settle_seed
@@ -75,7 +75,7 @@ def _speak(
     seed = settle_seed(options.seed)
     start = time.perf_counter()
     first_audio: float | None = None
-    reports: list[ChunkReport] = []
+    reports: list[SegmentReport] = []
     words = bool(options.timestamps or options.srt or options.vtt)
     stream = tts.stream(text, voice, voices=voices, seed=seed, words=words, **settings)
     if watermark is not None:
@@ -94,11 +94,11 @@ def _speak(
                 reports.append(chunk.report)
                 progress.advance(len(chunk.report.text))
     total = time.perf_counter() - start
-    _warn_of_chunks(reports, console)
+    _warn_of_segments(reports, console)
     _write_subtitles(reports, options)
     return {
-        "model": tts.speaker.settings.name,
-        "model_hash": tts.speaker.hash,
+        "model": tts.synthesizer.settings.name,
+        "model_hash": tts.synthesizer.hash,
         "voice": voice.name,
         "text": text,
         "seed": seed,
@@ -106,11 +106,11 @@ def _speak(
         "sample_rate": tts.sample_rate,
         "seconds": round(writer.seconds, 4),
         "timings": {"total": round(total, 4), "first_audio": round(first_audio or total, 4)},
-        "chunks": [rounded(dataclasses.asdict(report)) for report in reports],
+        "segments": [rounded(dataclasses.asdict(report)) for report in reports],
     }
 
 
-def _write_subtitles(reports: list[ChunkReport], options: argparse.Namespace) -> None:
+def _write_subtitles(reports: list[SegmentReport], options: argparse.Namespace) -> None:
     for path, written in ((options.srt, to_srt), (options.vtt, to_vtt)):
         if path is not None:
             write_file(path, written(reports).encode(), force=options.force)
@@ -128,18 +128,18 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
     return settings
 
 
-def _warn_of_chunks(reports: list[ChunkReport], console: Console) -> None:
+def _warn_of_segments(reports: list[SegmentReport], console: Console) -> None:
     remarks = [remark for report in reports if (remark := _remark(report))]
     for remark in remarks[:MAX_REMARKS]:
         console.warn(remark)
     if len(remarks) > MAX_REMARKS:
         more = len(remarks) - MAX_REMARKS
-        console.warn(f"{more} more chunks have remarks; --json and --sidecar list all chunks")
+        console.warn(f"{more} more segments have remarks; --json and --sidecar list all segments")
 
 
-def _remark(report: ChunkReport) -> str:
-    """What is odd about a chunk, or nothing."""
-    where = f"chunk {report.index + 1} ({report.text[:40]!r})"
+def _remark(report: SegmentReport) -> str:
+    """What is odd about a segment, or nothing."""
+    where = f"segment {report.index + 1} ({report.text[:40]!r})"
     if report.stop_reason == "silent":
         return f"{where} was left out: it has nothing that can be spoken"
     if report.attempts > 1:

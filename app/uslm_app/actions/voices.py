@@ -140,7 +140,7 @@ def make_voice(source: VoiceSource, options: argparse.Namespace, console: Consol
         return voice
     assert source.recording is not None
     vector = embed(source.recording.resampled(EMBEDDED_RATE).waveform[0]).detach().float().cpu()
-    return replace(voice, speaker=vector, speaker_model=options.speaker_model)
+    return replace(voice, speaker_embedding=vector, speaker_model=options.speaker_model)
 
 
 def tell_findings(findings: Iterable[Finding], console: Console) -> None:

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 from typing import BinaryIO
 
-from uslm.text.chunking import parse_script
 from uslm.text.clean import clean
 from uslm.voices.names import (
     default_folder,
@@ -34,7 +33,7 @@ def read_text(options: argparse.Namespace) -> str:
             f"(about {len(text) / 54_000:.1f} hours of speech); --max-chars 0 lifts the limit"
         )
     try:
-        spoken = clean(" ".join(piece.text for piece in parse_script(text)))
+        spoken = clean(" ".join(segment.text for segment in parse_script(text)))
     except TextError as error:
         raise TextError(f"{where}: {error}") from error
     if not any(char.isalnum() for char in spoken.text):

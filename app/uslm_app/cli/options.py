@@ -55,7 +55,7 @@ def add_say(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--sidecar",
         action="store_true",
-        help="also write OUT.json: seed, chunks, timings, settings",
+        help="also write OUT.json: seed, segments, timings, settings",
     )
     parser.add_argument("--srt", metavar="FILE", help="also write subtitles, as SubRip")
     parser.add_argument("--vtt", metavar="FILE", help="also write subtitles, as WebVTT")
@@ -65,7 +65,7 @@ def add_say(parser: ArgumentParser) -> None:
         help="say in --sidecar and --json when each word is said",
     )
     parser.add_argument(
-        "--dry-run", action="store_true", help="check everything, show the chunks, load no model"
+        "--dry-run", action="store_true", help="check everything, show the segments, load no model"
     )
     parser.add_argument(
         "--speed",
@@ -79,7 +79,7 @@ def add_say(parser: ArgumentParser) -> None:
     verify.add_argument(
         "--verify",
         action="store_true",
-        help="listen to each chunk, draw bad ones again, keep the best",
+        help="listen to each segment, draw bad ones again, keep the best",
     )
     verify.add_argument("--retries", type=whole(0, 20), metavar="N", help="draws beyond the first")
     add_model(parser)

@@ -27,12 +27,12 @@ def find_roles(text: str, options: argparse.Namespace) -> dict[str, str]:
     """
     known = _known(options)
     try:
-        pieces = [piece for piece in parse_script(text, known) if not piece.is_pause]
+        segments = [segment for segment in parse_script(text, known) if not segment.is_pause]
     except TextError as error:
         raise TextError(f"{error}; --voice-for NAME=VOICE gives one") from error
-    if not pieces:
+    if not segments:
         raise TextError("the script must have something to say, but nothing follows its marks")
-    roles = {piece.voice: known[piece.voice] for piece in pieces if piece.voice}
+    roles = {segment.voice: known[segment.voice] for segment in segments if segment.voice}
     if options.prompt is None and options.voice is None:
         first = pieces[0].voice
         if first and not is_voice_file(roles[first]):

@@ -39,7 +39,7 @@ class Service:
     @property
     def model_name(self) -> str:
         """What the model is called."""
-        return self.engine.speaker.settings.name
+        return self.engine.synthesizer.settings.name
 
     def check_model(self, name: str) -> None:
         """Raise ApiError if there is no such model."""

@@ -16,7 +16,7 @@ from uslm_demo.tabs.option_fields import check_options, option_fields, read_opti
 from uslm_demo.tabs.outcome import beginning, ending, going_on, outcome
 from uslm_demo.tabs.voice_field import VoiceField, check_voice, voice_field
 from uslm_demo.voices import Heard, VoiceChoice, find_voice
-from uslm_demo.widgets.pieces import pieces, report
+from uslm_demo.widgets.segments import report, segments
 
 SAMPLE_TEXT = "Every word of this is new, and yet the voice is one that you have heard."
 
@@ -37,7 +37,7 @@ def clone_tab(context: Context, made: gr.State) -> tuple[VoiceField, Any]:
                 start = gr.Button("Speak", variant="primary", min_width=120, elem_id="clone-speak")
                 cancel = gr.Button("Cancel", min_width=120, elem_id="clone-cancel")
             result = outcome(context, "Speech", elem_id="clone")
-            done = pieces("Pieces", elem_id="clone-pieces")
+            done = segments("Segments", elem_id="clone-segments")
     does = _Cloning(context)
     spoken = start.click(
         does.on_speak,
@@ -94,7 +94,7 @@ class _Cloning:
             spoken = find_voice(self._model, store, choice, heard)
             steps = speak(self._model, text, spoken, SpeakOptions(**wanted), hear=sound.push)
             for step in steps:
-                table = report(step.chunks, step.num_pieces)
+                table = report(step.segments, step.num_segments)
                 if step.made is None:
                     yield [*going_on(step.status), table, gr.skip()]
                     continue

@@ -1,4 +1,4 @@
-"""The tab that speaks a long text piece by piece, and pieces of it again."""
+"""The tab that speaks a long text segment by segment, and segments of it again."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ from uslm_demo.tabs.option_fields import OptionFields, check_options, option_fie
 from uslm_demo.tabs.outcome import download, ready
 from uslm_demo.tabs.voice_field import VoiceField, check_voice, voice_field
 from uslm_demo.voices import Heard, VoiceChoice, find_voice
-from uslm_demo.widgets.pieces import pieces, progress
 from uslm_demo.widgets.player import player, playing
+from uslm_demo.widgets.segments import progress, segments
 from uslm_tokenizer.errors import TextError
 
 SAMPLE_TEXT = """\
-A long text is cut into pieces of about a sentence. Each can be heard, and spoken again, by itself.
+A long text is cut into segments of about a sentence. Each can be heard, and spoken again, by
+itself.
 
 [pause:1] A second of silence was here. Behind this paragraph there is a rest, too.
 """
@@ -132,8 +133,8 @@ def _show(context: Context) -> _Work:
         label="Status", lines=2, interactive=False, elem_id="long-status",
         placeholder="Nothing yet.",
     )  # fmt: skip
-    table = pieces("Pieces", elem_id="long-pieces")
-    heard = player(context.sounds, "Piece", elem_id="long-player")
+    table = segments("Segments", elem_id="long-segments")
+    heard = player(context.sounds, "Segment", elem_id="long-player")
     whole = gr.Audio(
         label="Whole text", type="filepath", interactive=False, buttons=[],
         elem_id="long-whole",
@@ -246,7 +247,7 @@ class _Reading:
         return "Cancelled. Speak goes on with what is missing.", lines
 
     def prepared(self, work: Work | None, asked: tuple[Any, ...], request: gr.Request) -> Work:
-        """The text in pieces; where nothing changed and some are missing, those that were cut."""
+        """The text in segments; where nothing changed and some are missing, those that were cut."""
         (text, kept, recording, transcript, heard, is_script), rest = asked[:6], asked[6:]
         key = (text, kept, recording, transcript, is_script, *rest)
         if work is not None and work.asked == key and work.manuscript.missing:
@@ -265,7 +266,7 @@ class _Reading:
     def spoken(self, work: Work, indices: list[int] | None) -> Iterator[list[Any]]:
         manuscript = work.manuscript
         waiting = list(manuscript.missing if indices is None else indices)
-        again = "" if indices is None else f"Speaking piece {indices[0] + 1} again …"
+        again = "" if indices is None else f"Speaking segment {indices[0] + 1} again …"
         begun = progress(manuscript.lines, waiting[:1])
         yield [again or _count(manuscript), begun, *_nothing()]
         for index in read_out(self._model, manuscript, indices):
@@ -279,19 +280,21 @@ class _Reading:
         manuscript = work.manuscript
         lines = progress(manuscript.lines)
         if manuscript.missing:
-            left = f"{len(manuscript.missing)} of {len(manuscript.lines)} pieces are to be spoken."
+            left = (
+                f"{len(manuscript.missing)} of {len(manuscript.lines)} segments are to be spoken."
+            )
             yield [status or left, lines, *_nothing()]
             return
         speech = manuscript.speech()
         with result_files(speech) as files:
             named = [files.wav, files.json, files.srt]
-            told = f"{speech.seconds:.1f} s of speech, {len(speech.chunks)} pieces."
+            told = f"{speech.seconds:.1f} s of speech, {len(speech.segments)} segments."
             yield [f"{told} Seed {speech.seed}.", lines, str(files.wav), *map(ready, named)]
 
 
 def _count(manuscript: Manuscript) -> str:
     lines = manuscript.lines
-    return f"{sum(line.is_done for line in lines)} of {len(lines)} pieces done …"
+    return f"{sum(line.is_done for line in lines)} of {len(lines)} segments done …"
 
 
 def _nothing() -> list[Any]:

@@ -58,9 +58,11 @@ def option_fields(sampling: Sampling, *, elem_id: str) -> OptionFields:
             top_p = gr.Slider(0.05, 1, sampling.top_p, step=0.01, label="Top p", info="1: all.")
         speed = gr.Slider(
             MIN_SPEED, MAX_SPEED, 1.0, step=0.05, label="Speed",
-            info="The pitch stays. Other than 1, speech comes in whole pieces.",
+            info="The pitch stays. Other than 1, speech comes in whole segments.",
         )  # fmt: skip
-        verify = gr.Checkbox(label="Verify", info="Listen to each piece, and draw bad ones again.")
+        verify = gr.Checkbox(
+            label="Verify", info="Listen to each segment, and draw bad ones again."
+        )
     return OptionFields(
         seed=seed, temperature=temperature, top_k=top_k, top_p=top_p, speed=speed, verify=verify
     )

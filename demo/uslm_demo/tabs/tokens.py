@@ -49,7 +49,7 @@ def tokens_tab(context: Context, made: gr.State, spoken: list[Any]) -> None:
         if made is None:
             yield gr.skip(), gr.skip(), gr.skip()
             return
-        value = speech_view(made, context.model.tts().speaker.tokenizer, context.sounds)
+        value = speech_view(made, context.model.tts().synthesizer.tokenizer, context.sounds)
         nothing = gr.update(value=None, interactive=False)
         yield gr.update(value=value), gr.update(interactive=True), nothing
 
@@ -60,7 +60,7 @@ def tokens_tab(context: Context, made: gr.State, spoken: list[Any]) -> None:
             return
         with tempfile.TemporaryDirectory(prefix="uslm-") as folder:
             path = Path(folder) / f"uslm-{made.speech.seed}.png"
-            tokenizer = context.model.tts().speaker.tokenizer
+            tokenizer = context.model.tts().synthesizer.tokenizer
             yield ready(draw_speech(made.speech, made.voice, path, tokenizer=tokenizer))
 
     quietly: dict[str, Any] = {

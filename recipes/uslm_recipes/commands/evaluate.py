@@ -74,7 +74,7 @@ def evaluate(tts: ZeroShotTTS, judges: Judges, given: argparse.Namespace) -> Rep
     return Report(
         title=f"Evaluation of {tts.bundle.config.name}",
         config=_plain(given),
-        model=describe_model(tts.speaker),
+        model=describe_model(tts.synthesizer),
         sections=tables,
         utterances=utterances,
         machine=asdict(Machine.here(given.device)),

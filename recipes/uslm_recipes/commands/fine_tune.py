@@ -86,7 +86,7 @@ def choose(
     held_out, seconds = 0, 0.0
     for recording in (recordings[place] for place in order):
         try:
-            samples = read_samples(recording.audio, limits, recording.piece)
+            samples = read_samples(recording.audio, limits, recording.segment)
         except AudioError as problem:
             yield reject(recording, str(problem))
             continue

@@ -81,8 +81,8 @@ def validate(
 
 
 def _is_file(good: Good) -> bool:
-    piece = good.recording.piece
-    return piece is None or piece.data is None
+    segment = good.recording.segment
+    return segment is None or segment.data is None
 
 
 def _line(good: Good) -> dict[str, Any]:
@@ -92,8 +92,8 @@ def _line(good: Good) -> dict[str, Any]:
     for key in ("id", "source", "speaker", "language", "text", "phonemes", "durations", "split"):
         if (value := getattr(recording, key)) is not None:
             line[key] = value
-    if recording.piece is not None:
-        line["piece"] = {k: v for k, v in asdict(recording.piece).items() if k != "data"}
+    if recording.segment is not None:
+        line["segment"] = {k: v for k, v in asdict(recording.segment).items() if k != "data"}
     return line
 
 

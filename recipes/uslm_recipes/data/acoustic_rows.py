@@ -1,4 +1,4 @@
-"""Rows for stage 2: a prompt of the speaker, and an utterance (or a piece of it) to fill.
+"""Rows for stage 2: a prompt of the speaker, and an utterance (or a segment of it) to fill.
 
 With alignments, a row that shows its text also says which symbol each of its frames is of.
 """
@@ -30,7 +30,7 @@ class RowShape:
     max_prompt_frames: int = 225
     """Longest prompt."""
     max_target_frames: int = 400
-    """Longest piece of an utterance in a row."""
+    """Longest segment of an utterance in a row."""
     known_share: float = 0.4
     """Share of rows whose first frames are known."""
     text_dropout: float = 0.4
@@ -76,8 +76,8 @@ class AcousticRows:
             start = min(num_prompt, codes.shape[1] // 2)
             prompt_start, prompt = 0, codes[:, :start]
         else:
-            prompt_start, prompt = _piece(self.tokens.codes(mate), num_prompt, random)
-        offset, target = _piece(codes[:, start:], shape.max_target_frames, random)
+            prompt_start, prompt = _segment(self.tokens.codes(mate), num_prompt, random)
+        offset, target = _segment(codes[:, start:], shape.max_target_frames, random)
         known = 0
         if random.random() < shape.known_share:
             most = min(shape.max_known_frames, target.shape[1] - 10)
@@ -133,7 +133,7 @@ class AcousticRows:
         return symbols_of(frames, self.alignments[index])
 
 
-def _piece(
+def _segment(
     codes: Int[Tensor, "k t"], length: int, random: np.random.Generator
 ) -> tuple[int, Int[Tensor, "k p"]]:
     """A random stretch of at most `length` frames, and where it begins."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uslm_recipes.data.corpus_format import FULL_SCALE
-from uslm_recipes.data.recording import Piece
+from uslm_recipes.data.recording import Segment
 from uslm_tokenizer.audio.bytes import end_of_first, mended
 from uslm_tokenizer.audio.decode import open_sound
 from uslm_tokenizer.audio.sniff import SNIFFED_BYTES, sniff
@@ -40,29 +40,31 @@ class AudioLimits:
     """A recording of which more was cut off at its loudest level is clipped."""
 
 
-def read_samples(path: Path, limits: AudioLimits, piece: Piece | None = None) -> NDArray[np.int16]:
+def read_samples(
+    path: Path, limits: AudioLimits, segment: Segment | None = None
+) -> NDArray[np.int16]:
     """The recording as mono samples at the corpus rate; AudioError says why it cannot be used."""
     import soundfile
 
-    piece = piece or Piece()
-    if piece.data is None and not os.path.isfile(path):  # Path.is_file raises at long names
+    segment = segment or Segment()
+    if segment.data is None and not os.path.isfile(path):  # Path.is_file raises at long names
         raise AudioError("is a link to nowhere" if os.path.islink(path) else "no such file")
     head = b""
     try:
-        with _opened(path, piece) as file:
+        with _opened(path, segment) as file:
             head = file.read(SNIFFED_BYTES)
             size = file.seek(0, os.SEEK_END)
             if end_of_first(file, head, size) < size:
                 raise AudioError("holds two recordings, one behind the other")
             file.seek(0)
-            is_plain = piece.data is None and piece.num_bytes is None
+            is_plain = segment.data is None and segment.num_bytes is None
             # Straight from the disk it is faster; what has to be mended passes through here.
             if is_plain and mended(head, size) == head:
                 sound = soundfile.SoundFile(str(path))
             else:
                 sound = open_sound(file, "it", head, size)
             with sound:
-                data, rate = _read_piece(sound, piece, limits.max_seconds), sound.samplerate
+                data, rate = _read_segment(sound, segment, limits.max_seconds), sound.samplerate
     except (soundfile.SoundFileError, RuntimeError, OSError) as problem:
         found = sniff(head)
         words = " ".join(str(problem).split()) if found.readable or not head else found.words
@@ -73,14 +75,14 @@ def read_samples(path: Path, limits: AudioLimits, piece: Piece | None = None) ->
     return _checked(_to_int16(data, rate, limits.sample_rate), limits)
 
 
-def _read_piece(sound: Any, piece: Piece, max_seconds: float) -> NDArray[np.float32]:
+def _read_segment(sound: Any, segment: Segment, max_seconds: float) -> NDArray[np.float32]:
     rate = sound.samplerate
     if not MIN_SAMPLE_RATE <= rate <= MAX_SAMPLE_RATE:
         raise AudioError(f"sample rate is {rate} Hz")
-    start = min(round(piece.start_seconds * rate), sound.frames)
+    start = min(round(segment.start_seconds * rate), sound.frames)
     stop = sound.frames
-    if piece.stop_seconds is not None:
-        stop = min(round(piece.stop_seconds * rate), stop)
+    if segment.stop_seconds is not None:
+        stop = min(round(segment.stop_seconds * rate), stop)
     # A frame over the limit is rounding, not length.
     longest = int((max_seconds + 0.02) * rate)
     if stop - start > longest and stop < UNKNOWN_FRAMES:
@@ -106,18 +108,18 @@ def clipped_share(data: NDArray[np.float32]) -> float:
     return float((flat | over).mean()) if len(flat) else 0.0
 
 
-def _opened(path: Path, piece: Piece) -> BinaryIO:
-    if piece.data is not None:
-        return io.BytesIO(piece.data)
+def _opened(path: Path, segment: Segment) -> BinaryIO:
+    if segment.data is not None:
+        return io.BytesIO(segment.data)
     archive = path.open("rb")
-    if piece.num_bytes is None:
+    if segment.num_bytes is None:
         return archive
     with archive:
         size = archive.seek(0, os.SEEK_END)
-        if piece.offset + piece.num_bytes > size:
-            raise AudioError(f"piece ends behind its file of {size} bytes")
-        archive.seek(piece.offset)
-        return io.BytesIO(archive.read(piece.num_bytes))
+        if segment.offset + segment.num_bytes > size:
+            raise AudioError(f"segment ends behind its file of {size} bytes")
+        archive.seek(segment.offset)
+        return io.BytesIO(archive.read(segment.num_bytes))
 
 
 def _to_int16(data: NDArray[np.float32], rate: int, target: int) -> NDArray[np.int16]:

@@ -138,14 +138,14 @@ def _pack(
 
 @dataclass(frozen=True)
 class Crops:
-    """Pieces of utterances: which, and from which sample on."""
+    """Segments of utterances: which, and from which sample on."""
 
     indices: NDArray[np.int64]
     starts: NDArray[np.int64]
 
 
 class CropSampler:
-    """Endless batches of random pieces of one length; an utterance is drawn by its duration.
+    """Endless batches of random segments of one length; an utterance is drawn by its duration.
 
     Batch i is drawn from (seed, i, rank), so that a position is one integer.
     """

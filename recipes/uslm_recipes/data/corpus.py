@@ -112,8 +112,8 @@ class Corpus:
     def waveform(self, index: int, start: int = 0, stop: int | None = None) -> Float[Tensor, n]:
         """Samples start..stop of one utterance, in [-1, 1], on the device the corpus is on."""
         if self._resident is None:
-            piece = self.samples(index, start, stop).astype(np.float32)
-            return torch.from_numpy(piece).div_(FULL_SCALE)
+            segment = self.samples(index, start, stop).astype(np.float32)
+            return torch.from_numpy(segment).div_(FULL_SCALE)
         length = int(self.num_samples[index])
         first, stop = int(self._starts[index]), length if stop is None else min(stop, length)
         return self._resident[first + min(start, stop) : first + stop].float().div_(FULL_SCALE)
@@ -121,11 +121,11 @@ class Corpus:
     def crops(
         self, indices: NDArray[np.int64], starts: NDArray[np.int64], num_samples: int
     ) -> Float[Tensor, "b 1 n"]:
-        """Pieces of one length, side by side; each must lie inside its utterance."""
+        """Segments of one length, side by side; each must lie inside its utterance."""
         if self._resident is None:
             places = zip(indices.tolist(), starts.tolist(), strict=True)
-            pieces = [self.waveform(i, start, start + num_samples) for i, start in places]
-            return torch.stack(pieces)[:, None]
+            segments = [self.waveform(i, start, start + num_samples) for i, start in places]
+            return torch.stack(segments)[:, None]
         first = torch.from_numpy(self._starts[indices] + starts).to(self._resident.device)
         offsets = torch.arange(num_samples, device=first.device)
         return self._resident[first[:, None] + offsets][:, None].float().div_(FULL_SCALE)

@@ -119,7 +119,8 @@ DAMAGED_ARRAY = (
     ValueError, TypeError, EOFError, OSError, SyntaxError, TokenError, RecursionError, MemoryError,
     OverflowError,
 )  # fmt: skip
-"""What NumPy raises for a damaged .npy file: its header is a piece of Python, read in two ways."""
+"""What NumPy raises for a damaged .npy file: its header is a bit of Python, read in two
+ways."""
 
 
 def _read_places(path: Path) -> NDArray[np.int64]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from uslm_recipes.data.audio_files import AudioLimits, read_samples
 from uslm_recipes.data.perturb import Perturbation
-from uslm_recipes.data.recording import Piece
+from uslm_recipes.data.recording import Segment
 from uslm_tokenizer.errors import AudioError, EnvironmentProblem
 
 MAX_KILLED = 3  # in a row: then it is the machine, not the file
@@ -32,7 +32,7 @@ class Task:
     """A recording to decode, and the copies to make of it."""
 
     audio: Path
-    piece: Piece | None
+    segment: Segment | None
     copies: tuple[Perturbation, ...]
 
 
@@ -140,7 +140,7 @@ def _decode_all(tasks: Sequence[Task], limits: AudioLimits) -> list[Decoded]:
 
 def _decode(task: Task, limits: AudioLimits) -> Decoded:
     try:
-        samples = read_samples(task.audio, limits, task.piece)
+        samples = read_samples(task.audio, limits, task.segment)
     except AudioError as problem:
         return str(problem)
     copies = [copy(samples, limits.sample_rate) for copy in task.copies]

@@ -122,7 +122,7 @@ class Examiner:
 
     def _task(self, recording: Recording) -> Task:
         trained_on = self.split_of(recording.speaker, recording.split) == "train"
-        return Task(recording.audio, recording.piece, self.config.copies if trained_on else ())
+        return Task(recording.audio, recording.segment, self.config.copies if trained_on else ())
 
     def _sort(
         self,

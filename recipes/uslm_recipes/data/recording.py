@@ -18,7 +18,7 @@ LONGEST_SECONDS = 1e7  # four months
 
 
 @dataclass(frozen=True, kw_only=True)
-class Piece:
+class Segment:
     """Which part of a file a recording is; without one it is the whole file."""
 
     start_seconds: float = 0.0
@@ -47,7 +47,7 @@ class Recording:
     phonemes: str | None = None
     durations: tuple[float, ...] | None = None
     split: str | None = None
-    piece: Piece | None = None
+    segment: Segment | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

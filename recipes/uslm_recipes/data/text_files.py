@@ -57,8 +57,8 @@ def read_lines(path: Path) -> Iterator[Line]:
             is_utf8 = _encoding(file.read(4)) == "utf-8"
             file.seek(0)
             if is_utf8:
-                pieces = (each for line in file for each in _split(line))
-                yield from (_line(number, each) for number, each in enumerate(pieces, start=1))
+                segments = (each for line in file for each in _split(line))
+                yield from (_line(number, each) for number, each in enumerate(segments, start=1))
                 return
         for number, each in enumerate(_split(read_text(path).encode()), start=1):
             yield _line(number, each)

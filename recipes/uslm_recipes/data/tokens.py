@@ -92,8 +92,8 @@ class TokenCorpus:
         frames = int(self.num_frames[index])
         stop = frames if stop is None else min(stop, frames)
         first = int(self._start[index])
-        piece = self._codes[int(self._part[index])][:, first + start : first + stop]
-        return torch.from_numpy(piece.astype(np.int64))
+        segment = self._codes[int(self._part[index])][:, first + start : first + stop]
+        return torch.from_numpy(segment.astype(np.int64))
 
 
 class TokenWriter:

@@ -95,7 +95,7 @@ def save_checkpoint(
 ) -> Path:
     """Write folder/step-N, whole or not at all, and remove all but the newest `keep_last`.
 
-    `about` is kept beside it: what a later piece has to agree with. Raises CheckpointNotWritten.
+    `about` is kept beside it: what a later process has to agree with. Raises CheckpointNotWritten.
     """
     final = folder / checkpoint_name(state.progress.step)
     part = folder / f".{final.name}.part"

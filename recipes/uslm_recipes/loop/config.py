@@ -10,7 +10,7 @@ from typing import Literal
 from uslm_recipes.loop.progress import Progress
 from uslm_tokenizer.errors import ConfigError
 
-POSITIVE = ("steps", "max_minutes", "piece_minutes", "warmup_minutes", "learning_rate",
+POSITIVE = ("steps", "max_minutes", "stop_after_minutes", "warmup_minutes", "learning_rate",
             "max_grad_norm", "log_every", "save_every_minutes")  # fmt: skip
 AT_LEAST_ONE = ("gradient_accumulation", "keep_last", "max_skipped_in_a_row")
 NOT_NEGATIVE = ("validate_every", "samples", "read_ahead", "warmup_steps", "weight_decay")
@@ -25,9 +25,11 @@ class LoopConfig:
     steps: int | None = None
     """Optimizer steps in all."""
     max_minutes: float | None = None
-    """Minutes of training in all, resumed pieces together; the schedule follows the time used."""
-    piece_minutes: float | None = None
-    """End this piece after so many minutes with a checkpoint; the schedule does not end with it."""
+    """Minutes of training in all, resumed processes together; the schedule follows the time
+    used."""
+    stop_after_minutes: float | None = None
+    """End this process after so many minutes with a checkpoint; the schedule does not end with
+    it."""
     warmup_steps: int = 100
     """Steps over which the learning rate rises from nothing."""
     warmup_minutes: float | None = None

@@ -21,7 +21,7 @@ class Resumable(Protocol):
 
 @dataclass(kw_only=True)
 class Progress:
-    """How far a run is, over all its pieces."""
+    """How far a run is, over all its processes."""
 
     step: int = 0
     """Optimizer steps done."""

@@ -73,7 +73,7 @@ class Run:
     bar: Bar
     flops: FlopMeter = field(default_factory=FlopMeter)
     stop: StopSignal = field(default_factory=StopSignal)
-    piece_began: float = field(default_factory=time.monotonic)
+    process_began: float = field(default_factory=time.monotonic)
     last_tick: float = field(default_factory=time.monotonic)
     saved: Path | None = None
     """The last checkpoint that was written or read."""
@@ -101,7 +101,7 @@ class Run:
         return any(is_sharded(model) for model in self.state.models.values())
 
     def about(self) -> dict[str, Any]:
-        """What a later piece must agree with."""
+        """What a later process must agree with."""
         return {"config": to_dict(self.recipe), "data": dict(self.data.marks)}
 
     def __enter__(self) -> Run:
@@ -238,12 +238,15 @@ def keep_going(run: Run) -> bool:
     now = time.monotonic()
     run.progress.seconds_used += now - run.last_tick
     run.last_tick = now
-    piece_seconds, stop = now - run.piece_began, run.stop.requested
+    process_seconds, stop = now - run.process_began, run.stop.requested
     if run.accelerator.num_processes > 1:
-        piece_seconds, stop = _agree(run, piece_seconds, stop)
+        process_seconds, stop = _agree(run, process_seconds, stop)
     if stop or fraction_done(run.progress, run.config) >= 1:
         return False
-    return run.config.piece_minutes is None or piece_seconds < 60 * run.config.piece_minutes
+    return (
+        run.config.stop_after_minutes is None
+        or process_seconds < 60 * run.config.stop_after_minutes
+    )
 
 
 def _weighed(run: Run, step: list[Drawn[Batch]]) -> Iterator[Drawn[Batch]]:
@@ -261,10 +264,10 @@ def _weighed(run: Run, step: list[Drawn[Batch]]) -> Iterator[Drawn[Batch]]:
         yield replace(drawn, weights=dict(zip(names, row, strict=True)))
 
 
-def _agree(run: Run, piece_seconds: float, stop: bool) -> tuple[float, bool]:
+def _agree(run: Run, process_seconds: float, stop: bool) -> tuple[float, bool]:
     """One clock, that of the first process, and a stop for all when one of them is told to."""
     own = torch.tensor(
-        [[run.progress.seconds_used, piece_seconds, float(stop)]], device=run.accelerator.device
+        [[run.progress.seconds_used, process_seconds, float(stop)]], device=run.accelerator.device
     )
     every = run.accelerator.gather(own).double().cpu()
     run.progress.seconds_used = float(every[0, 0])

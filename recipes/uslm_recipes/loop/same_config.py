@@ -11,7 +11,7 @@ from uslm_tokenizer.renames import current_key
 
 FREE = frozenset(
     {
-        *("loop.steps", "loop.max_minutes", "loop.piece_minutes", "loop.accept_changes"),
+        *("loop.steps", "loop.max_minutes", "loop.stop_after_minutes", "loop.accept_changes"),
         *("loop.log_every", "loop.validate_every", "loop.samples", "loop.trackers"),
         *("loop.save_every_minutes", "loop.keep_last", "loop.max_skipped_in_a_row"),
         *("loop.read_ahead", "loop.compile", "loop.licence", "loop.push_to_hub"),
@@ -19,7 +19,7 @@ FREE = frozenset(
         *("corpus", "tokens", "teacher", "units", "tokenizer", "acoustic", "recognizer", "initial"),
     }
 )
-"""Keys that may change between the pieces of a run."""
+"""Keys that may change between the processes of a run."""
 
 
 def check_same(

@@ -106,7 +106,7 @@ def save(run: Run) -> Path:
 
 
 def finish_run(run: Run) -> bool:
-    """Write the last checkpoint; whether the whole run is over and not only this piece."""
+    """Write the last checkpoint; whether the whole run is over and not only this process."""
     if run.meter.steps:
         _log(run)
     path = save(run)

@@ -4,7 +4,7 @@
         --set corpus=[data/corpus] --set tokens=[runs/tokens/0] \\
         --set tokenizer=runs/codec/model --max-minutes 20
 
-Any speech trains it, with text or without. The prompt is a piece of another utterance of the
+Any speech trains it, with text or without. The prompt is a segment of another utterance of the
 speaker, or of the same one; a row may begin inside the utterance with frames that are known, as
 when speech is made block by block.
 """

@@ -33,8 +33,8 @@ class TeacherFeatures:
         return int(self.features.shape[1])
 
     def __getitem__(self, index: int) -> Float[Tensor, "t d"]:
-        piece = self.features[self.starts[index] : self.starts[index + 1]]
-        return torch.from_numpy(piece.astype(np.float32))
+        segment = self.features[self.starts[index] : self.starts[index + 1]]
+        return torch.from_numpy(segment.astype(np.float32))
 
 
 def teacher_features(

@@ -18,7 +18,7 @@ from uslm.generate.length import LengthConfig
 from uslm.output.joiner import JoinConfig
 from uslm.output.watermark import Watermark
 from uslm.serving.engine import Engine, EngineConfig
-from uslm.synthesis.protocols import FrontEnd, Speaker
+from uslm.synthesis.protocols import FrontEnd, Synthesizer
 from uslm.systems.two_stage.bundle import Bundle
 from uslm.systems.two_stage.config import BundleConfig
 from uslm.systems.two_stage.tiny import tiny_bundle, tiny_voice
@@ -69,7 +69,7 @@ def alone(bundle: Bundle) -> ZeroShotTTS:
 
 @contextmanager
 def serving(
-    speaker: Speaker,
+    synthesizer: Synthesizer,
     folder: Path,
     *,
     frontend: FrontEnd | None = None,
@@ -79,14 +79,14 @@ def serving(
 ) -> Iterator[Running]:
     """Start a server in a thread, and stop it; with a model of ours there is a voice, babble."""
     voices = VoiceStore(folder)
-    if isinstance(speaker, Bundle):
-        voices.save(tiny_voice(speaker), force=True)
+    if isinstance(synthesizer, Bundle):
+        voices.save(tiny_voice(synthesizer), force=True)
     settings = ServeSettings(**{"port": 0, "finish_seconds": 5.0, **options})
     token = {"Authorization": f"Bearer {settings.token}"} if settings.token else {}
     config = EngineConfig(**{"num_slots": 3, **(engine_options or {})})
     with (
         open_socket(settings) as listening,
-        Engine(speaker, config, frontend=frontend) as engine,
+        Engine(synthesizer, config, frontend=frontend) as engine,
     ):
         # What the system buffers for a slow reader would hide that nobody reads.
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
@@ -133,10 +133,10 @@ def serve(bundle: Bundle, tmp_path: Path) -> Callable[..., Any]:
 
 
 @pytest.fixture
-def serve_speaker(tmp_path: Path) -> Callable[..., Any]:
+def serve_synthesizer(tmp_path: Path) -> Callable[..., Any]:
     """Starts a server with another model and no voices."""
 
-    def start(speaker: Speaker, **options: Any) -> Any:
-        return serving(speaker, tmp_path / "voices", **options)
+    def start(synthesizer: Synthesizer, **options: Any) -> Any:
+        return serving(synthesizer, tmp_path / "voices", **options)
 
     return start

@@ -29,13 +29,13 @@ SYSTEMS: dict[str, Callable[[Path], Path]] = {
 
 
 @pytest.fixture
-def serve_folder(serve_speaker: Any) -> Callable[[Path], Any]:
+def serve_folder(serve_synthesizer: Any) -> Callable[[Path], Any]:
     """Serves the model of a folder, as `uslm serve --model FOLDER` does."""
 
     @contextmanager
     def start(folder: Path) -> Iterator[Any]:
         tts = ZeroShotTTS.from_pretrained(folder)
-        with serve_speaker(tts.speaker, frontend=tts.frontend) as running:
+        with serve_synthesizer(tts.synthesizer, frontend=tts.frontend) as running:
             yield running, tts
 
     return start

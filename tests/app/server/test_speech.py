@@ -227,7 +227,7 @@ def test_health(server: Any) -> None:
 
 
 def test_what_ended_servers_is_spoken(server: Any) -> None:
-    """espeak-ng in one piece with the server would end it."""
+    """espeak-ng in one segment with the server would end it."""
     assert server.speak("'s" * 75).status_code == 200
     assert server.client.get("/health").status_code == 200
 

@@ -83,10 +83,10 @@ def test_the_suffix_chooses_the_format(tmp_path: Path, suffix: str) -> None:
 def test_chunks_equal_the_whole(tmp_path: Path, format: str, chunk: int) -> None:
     waveform = voice(0.1 if chunk == 1 else 1.5)
     write_audio(tmp_path / "whole", waveform, RATE, format=format)
-    with StreamWriter(tmp_path / "chunks", RATE, format=format) as writer:
+    with StreamWriter(tmp_path / "segments", RATE, format=format) as writer:
         assert all(writer.write(part) for part in waveform.split(chunk, dim=1))
     assert writer.seconds == waveform.shape[1] / RATE
-    whole, chunks = (tmp_path / "whole").read_bytes(), (tmp_path / "chunks").read_bytes()
+    whole, chunks = (tmp_path / "whole").read_bytes(), (tmp_path / "segments").read_bytes()
     assert np.array_equal(samples_of(whole, format), samples_of(chunks, format))
     if format not in ("ogg", "opus"):  # an Ogg stream carries a random serial number
         assert whole == chunks
@@ -341,7 +341,7 @@ def test_pages_with_our_number_are_whole() -> None:
 
     data = file.getvalue()
     ogg = OggPages(Pages())
-    for start in range(0, len(data), 100):  # headers and bodies come in pieces
+    for start in range(0, len(data), 100):  # headers and bodies come in segments
         ogg.write(data[start : start + 100])
     assert len(pages) > 2 and len(b"".join(pages)) == len(data)
     theirs = int.from_bytes(data[14:18], "little")

@@ -56,9 +56,9 @@ def test_a_causal_convolution_does_not_see_the_future(
 
 def in_chunks(layer: nn.Module, x: Tensor, size: int) -> Tensor:
     state = layer.init_state(len(x))
-    pieces = x.split(size, dim=-1)
+    segments = x.split(size, dim=-1)
     return torch.cat(
-        [layer(piece, state, is_final=piece is pieces[-1]) for piece in pieces], dim=-1
+        [layer(segment, state, is_final=segment is segments[-1]) for segment in segments], dim=-1
     )
 
 
@@ -78,8 +78,8 @@ def test_chunks_equal_the_whole(
 def test_a_stream_may_end_with_an_empty_chunk() -> None:
     conv, x = Conv1d(3, 4, 4, stride=2, causal=True), noise(7)
     state = conv.init_state(2)
-    pieces = [conv(x, state), conv(x[..., :0], state, is_final=True)]
-    torch.testing.assert_close(torch.cat(pieces, dim=-1), conv(x))
+    segments = [conv(x, state), conv(x[..., :0], state, is_final=True)]
+    torch.testing.assert_close(torch.cat(segments, dim=-1), conv(x))
 
 
 def test_what_needs_the_future_cannot_be_streamed() -> None:

@@ -51,9 +51,9 @@ def test_every_weight_learns_and_a_row_is_the_row_alone(options: dict[str, objec
 
 def in_chunks(network: SEANet, x: Tensor, size: int) -> Tensor:
     state = network.init_state(len(x))
-    pieces = x.split(size, dim=-1)
+    segments = x.split(size, dim=-1)
     return torch.cat(
-        [network(piece, state, is_final=piece is pieces[-1]) for piece in pieces], dim=-1
+        [network(segment, state, is_final=segment is segments[-1]) for segment in segments], dim=-1
     )
 
 

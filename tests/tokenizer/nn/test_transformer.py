@@ -1,4 +1,4 @@
-"""The transformer: with a cache, in pieces or padded, it says what one pass says."""
+"""The transformer: with a cache, in segments or padded, it says what one pass says."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ def stack() -> Transformer:
     return Transformer(dim=16, num_heads=2, num_layers=2).eval()
 
 
-@pytest.mark.parametrize("pieces", [[1] * 9, [4, 5], [3, 1, 1, 4]])
-def test_pieces_through_the_cache_equal_one_pass(stack: Transformer, pieces: list[int]) -> None:
+@pytest.mark.parametrize("segments", [[1] * 9, [4, 5], [3, 1, 1, 4]])
+def test_segments_through_the_cache_equal_one_pass(stack: Transformer, segments: list[int]) -> None:
     x, positions = torch.randn(2, 9, 16), torch.arange(9.0).expand(2, -1)
     whole = stack(x, positions, causal=True)
     cache = stack.new_cache(2, 9)
     parts = [
         stack.extend(part, place, cache)
-        for part, place in zip(x.split(pieces, 1), positions.split(pieces, 1), strict=True)
+        for part, place in zip(x.split(segments, 1), positions.split(segments, 1), strict=True)
     ]
     torch.testing.assert_close(torch.cat(parts, dim=1), whole)
     assert cache.length == 9 and bool(cache.valid.all())

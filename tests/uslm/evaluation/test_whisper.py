@@ -91,10 +91,10 @@ def test_window_holds_the_clip_and_some_silence(seconds: float, window: int) -> 
 def test_long_audio_is_cut_where_it_is_quiet_and_nothing_is_lost() -> None:
     long = noise(65.0)
     long[25 * 16_000 : 26 * 16_000] = 0
-    pieces = _split(long)
-    assert torch.equal(torch.cat(pieces), long)
-    assert all(len(piece) <= 30 * 16_000 for piece in pieces)
-    assert 25 <= len(pieces[0]) / 16_000 <= 26
+    segments = _split(long)
+    assert torch.equal(torch.cat(segments), long)
+    assert all(len(segment) <= 30 * 16_000 for segment in segments)
+    assert 25 <= len(segments[0]) / 16_000 <= 26
 
 
 def test_judges_that_are_not_there(tmp_path: Path) -> None:

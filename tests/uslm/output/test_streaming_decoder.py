@@ -1,4 +1,4 @@
-"""Samples decoded piece by piece are the samples of the whole."""
+"""Samples decoded segment by segment are the samples of the whole."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class Opaque(AudioTokenizer):
 
 def stream(tokenizer: AudioTokenizer, codes: Tensor, sizes: list[int]) -> list[Tensor]:
     decoder = StreamingDecoder(tokenizer)
-    pieces = codes.split(sizes, dim=1)
-    return [decoder.push(piece, i == len(pieces) - 1) for i, piece in enumerate(pieces)]
+    segments = codes.split(sizes, dim=1)
+    return [decoder.push(segment, i == len(segments) - 1) for i, segment in enumerate(segments)]
 
 
 @pytest.mark.parametrize("sizes", [[70], [2] * 35, [24, 46], [40, 0, 29, 1], [69, 1, 0]])
-def test_pieces_equal_the_whole(bundle: Bundle, sizes: list[int]) -> None:
+def test_segments_equal_the_whole(bundle: Bundle, sizes: list[int]) -> None:
     codes = torch.randint(32, (4, 70), generator=torch.Generator().manual_seed(0))
     whole = bundle.tokenizer.decode(codes[None])[0]
     joined = torch.cat(stream(bundle.tokenizer, codes, sizes), dim=1)

@@ -110,8 +110,8 @@ def test_marked_speech_is_the_speech_marked(tts: ZeroShotTTS, voice: VoicePrompt
     plain = tts.generate(text, voice, seed=1)
     speech = Speech.joined(watermarked(tts.stream(text, voice, seed=1), Louder()))
     assert torch.equal(speech.waveform, plain.waveform * 1.5)
-    assert [chunk.end_seconds for chunk in speech.chunks] == [
-        chunk.end_seconds for chunk in plain.chunks
+    assert [chunk.end_seconds for chunk in speech.segments] == [
+        chunk.end_seconds for chunk in plain.segments
     ]
 
 

@@ -15,9 +15,9 @@ from uslm.generate.sampling import Sampling
 from uslm.output.joiner import JoinConfig
 from uslm.output.speech import AudioChunk
 from uslm.serving.engine import Engine, EngineConfig
-from uslm.serving.shared import SharedSpeaker
+from uslm.serving.shared import SharedSynthesizer
 from uslm.serving.utterance import Cancelled, EngineClosed, QueueFull, TimedOut, Utterance
-from uslm.synthesis.protocols import JobReader, Speaker
+from uslm.synthesis.protocols import SegmentSynthesizer, Synthesizer
 from uslm.synthesis.timer import Clock
 from uslm.systems.two_stage.bundle import Bundle
 from uslm.systems.two_stage.config import BundleConfig
@@ -47,8 +47,8 @@ def voice(bundle: Bundle) -> VoicePrompt:
 def start(bundle: Bundle) -> Iterator[Callable[..., Engine]]:
     engines: list[Engine] = []
 
-    def begin(speaker: Speaker = bundle, **options: Any) -> Engine:
-        engines.append(Engine(speaker, EngineConfig(**{"num_slots": 3, **options})))
+    def begin(synthesizer: Synthesizer = bundle, **options: Any) -> Engine:
+        engines.append(Engine(synthesizer, EngineConfig(**{"num_slots": 3, **options})))
         return engines[-1]
 
     yield begin
@@ -88,7 +88,7 @@ class Blocked:
 
 
 def test_a_shared_model_is_a_speaker(bundle: Bundle) -> None:
-    assert isinstance(SharedSpeaker(bundle, 2), Speaker)
+    assert isinstance(SharedSynthesizer(bundle, 2), Synthesizer)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_together_as_alone(
         assert torch.equal(joined(iter(chunks)), expected.waveform)
         assert chunks[-1].is_final
         reports = tuple(chunk.report for chunk in chunks if chunk.report is not None)
-        assert reports == expected.chunks
+        assert reports == expected.segments
     for seed, utterance in enumerate(others, start=40):
         assert torch.equal(joined(iter(utterance)), alone.generate(TEXT, voice, seed=seed).waveform)
     stats = engine.stats()
@@ -173,7 +173,7 @@ def test_a_listener_is_told(start: Callable[..., Engine], voice: VoicePrompt) ->
         assert told.wait(30)
         told.clear()
         is_over = utterance.is_over
-        while (chunk := utterance.take()) is not None:
+        while (chunk := utterance.result()) is not None:
             chunks.append(chunk)
         if is_over:
             break
@@ -224,13 +224,13 @@ def test_a_mistake_comes_out_where_it_was_made(
     assert (engine.stats().failed, engine.stats().done) == (1, 1)
 
 
-class Clumsy(SharedSpeaker):
+class Clumsy(SharedSynthesizer):
     """Its readers fail for one voice, in the middle."""
 
-    def reader(self, sampling: Sampling, clock: Clock) -> JobReader:
+    def segment_synthesizer(self, sampling: Sampling, clock: Clock) -> SegmentSynthesizer:
         if sampling.temperature == 4.0:
             raise RuntimeError("out of luck")
-        return super().reader(sampling, clock)
+        return super().segment_synthesizer(sampling, clock)
 
 
 def test_our_own_mistake_harms_nobody_else(

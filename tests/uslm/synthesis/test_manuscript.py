@@ -1,4 +1,5 @@
-"""A text in work: spoken through it is what the model speaks, and any piece can be drawn again."""
+"""A text in work: spoken through it is what the model speaks, and any segment can be drawn
+again."""
 
 from __future__ import annotations
 
@@ -63,7 +64,7 @@ def test_spoken_through_it_is_what_the_model_speaks(
     ours = manuscript.speech()
     assert torch.equal(ours.waveform, speech.waveform)
     assert torch.equal(ours.codes, speech.codes)
-    assert ours.chunks == speech.chunks
+    assert ours.segments == speech.segments
     assert ours.settings == speech.settings
     assert 0 < ours.timings.semantic < ours.timings.total
 
@@ -91,26 +92,26 @@ def test_lines_tell_how_far_it_is(tts: ZeroShotTTS, voice: VoicePrompt) -> None:
     assert report.start_seconds == 0
     seconds = manuscript.waveform(3).shape[1] / tts.sample_rate
     assert report.end_seconds == pytest.approx(seconds, abs=1e-3)
-    with pytest.raises(UserError, match="2 pieces are not spoken yet: 1, 2"):
+    with pytest.raises(UserError, match="2 segments are not spoken yet: 1, 2"):
         manuscript.speech()
-    with pytest.raises(UserError, match="piece 0 is not spoken"):
+    with pytest.raises(UserError, match="segment 0 is not spoken"):
         manuscript.waveform(0)
-    with pytest.raises(UserError, match="no piece 2"):
+    with pytest.raises(UserError, match="no segment 2"):
         manuscript.stream([2])
 
 
-def test_one_piece_again_leaves_the_others(tts: ZeroShotTTS, voice: VoicePrompt) -> None:
+def test_one_segment_again_leaves_the_others(tts: ZeroShotTTS, voice: VoicePrompt) -> None:
     manuscript = tts.manuscript(TEXT, voice, seed=7)
     speak(manuscript)
     before = manuscript.speech()
-    seeds = {before.chunks[1].seed}
+    seeds = {before.segments[1].seed}
     for _ in range(2):
         speak(manuscript, 1)
         after = manuscript.speech()
-        assert [a.seed == b.seed for a, b in zip(after.chunks, before.chunks, strict=True)] == [
+        assert [a.seed == b.seed for a, b in zip(after.segments, before.segments, strict=True)] == [
             True, False, True, True,
         ]  # fmt: skip
-        seeds.add(after.chunks[1].seed)
+        seeds.add(after.segments[1].seed)
     assert len(seeds) == 3
 
 
@@ -132,7 +133,7 @@ def test_a_script_has_several_voices(bundle: Bundle, tts: ZeroShotTTS, voice: Vo
     speak(manuscript)
     spoken = tts.generate(text, voice, seed=3, voices=voices)
     assert torch.equal(spoken.waveform, manuscript.speech().waveform)
-    assert [chunk.voice for chunk in spoken.chunks] == [voice.name, "anna", voice.name]
+    assert [chunk.voice for chunk in spoken.segments] == [voice.name, "anna", voice.name]
     # What a voice says is what it says alone.
     alone = tts.generate("x. [anna] Then it is my turn to say it.", voice, seed=3, voices=voices)
     frames = alone.units.tolist()[-10:]
@@ -151,5 +152,5 @@ def test_rests_can_be_chosen(tts: ZeroShotTTS, voice: VoicePrompt) -> None:
     speak(manuscript)
     speech = manuscript.speech()
     assert speech.settings["plan"]["sentence_seconds"] == 1.0
-    first, second, *_ = speech.chunks
+    first, second, *_ = speech.segments
     assert second.start_seconds - first.end_seconds == pytest.approx(1.0, abs=0.03)

@@ -1,4 +1,4 @@
-"""Words know when they are said: inside a piece by ear, in the whole by counted samples."""
+"""Words know when they are said: inside a segment by ear, in the whole by counted samples."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import torch
 
 from uslm.models.folders import resolve_bundle
 from uslm.output.joiner import JoinConfig, Joiner
-from uslm.output.speech import AudioChunk, ChunkReport
-from uslm.serving.shared import SharedSpeaker
+from uslm.output.speech import AudioChunk, SegmentReport
+from uslm.serving.shared import SharedSynthesizer
 from uslm.synthesis.timestamps import LEAD_SECONDS, timed, word_aligner
 from uslm.systems.two_stage.bundle import Bundle
 from uslm.systems.two_stage.tiny import speech_like
@@ -41,7 +41,7 @@ class Beeps(WordAligner):
         edges = torch.nn.functional.pad(loud, (1, 1)).diff()
         begins, ends = (torch.nonzero(edges == sign)[:, 0] / RATE for sign in (1, -1))
         words = text.split()
-        assert len(words) == len(begins), "the piece's own samples, no more and no less"
+        assert len(words) == len(begins), "the segment's own samples, no more and no less"
         places = (begins - LEAD_SECONDS, ends - LEAD_SECONDS)
         return list(zip(words, *(place.tolist() for place in places), strict=True))
 
@@ -52,20 +52,20 @@ def beeping(num_beeps: int) -> torch.Tensor:
     return torch.cat([beep.repeat(num_beeps), torch.zeros(800)])[None]
 
 
-def long_stream(num_pieces: int) -> Iterator[AudioChunk]:
-    """Pieces joined as a session joins them; a sample rate that no frame divides, odd pauses."""
+def long_stream(num_segments: int) -> Iterator[AudioChunk]:
+    """Segments joined as a session joins them; a sample rate that no frame divides, odd pauses."""
     joiner = Joiner(JoinConfig(trim_silence=False), RATE)
 
-    def chunk(waveform: torch.Tensor, report: ChunkReport | None = None) -> AudioChunk:
+    def chunk(waveform: torch.Tensor, report: SegmentReport | None = None) -> AudioChunk:
         return AudioChunk(waveform=waveform, sample_rate=RATE, index=0, report=report)
 
-    for index in range(num_pieces):
+    for index in range(num_segments):
         start = joiner.num_samples
-        piece = beeping(num_beeps := 5 + index % 7)
-        yield chunk(joiner.push(piece[:, :4_999]))
-        yield chunk(joiner.push(piece[:, 4_999:]))
-        last = joiner.end_piece()
-        report = ChunkReport(
+        segment = beeping(num_beeps := 5 + index % 7)
+        yield chunk(joiner.push(segment[:, :4_999]))
+        yield chunk(joiner.push(segment[:, 4_999:]))
+        last = joiner.end_segment()
+        report = SegmentReport(
             index=index,
             text=" ".join(f"w{index}.{i}" for i in range(num_beeps)),
             phonemes="",
@@ -92,7 +92,7 @@ def test_over_ten_minutes_no_word_drifts() -> None:
     assert max(drift[-50:]) < 1e-3, "counted, not summed up"
 
 
-def test_words_are_in_order_and_inside_their_piece() -> None:
+def test_words_are_in_order_and_inside_their_segment() -> None:
     for chunk in timed(long_stream(8), Beeps()):
         if chunk.report is None:
             continue
@@ -109,9 +109,9 @@ def test_timing_leaves_the_stream_as_it_is(tts: ZeroShotTTS, voice: VoicePrompt)
     text = "Hello there. [pause:0.5] And here, at last, is another sentence."
     plain, speech = (tts.generate(text, voice, seed=1, words=words) for words in (False, True))
     assert torch.equal(plain.waveform, speech.waveform)
-    assert [chunk.words for chunk in plain.chunks] == [None, None]
+    assert [chunk.words for chunk in plain.segments] == [None, None]
     assert plain.words == ()
-    assert [replace(chunk, words=None) for chunk in speech.chunks] == list(plain.chunks)
+    assert [replace(chunk, words=None) for chunk in speech.segments] == list(plain.segments)
 
 
 def test_words_are_those_of_the_text(tts: ZeroShotTTS, voice: VoicePrompt) -> None:
@@ -119,13 +119,13 @@ def test_words_are_those_of_the_text(tts: ZeroShotTTS, voice: VoicePrompt) -> No
     text = 'He paid $5 — "too much", on 3/4.'
     speech = tts.generate(text, voice, seed=1, words=True)
     assert [word.text for word in speech.words] == text.split()
-    record = speech.to_dict()["chunks"][0]["words"][0]
+    record = speech.to_dict()["segments"][0]["words"][0]
     assert record["text"] == "He"
     assert record["start_seconds"] == round(speech.words[0].start_seconds, 4)
 
 
 def test_what_was_not_found_has_no_words(bundle: Bundle) -> None:
-    report = ChunkReport(
+    report = SegmentReport(
         index=0, text="many words " * 20, phonemes="", start_seconds=0.0, end_seconds=0.5, seed=0
     )
     chunk = AudioChunk(
@@ -140,7 +140,7 @@ def test_what_was_not_found_has_no_words(bundle: Bundle) -> None:
 
 
 def test_another_rate_is_heard_as_well(bundle: Bundle) -> None:
-    report = ChunkReport(
+    report = SegmentReport(
         index=0, text="two words", phonemes="", start_seconds=0.0, end_seconds=2.0, seed=0
     )
     speech = speech_like(2.0, 24_000)
@@ -152,7 +152,7 @@ def test_another_rate_is_heard_as_well(bundle: Bundle) -> None:
 
 
 def test_systems_without_an_ear_borrow_the_default_models(bundle: Bundle) -> None:
-    class Deaf(SharedSpeaker):
+    class Deaf(SharedSynthesizer):
         tokenizer = None
 
     align = word_aligner(Deaf(bundle, 1), bundle.frontend())

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from uslm.text.espeak import EspeakProcess
 from uslm.text.frontend import TextFrontend
-from uslm.text.phonemize import LONGEST_PIECE, LONGEST_WORD, EspeakPhonemizer
+from uslm.text.phonemize import LONGEST_SEGMENT, LONGEST_WORD, EspeakPhonemizer
 from uslm_tokenizer.errors import EnvironmentProblem, TextError
 
 ROOT = Path(__file__).parents[3]
@@ -143,10 +143,10 @@ SHORT = ["'", "’", "-", "_", "/", "&", "%", "@", ".", ",", " ", "\u0301", "\u0
 ODD = st.one_of(
     # Few different ones, again and again: what made the buffers overflow.
     st.lists(st.sampled_from(SHORT), min_size=1, max_size=5).flatmap(
-        lambda few: st.lists(st.sampled_from(few), min_size=1, max_size=2 * LONGEST_PIECE)
+        lambda few: st.lists(st.sampled_from(few), min_size=1, max_size=2 * LONGEST_SEGMENT)
     ).map("".join),
-    st.text(max_size=LONGEST_PIECE),
-    st.lists(st.sampled_from(SHORT) | st.text(max_size=3), max_size=LONGEST_PIECE).map("".join),
+    st.text(max_size=LONGEST_SEGMENT),
+    st.lists(st.sampled_from(SHORT) | st.text(max_size=3), max_size=LONGEST_SEGMENT).map("".join),
 )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ VOCAB = MaskGCTVocab(IDS)
 
 def spoken(table: dict[str, str]) -> MaskGCTPhonemizer:
     """espeak, as far as the table goes."""
-    return MaskGCTPhonemizer(lambda piece, language: table[piece])
+    return MaskGCTPhonemizer(lambda segment, language: table[segment])
 
 
 def test_marks_stand_alone_and_swallow_spaces() -> None:

@@ -51,35 +51,35 @@ def test_ids_out_of_range_are_refused(place: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def pieces() -> SentencePieceVocab:
+def segments() -> SentencePieceVocab:
     sentences = [
         f"the {a} saw {b} near the old house" for a in ("cat", "dog", "man") for b in ("me", "you")
     ]
     return SentencePieceVocab.train(sentences * 5, size=300)
 
 
-def test_sentencepiece_there_and_back(pieces: SentencePieceVocab) -> None:
+def test_sentencepiece_there_and_back(segments: SentencePieceVocab) -> None:
     text = "the dog saw a zebra ünder the house"
-    ids = pieces.encode(text)
-    assert pieces.decode(ids) == text
-    assert pieces.decode([0, *ids, 0]) == text
-    assert all(0 < place < pieces.size for place in ids)
-    assert pieces.unknown(text) == ()
-    assert pieces.reads == "text"
+    ids = segments.encode(text)
+    assert segments.decode(ids) == text
+    assert segments.decode([0, *ids, 0]) == text
+    assert all(0 < place < segments.size for place in ids)
+    assert segments.unknown(text) == ()
+    assert segments.reads == "text"
 
 
-def test_sentencepiece_saves_and_loads(pieces: SentencePieceVocab, tmp_path: Path) -> None:
-    pieces.save(tmp_path / "text.model")
+def test_sentencepiece_saves_and_loads(segments: SentencePieceVocab, tmp_path: Path) -> None:
+    segments.save(tmp_path / "text.model")
     again = SentencePieceVocab.load(tmp_path / "text.model")
-    assert again.encode("the cat saw you") == pieces.encode("the cat saw you")
+    assert again.encode("the cat saw you") == segments.encode("the cat saw you")
     assert [file.name for file in tmp_path.iterdir()] == ["text.model"]
 
 
 def test_a_saved_vocabulary_can_be_read_as_any_new_file(
-    pieces: SentencePieceVocab, tmp_path: Path
+    segments: SentencePieceVocab, tmp_path: Path
 ) -> None:
     (tmp_path / "any").touch()
-    pieces.save(tmp_path / "vocab.model")
+    segments.save(tmp_path / "vocab.model")
     assert (tmp_path / "vocab.model").stat().st_mode == (tmp_path / "any").stat().st_mode
     assert {file.name for file in tmp_path.iterdir()} == {"any", "vocab.model"}
 

@@ -112,8 +112,8 @@ def test_a_long_prompt_is_cut_at_a_pause() -> None:
 def test_without_any_pause_the_cut_is_warned_of() -> None:
     levels = activity.frame_levels(VOICE, RATE)
     speech = activity.find_speech(levels)
-    pieces = [VOICE[160 * a : 160 * b] for a, b in activity.spans(speech)]
-    dense = np.concatenate(pieces * 6)
+    segments = [VOICE[160 * a : 160 * b] for a, b in activity.spans(speech)]
+    dense = np.concatenate(segments * 6)
     prompt = examine_prompt(audio(dense), policy=PromptPolicy(max_seconds=4.0))
     cut = next(finding for finding in prompt.findings if finding.code == "cut")
     assert prompt.seconds <= 4

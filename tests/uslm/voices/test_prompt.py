@@ -45,7 +45,7 @@ def test_a_saved_voice_comes_back_quickly(made: VoicePrompt, tmp_path: Path) -> 
     assert min(seconds) < 0.05
     assert torch.equal(loaded.codes, made.codes)
     assert torch.equal(loaded.text_ids, made.text_ids)
-    assert torch.equal(loaded.speaker, made.speaker)
+    assert torch.equal(loaded.speaker_embedding, made.speaker_embedding)
     assert loaded.facts() == made.facts()
 
 
@@ -53,10 +53,12 @@ def test_a_voice_says_where_it_came_from(tts: ZeroShotTTS, made: VoicePrompt) ->
     assert (made.model, made.model_hash) == ("tiny", tts.bundle.hash)
     assert made.origin.made_with == f"uslm {uslm.__version__}"
     assert made.origin.made_at.endswith("+00:00")
-    assert made.speaker.shape == (24,) and "unit_codec" in made.speaker_model
-    one, other = (tts.create_voice(speech_like(4.0, seed=seed)).speaker for seed in (0, 1))
-    assert torch.equal(one, made.speaker), "the voice of a recording, not of its text"
-    assert not torch.equal(other, made.speaker)
+    assert made.speaker_embedding.shape == (24,) and "unit_codec" in made.speaker_model
+    one, other = (
+        tts.create_voice(speech_like(4.0, seed=seed)).speaker_embedding for seed in (0, 1)
+    )
+    assert torch.equal(one, made.speaker_embedding), "the voice of a recording, not of its text"
+    assert not torch.equal(other, made.speaker_embedding)
 
 
 def test_licence_consent_and_extras_are_kept(made: VoicePrompt, tmp_path: Path) -> None:
@@ -65,13 +67,13 @@ def test_licence_consent_and_extras_are_kept(made: VoicePrompt, tmp_path: Path) 
         made,
         licence="CC BY 4.0",
         consent="Ada agreed, in writing",
-        speaker=None,
+        speaker_embedding=None,
         extras={"mel": mel, "units": units},
         codes=made.codes + 40_000,
     )
     loaded = VoicePrompt.load(voice.save(tmp_path / "ada.safetensors"))
     assert loaded.facts() == voice.facts()
-    assert loaded.speaker is None
+    assert loaded.speaker_embedding is None
     assert set(loaded.extras) == {"mel", "units"}
     assert torch.equal(loaded.extras["mel"], mel) and torch.equal(loaded.extras["units"], units)
     assert torch.equal(loaded.codes, voice.codes), "codes of a large codebook"
@@ -83,7 +85,7 @@ def test_a_file_of_the_first_format_is_read(made: VoicePrompt, tmp_path: Path) -
         del facts[new]
     path = write_voice(tmp_path / "old.safetensors", made, {"format": 1, **facts})
     loaded = VoicePrompt.load(path)
-    assert (loaded.name, loaded.licence, loaded.speaker) == ("Ada", None, None)
+    assert (loaded.name, loaded.licence, loaded.speaker_embedding) == ("Ada", None, None)
     assert torch.equal(loaded.codes, made.codes)
 
 

@@ -1,4 +1,4 @@
-"""Badly spoken pieces are drawn again, and the best attempt is kept."""
+"""Badly spoken segments are drawn again, and the best attempt is kept."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_the_best_of_the_attempts_is_kept(
 ) -> None:
     heard = script(monkeypatch, verdicts)
     speech = tts.generate(TEXT, voice, seed=1, verify=True, retries=2)
-    [report] = speech.chunks
+    [report] = speech.segments
     assert len(heard) == report.attempts == len(verdicts)
     assert report.phoneme_error_rate == verdicts[kept].error_rate
     faded = slice(400, -400)
@@ -79,7 +79,7 @@ def test_attempts_differ_and_can_be_repeated(
     assert all(map(torch.equal, heard[:3], heard[3:]))
 
 
-def test_a_good_piece_is_what_it_would_be_unverified(
+def test_a_good_segment_is_what_it_would_be_unverified(
     tts: ZeroShotTTS, voice: VoicePrompt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script(monkeypatch, [verdict(0.0)])
@@ -101,7 +101,7 @@ def test_batches_are_verified_too(
 ) -> None:
     script(monkeypatch, [verdict(0.9), verdict(0.0), verdict(0.0)])
     batch = tts.generate_batch([TEXT, "Another one."], voice, [1, 2], verify=True)
-    assert [speech.chunks[0].attempts for speech in batch] == [2, 1]
+    assert [speech.segments[0].attempts for speech in batch] == [2, 1]
 
 
 def test_listening_compares_phonemes(bundle: Bundle) -> None:

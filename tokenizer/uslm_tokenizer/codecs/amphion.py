@@ -74,7 +74,7 @@ def units(encoder: SpeechEncoder, layout: str, file: Source, config: str) -> Par
     codec = Weights(layout=layout, file=file, config=config)
     return Part(
         name="semantic",
-        pieces=(encoder, codec),
+        components=(encoder, codec),
         model="uslm_tokenizer.codecs.ssl_units.model:SSLUnits",
     )
 
@@ -88,7 +88,7 @@ MASKGCT_SEMANTIC = units(
 
 MASKGCT_ACOUSTIC = Part(
     name="acoustic",
-    pieces=(
+    components=(
         Weights(
             layout="maskgct_encoder",
             file=maskgct_file("acoustic_codec/model.safetensors"),

@@ -13,13 +13,13 @@ from uslm_tokenizer.codecs.amphion import (
     VEVO_CONTENT,
     VEVO_STYLE,
 )
-from uslm_tokenizer.pretrained.catalogue import Catalogue, Part, Piece, System, Weights
+from uslm_tokenizer.pretrained.catalogue import Catalogue, Component, Part, System, Weights
 from uslm_tokenizer.pretrained.registry import LAYOUTS
 from uslm_tokenizer.pretrained.source import MAIN, HandFile, HubFile, Source, WebFile
 
 SPEECH_TOKENIZER = Part(
     name="codec",
-    pieces=(
+    components=(
         Weights(
             layout="speech_tokenizer",
             file=HubFile(
@@ -34,10 +34,10 @@ SPEECH_TOKENIZER = Part(
 )
 
 
-def tokenizer(title: str, part: Part | Piece) -> System:
+def tokenizer(title: str, part: Part | Component) -> System:
     """A system of one model."""
     if not isinstance(part, Part):
-        part = Part(name="tokenizer", pieces=(part,))
+        part = Part(name="tokenizer", components=(part,))
     return System(title=title, kind="tokenizer", parts=(part,))
 
 

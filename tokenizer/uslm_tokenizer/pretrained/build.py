@@ -13,8 +13,8 @@ from uslm_tokenizer.hub import PretrainedModel, empty_parameters
 from uslm_tokenizer.json_files import read_mapping
 from uslm_tokenizer.pretrained.catalogue import (
     Catalogue,
+    Component,
     Part,
-    Piece,
     SpeechEncoder,
     System,
     Weights,
@@ -32,13 +32,13 @@ Locate = Callable[[Source], Path]
 
 def build_part(catalogue: Catalogue, part: Part, locate: Locate) -> PretrainedModel:
     """The part with its published weights. Raises CheckpointError if a file is not its own."""
-    return _join(part, [_load(catalogue, piece, locate) for piece in part.pieces])
+    return _join(part, [_load(catalogue, component, locate) for component in part.components])
 
 
 def empty_part(catalogue: Catalogue, part: Part) -> PretrainedModel:
     """The part as it was published, but its parameters are shapes without memory."""
     with empty_parameters():
-        return _join(part, [_outline(catalogue, piece) for piece in part.pieces])
+        return _join(part, [_outline(catalogue, component) for component in part.components])
 
 
 def empty_ready(system: System) -> PretrainedModel:
@@ -49,58 +49,63 @@ def empty_ready(system: System) -> PretrainedModel:
         return model(model.config_class(backbone=backbone))
 
 
-def _join(part: Part, pieces: list[Any]) -> PretrainedModel:
+def _join(part: Part, components: list[Any]) -> PretrainedModel:
     if not part.model:
-        (model,) = pieces
+        (model,) = components
     else:
-        model = load_address(part.model).from_parts(*pieces)
+        model = load_address(part.model).from_parts(*components)
     assert isinstance(model, PretrainedModel)
     return model
 
 
-def _load(catalogue: Catalogue, piece: Piece, locate: Locate) -> Any:
-    if isinstance(piece, SpeechEncoder):
-        return _load_encoder(piece, locate)
-    layout = get_layout(piece.layout, catalogue.layouts)
-    path = locate(piece.file)
-    state = read_checkpoint(path, piece.entry)
+def _load(catalogue: Catalogue, component: Component, locate: Locate) -> Any:
+    if isinstance(component, SpeechEncoder):
+        return _load_encoder(component, locate)
+    layout = get_layout(component.layout, catalogue.layouts)
+    path = locate(component.file)
+    state = read_checkpoint(path, component.entry)
     expect(layout, state, catalogue.layouts, where=str(path))
-    return load_published(layout, state, layout.config(_config(piece, locate)))
+    return load_published(layout, state, layout.config(_config(component, locate)))
 
 
-def _outline(catalogue: Catalogue, piece: Piece) -> Any:
-    if isinstance(piece, SpeechEncoder):
-        backbone = dict(piece.backbone)
-        config = SSLConfig(backbone=backbone, layers=(piece.layer,), padding=piece.padding)
+def _outline(catalogue: Catalogue, component: Component) -> Any:
+    if isinstance(component, SpeechEncoder):
+        backbone = dict(component.backbone)
+        config = SSLConfig(backbone=backbone, layers=(component.layer,), padding=component.padding)
         return SSLEncoder(config)
-    layout = get_layout(piece.layout, catalogue.layouts)
-    return layout.model_class()(layout.read_config(_outline_config(piece)))
+    layout = get_layout(component.layout, catalogue.layouts)
+    return layout.model_class()(layout.read_config(_outline_config(component)))
 
 
-def _outline_config(piece: Weights) -> Mapping[str, Any]:
-    return published_config(piece.config if isinstance(piece.config, str) else piece.usual_config)
+def _outline_config(component: Weights) -> Mapping[str, Any]:
+    return published_config(
+        component.config if isinstance(component.config, str) else component.usual_config
+    )
 
 
-def _config(piece: Weights, locate: Locate) -> Mapping[str, Any]:
-    if isinstance(piece.config, str):
-        return published_config(piece.config)
-    path = locate(piece.config)
+def _config(component: Weights, locate: Locate) -> Mapping[str, Any]:
+    if isinstance(component.config, str):
+        return published_config(component.config)
+    path = locate(component.config)
     return read_mapping(path)
 
 
-def _load_encoder(piece: SpeechEncoder, locate: Locate) -> SSLEncoder:
-    folders = {locate(file).parent for file in piece.files}
-    assert len(folders) == 1, f"the files of {piece.repo} lie apart: {folders}"
+def _load_encoder(component: SpeechEncoder, locate: Locate) -> SSLEncoder:
+    folders = {locate(file).parent for file in component.files}
+    assert len(folders) == 1, f"the files of {component.repo} lie apart: {folders}"
     encoder = SSLEncoder.from_pretrained(
-        str(folders.pop()), layers=(piece.layer,), padding=piece.padding, local_files_only=True
+        str(folders.pop()),
+        layers=(component.layer,),
+        padding=component.padding,
+        local_files_only=True,
     )
-    if piece.statistics is None:
+    if component.statistics is None:
         return encoder
-    mean, std = read_statistics(locate(piece.statistics))
+    mean, std = read_statistics(locate(component.statistics))
     if mean.shape != (encoder.dim,) or std.shape != (encoder.dim,):
         raise CheckpointError(
             f"the statistics must be of {encoder.dim} dimensions, as the features of "
-            f"{piece.repo} are, but are {list(mean.shape)} and {list(std.shape)}"
+            f"{component.repo} are, but are {list(mean.shape)} and {list(std.shape)}"
         )
     encoder.mean.copy_(mean[None])
     encoder.std.copy_(std[None])

@@ -62,18 +62,19 @@ class SpeechEncoder:
         return (*self.files, *([self.statistics] if self.statistics else []))
 
 
-Piece = Weights | SpeechEncoder
+Component = Weights | SpeechEncoder
 
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """A model of ours, of one piece or of several."""
+    """A model of ours, of one component or of several."""
 
     name: str
     """Folder it is written to, where there are several parts."""
-    pieces: tuple[Piece, ...]
+    components: tuple[Component, ...]
     model: str = ""
-    """ "module:Class" whose `from_parts` joins the pieces; empty where there is one piece."""
+    """ "module:Class" whose `from_parts` joins the components; empty where there is one
+    component."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,8 +107,8 @@ class System:
     @property
     def sources(self) -> tuple[Source, ...]:
         """Every file, each once."""
-        pieces = [piece for part in self.parts for piece in part.pieces]
-        found = [source for piece in pieces for source in piece.sources]
+        components = [component for part in self.parts for component in part.components]
+        found = [source for component in components for source in component.sources]
         return tuple(dict.fromkeys([*found, *self.files.values(), *self.ready]))
 
     @property
@@ -130,9 +131,11 @@ class Catalogue:
     def licences(self, name: str) -> dict[str, str]:
         """Source, licence of the code and licence of the weights; of all parts, each once."""
         system = self.get(name)
-        pieces = [piece for part in system.parts for piece in part.pieces]
+        components = [component for part in system.parts for component in part.components]
         layouts = [
-            get_layout(piece.layout, self.layouts) for piece in pieces if isinstance(piece, Weights)
+            get_layout(component.layout, self.layouts)
+            for component in components
+            if isinstance(component, Weights)
         ]
         weights = [layout.weights_licence for layout in layouts] or [system.weights_licence]
         return {

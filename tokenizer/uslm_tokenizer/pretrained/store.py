@@ -175,7 +175,7 @@ def checkpoint_of(system: System, part: str = "") -> Source:
     """The file with the weights of a part, or of the only part."""
     found: dict[str, list[Source]] = {}
     for one in system.parts:
-        weights = [piece.file for piece in one.pieces if isinstance(piece, Weights)]
+        weights = [component.file for component in one.components if isinstance(component, Weights)]
         found.setdefault(one.name, []).extend(weights)
     chosen = found.get(part, []) if part else [file for files in found.values() for file in files]
     if len(chosen) != 1:
@@ -185,8 +185,10 @@ def checkpoint_of(system: System, part: str = "") -> Source:
 
 def config_of(system: System) -> Source:
     """The file with the only published config."""
-    pieces = [piece for part in system.parts for piece in part.pieces]
-    found = [p.config for p in pieces if isinstance(p, Weights) and not isinstance(p.config, str)]
+    components = [component for part in system.parts for component in part.components]
+    found = [
+        p.config for p in components if isinstance(p, Weights) and not isinstance(p.config, str)
+    ]
     if len(found) != 1:
         raise UserError("--config: this system takes no config of yours")
     config = found[0]

@@ -102,14 +102,14 @@ class WhisperRecognizer:
 
     def __call__(self, waveforms: Sequence[Float[Tensor, " _"]]) -> list[str]:
         """What is said in each; more than 30 s are cut at the quietest place."""
-        pieces = [
-            (number, piece)
+        segments = [
+            (number, segment)
             for number, waveform in enumerate(waveforms)
-            for piece in _split(waveform.detach().cpu().float())
+            for segment in _split(waveform.detach().cpu().float())
         ]
-        heard = self._listen([piece for _, piece in pieces])
+        heard = self._listen([segment for _, segment in segments])
         texts: list[list[str]] = [[] for _ in waveforms]
-        for (number, _), each in zip(pieces, heard, strict=True):
+        for (number, _), each in zip(segments, heard, strict=True):
             texts[number].append(each.text)
         return [" ".join(parts).strip() for parts in texts]
 
@@ -194,7 +194,7 @@ def _window(seconds: float) -> int:
 
 
 def _split(waveform: Float[Tensor, " n"]) -> list[Tensor]:
-    """Pieces of 30 s at most, cut at the quietest fifth of a second of the last 12."""
+    """Segments of 30 s at most, cut at the quietest fifth of a second of the last 12."""
     most, width = FULL_SECONDS * SAMPLE_RATE, SAMPLE_RATE // 5
     if len(waveform) <= most:
         return [waveform]

@@ -101,8 +101,8 @@ def _speak(
             line,
             seconds=speech.seconds,
             timings=asdict(speech.timings),
-            stop_reasons=tuple(chunk.stop_reason for chunk in speech.chunks),
-            attempts=max(chunk.attempts for chunk in speech.chunks),
+            stop_reasons=tuple(segment.stop_reason for segment in speech.segments),
+            attempts=max(segment.attempts for segment in speech.segments),
         )
     write_audio(folder / line.audio, waveform, tts.sample_rate, force=True)
     return line

@@ -6,7 +6,7 @@
 
 The folder holds published.json, vocab.json and a sub-folder for each part. The published way is
 kept where the models depend on it. Apart from it, units and codes of a prompt are cut to one
-length, of which the published code makes an early or late beginning; and each piece of a text is
+length, of which the published code makes an early or late beginning; and each segment of a text is
 guided by itself.
 """
 
@@ -16,10 +16,10 @@ from pathlib import Path
 import torch
 
 from uslm.generate.sampling import Sampling
-from uslm.synthesis.protocols import JobReader
+from uslm.synthesis.protocols import SegmentSynthesizer
 from uslm.synthesis.timer import Clock
-from uslm.systems.base import Encoded, PublishedSpeaker
-from uslm.systems.maskgct.reader import MaskGCTReader
+from uslm.systems.base import Encoded, PretrainedSynthesizer
+from uslm.systems.maskgct.segment_synthesizer import MaskGCTSegmentSynthesizer
 from uslm.systems.maskgct.stages import CODECS, STAGES, UNITS, MaskGCTSettings, MaskGCTStages
 from uslm.systems.parts import Parts, check_equal
 from uslm.text.maskgct import VOCAB_FILE, MaskGCTPhonemizer, MaskGCTVocab
@@ -32,7 +32,7 @@ from uslm_tokenizer.codecs.ssl_units.model import SSLUnits
 from uslm_tokenizer.errors import ConfigError, UserError
 
 
-class MaskGCT(PublishedSpeaker):
+class MaskGCT(PretrainedSynthesizer):
     """The system, speaking. One object may serve several threads."""
 
     settings: MaskGCTSettings
@@ -99,11 +99,11 @@ class MaskGCT(PublishedSpeaker):
                 f"{voice.codes.shape[1]} frames; create it again from its recording"
             )
 
-    def reader(self, sampling: Sampling, clock: Clock) -> JobReader:
-        """Who speaks jobs, drawing so; of `sampling` only temperature and top_k matter."""
+    def segment_synthesizer(self, sampling: Sampling, clock: Clock) -> SegmentSynthesizer:
+        """Who speaks segment, drawing so; of `sampling` only temperature and top_k matter."""
         if sampling.top_p < 1:
             raise UserError(f"top_p must be 1 for {self.settings.name}, but is {sampling.top_p}")
-        return MaskGCTReader(self.stages, self.settings, sampling, clock)
+        return MaskGCTSegmentSynthesizer(self.stages, self.settings, sampling, clock)
 
 
 def load_maskgct(

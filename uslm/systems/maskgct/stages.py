@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from uslm.generate.masked import Unmasking
 from uslm.generate.sampling import Sampling
-from uslm.systems.base import PublishedSettings
+from uslm.systems.base import PretrainedSettings
 from uslm.systems.maskgct.duration import DurationRule
 from uslm.systems.maskgct.model import MaskGCTSemanticToAcoustic, MaskGCTTextToSemantic
 from uslm.systems.parts import Parts, check_equal
@@ -17,7 +17,7 @@ UNITS = "units"
 
 
 @dataclass(frozen=True, kw_only=True)
-class MaskGCTSettings(PublishedSettings):
+class MaskGCTSettings(PretrainedSettings):
     """How MaskGCT is used: the published values."""
 
     name: str = "maskgct"

@@ -35,7 +35,7 @@ SETTINGS = MaskGCTSettings(
     join=JoinConfig(trim_silence=False),
     prompt_seconds=3.0,
 )
-"""It says little but noise, and that in a hurry."""
+"""It says little but noise, and that in a low_latency."""
 
 
 def tiny_parts(*, seed: int = 0) -> dict[str, PretrainedModel]:

@@ -29,7 +29,7 @@ class BlockSchedule:
     """Each block is so many times longer than the one before; sound does not break off as long as
     a second of it takes less than 1 / growth seconds to make."""
     max_frames: int = 300
-    """Longest block; pieces of the text behind the first start with it."""
+    """Longest block; segments of the text behind the first start with it."""
     lookahead_frames: int = 8
     """Units to the right of a block that are looked at."""
     context_frames: int = 100
@@ -41,9 +41,10 @@ class BlockSchedule:
         if self.lookahead_frames < 0 or self.context_frames < 0:
             raise ConfigError(f"lookahead_frames and context_frames must be 0 or more: {self}")
 
-    def block_frames(self, index: int, *, hurry: bool, lag: int) -> int:
-        """Length of block `index`; `hurry` starts small, `lag` are frames that the codec holds."""
-        if not hurry:
+    def block_frames(self, index: int, *, low_latency: bool, lag: int) -> int:
+        """Length of block `index`; `low_latency` starts small, `lag` are frames that the codec
+        holds."""
+        if not low_latency:
             return self.max_frames
         if index == 0:
             return self.first_frames + lag
@@ -51,7 +52,7 @@ class BlockSchedule:
 
 
 class CodeBlocks:
-    """The codes of one piece of speech, growing as its units become known.
+    """The codes of one segment of speech, growing as its units become known.
 
     `plan` says what stage 2 is to fill next, `accept` takes what it made of it. The blocks depend
     on the units only, not on how many of them are known at which call.
@@ -63,7 +64,7 @@ class CodeBlocks:
         prompt: Int[Tensor, "k p"] | AcousticRow,
         text_ids: Int[Tensor, " s"] | None,
         *,
-        hurry: bool = False,
+        low_latency: bool = False,
         lag: int = 0,
     ) -> None:
         """`prompt` is the voice: codes, or a row without frames, with all that is known of it."""
@@ -72,7 +73,7 @@ class CodeBlocks:
         self.codes: Tensor = prompt.codes
         """All that is made, [k, t]."""
         self._schedule, self._voice, self._text_ids = schedule, prompt, text_ids
-        self._hurry, self._lag = hurry, lag
+        self._low_latency, self._lag = low_latency, lag
         self._index = self._planned = 0
 
     @property
@@ -94,7 +95,7 @@ class CodeBlocks:
         """
         done, schedule = self.num_frames, self._schedule
         waiting = len(units) - done
-        size = schedule.block_frames(self._index, hurry=self._hurry, lag=self._lag)
+        size = schedule.block_frames(self._index, low_latency=self._low_latency, lag=self._lag)
         if waiting < size + schedule.lookahead_frames:
             if not is_final or waiting <= 0:
                 return None

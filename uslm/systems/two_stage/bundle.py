@@ -26,7 +26,7 @@ from uslm.generate.sampling import Sampling
 from uslm.models.base import AcousticModel, AcousticRow, PitchedModel, SemanticModel
 from uslm.models.device import move, read_dtype
 from uslm.models.folders import BUNDLE_FILE, DEFAULT, PARTS, VOCAB_FILE, resolve_bundle
-from uslm.synthesis.protocols import Converted, FrontEnd, Imitate, JobReader
+from uslm.synthesis.protocols import Converted, FrontEnd, Imitate, SegmentSynthesizer
 from uslm.synthesis.timer import Clock
 from uslm.systems.registry import load_model
 from uslm.systems.two_stage.config import BundleConfig
@@ -53,7 +53,8 @@ IMITATES: tuple[Imitate, ...] = ("timbre",)
 
 @dataclass(frozen=True, eq=False)
 class Bundle:
-    """A loaded model of ours, a `Speaker` and a `Converter`: read only, shared by all threads."""
+    """A loaded model of ours, a `Synthesizer` and a `Converter`: read only, shared by all
+    threads."""
 
     config: BundleConfig
     tokenizer: AudioTokenizer
@@ -175,11 +176,11 @@ class Bundle:
 
         return create_voice(self, frontend, audio, text, name=name, max_seconds=max_seconds)
 
-    def reader(self, sampling: Sampling, clock: Clock) -> JobReader:
-        """Who speaks jobs, drawing so."""
-        from uslm.systems.two_stage.reader import Reader
+    def segment_synthesizer(self, sampling: Sampling, clock: Clock) -> SegmentSynthesizer:
+        """Who speaks segment, drawing so."""
+        from uslm.systems.two_stage.segment_synthesizer import BundleSegmentSynthesizer
 
-        return Reader(self, sampling, clock)
+        return BundleSegmentSynthesizer(self, sampling, clock)
 
     def convert(
         self,
@@ -202,7 +203,7 @@ class Bundle:
     def listen(
         self, waveform: Float[Tensor, "1 n"], text: FrontendResult, stop_reason: str
     ) -> Verdict:
-        """How well a piece was spoken, by the tokenizer's own recogniser."""
+        """How well a segment was spoken, by the tokenizer's own recogniser."""
         return judge(self.tokenizer, waveform, self.phoneme_ids(text), stop_reason)
 
     def check_voice(self, voice: VoicePrompt) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from uslm.generate.length import LengthConfig
-from uslm.synthesis.protocols import SpeakerSettings
+from uslm.synthesis.protocols import SynthesizerSettings
 from uslm.systems.two_stage.blocks import BlockSchedule
 from uslm.systems.two_stage.voice_fitting import FitConfig
 from uslm.voices.prompt import PromptConfig
@@ -16,13 +16,13 @@ class FrontendConfig:
     """From text to what stage 1 reads."""
 
     vocab: Literal["phonemes", "sentencepiece"] = "phonemes"
-    """`phonemes`: espeak's symbols; `sentencepiece`: pieces of text, from `text.model`."""
+    """`phonemes`: espeak's symbols; `sentencepiece`: subwords, from `text.model`."""
     normalize: bool = True
     """Whether numbers, dates and the like become words first (English)."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class BundleConfig(SpeakerSettings):
+class BundleConfig(SynthesizerSettings):
     """What bundle.json holds beside its format."""
 
     frontend: FrontendConfig = field(default_factory=FrontendConfig)

@@ -79,7 +79,7 @@ def create_voice(
         model=bundle.config.name,
         model_hash=bundle.hash,
         findings=tuple(findings),
-        speaker=speaker,
+        speaker_embedding=speaker,
         speaker_model=speaker_model,
         origin=voice_origin(audio),
         extras=extras,

@@ -12,11 +12,11 @@ import torch
 
 from uslm.generate.sampling import Sampling
 from uslm.models.device import move, read_dtype
-from uslm.synthesis.protocols import JobReader
+from uslm.synthesis.protocols import SegmentSynthesizer
 from uslm.synthesis.timer import Clock
-from uslm.systems.base import Encoded, PublishedSpeaker
+from uslm.systems.base import Encoded, PretrainedSynthesizer
 from uslm.systems.valle.model import Valle
-from uslm.systems.valle.reader import UslmReader
+from uslm.systems.valle.segment_synthesizer import UslmSegmentSynthesizer
 from uslm.systems.valle.settings import UslmSettings
 from uslm.systems.valle.text import VallePhonemizer, ValleVocab
 from uslm.text.phonemize import Phonemizer
@@ -31,7 +31,7 @@ from uslm_tokenizer.weight_hash import weight_hash
 SYMBOLS_FILE = "symbols.k2symbols"
 
 
-class Uslm(PublishedSpeaker):
+class Uslm(PretrainedSynthesizer):
     """The system, speaking. One object may serve several threads."""
 
     settings: UslmSettings
@@ -74,9 +74,9 @@ class Uslm(PublishedSpeaker):
     def check_encoded(self, voice: VoicePrompt) -> None:
         self.tokenizer.check_codes(voice.codes[None])
 
-    def reader(self, sampling: Sampling, clock: Clock) -> JobReader:
-        """Who speaks jobs, drawing so."""
-        return UslmReader(
+    def segment_synthesizer(self, sampling: Sampling, clock: Clock) -> SegmentSynthesizer:
+        """Who speaks segment, drawing so."""
+        return UslmSegmentSynthesizer(
             self.tokenizer, self.model, self.vocab, self.settings.length, sampling, clock
         )
 
@@ -90,11 +90,11 @@ def load_uslm(
     """From a converted folder. `dtype` is the precision of the language model."""
     folder = Path(folder)
     tokenizer, model = load_tokenizer(folder / "codec"), Valle.from_pretrained(folder / "lm")
-    speaker = Uslm(tokenizer, model, _vocab(folder))
+    synthesizer = Uslm(tokenizer, model, _vocab(folder))
     move((tokenizer, model), device)
     if dtype is not None:
         model.to(read_dtype(dtype))
-    return speaker
+    return synthesizer
 
 
 def uslm_settings(folder: Path) -> UslmSettings:

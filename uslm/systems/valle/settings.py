@@ -4,11 +4,11 @@ from dataclasses import dataclass, field
 
 from uslm.generate.length import LengthConfig
 from uslm.generate.sampling import Sampling
-from uslm.systems.base import PublishedSettings
+from uslm.systems.base import PretrainedSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class UslmSettings(PublishedSettings):
+class UslmSettings(PretrainedSettings):
     """How USLM is used."""
 
     name: str = "uslm"

@@ -104,7 +104,7 @@ def tokens(phonemes: str) -> list[str]:
 
 
 class VallePhonemizer:
-    """Cuts a text at its marks, lets espeak speak the pieces, and joins them again.
+    """Cuts a text at its marks, lets espeak speak the segments, and joins them again.
 
     As the published code does with phonemizer 3.2.1, it cuts numbers too: "3.50" becomes "three .
     fifty"; texts should have their numbers as words before. espeak-ng 1.52 says some words
@@ -112,7 +112,7 @@ class VallePhonemizer:
     """
 
     def __init__(self, speak: Callable[[str, str], str] | None = None) -> None:
-        """`speak(piece, language)` is espeak; phones apart by "_", words by spaces."""
+        """`speak(segment, language)` is espeak; phones apart by "_", words by spaces."""
         self._speak = EspeakPhonemizer().separated if speak is None else speak
 
     def phonemize(self, texts: Sequence[str], language: str = "en-us") -> list[str]:
@@ -126,12 +126,12 @@ class VallePhonemizer:
 
 
 def cut(text: str) -> list[str]:
-    """Pieces to be spoken and marks with the spaces around them, in turn."""
+    """Segments to be spoken and marks with the spaces around them, in turn."""
     return _MARKED.split(text.strip())
 
 
 def tidy(spoken: str) -> str:
-    """What espeak says of a piece, with our signs between phones and words, without stress."""
+    """What espeak says of a segment, with our signs between phones and words, without stress."""
     # espeak leaves a separator too many at the end of some words.
     line = re.sub("_+", "_", spoken.strip()).replace("_ ", " ")
     words = [_STRESS.sub("", word).replace("_", PHONE) for word in line.split(" ")]

@@ -44,7 +44,7 @@ def tiny_uslm(*, seed: int = 0) -> Uslm:
         )
 
 
-def save_tiny_uslm(speaker: Uslm, folder: Path) -> Path:
+def save_tiny_uslm(synthesizer: Uslm, folder: Path) -> Path:
     """The folder that a conversion would have written."""
-    save_parts("uslm", {"codec": speaker.tokenizer, "lm": speaker.model}, folder)
+    save_parts("uslm", {"codec": synthesizer.tokenizer, "lm": synthesizer.model}, folder)
     return folder

@@ -73,7 +73,7 @@ def _said_anew(
     voice: VoicePrompt,
     seed: int,
 ) -> Int[Tensor, " t"]:
-    """The words of the source as the voice would say them: piece by piece, cut at pauses."""
+    """The words of the source as the voice would say them: segment by segment, cut at pauses."""
     model = parts.content_lm
     if CONTENT not in voice.extras or units.content is None:
         raise ConfigError(
@@ -88,7 +88,7 @@ def _said_anew(
             f"{parts.content.codebook_size} content units"
         )
     said = []
-    for index, (start, end) in enumerate(_pieces(source, how.piece_seconds)):
+    for index, (start, end) in enumerate(_segments(source, how.segment_seconds)):
         span = slice(*(int(place * parts.style.frame_rate) for place in (start, end)))
         content = units.content[span]
         if not len(content):
@@ -109,8 +109,8 @@ def _said_anew(
     return torch.cat(said)
 
 
-def _pieces(source: Audio, longest: float) -> Iterator[tuple[float, float]]:
-    """Where the pieces of a recording begin and end, seconds."""
+def _segments(source: Audio, longest: float) -> Iterator[tuple[float, float]]:
+    """Where the segments of a recording begin and end, seconds."""
     levels = activity.frame_levels(source.waveform[0].numpy(force=True), source.sample_rate)
     speech = activity.find_speech(levels)
     start = 0.0

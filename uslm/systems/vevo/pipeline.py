@@ -6,7 +6,8 @@
 
 The folder holds published.json, vocab.json and a sub-folder for each part. Apart from the published
 way, a prompt's frames are cut to its units, where the published code has a frame more and loses the
-unit behind it; speech may be short; each piece is guided by itself; no level is changed at the end.
+unit behind it; speech may be short; each segment is guided by itself; no level is changed at the
+end.
 """
 
 from os import PathLike
@@ -15,12 +16,12 @@ from pathlib import Path
 import torch
 
 from uslm.generate.sampling import Sampling
-from uslm.synthesis.protocols import Converted, Imitate, JobReader
+from uslm.synthesis.protocols import Converted, Imitate, SegmentSynthesizer
 from uslm.synthesis.timer import Clock
-from uslm.systems.base import Encoded, PublishedSpeaker
+from uslm.systems.base import Encoded, PretrainedSynthesizer
 from uslm.systems.parts import Parts
 from uslm.systems.vevo.conversion import convert
-from uslm.systems.vevo.reader import VevoReader
+from uslm.systems.vevo.segment_synthesizer import VevoSegmentSynthesizer
 from uslm.systems.vevo.settings import CONTENT, MEL, VevoSettings
 from uslm.systems.vevo.steps import ALL, GENERATORS, VevoParts
 from uslm.text.maskgct import VOCAB_FILE, MaskGCTPhonemizer, MaskGCTVocab
@@ -31,7 +32,7 @@ from uslm_tokenizer.audio.read import Audio
 from uslm_tokenizer.errors import ConfigError
 
 
-class Vevo(PublishedSpeaker):
+class Vevo(PretrainedSynthesizer):
     """The system, speaking and converting. One object may serve several threads."""
 
     settings: VevoSettings
@@ -80,14 +81,14 @@ class Vevo(PublishedSpeaker):
                 "its recording"
             )
 
-    def reader(self, sampling: Sampling, clock: Clock) -> JobReader:
-        """Who speaks jobs, drawing so."""
+    def segment_synthesizer(self, sampling: Sampling, clock: Clock) -> SegmentSynthesizer:
+        """Who speaks segment, drawing so."""
         known = self.parts.phone_lm.config.text_vocab_size
         if self.vocab.size > known:
             raise ConfigError(
                 f"the table has {self.vocab.size} symbols, but phone_lm knows {known}"
             )
-        return VevoReader(self.parts, self.settings, sampling, clock)
+        return VevoSegmentSynthesizer(self.parts, self.settings, sampling, clock)
 
     def convert(
         self,

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from uslm.generate.length import LengthConfig
 from uslm.generate.sampling import Sampling
-from uslm.systems.base import PublishedSettings
+from uslm.systems.base import PretrainedSettings
 from uslm.systems.vevo.flow import FlowSteps
 
 MEL, CONTENT = "mel", "content"
@@ -12,7 +12,7 @@ MEL, CONTENT = "mel", "content"
 
 
 @dataclass(frozen=True, kw_only=True)
-class VevoSettings(PublishedSettings):
+class VevoSettings(PretrainedSettings):
     """How Vevo is used; the published values where there are any."""
 
     name: str = "vevo"
@@ -30,7 +30,7 @@ class VevoSettings(PublishedSettings):
     )
     """How long speech may be for its phonemes. The published code asks for 50 units at least, which
     makes a model babble on behind a single word, and stops at 2,000 tokens."""
-    piece_seconds: float = 12.0
-    """Longer recordings are cut into pieces for the language model, at pauses."""
+    segment_seconds: float = 12.0
+    """Longer recordings are cut into segments for the language model, at pauses."""
     pace: tuple[float, float] = (0.5, 2.0)
     """Shortest and longest that speech may become by imitation of a manner, to what it was."""

@@ -85,13 +85,13 @@ class VevoParts:
         step = int(WINDOW_SECONDS * self.style.frame_rate)
         margin = int(MARGIN_SECONDS * self.style.frame_rate)
         num_frames = (waveform.shape[-1] - WINDOW) // HOP_LENGTH + 1
-        pieces = []
+        segments = []
         for read, keep in windows(num_frames, step, margin):
             samples = slice(read.start * HOP_LENGTH, read.stop * HOP_LENGTH)
-            pieces.append(self._window(waveform[:, samples], keep))
-        contents = [content for _, content in pieces if content is not None]
+            segments.append(self._window(waveform[:, samples], keep))
+        contents = [content for _, content in segments if content is not None]
         return Units(
-            style=torch.cat([style for style, _ in pieces]),
+            style=torch.cat([style for style, _ in segments]),
             content=torch.cat(contents) if contents else None,
         )
 
@@ -125,14 +125,14 @@ class VevoParts:
     @torch.no_grad()
     def waveform(self, frames: Float[Tensor, "t c"]) -> Float[Tensor, "1 n"]:
         """Samples of the frames, in [-1, 1]; long ones window by window, with the same result."""
-        hop, context, pieces = self.vocoder.hop_length, self.vocoder.context_frames, []
+        hop, context, segments = self.vocoder.hop_length, self.vocoder.context_frames, []
         for start in range(0, len(frames), VOCODER_FRAMES):
             first = max(0, start - context)
             end = min(len(frames), start + VOCODER_FRAMES)
             window = frames[first : end + context].to(self.vocoder.device)
             samples = self.vocoder.decode(window[None])[0].cpu()
-            pieces.append(samples[:, (start - first) * hop : (end - first) * hop])
-        return checked_samples(torch.cat(pieces, dim=1), "the frames")
+            segments.append(samples[:, (start - first) * hop : (end - first) * hop])
+        return checked_samples(torch.cat(segments, dim=1), "the frames")
 
     def _window(
         self, waveform: Float[Tensor, "1 n"], keep: slice

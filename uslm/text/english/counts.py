@@ -22,7 +22,7 @@ COUNTED = one_of(
         "children",
         "students",
         "units",
-        "pieces",
+        "segments",
         "items",
         "files",
         "rows",

@@ -76,13 +76,13 @@ def _amount(match: Match[str]) -> str:
     if part and (len(part) > 2 or not cent):
         return f"{decimal(number)} {prefix}{many}"
     hundredths = int(part.ljust(2, "0")) if part else 0
-    pieces = []
+    segments = []
     if int(whole or 0) or not hundredths:
         unit = one if int(whole or 0) == 1 or adjective else many
-        pieces.append(f"{cardinal(whole)} {prefix}{unit}")
+        segments.append(f"{cardinal(whole)} {prefix}{unit}")
     if hundredths:
-        pieces.append(f"{cardinal(hundredths)} {cent if hundredths == 1 or adjective else cents}")
-    return " and ".join(pieces)
+        segments.append(f"{cardinal(hundredths)} {cent if hundredths == 1 or adjective else cents}")
+    return " and ".join(segments)
 
 
 def _code(match: Match[str]) -> str:

@@ -62,10 +62,10 @@ def normalize_english(text: str) -> str:
 
     `text` is clean: one kind of space, straight quotes, no control characters.
     """
-    pieces = _LONG_TOKEN.split(text)
-    pieces[::2] = [_apply(piece) for piece in pieces[::2]]
-    pieces[1::2] = [_read_out(token) for token in pieces[1::2]]
-    return tidy("".join(pieces))
+    segments = _LONG_TOKEN.split(text)
+    segments[::2] = [_apply(segment) for segment in segments[::2]]
+    segments[1::2] = [_read_out(token) for token in segments[1::2]]
+    return tidy("".join(segments))
 
 
 def _apply(text: str) -> str:

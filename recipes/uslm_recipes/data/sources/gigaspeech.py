@@ -9,7 +9,7 @@ from reprlib import repr
 from typing import Any
 
 from uslm_recipes.data.places import named_file
-from uslm_recipes.data.recording import Found, Piece, Recording, Rejected, is_time
+from uslm_recipes.data.recording import Found, Recording, Rejected, Segment, is_time
 from uslm_recipes.data.text_files import load_json, read_text
 from uslm_tokenizer.errors import TextError, UserError
 
@@ -79,7 +79,7 @@ def _segment(
         language=language,
         text=text,
         split=next((SPLITS[each] for each in subsets if each in SPLITS), None),
-        piece=Piece(start_seconds=start, stop_seconds=stop),
+        segment=Segment(start_seconds=start, stop_seconds=stop),
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-from uslm_recipes.data.recording import Found, Piece, Recording, Rejected
+from uslm_recipes.data.recording import Found, Recording, Rejected, Segment
 from uslm_tokenizer.errors import EnvironmentProblem, MissingResource, UserError
 
 # What published data sets call these columns, the likeliest first.
@@ -91,5 +91,5 @@ def _recording(
         language=language,
         text=" ".join(str(row.get(columns["text"]) or "").split()),
         split=next((ours for ours in ("train", "valid", "test") if split.startswith(ours)), None),
-        piece=None if data is None else Piece(data=data),
+        segment=None if data is None else Segment(data=data),
     )

@@ -9,9 +9,10 @@ from reprlib import repr
 from typing import Any
 
 from uslm_recipes.data.places import named_file
-from uslm_recipes.data.recording import SPLITS, Found, Piece, Recording, Rejected, is_time
+from uslm_recipes.data.recording import SPLITS, Found, Recording, Rejected, Segment, is_time
 from uslm_recipes.data.text_files import load_json, read_lines
 from uslm_tokenizer.errors import MissingResource, TextError
+from uslm_tokenizer.renames import current_keys
 
 
 def matches(root: Path) -> bool:
@@ -39,6 +40,7 @@ def _manifest_line(line: str, manifest: Path, language: str, *, where: str) -> F
         data = load_json(line)
     except TextError as problem:
         return Rejected(where=where, audio="", reason=f"line {problem}")
+    data = current_keys("Recording", data)
     problem_found = _manifest_problem(data)
     if problem_found is not None:
         audio = data.get("audio")
@@ -46,7 +48,9 @@ def _manifest_line(line: str, manifest: Path, language: str, *, where: str) -> F
         return Rejected(where=where, audio=named, reason=problem_found)
     speaker = data["speaker"]
     durations = data.get("durations")
-    piece = {name: value for name, value in (data.get("piece") or {}).items() if value is not None}
+    segment = {
+        name: value for name, value in (data.get("segment") or {}).items() if value is not None
+    }
     return Recording(
         where=where,
         audio=named_file(manifest.parent, data["audio"]),
@@ -58,7 +62,7 @@ def _manifest_line(line: str, manifest: Path, language: str, *, where: str) -> F
         phonemes=data.get("phonemes"),
         durations=None if durations is None else tuple(float(d) for d in durations),
         split=data.get("split"),
-        piece=Piece(**piece) if piece else None,
+        segment=Segment(**segment) if segment else None,
     )
 
 
@@ -76,13 +80,13 @@ def _manifest_problem(data: dict[str, Any]) -> str | None:
             return f"{key} must be a string, but is {repr(data[key])}"
     if data.get("split") not in (None, *SPLITS):
         return f"split must be one of {list(SPLITS)}, but is {repr(data['split'])}"
-    piece = data.get("piece")
-    if not isinstance(piece or {}, dict) or (piece or {}).keys() - PIECE:
-        return f"piece must be an object with some of {list(PIECE)}, but is {repr(piece)}"
-    for key, value in (piece or {}).items():
-        what, fits = PIECE[key]
+    segment = data.get("segment")
+    if not isinstance(segment or {}, dict) or (segment or {}).keys() - SEGMENT:
+        return f"segment must be an object with some of {list(SEGMENT)}, but is {repr(segment)}"
+    for key, value in (segment or {}).items():
+        what, fits = SEGMENT[key]
         if value is not None and not fits(value):
-            return f"{key} of the piece must be {what}, but is {repr(value)}"
+            return f"{key} of the segment must be {what}, but is {repr(value)}"
     durations = data.get("durations")
     if durations is not None:
         numbers = isinstance(durations, list) and all(map(is_time, durations))
@@ -97,7 +101,7 @@ def _is_place(value: Any) -> bool:
     return type(value) is int and 0 <= value < 2**63
 
 
-PIECE: dict[str, tuple[str, Callable[[Any], bool]]] = {
+SEGMENT: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "start_seconds": ("seconds from 0 on", is_time),
     "stop_seconds": ("seconds from 0 on", is_time),
     "offset": ("a whole number from 0 on", _is_place),

@@ -90,7 +90,7 @@ def _of_line(cells: list[str], columns: Sequence[str]) -> Sequence[str]:
 
 
 def _joined(cells: list[str], columns: Sequence[str]) -> list[str]:
-    """Where the only text of a table has a `|` in it, its pieces belong together."""
+    """Where the only text of a table has a `|` in it, its segments belong together."""
     extra = len(cells) - len(columns)
     if extra < 1 or "text" not in columns or "normalized" in columns:
         return cells

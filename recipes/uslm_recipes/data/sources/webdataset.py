@@ -13,9 +13,9 @@ from uslm_recipes.data.recording import (
     OTHER_AUDIO_SUFFIXES,
     SPLITS,
     Found,
-    Piece,
     Recording,
     Rejected,
+    Segment,
 )
 from uslm_recipes.data.text_files import decode_text, load_json
 from uslm_tokenizer.errors import TextError
@@ -89,7 +89,7 @@ def _recording(
         text=" ".join(str(text).split()),
         phonemes=phonemes,
         split=split if split in SPLITS else None,
-        piece=Piece(offset=audio.offset_data, num_bytes=audio.size),
+        segment=Segment(offset=audio.offset_data, num_bytes=audio.size),
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from uslm import ZeroShotTTS
-from uslm.synthesis.protocols import Speaker
+from uslm.synthesis.protocols import Synthesizer
 from uslm.systems.loading import read_frontend, read_imitates, read_settings
 from uslm.systems.maskgct.pipeline import MaskGCT, load_maskgct
 from uslm.systems.maskgct.stages import STAGES
@@ -40,7 +40,7 @@ def voice(tts: ZeroShotTTS) -> VoicePrompt:
 
 
 def test_a_voice_keeps_units_and_codes_of_one_length(system: MaskGCT, voice: VoicePrompt) -> None:
-    assert isinstance(system, Speaker) and system.sample_rate == 24_000
+    assert isinstance(system, Synthesizer) and system.sample_rate == 24_000
     frames = -(-round(voice.seconds * 24_000) // 480)
     assert voice.codes.shape == (3, frames) and voice.extras["units"].shape == (frames,)
     assert system.vocab.decode(voice.text_ids.tolist()) == voice.phonemes
@@ -67,7 +67,7 @@ def test_the_same_seed_gives_the_same_bytes(tts: ZeroShotTTS, voice: VoicePrompt
     first = tts.generate(TEXT, voice, seed=5)
     assert torch.equal(first.waveform, tts.generate(TEXT, voice, seed=5).waveform)
     assert not torch.equal(first.codes, tts.generate(TEXT, voice, seed=6).codes)
-    assert len(first.chunks) > 1 and {chunk.stop_reason for chunk in first.chunks} == {"end"}
+    assert len(first.segments) > 1 and {chunk.stop_reason for chunk in first.segments} == {"end"}
     assert first.waveform.abs().max() <= 1
 
 
@@ -113,7 +113,7 @@ def test_prompt_text_and_temperature_are_heard(tts: ZeroShotTTS, voice: VoicePro
 def test_verification_draws_again_by_the_default_models_ear(
     tts: ZeroShotTTS, voice: VoicePrompt
 ) -> None:
-    [report] = tts.generate("Hello.", voice, seed=1, verify=True, retries=1).chunks
+    [report] = tts.generate("Hello.", voice, seed=1, verify=True, retries=1).segments
     assert report.attempts == 2 and report.phoneme_error_rate is not None
 
 

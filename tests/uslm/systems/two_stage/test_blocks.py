@@ -24,11 +24,13 @@ def fake_fill(row: AcousticRow) -> torch.Tensor:
 
 
 def fill(
-    num_units: int, known: list[int], *, hurry: bool
+    num_units: int, known: list[int], *, low_latency: bool
 ) -> tuple[torch.Tensor, list[AcousticRow]]:
     """Codes and blocks when `known` units are known at each call, then all of them."""
     units = list(range(100, 100 + num_units))
-    blocks = CodeBlocks(SCHEDULE, torch.zeros(3, 4, dtype=torch.long), None, hurry=hurry, lag=4)
+    blocks = CodeBlocks(
+        SCHEDULE, torch.zeros(3, 4, dtype=torch.long), None, low_latency=low_latency, lag=4
+    )
     rows = []
     for count, is_final in [*((n, False) for n in known), (num_units, True)]:
         while (row := blocks.plan(units[:count], is_final)) is not None:
@@ -38,9 +40,9 @@ def fill(
 
 
 @pytest.mark.parametrize("num_units", [0, 1, 8, 9, 10, 15, 17, 40])
-@pytest.mark.parametrize("hurry", [True, False])
-def test_every_unit_is_filled_once(num_units: int, hurry: bool) -> None:
-    codes, _ = fill(num_units, [], hurry=hurry)
+@pytest.mark.parametrize("low_latency", [True, False])
+def test_every_unit_is_filled_once(num_units: int, low_latency: bool) -> None:
+    codes, _ = fill(num_units, [], low_latency=low_latency)
     assert codes[0].tolist() == list(range(100, 100 + num_units))
     assert codes[1].tolist() == list(range(num_units))
 
@@ -48,15 +50,15 @@ def test_every_unit_is_filled_once(num_units: int, hurry: bool) -> None:
 @pytest.mark.parametrize("num_units", [9, 10, 11, 17, 40])
 @pytest.mark.parametrize("step", [1, 3, 7])
 def test_blocks_do_not_depend_on_when_units_are_known(num_units: int, step: int) -> None:
-    _, at_once = fill(num_units, [], hurry=True)
-    _, bit_by_bit = fill(num_units, list(range(0, num_units + 1, step)), hurry=True)
+    _, at_once = fill(num_units, [], low_latency=True)
+    _, bit_by_bit = fill(num_units, list(range(0, num_units + 1, step)), low_latency=True)
     for one, other in itertools.zip_longest(at_once, bit_by_bit):
         assert torch.equal(one.codes, other.codes)
         assert (one.num_context, one.start) == (other.num_context, other.start)
 
 
 def test_the_first_block_is_small_and_later_ones_see_context_and_lookahead() -> None:
-    _, rows = fill(40, [], hurry=True)
+    _, rows = fill(40, [], low_latency=True)
     first, second = rows[:2]
     assert (first.num_context, first.codes.shape[1]) == (0, 3 + 4 + 2)  # block, lag, lookahead
     assert (second.start, second.num_context) == (7 - 5, 5)

@@ -68,18 +68,18 @@ def test_every_setting_survives(bundle: Bundle, tmp_path: Path) -> None:
     assert read_bundle_config(save_bundle(other, tmp_path / "other")) == config
 
 
-def test_a_model_may_read_pieces_of_text(bundle: Bundle, tmp_path: Path) -> None:
+def test_a_model_may_read_subwords(bundle: Bundle, tmp_path: Path) -> None:
     sentences = [f"the {word} fox jumps over {word} dogs" for word in ("quick", "lazy", "brown")]
     vocab = SentencePieceVocab.train(sentences * 20, size=300)
     semantic = type(bundle.semantic)(replace(bundle.semantic.config, text_vocab_size=300)).eval()
     acoustic = type(bundle.acoustic)(replace(bundle.acoustic.config, text_vocab_size=300)).eval()
     config = replace(TINY, frontend=FrontendConfig(vocab="sentencepiece"))
     made = replace(bundle, config=config, semantic=semantic, acoustic=acoustic, vocab=vocab)
-    tts = ZeroShotTTS.from_pretrained(save_bundle(made, tmp_path / "pieces"))
+    tts = ZeroShotTTS.from_pretrained(save_bundle(made, tmp_path / "segments"))
     voice = tts.create_voice(speech_like(3.0))
     assert not len(voice.text_ids)
     speech = tts.generate("The quick dogs.", voice, seed=1, verify=True, retries=0)
-    assert speech.chunks[0].phoneme_error_rate is not None
+    assert speech.segments[0].phoneme_error_rate is not None
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from uslm.systems.loading import load_speaker, read_frontend
+from uslm.systems.loading import load_synthesizer, read_frontend
 from uslm.systems.two_stage.bundle import save_bundle
 from uslm.systems.two_stage.tiny import tiny_bundle
 from uslm_tokenizer.errors import GenerationError, UserError
@@ -74,7 +74,7 @@ def test_odd_descriptions(
     (copied / file).write_text(json.dumps(put(told, place, value)))
     try:
         read_frontend(copied)("Hi.")
-        load_speaker(copied)
+        load_synthesizer(copied)
     except (UserError, GenerationError) as problem:
         assert len(str(problem)) < 2000
 
@@ -88,7 +88,7 @@ def test_files_that_are_none(folder: Path, tmp_path: Path, text: str) -> None:
     for file in FILES:
         (copied / file).write_text(text)
         with pytest.raises(UserError):
-            load_speaker(copied)
+            load_synthesizer(copied)
         if (folder / file).is_file():
             shutil.copy(folder / file, copied / file)
         else:

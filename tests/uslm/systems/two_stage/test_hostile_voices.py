@@ -82,7 +82,9 @@ def tensors(draw: st.DrawFn) -> Tensor:
 
 @BOUNDED
 @given(
-    name=st.sampled_from(["codes", "text_ids", "speaker", "extras.mel", "extras.", "other", ""]),
+    name=st.sampled_from(
+        ["codes", "text_ids", "speaker_embedding", "extras.mel", "extras.", "other", ""]
+    ),
     tensor=tensors(),
 )
 def test_odd_tensors(bundle: Bundle, file: Path, name: str, tensor: Tensor) -> None:

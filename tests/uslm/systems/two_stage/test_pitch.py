@@ -132,9 +132,9 @@ def test_streams_batches_and_shared_steps_say_the_same(use_prompt_units: bool) -
     bundle = tiny_pitched_bundle(config)
     voice, tts = tiny_voice(bundle), ZeroShotTTS(bundle)
     whole = tts.generate(TEXT, voice, seed=3)
-    pieces = [chunk.waveform for chunk in tts.stream(TEXT, voice, seed=3)]
-    torch.testing.assert_close(torch.cat(pieces, dim=1), whole.waveform)
-    assert len(pieces) > 1
+    segments = [chunk.waveform for chunk in tts.stream(TEXT, voice, seed=3)]
+    torch.testing.assert_close(torch.cat(segments, dim=1), whole.waveform)
+    assert len(segments) > 1
     [batched] = tts.generate_batch([TEXT], voice, [3])
     assert batched.codes is not None and whole.codes is not None
     assert torch.equal(batched.codes[:2], whole.codes[:2])

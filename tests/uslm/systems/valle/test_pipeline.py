@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from uslm.synthesis.protocols import Speaker
+from uslm.synthesis.protocols import Synthesizer
 from uslm.systems.loading import as_converter, read_frontend, read_settings
 from uslm.systems.two_stage.tiny import speech_like
 from uslm.systems.valle.pipeline import Uslm
@@ -22,13 +22,13 @@ TEXT = "This one is the first of all. Here is the second one too. [pause:0.4] An
 
 
 @pytest.fixture(scope="module")
-def speaker() -> Uslm:
+def synthesizer() -> Uslm:
     return tiny_uslm()
 
 
 @pytest.fixture(scope="module")
-def tts(speaker: Uslm) -> ZeroShotTTS:
-    return ZeroShotTTS(speaker)
+def tts(synthesizer: Uslm) -> ZeroShotTTS:
+    return ZeroShotTTS(synthesizer)
 
 
 @pytest.fixture(scope="module")
@@ -36,10 +36,10 @@ def voice(tts: ZeroShotTTS) -> VoicePrompt:
     return tts.create_voice(speech_like(3.0), "Some words.", name="Ada")
 
 
-def test_it_is_a_speaker_and_no_converter(speaker: Uslm) -> None:
-    assert isinstance(speaker, Speaker)
+def test_it_is_a_speaker_and_no_converter(synthesizer: Uslm) -> None:
+    assert isinstance(synthesizer, Synthesizer)
     with pytest.raises(UserError, match="converts no voices"):
-        as_converter(speaker)
+        as_converter(synthesizer)
 
 
 def test_streamed_samples_are_the_whole_and_a_seed_repeats_them(
@@ -49,8 +49,8 @@ def test_streamed_samples_are_the_whole_and_a_seed_repeats_them(
     chunks = list(tts.stream(TEXT, voice, seed=3))
     assert torch.equal(torch.cat([chunk.waveform for chunk in chunks], dim=1), whole.waveform)
     assert sum(chunk.waveform.numel() > 0 for chunk in chunks) >= 3
-    assert len(whole.chunks) == 3
-    assert whole.codes.shape[0] == tts.speaker.tokenizer.num_codebooks  # type: ignore[union-attr]
+    assert len(whole.segments) == 3
+    assert whole.codes.shape[0] == tts.synthesizer.tokenizer.num_codebooks  # type: ignore[union-attr]
     other = tts.generate(TEXT, voice, seed=4)
     assert not torch.equal(other.units[:10], whole.units[:10])
 
@@ -64,7 +64,7 @@ def test_a_row_of_a_batch_is_what_it_is_alone(tts: ZeroShotTTS, voice: VoiceProm
 
 def test_the_default_models_ear_listens(tts: ZeroShotTTS, voice: VoicePrompt) -> None:
     speech = tts.generate("Hello you.", voice, seed=1, verify=True, retries=1)
-    [chunk] = speech.chunks
+    [chunk] = speech.segments
     assert chunk.attempts == 2
     assert chunk.phoneme_error_rate is not None
 
@@ -92,25 +92,25 @@ def test_a_foreign_voice_is_refused(tts: ZeroShotTTS, voice: VoicePrompt, tmp_pa
 
 
 def test_a_folder_speaks_as_what_was_saved(
-    speaker: Uslm, voice: VoicePrompt, tmp_path: Path
+    synthesizer: Uslm, voice: VoicePrompt, tmp_path: Path
 ) -> None:
-    folder = save_tiny_uslm(speaker, tmp_path / "uslm")
+    folder = save_tiny_uslm(synthesizer, tmp_path / "uslm")
     loaded = ZeroShotTTS.from_pretrained(folder)
-    assert loaded.speaker.hash == speaker.hash
+    assert loaded.synthesizer.hash == synthesizer.hash
     half = ZeroShotTTS.from_pretrained(folder, dtype="bfloat16")
-    assert half.speaker.hash == speaker.hash  # of the weights, whatever the precision
+    assert half.synthesizer.hash == synthesizer.hash  # of the weights, whatever the precision
     assert half.generate("Hi.", voice, seed=1).waveform.numel()
-    assert read_settings(folder) == loaded.speaker.settings
+    assert read_settings(folder) == loaded.synthesizer.settings
     assert read_frontend(folder)("Hi.").text_ids == loaded.frontend("Hi.").text_ids
     with pytest.raises(UserError, match="models of ours only"):
         _ = loaded.bundle
 
 
-def test_parts_that_do_not_fit_are_refused(speaker: Uslm) -> None:
+def test_parts_that_do_not_fit_are_refused(synthesizer: Uslm) -> None:
     symbols = [f"x{i}" for i in range(200)]
     with pytest.raises(ConfigError, match="203 symbols"):
-        Uslm(speaker.tokenizer, speaker.model, ValleVocab(symbols))
+        Uslm(synthesizer.tokenizer, synthesizer.model, ValleVocab(symbols))
     fewer = tiny_uslm().tokenizer
     fewer.use_codebooks(2)
     with pytest.raises(ConfigError, match="2 codebooks"):
-        Uslm(fewer, speaker.model)
+        Uslm(fewer, synthesizer.model)

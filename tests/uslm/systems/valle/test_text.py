@@ -14,14 +14,14 @@ from uslm.text.vocab import TextVocab
 from uslm_tokenizer.errors import ConfigError, MissingResource, TextError
 
 
-def test_pieces_and_marks_make_up_the_text() -> None:
+def test_segments_and_marks_make_up_the_text() -> None:
     text = '  She said: "Hello;" and — then. '
     assert "".join(cut(text)) == text.strip()
     assert cut(text)[1::2] == [': "', ';" ', " — ", "."]
 
 
 def test_spaces_of_marks_become_word_signs() -> None:
-    said = VallePhonemizer(lambda piece, language: piece).phonemize(["a, b. c"])
+    said = VallePhonemizer(lambda segment, language: segment).phonemize(["a, b. c"])
     assert said == ["a,_b._c"]
 
 

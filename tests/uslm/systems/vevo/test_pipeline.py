@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from uslm import VoiceConverter, ZeroShotTTS
-from uslm.synthesis.protocols import Converter, Speaker
+from uslm.synthesis.protocols import Converter, Synthesizer
 from uslm.systems.loading import read_frontend, read_imitates, read_settings
 from uslm.systems.parts import Parts
 from uslm.systems.two_stage.tiny import speech_like
@@ -41,7 +41,7 @@ def voice(tts: ZeroShotTTS) -> VoicePrompt:
 
 
 def test_it_is_a_speaker_and_a_converter(vevo: Vevo) -> None:
-    assert isinstance(vevo, Speaker) and isinstance(vevo, Converter)
+    assert isinstance(vevo, Synthesizer) and isinstance(vevo, Converter)
     assert vevo.sample_rate == 24_000
 
 
@@ -76,7 +76,7 @@ def test_the_same_seed_gives_the_same_bytes(tts: ZeroShotTTS, voice: VoicePrompt
     assert torch.equal(first.waveform, tts.generate(TEXT, voice, seed=5).waveform)
     other = tts.generate(TEXT, voice, seed=6)
     assert not torch.equal(first.units, other.units)
-    assert len(first.chunks) == 2
+    assert len(first.segments) == 2
     assert first.waveform.abs().max() <= 1
 
 
@@ -97,7 +97,7 @@ def test_a_row_of_a_batch_is_the_text_alone(tts: ZeroShotTTS, voice: VoicePrompt
 
 def test_speech_is_as_long_as_its_units(tts: ZeroShotTTS, voice: VoicePrompt) -> None:
     speech = tts.generate("Hello there.", voice, seed=5)
-    [report] = speech.chunks
+    [report] = speech.segments
     symbols = len(tts.frontend("Hello there.").text_ids)
     assert symbols <= len(speech.units) <= 1.5 * symbols + 5
     assert report.stop_reason in ("end", "length")
@@ -108,7 +108,7 @@ def test_verification_draws_again_by_the_default_models_ear(
     tts: ZeroShotTTS, voice: VoicePrompt
 ) -> None:
     speech = tts.generate("Hello.", voice, seed=1, verify=True, retries=1)
-    [report] = speech.chunks
+    [report] = speech.segments
     assert report.attempts == 2 and report.phoneme_error_rate is not None
 
 
@@ -135,18 +135,18 @@ def test_what_is_imitated_is_heard(vevo: Vevo, voice: VoicePrompt) -> None:
     assert not torch.equal(both.waveform, style.waveform)
 
 
-def test_a_long_recording_is_converted_piece_by_piece(
+def test_a_long_recording_is_converted_segment_by_segment(
     voice: VoicePrompt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(vevo_parts, "BLOCK_FRAMES", 40)
     monkeypatch.setattr(vevo_parts, "TAIL_FRAMES", 10)
-    vevo = tiny_vevo(settings=replace(SETTINGS, piece_seconds=1.0))
+    vevo = tiny_vevo(settings=replace(SETTINGS, segment_seconds=1.0))
     source = speech_like(3.3, seed=4)
     timbre = VoiceConverter(vevo).convert(source, voice, seed=2)
     assert timbre.waveform.shape == (1, round(3.3 * 24_000))
     both = VoiceConverter(vevo).convert(source, voice, imitate="both", seed=2)
     num_content = len(vevo.parts.units(source).style)
-    assert len(both.units) >= num_content // 2 - 5  # of all pieces, not of the first alone
+    assert len(both.units) >= num_content // 2 - 5  # of all segments, not of the first alone
 
 
 def test_a_model_without_content_units_imitates_timbre_only(voice: VoicePrompt) -> None:
@@ -204,9 +204,9 @@ def test_parts_of_a_folder_are_loaded_when_they_are_needed(tmp_path: Path) -> No
 def test_a_converted_folder_speaks_and_converts(tmp_path: Path) -> None:
     save_tiny_vevo(tmp_path)
     tts = ZeroShotTTS.from_pretrained(tmp_path)
-    assert isinstance(tts.speaker, Vevo)
-    assert tts.speaker.settings == VevoSettings() == read_settings(tmp_path)
-    assert tts.speaker.imitates == read_imitates(tmp_path)
+    assert isinstance(tts.synthesizer, Vevo)
+    assert tts.synthesizer.settings == VevoSettings() == read_settings(tmp_path)
+    assert tts.synthesizer.imitates == read_imitates(tmp_path)
     text = "Wait, what?"
     assert tts.frontend(text) == read_frontend(tmp_path)(text)
     assert "," in tts.frontend(text).phonemes and tts.frontend(text).phonemes[-1] == "?"
@@ -214,7 +214,7 @@ def test_a_converted_folder_speaks_and_converts(tmp_path: Path) -> None:
     made = VoiceConverter.from_pretrained(tmp_path).convert(speech_like(1.0), voice, seed=1)
     assert made.waveform.shape == (1, 24_000)
     halved = ZeroShotTTS.from_pretrained(tmp_path, dtype="bfloat16")
-    assert halved.speaker.hash == tts.speaker.hash
+    assert halved.synthesizer.hash == tts.synthesizer.hash
     speech = halved.generate("Hello.", voice, seed=1)
     assert speech.waveform.dtype == torch.float32 and bool(speech.waveform.isfinite().all())
 

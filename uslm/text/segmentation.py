@@ -1,4 +1,4 @@
-"""Long text -> pieces of about a sentence, and scripts with [pause:0.8] and [voice] marks."""
+"""Long text -> segments of about a sentence, and scripts with [pause:0.8] and [voice] marks."""
 
 # ruff: noqa: RUF001 (this file is about characters that look alike)
 
@@ -12,7 +12,7 @@ from uslm.text.english.abbreviations import ABBREVIATIONS
 from uslm.text.lines import unwrap
 from uslm_tokenizer.errors import TextError
 
-SHORTEST_CHUNK = 24
+SHORTEST_SEGMENT = 24
 """Shorter sentences join their neighbour: models speak a lone word badly."""
 LONGEST_PAUSE_SECONDS = 10.0
 
@@ -30,7 +30,7 @@ _DOTTED = {"e.g", "i.e", "cf", "al", "vs"}
 
 
 @dataclass(frozen=True)
-class Piece:
+class Segment:
     """A part of a script: text to say, or a silence."""
 
     text: str = ""
@@ -45,35 +45,35 @@ class Piece:
         return not self.text
 
 
-def parse_script(text: str, voices: Collection[str] | None = None) -> list[Piece]:
+def parse_script(text: str, voices: Collection[str] | None = None) -> list[Segment]:
     """Cut a text at its [pause:SECONDS] marks; other text in brackets is left alone.
 
     With `voices`, names, it is also cut at marks like [anna], which say who speaks from there on.
     Raises TextError if a pause has no length, or one outside 0..10 seconds, or if there is no
     such voice.
     """
-    pieces: list[Piece] = []
+    segments: list[Segment] = []
     end, voice = 0, ""
     for mark in _PAUSE.finditer(text):
-        for piece in _by_voice(text[end : mark.start()], voices, voice):
-            voice = piece.voice
-            pieces += [piece] if piece.text else []
-        pieces.append(Piece(pause_seconds=_seconds(mark[0], mark[1])))
+        for segment in _by_voice(text[end : mark.start()], voices, voice):
+            voice = segment.voice
+            segments += [segment] if segment.text else []
+        segments.append(Segment(pause_seconds=_seconds(mark[0], mark[1])))
         end = mark.end()
-    pieces += [piece for piece in _by_voice(text[end:], voices, voice) if piece.text]
-    return pieces
+    segments += [segment for segment in _by_voice(text[end:], voices, voice) if segment.text]
+    return segments
 
 
-def _by_voice(text: str, voices: Collection[str] | None, voice: str) -> Iterator[Piece]:
-    """What each voice says; the last piece may be empty, and tells who goes on."""
+def _by_voice(text: str, voices: Collection[str] | None, voice: str) -> Iterator[Segment]:
+    """What each voice says; the last segment may be empty, and tells who goes on."""
     end = 0
     for mark in () if voices is None else _VOICE.finditer(text):
-        yield Piece(text=text[end : mark.start()].strip(), voice=voice)
+        yield Segment(text=text[end : mark.start()].strip(), voice=voice)
         voice, end = mark[1], mark.end()
         if voice not in (voices or ()):
             known = ", ".join(sorted(voices or ())) or "none"
             raise TextError(f"the text asks for the voice [{voice}]; the voices given: {known}")
-    yield Piece(text=text[end:].strip(), voice=voice)
+    yield Segment(text=text[end:].strip(), voice=voice)
 
 
 def _seconds(mark: str, length: str) -> float:
@@ -90,26 +90,27 @@ def _seconds(mark: str, length: str) -> float:
 def split_text(text: str, max_chars: int = 220) -> list[str]:
     """Sentences of at most `max_chars`: short ones joined, long ones cut at commas, then words.
 
-    No word is lost: the words of the chunks in order are the words of the text. Only a word longer
-    than `max_chars` is itself cut. Chunks without a letter or digit (***) are left out, unless
-    there is nothing else.
+    No word is lost: the words of the segments in order are the words of the text. Only a word
+    longer than `max_chars` is itself cut. Segments without a letter or digit (***) are left out,
+    unless there is nothing else.
     """
-    return [chunk.rstrip("\n") for chunk in split_lines(text, max_chars)]
+    return [segment.rstrip("\n") for segment in split_lines(text, max_chars)]
 
 
 def split_lines(text: str, max_chars: int = 220) -> list[str]:
-    r"""Like `split_text`, but a chunk that ends where its line was meant to end keeps its "\n"."""
+    r"""Like `split_text`, but a segment that ends where its line was meant to end keeps its
+    "\n"."""
     if max_chars < 1:
         raise ValueError(f"max_chars must be at least 1, but is {max_chars}")
-    chunks: list[str] = []
+    segments: list[str] = []
     for paragraph in _PARAGRAPH.split(text):
         parts = [
             part
             for sentence in _sentences(unwrap(paragraph))
             for part in _shorten(sentence, max_chars)
         ]
-        chunks += _join_short(parts, max_chars)
-    return [chunk for chunk in chunks if any(map(str.isalnum, chunk))] or chunks
+        segments += _join_short(parts, max_chars)
+    return [segment for segment in segments if any(map(str.isalnum, segment))] or segments
 
 
 def _sentences(text: str) -> list[str]:
@@ -181,7 +182,7 @@ def _join_short(parts: list[str], max_chars: int) -> list[str]:
     joined: list[str] = []
     for part in parts:
         fits = bool(joined) and len(joined[-1]) + 1 + len(part) <= max_chars
-        if fits and min(len(joined[-1]), len(part)) < SHORTEST_CHUNK:
+        if fits and min(len(joined[-1]), len(part)) < SHORTEST_SEGMENT:
             joined[-1] += part if joined[-1].endswith("\n") else f" {part}"
         else:
             joined.append(part)

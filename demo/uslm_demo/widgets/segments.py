@@ -1,4 +1,4 @@
-"""The pieces of a text, how far each is, and buttons to hear or redo it."""
+"""The segments of a text, how far each is, and buttons to hear or redo it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from html import escape
 
 import gradio as gr
 
-from uslm.output.speech import ChunkReport
+from uslm.output.speech import SegmentReport
 from uslm.synthesis.manuscript import Line
 from uslm_demo.widgets.player import asset
 
@@ -22,7 +22,7 @@ ENDED = {
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A piece, as it is shown."""
+    """A segment, as it is shown."""
 
     index: int
     text: str
@@ -33,59 +33,59 @@ class Row:
     has_buttons: bool = False
 
 
-NOTHING = '<p class="none">The pieces of the text will be listed here.</p>'
+NOTHING = '<p class="none">The segments of the text will be listed here.</p>'
 
 
-def pieces(label: str, *, elem_id: str) -> gr.HTML:
+def segments(label: str, *, elem_id: str) -> gr.HTML:
     """The list; its value comes from `report` or `progress`, its events are `listen` and `redo`."""
     return gr.HTML(
         NOTHING,
         label=label,
         elem_id=elem_id,
         container=True,
-        css_template=asset("pieces.css"),
-        js_on_load=asset("pieces.js"),
+        css_template=asset("segments.css"),
+        js_on_load=asset("segments.js"),
         apply_default_css=False,
     )
 
 
-def report(chunks: Sequence[ChunkReport], num_pieces: int = 0) -> str:
-    """What was spoken, and how; `num_pieces` are there in all, if that is known."""
-    return render([_spoken(chunk) for chunk in chunks], max(num_pieces, len(chunks)))
+def report(segments: Sequence[SegmentReport], num_segments: int = 0) -> str:
+    """What was spoken, and how; `num_segments` are there in all, if that is known."""
+    return render([_spoken(segment) for segment in segments], max(num_segments, len(segments)))
 
 
 def progress(lines: Sequence[Line], speaking: Iterable[int] = ()) -> str:
-    """A long text: `speaking` are the pieces in work."""
+    """A long text: `speaking` are the segments in work."""
     in_work, has_voices = set(speaking), len({line.voice for line in lines if line.voice}) > 1
     rows = [_line(line, line.index in in_work) for line in lines]
     return render([row if has_voices else replace(row, voice="") for row in rows], len(lines))
 
 
-def render(rows: Sequence[Row], num_pieces: int) -> str:
+def render(rows: Sequence[Row], num_segments: int) -> str:
     """HTML."""
     if not rows:
         return NOTHING
     num_done = sum(row.state in ("done", "silent") for row in rows)
-    title = f"{num_done} of {num_pieces} pieces done" if num_pieces != 1 else "1 piece"
+    title = f"{num_done} of {num_segments} segments done" if num_segments != 1 else "1 segment"
     return (
-        f'<div class="pieces"><div class="head"><span>{title}</span>'
-        f'<span class="bar" role="progressbar" aria-label="Pieces done" aria-valuemin="0" '
-        f'aria-valuemax="{num_pieces}" aria-valuenow="{num_done}">'
-        f'<span style="width: {num_done / num_pieces:.1%}"></span></span></div>'
+        f'<div class="segments"><div class="head"><span>{title}</span>'
+        f'<span class="bar" role="progressbar" aria-label="Segments done" aria-valuemin="0" '
+        f'aria-valuemax="{num_segments}" aria-valuenow="{num_done}">'
+        f'<span style="width: {num_done / num_segments:.1%}"></span></span></div>'
         f"<ol>{''.join(map(_item, rows))}</ol></div>"
     )
 
 
-def _spoken(chunk: ChunkReport) -> Row:
+def _spoken(segment: SegmentReport) -> Row:
     return Row(
-        index=chunk.index,
-        text=chunk.text,
-        voice=chunk.voice,
-        state="silent" if chunk.stop_reason == "silent" else "done",
+        index=segment.index,
+        text=segment.text,
+        voice=segment.voice,
+        state="silent" if segment.stop_reason == "silent" else "done",
         details=(
-            f"{chunk.start_seconds:.2f} to {chunk.end_seconds:.2f} s",
-            f"seed {chunk.seed}",
-            *_quality(chunk),
+            f"{segment.start_seconds:.2f} to {segment.end_seconds:.2f} s",
+            f"seed {segment.seed}",
+            *_quality(segment),
         ),
     )
 
@@ -109,10 +109,10 @@ def _line(line: Line, is_speaking: bool) -> Row:
     )
 
 
-def _quality(chunk: ChunkReport) -> list[str]:
-    errors, ended = chunk.phoneme_error_rate, ENDED.get(chunk.stop_reason, chunk.stop_reason)
+def _quality(segment: SegmentReport) -> list[str]:
+    errors, ended = segment.phoneme_error_rate, ENDED.get(segment.stop_reason, segment.stop_reason)
     found = [] if errors is None else [f"phoneme error rate {errors:.0%}"]
-    found += [f"drawn {chunk.attempts} times"] if chunk.attempts > 1 else []
+    found += [f"drawn {segment.attempts} times"] if segment.attempts > 1 else []
     return found + ([ended] if ended else [])
 
 
@@ -136,5 +136,5 @@ def _item(row: Row) -> str:
 def _button(action: str, word: str, index: int) -> str:
     return (
         f'<button type="button" data-action="{action}" data-index="{index}" '
-        f'aria-label="{word} piece {index + 1}">{word}</button>'
+        f'aria-label="{word} segment {index + 1}">{word}</button>'
     )

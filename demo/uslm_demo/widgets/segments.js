@@ -1,4 +1,4 @@
-// The buttons of the pieces. `element` and `trigger` are Gradio's, which looks for the names of
+// The buttons of the segments. `element` and `trigger` are Gradio's, which looks for the names of
 // the events: 'listen', 'redo'.
 element.addEventListener("click", (event) => {
   const button = event.target.closest("button[data-action]");

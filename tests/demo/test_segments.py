@@ -1,12 +1,12 @@
-"""The list of pieces: every digit of a seed, no HTML of others."""
+"""The list of segments: every digit of a seed, no HTML of others."""
 
 from __future__ import annotations
 
-from uslm.output.speech import ChunkReport
+from uslm.output.speech import SegmentReport
 from uslm.synthesis.manuscript import Line
-from uslm_demo.widgets.pieces import NOTHING, progress, report
+from uslm_demo.widgets.segments import NOTHING, progress, report
 
-CHUNK = ChunkReport(
+SEGMENT = SegmentReport(
     index=1,
     text="<script>",
     phonemes="",
@@ -20,9 +20,9 @@ CHUNK = ChunkReport(
 
 
 def test_a_report_says_how_it_went() -> None:
-    html = report([CHUNK], 3)
+    html = report([SEGMENT], 3)
     for words in (
-        "1 of 3 pieces done",
+        "1 of 3 segments done",
         'aria-valuemax="3" aria-valuenow="1"',
         "&lt;script&gt;",
         "0.50 to 1.25 s · seed 9007199254740993 · phoneme error rate 12% · drawn 2 times",
@@ -36,10 +36,10 @@ def test_a_report_says_how_it_went() -> None:
 
 def test_progress_says_how_far_it_is() -> None:
     waiting = Line(index=0, text="a", voice="v<", pause_seconds=0.5, report=None)
-    done = Line(index=1, text="b", voice="w", pause_seconds=0.0, report=CHUNK)
+    done = Line(index=1, text="b", voice="w", pause_seconds=0.0, report=SEGMENT)
     silent = Line(index=2, text="***", voice="", pause_seconds=0.0, report=None)
     html = progress([waiting, done, silent], [0])
-    assert "2 of 3 pieces done" in html
+    assert "2 of 3 segments done" in html
     assert "speaking … · rest 0.5 s" in html
     assert html.count("<button") == 2
     assert 'data-action="redo" data-index="1"' in html

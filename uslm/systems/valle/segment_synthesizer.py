@@ -1,4 +1,4 @@
-"""Pieces of text to samples, by USLM: units side by side, then each whole piece in its turn."""
+"""Segments of text to samples, by USLM: units side by side, then each whole segment in its turn."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,7 +11,7 @@ from uslm.generate.length import LengthConfig
 from uslm.generate.levels import fill_levels
 from uslm.generate.sampling import Sampling
 from uslm.output.samples import checked_samples
-from uslm.synthesis.protocols import Job, Sound, Take
+from uslm.synthesis.protocols import SegmentAudio, SegmentRequest, SegmentResult
 from uslm.synthesis.seeds import generator
 from uslm.synthesis.timer import Clock
 from uslm.systems.valle.generation import published_row
@@ -21,8 +21,8 @@ from uslm.text.vocab import TextVocab
 from uslm_tokenizer.base import AudioTokenizer
 
 
-class UslmReader:
-    """Speaks jobs."""
+class UslmSegmentSynthesizer:
+    """Speaks segments."""
 
     def __init__(
         self,
@@ -36,36 +36,36 @@ class UslmReader:
         self._tokenizer, self._model, self._vocab = tokenizer, model, vocab
         self._length, self._sampling, self._clock = length, sampling, clock
 
-    def read(self, jobs: Sequence[Job]) -> Iterator[Sound]:
-        """The whole sound of each job in order, each as early as it can be had."""
-        rows = in_order(self._clock.each("semantic", self._speak(jobs)))
-        for job, row in zip(jobs, rows, strict=True):
-            yield self._sound(job, row)
+    def synthesize(self, requests: Sequence[SegmentRequest]) -> Iterator[SegmentAudio]:
+        """The whole audio of each segment in order, each as early as it can be had."""
+        rows = in_order(self._clock.each("semantic", self._speak(requests)))
+        for request, row in zip(requests, rows, strict=True):
+            yield self._segment_audio(request, row)
 
-    def read_batch(self, jobs: Sequence[Job]) -> list[Sound]:
-        """The whole sound of each job."""
-        return list(self.read(jobs))
+    def synthesize_batch(self, requests: Sequence[SegmentRequest]) -> list[SegmentAudio]:
+        """The whole audio of each segment."""
+        return list(self.synthesize(requests))
 
-    def _speak(self, jobs: Sequence[Job]) -> Iterator[list[UnitRow]]:
-        speak = torch.inference_mode()(speak_units)  # as in Reader
+    def _speak(self, requests: Sequence[SegmentRequest]) -> Iterator[list[UnitRow]]:
+        speak = torch.inference_mode()(speak_units)  # as in BundleSegmentSynthesizer
         return speak(
             self._model.ar,
-            [self._text(job) for job in jobs],
-            [job.voice.codes[0] for job in jobs],
-            [self._stop_rule(job) for job in jobs],
+            [self._text(request) for request in requests],
+            [request.voice.codes[0] for request in requests],
+            [self._stop_rule(request) for request in requests],
             sampling=self._sampling,
-            generators=[generator(job.seed, "semantic") for job in jobs],
+            generators=[generator(request.seed, "semantic") for request in requests],
         )
 
-    def _text(self, job: Job) -> Int[Tensor, " s"]:
+    def _text(self, request: SegmentRequest) -> Int[Tensor, " s"]:
         """Prompt and text, read as one; where the prompt ends in a punctuation mark, they are what
         the published code gets of both as one string."""
-        prompt = job.voice.text_ids.tolist()
+        prompt = request.voice.text_ids.tolist()
         between = self._vocab.encode(WORD)[1:-1] if len(prompt) > 2 else []
-        return torch.tensor([*prompt[:-1], *between, *job.text.text_ids[1:]])
+        return torch.tensor([*prompt[:-1], *between, *request.text.text_ids[1:]])
 
-    def _stop_rule(self, job: Job) -> StopRule:
-        num_symbols, length = len(job.text.text_ids), self._length
+    def _stop_rule(self, request: SegmentRequest) -> StopRule:
+        num_symbols, length = len(request.text.text_ids), self._length
         return StopRule(
             min_frames=max(1, length.least_frames(num_symbols)),
             max_frames=length.most_frames(num_symbols),
@@ -73,20 +73,20 @@ class UslmReader:
         )
 
     @torch.no_grad()
-    def _sound(self, job: Job, row: UnitRow) -> Sound:
+    def _segment_audio(self, request: SegmentRequest, row: UnitRow) -> SegmentAudio:
         with self._clock.stage("acoustic"):
             filled = published_row(
                 self._model.config,
-                self._text(job),
-                len(job.voice.text_ids),
-                job.voice.codes,
+                self._text(request),
+                len(request.voice.text_ids),
+                request.voice.codes,
                 row.tensor(),
             )
             [codes] = fill_levels(self._model.nar, [filled])
         with self._clock.stage("decode"):
             device = self._tokenizer.device
             waveform = self._tokenizer.decode(codes[None].to(device))[0].float().cpu()
-        waveform = checked_samples(waveform, repr(job.text.text))
+        waveform = checked_samples(waveform, repr(request.text.text))
         assert row.stop_reason is not None
-        take = Take(job=job, codes=codes.cpu(), stop_reason=row.stop_reason)
-        return Sound(job=job, waveform=waveform, take=take)
+        result = SegmentResult(request=request, codes=codes.cpu(), stop_reason=row.stop_reason)
+        return SegmentAudio(request=request, waveform=waveform, result=result)

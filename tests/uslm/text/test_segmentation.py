@@ -1,4 +1,4 @@
-"""Chunks keep every word, know abbreviations, and stay within their length; pauses are parsed."""
+"""Segments keep every word, know abbreviations, and stay within their length; pauses are parsed."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import time
 
 import pytest
 
-from uslm.text.chunking import Piece, parse_script, split_text
+from uslm.text.segmentation import Segment, parse_script, split_text
 from uslm_tokenizer.errors import TextError
 
 
 @pytest.mark.parametrize(
-    ("text", "chunks"),
+    ("text", "segments"),
     [
         (
             "Dr. Smith went to Washington, D.C. yesterday. He met Mr. Jones at the big hotel.",
@@ -69,8 +69,8 @@ from uslm_tokenizer.errors import TextError
         (" \n ", []),
     ],
 )
-def test_sentences(text: str, chunks: list[str]) -> None:
-    assert split_text(text) == chunks
+def test_sentences(text: str, segments: list[str]) -> None:
+    assert split_text(text) == segments
 
 
 def test_long_sentences_are_cut_at_commas_then_words() -> None:
@@ -84,9 +84,9 @@ def test_long_sentences_are_cut_at_commas_then_words() -> None:
 
 def test_scripts_without_spaces_are_cut_too() -> None:
     text = "今日はいい天気です。散歩に行きましょう。" * 20
-    chunks = split_text(text, 60)
-    assert "".join(chunks).replace(" ", "") == text
-    assert max(map(len, chunks)) <= 60
+    segments = split_text(text, 60)
+    assert "".join(segments).replace(" ", "") == text
+    assert max(map(len, segments)) <= 60
 
 
 @pytest.mark.parametrize("max_chars", [12, 60, 220])
@@ -96,12 +96,12 @@ def test_no_word_is_lost_and_no_chunk_is_too_long(max_chars: int) -> None:
     vocabulary += ["word,", "end.", "what?!", "stop...", "St.", "a.m.", "5", "\n\n", "well-known;"]
     for _ in range(200):
         text = " ".join(draw.choices(vocabulary, k=draw.randint(0, 120)))
-        chunks = split_text(text, max_chars)
+        segments = split_text(text, max_chars)
         said = [
-            [word for word in whole.split() if word != "—"] for whole in (" ".join(chunks), text)
+            [word for word in whole.split() if word != "—"] for whole in (" ".join(segments), text)
         ]
         assert said[0] == said[1]
-        assert all(0 < len(chunk) <= max_chars for chunk in chunks)
+        assert all(0 < len(segment) <= max_chars for segment in segments)
 
 
 @pytest.mark.parametrize(
@@ -110,9 +110,9 @@ def test_no_word_is_lost_and_no_chunk_is_too_long(max_chars: int) -> None:
 def test_time_is_linear(unit: str) -> None:
     text = unit * (200_000 // len(unit))
     start = time.process_time()
-    chunks = split_text(text)
+    segments = split_text(text)
     assert time.process_time() - start < 5
-    assert "".join("".join(chunks).split()) == "".join(text.split())
+    assert "".join("".join(segments).split()) == "".join(text.split())
 
 
 def test_wrong_length_is_refused() -> None:
@@ -122,15 +122,15 @@ def test_wrong_length_is_refused() -> None:
 
 def test_pauses() -> None:
     assert parse_script("Wait. [pause:0.8] Go! [Pause: 2s][pause:.5]") == [
-        Piece(text="Wait."),
-        Piece(pause_seconds=0.8),
-        Piece(text="Go!"),
-        Piece(pause_seconds=2.0),
-        Piece(pause_seconds=0.5),
+        Segment(text="Wait."),
+        Segment(pause_seconds=0.8),
+        Segment(text="Go!"),
+        Segment(pause_seconds=2.0),
+        Segment(pause_seconds=0.5),
     ]
-    assert parse_script("no marks [1] here") == [Piece(text="no marks [1] here")]
+    assert parse_script("no marks [1] here") == [Segment(text="no marks [1] here")]
     assert parse_script("") == []
-    assert Piece(pause_seconds=0.0).is_pause
+    assert Segment(pause_seconds=0.0).is_pause
 
 
 @pytest.mark.parametrize(
@@ -144,11 +144,11 @@ def test_wrong_pauses_are_named(mark: str) -> None:
 def test_a_script_says_who_speaks() -> None:
     text = "[anna] Well. [pause:1] And? [ bob ][pause:2][laughs loudly] Yes.\n[anna]"
     assert parse_script(text, {"anna", "bob"}) == [
-        Piece(text="Well.", voice="anna"),
-        Piece(pause_seconds=1.0),
-        Piece(text="And?", voice="anna"),
-        Piece(pause_seconds=2.0),
-        Piece(text="[laughs loudly] Yes.", voice="bob"),
+        Segment(text="Well.", voice="anna"),
+        Segment(pause_seconds=1.0),
+        Segment(text="And?", voice="anna"),
+        Segment(pause_seconds=2.0),
+        Segment(text="[laughs loudly] Yes.", voice="bob"),
     ]
     with pytest.raises(TextError, match=r"\[carl\]; the voices given: anna, bob"):
         parse_script("[carl] Hm.", ["bob", "anna"])
