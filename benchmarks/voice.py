@@ -154,11 +154,11 @@ def measure(spoken: Sequence[Spoken], folder: Path, judges: Judges) -> list[dict
         }
         if each.timings:
             row["real_time_factor"] = each.timings["total"] / each.seconds
-        heard, wanted = (
+        spoken_pitch, wanted = (
             median_pitch(w, JUDGES_RATE) for w in (sample.waveform, prompts[each.prompt])
         )
-        if heard and wanted:
-            row["pitch_error"] = abs(half_tones(heard, wanted))
+        if spoken_pitch and wanted:
+            row["pitch_error"] = abs(half_tones(spoken_pitch, wanted))
         rows.append(row)
     return rows
 

@@ -66,7 +66,7 @@ def test_its_card_is_of_these_weights(tts: ZeroShotTTS) -> None:
 
 
 def test_its_units_say_the_words(tts: ZeroShotTTS) -> None:
-    """The tokenizer's own ear, on what stage 1 makes of three sentences.
+    """The tokenizer's own recogniser, on what stage 1 makes of three sentences.
 
     Chance, which another text shows, is near 1; real speech of held-out speakers gives about a
     third.

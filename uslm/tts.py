@@ -129,7 +129,7 @@ class ZeroShotTTS:
         """Speak the text; the samples are those of `stream`, joined.
 
         What is not given is the model's own choice; the seed is drawn and reported. `verify`
-        listens to each segment and draws bad ones again, `retries` times at most. `speed` keeps
+        verifies each segment and regenerates bad ones, `retries` times at most. `speed` keeps
         the pitch. `words` asks when each word is said. With `voices` the text is a script:
         behind `[anna]` the voice of that name speaks. `on_chunk(report, number_of_pieces)` is
         called as each piece is done, before its words are looked for. TextError where the text is
@@ -278,7 +278,7 @@ class ZeroShotTTS:
         for each in (voice, *(voices or {}).values()):
             self.synthesizer.check_voice(each)
         if verify:
-            self.synthesizer.check_hears()
+            self.synthesizer.check_can_verify()
         verification = replace(settings.verify, **_given(retries=retries))
         return Request(
             text=text,

@@ -1,4 +1,4 @@
-"""Two codecs on one clip: what each makes of it, in bits, in codes and to the ear."""
+"""Two codecs on one clip: what each makes of it, in bits, in codes and to the recogniser."""
 
 from __future__ import annotations
 
@@ -109,11 +109,11 @@ def comparison(clip: Audio, coded: Sequence[Coded], sounds: Sounds) -> dict[str,
     rate = max(each.tokenizer.sample_rate for each in coded)
     original = clip.resampled(rate).waveform
     tracks = sound_tracks(original, rate, 0, "clip")
-    heard = []
+    decoded = []
     for place, each in enumerate(coded, start=1):
         waveform = resample(each.waveform, each.tokenizer.sample_rate, rate)
         tracks += sound_tracks(waveform, rate, place, "AB"[place - 1])
         codes = code_tracks(each.codes, each.tokenizer, place)
         tracks += [{**track, "label": f"{'AB'[place - 1]} {track['label']}"} for track in codes]
-        heard.append(waveform)
-    return view(original, rate, 0.0, tracks, sounds, *heard)
+        decoded.append(waveform)
+    return view(original, rate, 0.0, tracks, sounds, *decoded)

@@ -51,9 +51,9 @@ def speech_view(made: Made, tokenizer: AudioTokenizer | None, sounds: Sounds) ->
         waveform = tokenizer.decode(codes[None].to(tokenizer.device))[0].cpu().clamp(-1, 1)
     start = -made.voice.codes.shape[1] / frame_rate
     tracks = sound_tracks(waveform, rate)
-    listener = find_recognizer(tokenizer)
-    if listener is not None:
-        spans = _phonemes(made, codes, tokenizer, listener, start)
+    phoneme_recognizer = find_recognizer(tokenizer)
+    if phoneme_recognizer is not None:
+        spans = _phonemes(made, codes, tokenizer, phoneme_recognizer, start)
         tracks.append({"kind": "spans", "label": "phonemes", "sound": 0, "spans": spans})
     tracks += code_tracks(codes, tokenizer)
     return view(waveform, rate, start, tracks, sounds)
@@ -68,11 +68,11 @@ def view(
     *more: Float[Tensor, "1 m"],
 ) -> dict[str, Any]:
     """The value of a token view; tracks name their sound by its place among the waveforms."""
-    heard = [sounds.put(each, sample_rate) for each in (waveform, *more)]
+    players = [sounds.put(each, sample_rate) for each in (waveform, *more)]
     return {
         "start": start,
         "end": start + waveform.shape[1] / sample_rate,
-        "sounds": [{"id": sound.id, "rate": sound.sample_rate} for sound in heard],
+        "sounds": [{"id": sound.id, "rate": sound.sample_rate} for sound in players],
         "tracks": tracks,
     }
 
@@ -111,12 +111,12 @@ def code_tracks(
 
 
 def phoneme_spans(
-    listener: Recognizer, units: Int[Tensor, " t"], ids: Sequence[int], frame_rate: float
+    phoneme_recognizer: Recognizer, units: Int[Tensor, " t"], ids: Sequence[int], frame_rate: float
 ) -> list[Span]:
-    """Where each sound lies, as the tokenizer's ear has it; empty where they do not fit."""
+    """Where each sound lies, as the tokenizer's recogniser has it; empty where they do not fit."""
     if not len(units) or not len(ids):
         return []
-    starts = align_ctc(listener.phoneme_logits(units[None])[0], ids)
+    starts = align_ctc(phoneme_recognizer.phoneme_logits(units[None])[0], ids)
     if starts is None:
         return []
     spans: list[Span] = []
@@ -134,7 +134,7 @@ def _phonemes(
     made: Made,
     codes: Int[Tensor, "k t"],
     tokenizer: AudioTokenizer,
-    listener: Recognizer,
+    phoneme_recognizer: Recognizer,
     start: float,
 ) -> list[Span]:
     """The spans of the prompt and of each segment; where no text is known, what is heard."""
@@ -148,9 +148,9 @@ def _phonemes(
     for num_frames, phonemes in said:
         stretch = units[place : place + num_frames]
         if len(stretch) == num_frames:  # the end may have been cut off
-            ids = PHONEMES.encode(phonemes) or listener.recognize(stretch)
+            ids = PHONEMES.encode(phonemes) or phoneme_recognizer.recognize(stretch)
             offset = start + place / tokenizer.frame_rate
-            found = phoneme_spans(listener, stretch, ids, tokenizer.frame_rate)
+            found = phoneme_spans(phoneme_recognizer, stretch, ids, tokenizer.frame_rate)
             spans += [(offset + begin, offset + end, name) for begin, end, name in found]
         place += num_frames
     return spans

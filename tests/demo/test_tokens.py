@@ -73,13 +73,13 @@ def test_without_a_tokenizer_the_finished_speech_is_shown(made: Made) -> None:
 
 
 def test_phonemes_lie_where_they_are_heard(model: Model) -> None:
-    listener = find_recognizer(model.tts().synthesizer.tokenizer)  # type: ignore[arg-type]
-    assert listener is not None
+    phoneme_recognizer = find_recognizer(model.tts().synthesizer.tokenizer)  # type: ignore[arg-type]
+    assert phoneme_recognizer is not None
     units = torch.zeros(40, dtype=torch.long)
     ids = PHONEMES.encode("həlˈoʊː wɜːld.")
-    spans = phoneme_spans(listener, units, ids, 50.0)
+    spans = phoneme_spans(phoneme_recognizer, units, ids, 50.0)
     assert "".join(name for *_, name in spans) == "həloʊːwɜːld"
     assert all(begin < end for begin, end, _ in spans)
     assert spans[-1][1] <= 0.8
-    assert phoneme_spans(listener, units[:3], ids, 50.0) == []
-    assert phoneme_spans(listener, units, [], 50.0) == []
+    assert phoneme_spans(phoneme_recognizer, units[:3], ids, 50.0) == []
+    assert phoneme_spans(phoneme_recognizer, units, [], 50.0) == []

@@ -30,8 +30,8 @@ def check(golden: GoldenFile) -> None:
     # The original hears padding in its prenets: to be compared with, ours has to.
     config = replace(
         config,
-        ar=replace(config.ar, prenet_hears_padding=True),
-        nar=replace(config.nar, prenet_hears_padding=True),
+        ar=replace(config.ar, prenet_sees_padding=True),
+        nar=replace(config.nar, prenet_sees_padding=True),
     )
     model = load_published(VALLE, golden.weights, config)
     assert isinstance(model, Valle)

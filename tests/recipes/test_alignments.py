@@ -1,4 +1,4 @@
-"""Alignments of a corpus: by the recogniser's ear or the corpus's durations, found once."""
+"""Alignments of a corpus: by the recogniser's recogniser or the corpus's durations, found once."""
 
 from __future__ import annotations
 

@@ -36,9 +36,9 @@ def test_stage_2_alone_knows_which_symbol_each_frame_is_of(monkeypatch: pytest.M
 
     monkeypatch.setattr(type(bundle), "fill", seen)
     stage2_alone(bundle, waveform, text_ids, voice, torch.Generator().manual_seed(0))
-    listener = recognizer(bundle.tokenizer)
-    units = listener.encode(waveform[None])[:, 0]
-    starts = align_ctc(listener.phoneme_logits(units)[0], text_ids)
+    phoneme_recognizer = recognizer(bundle.tokenizer)
+    units = phoneme_recognizer.encode(waveform[None])[:, 0]
+    starts = align_ctc(phoneme_recognizer.phoneme_logits(units)[0], text_ids)
     assert starts is not None
     wanted = [max(sum(start <= frame for start in starts) - 1, 0) for frame in range(len(units[0]))]
     assert told == wanted

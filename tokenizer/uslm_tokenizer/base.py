@@ -121,7 +121,7 @@ class AudioTokenizer(PretrainedModel, ABC):
     ) -> Int[Tensor, "b k t"]:
         """What `encode`, from waveforms [b 1 m] to codes [b k m / hop], makes of each row alone.
 
-        For networks that would hear the padding: only rows of one length go through together.
+        For networks that would see the padding: only rows of one length go through together.
         """
         if lengths is None:
             return encode(waveform)

@@ -28,7 +28,7 @@ def torchaudio_fault() -> str | None:
 def check_torchaudio() -> None:
     """Raise EnvironmentProblem where a torchaudio is installed that does not load.
 
-    To be called before most networks of `transformers` that hear: they import torchaudio where
+    To be called before most networks of `transformers` for speech: they import torchaudio where
     they find one, and its own error says nothing of the remedy.
     """
     fault = torchaudio_fault()

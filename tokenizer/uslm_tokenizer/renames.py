@@ -12,6 +12,8 @@ CONFIG_KEYS: Mapping[str, Mapping[str, str]] = {
     "MonotonicLMConfig": {"patience": "advance_threshold"},
     "AcousticRegressorConfig": {"sees_spoken": "condition_on_alignment"},
     "BundleConfig": {"expected_input": "expected_latents"},
+    "ValleARConfig": {"prenet_hears_padding": "prenet_sees_padding"},
+    "ValleNARConfig": {"prenet_hears_padding": "prenet_sees_padding"},
     "LoopConfig": {"piece_minutes": "stop_after_minutes"},
     "Recording": {"piece": "segment"},
     "VoicePrompt": {"speaker": "speaker_embedding"},

@@ -1,4 +1,4 @@
-"""Long recordings go through a network window by window; each window hears its neighbours."""
+"""Long recordings go through a network window by window; each window sees its neighbours."""
 
 from collections.abc import Iterator
 

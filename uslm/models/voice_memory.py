@@ -18,7 +18,7 @@ class VoiceMemory:
     keys_values: list[Float[Tensor, "b 2 h p dh"]]
     """What each attention layer looks for, and finds."""
     encoded: Float[Tensor, "b p d"]
-    """The prompt's frames as the model hears them; zeros at padding."""
+    """The prompt's frames as the model sees them; zeros at padding."""
     latents: Float[Tensor, "b p e"]
     """Their latents, to copy from; zeros at padding."""
     mask: Bool[Tensor, "b p"]

@@ -46,7 +46,7 @@ class SegmentReport:
     attempts: int = 1
     """How often it was drawn; more than one only where it was verified."""
     phoneme_error_rate: float | None = None
-    """Share of phonemes that the model's own recogniser missed; None where it did not listen."""
+    """Share of phonemes that the model's own recogniser missed; None where it was not verified."""
     stop_reason: str = "end"
     """`end`; `length` and `loop` where the model had to be stopped; `silent` where the segment
     holds nothing that can be spoken."""
@@ -69,7 +69,7 @@ class Timings:
     decode: float = 0.0
     """Codes to samples."""
     verify: float = 0.0
-    """Listening to what was made."""
+    """Verification of what was made."""
     total: float = 0.0
     """From the call to the last sample."""
     first_audio: float = 0.0

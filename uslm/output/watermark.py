@@ -122,13 +122,13 @@ class Perth(nn.Module):
         levels = _levels(self._spectrum(resample(waveform.float().cpu(), sample_rate, SAMPLE_RATE)))
         low, is_sound = levels[:, :NUM_BINS], _is_sound(levels)
         # The mark is also looked for as it is after speech was made faster or slower.
-        heard = []
+        scores = []
         for branch, stretch in ((self.slow, 1.25), (self.normal, 1.0), (self.fast, 0.75)):
             length = int(low.shape[2] * stretch)
             stretched = F.interpolate(low, size=length, mode="linear", align_corners=True)
             weight = F.interpolate(is_sound, size=length, mode="nearest")
-            heard.append((branch(stretched) * weight).sum(dim=2) / weight.sum(dim=2).clamp(min=1))
-        attention, marks = torch.cat(heard).unbind(dim=1)
+            scores.append((branch(stretched) * weight).sum(dim=2) / weight.sum(dim=2).clamp(min=1))
+        attention, marks = torch.cat(scores).unbind(dim=1)
         return float((attention.softmax(dim=0) * marks).sum().clamp(0, 1))
 
     def _spectrum(self, waveform: Float[Tensor, "1 n"]) -> Tensor:

@@ -165,8 +165,10 @@ class UnitPool:
             try:
                 # Alone, so that nothing depends on who comes at the same time.
                 cache = self._model.new_cache(1, len(row.text_ids) + len(row.prompt_units) + 2)
-                heard = None if row.prompt_pitches is None else [row.prompt_pitches]
-                logits = prefill(self._model, [row.text_ids], [row.prompt_units], cache, heard)
+                prompt_pitches = None if row.prompt_pitches is None else [row.prompt_pitches]
+                logits = prefill(
+                    self._model, [row.text_ids], [row.prompt_units], cache, prompt_pitches
+                )
             except Exception as error:
                 row.error = error
                 continue

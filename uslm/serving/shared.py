@@ -22,7 +22,7 @@ from uslm.systems.two_stage.segment_synthesizer import BundleSegmentSynthesizer
 from uslm.text.frontend import FrontendResult
 from uslm.text.lexicon import Lexicon
 from uslm.voices.prompt import VoicePrompt
-from uslm.voices.verification import Verdict
+from uslm.voices.verification import VerificationResult
 from uslm_tokenizer.audio.read import Audio, AudioSource
 from uslm_tokenizer.base import AudioTokenizer
 
@@ -74,13 +74,13 @@ class SharedSynthesizer:
     def segment_synthesizer(self, sampling: Sampling, clock: Clock) -> SegmentSynthesizer:
         return SharedSegmentSynthesizer(self.bundle, self.pool, sampling, clock)
 
-    def check_hears(self) -> None:
-        self.bundle.check_hears()
+    def check_can_verify(self) -> None:
+        self.bundle.check_can_verify()
 
-    def listen(
+    def verify(
         self, waveform: Float[Tensor, "1 n"], text: FrontendResult, stop_reason: str
-    ) -> Verdict:
-        return self.bundle.listen(waveform, text, stop_reason)
+    ) -> VerificationResult:
+        return self.bundle.verify(waveform, text, stop_reason)
 
 
 class SharedSegmentSynthesizer(BundleSegmentSynthesizer):

@@ -17,7 +17,7 @@ from uslm.synthesis.timer import Clock
 from uslm.text.frontend import FrontendResult
 from uslm.text.lexicon import Lexicon
 from uslm.voices.prompt import VoicePrompt
-from uslm.voices.verification import Verdict, VerifyConfig
+from uslm.voices.verification import VerificationResult, VerifyConfig
 from uslm_tokenizer.audio.read import Audio, AudioSource
 from uslm_tokenizer.base import AudioTokenizer
 from uslm_tokenizer.errors import ConfigError
@@ -81,7 +81,7 @@ class SegmentResult:
     attempts: int = 1
     """How often it was drawn."""
     error_rate: float | None = None
-    """Share of phonemes heard otherwise; None where nobody listened."""
+    """Share of phonemes recognised otherwise; None where nobody listened."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -185,13 +185,13 @@ class Synthesizer(VoiceMaker, Protocol):
         """Who speaks segment, drawing so, and counts the time of each stage."""
         ...
 
-    def check_hears(self) -> None:
-        """Raise UserError unless `listen` can be asked."""
+    def check_can_verify(self) -> None:
+        """Raise UserError unless `verify` can be asked."""
         ...
 
-    def listen(
+    def verify(
         self, waveform: Float[Tensor, "1 n"], text: FrontendResult, stop_reason: str
-    ) -> Verdict:
+    ) -> VerificationResult:
         """How well a segment was spoken."""
         ...
 

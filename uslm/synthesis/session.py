@@ -23,7 +23,7 @@ from uslm.synthesis.seeds import derive_seed
 from uslm.synthesis.timer import Clock
 from uslm.text.segmentation import Segment
 from uslm.voices.prompt import VoicePrompt
-from uslm.voices.verification import Verdict, VerifyConfig
+from uslm.voices.verification import VerificationResult, VerifyConfig
 from uslm_tokenizer.errors import GenerationError, TextError
 
 OnSegment = Callable[[SegmentReport, int], None]
@@ -165,23 +165,23 @@ class Session:
         if config is None or audio.result is None:
             yield audio
             return
-        best, verdict, attempts = audio, self._listen(audio), 1
-        while not verdict.passes(config) and attempts <= config.retries:
+        best, verification, attempts = audio, self._check(audio), 1
+        while not verification.passes(config) and attempts <= config.retries:
             again = replace(audio.request, seed=derive_seed(audio.request.seed, "retry", attempts))
             for other in _whole(self._segment_synthesizer.synthesize([again])):
                 if other.result is None:
                     yield other
-                elif (other_verdict := self._listen(other)).badness < verdict.badness:
-                    best, verdict = other, other_verdict
+                elif (other_verification := self._check(other)).score < verification.score:
+                    best, verification = other, other_verification
             attempts += 1
         assert best.result is not None
-        result = replace(best.result, attempts=attempts, error_rate=verdict.error_rate)
+        result = replace(best.result, attempts=attempts, error_rate=verification.error_rate)
         yield replace(best, result=result)
 
-    def _listen(self, audio: SegmentAudio) -> Verdict:
+    def _check(self, audio: SegmentAudio) -> VerificationResult:
         assert audio.result is not None
         with self._clock.stage("verify"):
-            return self._synthesizer.listen(
+            return self._synthesizer.verify(
                 audio.waveform, audio.request.text, audio.result.stop_reason
             )
 
@@ -189,7 +189,7 @@ class Session:
         self, groups: Iterable[tuple[list[Item], Iterator[SegmentAudio]]]
     ) -> Iterator[AudioChunk]:
         joiner = Joiner(self._synthesizer.settings.join, self._synthesizer.sample_rate)
-        index, heard = 0, 0
+        index, num_spoken = 0, 0
         for items, audios in groups:
             for item in items:
                 if isinstance(item, Segment):
@@ -203,10 +203,10 @@ class Session:
                         if (result := audio.result) is not None:
                             break
                 last = joiner.end_segment()
-                heard += joiner.num_samples - start
+                num_spoken += joiner.num_samples - start
                 report = self.report(item, result, start, joiner.num_samples)
                 yield self._chunk(last, index, report, result)
-        if not heard:
+        if not num_spoken:
             raise GenerationError("the model made nothing but silence; try another seed")
         ending = self._chunk(joiner.finish(), index)
         yield replace(ending, is_final=True, timings=self._clock.timings(), facts=self._facts())

@@ -1,4 +1,4 @@
-"""When each word is said: a stream of speech is listened to, segment by segment, as it goes by.
+"""When each word is said: a stream of speech is processed, segment by segment, as it goes by.
 
 Each segment's place in the whole is a count of samples, and its words are looked for inside it: so
 times do not drift, however long the text is.
@@ -22,8 +22,8 @@ from uslm_tokenizer.audio.read import resample
 from uslm_tokenizer.registry import load_tokenizer
 
 LEAD_SECONDS = 0.05
-"""The default model's ear hears a phoneme so much before it begins (median over 294 words whose
-times are known; half of them within 13 ms of it)."""
+"""The default model's recogniser finds a phoneme so much before it begins (median over 294 words
+whose times are known; half of them within 13 ms of it)."""
 
 
 def word_aligner(synthesizer: Synthesizer, frontend: FrontEnd) -> WordAligner:
@@ -65,8 +65,8 @@ def _words(
 ) -> tuple[Word, ...]:
     if report.stop_reason == "silent":
         return ()
-    heard = resample(waveform, sample_rate, align.tokenizer.sample_rate)
-    aligned = align(heard, report.text)
+    resampled = resample(waveform, sample_rate, align.tokenizer.sample_rate)
+    aligned = align(resampled, report.text)
     if not aligned:
         return ()
     seconds = report.end_seconds - report.start_seconds

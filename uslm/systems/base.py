@@ -1,4 +1,5 @@
-"""What the published systems that speak have in common: their text, their voices and their ear."""
+"""What the published systems that speak have in common: their text, their voices and their
+recogniser."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -12,14 +13,14 @@ from torch import Tensor
 from uslm.generate.sampling import Sampling
 from uslm.synthesis.protocols import FrontEnd, SegmentSynthesizer, SynthesizerSettings
 from uslm.synthesis.timer import Clock
-from uslm.systems.ear import default_ear
+from uslm.systems.phoneme_recognizer import default_recognizer
 from uslm.systems.recorded import record
 from uslm.text.frontend import FrontendResult, TextFrontend
 from uslm.text.lexicon import Lexicon
 from uslm.text.phonemize import Phonemizer
 from uslm.text.vocab import TextVocab
 from uslm.voices.prompt import VoicePrompt
-from uslm.voices.verification import Verdict
+from uslm.voices.verification import VerificationResult
 from uslm_tokenizer.audio.read import Audio, AudioSource
 
 
@@ -99,7 +100,7 @@ class PretrainedSynthesizer(ABC):
             audio,
             text,
             frontend=frontend,
-            ear=default_ear(frontend.language),
+            recognizer=default_recognizer(frontend.language),
             sample_rate=self.sample_rate,
             most_seconds=self.settings.prompt_seconds,
             max_seconds=max_seconds,
@@ -133,13 +134,13 @@ class PretrainedSynthesizer(ABC):
         self.check_encoded(voice)
         voice.check_readable(self.vocab.size, self.settings.name, least=self.least_symbols)
 
-    def check_hears(self) -> None:
+    def check_can_verify(self) -> None:
         """Raise MissingResource unless the default model is there, whose ear listens."""
-        default_ear(self.settings.language)
+        default_recognizer(self.settings.language)
 
-    def listen(
+    def verify(
         self, waveform: Float[Tensor, "1 n"], text: FrontendResult, stop_reason: str
-    ) -> Verdict:
-        """How well a segment was spoken, by the default model's ear."""
-        heard = Audio(waveform, self.sample_rate)
-        return default_ear(self.settings.language).judge(heard, text.text, stop_reason)
+    ) -> VerificationResult:
+        """How well a segment was spoken, by the default model's recogniser."""
+        audio = Audio(waveform, self.sample_rate)
+        return default_recognizer(self.settings.language).verify(audio, text.text, stop_reason)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from uslm.synthesis.protocols import FrontEnd
-from uslm.systems.ear import Ear
+from uslm.systems.phoneme_recognizer import PhonemeRecognizer
 from uslm.voices.doctor import examine_prompt
 from uslm.voices.policy import Finding
 from uslm.voices.prompt import VoiceOrigin
@@ -17,7 +17,7 @@ from uslm.voices.recording import (
 from uslm_tokenizer.audio.read import Audio, AudioSource
 
 MAX_MISMATCH = 0.6
-"""Phoneme error rate of a transcript, against what is heard, beyond which it is doubted."""
+"""Phoneme error rate of a transcript, against what is recognised, beyond which it is doubted."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -29,9 +29,10 @@ class Recorded:
     transcript: str | None
     """What is said in it, where somebody said so."""
     phonemes: str
-    """Its phonemes in the system's symbols; in ours, by ear, where there is no transcript."""
+    """Its phonemes in the system's symbols; in ours, by the recogniser, where there is no
+    transcript."""
     text_ids: tuple[int, ...] | None
-    """What the system reads for it; None where only the ear knows."""
+    """What the system reads for it; None where only the recogniser knows."""
     name: str
     findings: tuple[Finding, ...]
     origin: VoiceOrigin
@@ -42,7 +43,7 @@ def record(
     text: str | None,
     *,
     frontend: FrontEnd,
-    ear: Ear,
+    recognizer: PhonemeRecognizer,
     sample_rate: int,
     most_seconds: float,
     max_seconds: float | None = None,
@@ -59,17 +60,19 @@ def record(
         open_recording(audio, policy),
         sample_rate=sample_rate,
         text=text,
-        align=ear.aligner(sample_rate),
+        align=recognizer.aligner(sample_rate),
         policy=policy,
     )
     kept = Audio(prompt.waveform, sample_rate)
     findings, text_ids = list(prompt.findings), None
     if prompt.text is None:
-        phonemes = ear.phonemes(kept)
+        phonemes = recognizer.phonemes(kept)
     else:
         read = frontend(prompt.text)
         phonemes, text_ids = read.phonemes, read.text_ids
-        findings += doubts(ear.phoneme_ids(prompt.text), ear.hear(kept), MAX_MISMATCH)
+        findings += doubts(
+            recognizer.phoneme_ids(prompt.text), recognizer.recognize(kept), MAX_MISMATCH
+        )
     return Recorded(
         audio=kept,
         transcript=prompt.text,

@@ -96,8 +96,8 @@ class _Examination:
                 levels, speech, start=start, limit=policy.max_seconds, margin=policy.margin_seconds
             )
         if text is not None and (cut is not None or self._is_partly_read):
-            heard, _ = self._levelled(samples, start, end)
-            text, end = self._cut_text(text, align, heard, start, cut.seconds if cut else end)
+            waveform, _ = self._levelled(samples, start, end)
+            text, end = self._cut_text(text, align, waveform, start, cut.seconds if cut else end)
         elif cut is not None:
             end = cut.seconds
         if cut is not None:
@@ -158,10 +158,15 @@ class _Examination:
         return start, end
 
     def _cut_text(
-        self, text: str, align: Align | None, heard: Float[Tensor, "1 n"], start: float, end: float
+        self,
+        text: str,
+        align: Align | None,
+        waveform: Float[Tensor, "1 n"],
+        start: float,
+        end: float,
     ) -> tuple[str | None, float]:
         """The text up to `end`, and the end, moved so that no word is cut in two."""
-        words = list(align(heard, text)) if align else []
+        words = list(align(waveform, text)) if align else []
         kept, length = cut_words(words, end - start)
         if not kept:
             reason = "none of its words could be found" if align else "its words cannot be placed"

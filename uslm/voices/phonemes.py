@@ -1,4 +1,5 @@
-"""Comparing what was said with what was heard: phonemes, without stress, length and punctuation."""
+"""Comparing what was said with what was recognised: phonemes, without stress, length and
+punctuation."""
 
 from collections.abc import Sequence
 
@@ -17,9 +18,9 @@ def audible(phoneme_ids: Sequence[int]) -> list[int]:
     return [phoneme for phoneme in phoneme_ids if phoneme and phoneme not in INAUDIBLE]
 
 
-def phoneme_error_rate(wanted: Sequence[int], heard: Sequence[int]) -> float:
-    """Edits that turn what was heard into what was wanted, for each wanted sound."""
-    wanted, heard = audible(wanted), audible(heard)
+def phoneme_error_rate(wanted: Sequence[int], recognized: Sequence[int]) -> float:
+    """Edits that turn what was recognised into what was wanted, for each wanted sound."""
+    wanted, recognized = audible(wanted), audible(recognized)
     if not wanted:
-        return float(bool(heard))
-    return edit_distance(heard, wanted) / len(wanted)
+        return float(bool(recognized))
+    return edit_distance(recognized, wanted) / len(wanted)

@@ -35,9 +35,10 @@ class PromptConfig:
     semantic_frames: int = 225
     """Frames that stage 1 goes on from, at most."""
     acoustic_frames: int = 225
-    """Frames that stage 2 hears, at most."""
+    """Frames that stage 2 sees, at most."""
     max_mismatch: float = 0.6
-    """Phoneme error rate of the transcript, against what is heard, beyond which it is doubted."""
+    """Phoneme error rate of the transcript, against what is recognised, beyond which it is
+    doubted."""
 
     def __post_init__(self) -> None:
         if self.semantic_frames < 1 or self.acoustic_frames < 1:

@@ -34,9 +34,9 @@ def open_recording(audio: Audio | AudioSource, policy: PromptPolicy) -> Audio:
     return read_audio(audio, max_seconds=policy.read_seconds, silent_dbfs=policy.quiet_dbfs)
 
 
-def doubts(wanted: Sequence[int], heard: Sequence[int], max_mismatch: float) -> list[Finding]:
-    """A warning if the phonemes of a transcript are far from those that are heard."""
-    error_rate = phoneme_error_rate(wanted, heard)
+def doubts(wanted: Sequence[int], recognized: Sequence[int], max_mismatch: float) -> list[Finding]:
+    """A warning if the phonemes of a transcript are far from those that are recognised."""
+    error_rate = phoneme_error_rate(wanted, recognized)
     if error_rate <= max_mismatch:
         return []
     return [

@@ -75,11 +75,11 @@ def signal_to_noise(levels: Levels) -> float:
 
     Within 1 dB for white noise between 0 and 15 dB; speech without pauses reads low.
     """
-    heard = levels[levels > FLOOR_DBFS + 10]  # digital silence tells nothing of the noise
-    if len(heard) == 0:
+    audible = levels[levels > FLOOR_DBFS + 10]  # digital silence tells nothing of the noise
+    if len(audible) == 0:
         return 100.0
-    noise = 10 ** (float(np.percentile(heard, 10)) / 10)
-    both = 10 ** (speech_level(heard) / 10)
+    noise = 10 ** (float(np.percentile(audible, 10)) / 10)
+    both = 10 ** (speech_level(audible) / 10)
     return float(np.clip(10 * math.log10(max(both - noise, 1e-12) / noise), -20, 100))
 
 

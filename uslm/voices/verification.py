@@ -1,4 +1,4 @@
-"""Listening to what was spoken: the model's own recogniser reads back the phonemes."""
+"""Verification: the model's own recogniser reads back the phonemes of what was spoken."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,33 +41,33 @@ class Recognizer(Protocol):
 
 def find_recognizer(tokenizer: AudioTokenizer) -> Recognizer | None:
     """The recogniser inside a tokenizer, if it has one."""
-    listener = getattr(tokenizer, "units", None)
-    return listener if isinstance(listener, Recognizer) else None
+    phoneme_recognizer = getattr(tokenizer, "units", None)
+    return phoneme_recognizer if isinstance(phoneme_recognizer, Recognizer) else None
 
 
 def recognizer(tokenizer: AudioTokenizer) -> Recognizer:
     """The recogniser inside a tokenizer. Raises UserError if it has none."""
-    listener = find_recognizer(tokenizer)
-    if listener is None:
+    phoneme_recognizer = find_recognizer(tokenizer)
+    if phoneme_recognizer is None:
         raise UserError(
             f"a {type(tokenizer).__name__} cannot recognise phonemes; "
             "give the transcript of the prompt, and do not ask for verification"
         )
-    return listener
+    return phoneme_recognizer
 
 
-def hear(tokenizer: AudioTokenizer, waveform: Float[Tensor, "1 n"]) -> list[int]:
-    """The phoneme ids heard in a waveform of the tokenizer's rate."""
+def recognize_phonemes(tokenizer: AudioTokenizer, waveform: Float[Tensor, "1 n"]) -> list[int]:
+    """The phoneme ids recognised in a waveform of the tokenizer's rate."""
     if not waveform.shape[-1]:
         return []
-    listener = recognizer(tokenizer)
-    units = listener.encode(waveform[None].to(tokenizer.device))
-    return listener.recognize(units[0, 0])
+    phoneme_recognizer = recognizer(tokenizer)
+    units = phoneme_recognizer.encode(waveform[None].to(tokenizer.device))
+    return phoneme_recognizer.recognize(units[0, 0])
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """How well a segment was spoken; verdicts order from best to worst by `badness`."""
+class VerificationResult:
+    """How well a segment was spoken; results order from best to worst by `score`."""
 
     error_rate: float
     """Phoneme error rate."""
@@ -75,21 +75,23 @@ class Verdict:
     """Why stage 1 stopped."""
 
     @property
-    def badness(self) -> float:
+    def score(self) -> float:
         """The error rate; a segment that had to be stopped is worse than any that ended."""
         return self.error_rate + (0.0 if self.stop_reason == "end" else 1.0)
 
     def passes(self, config: VerifyConfig) -> bool:
         """Whether the segment may stay."""
-        return self.badness <= config.max_error_rate
+        return self.score <= config.max_error_rate
 
 
-def judge(
+def verify(
     tokenizer: AudioTokenizer,
     waveform: Float[Tensor, "1 n"],
     phoneme_ids: Sequence[int],
     stop_reason: str,
-) -> Verdict:
-    """Listen to a segment that should say these phonemes."""
-    heard = hear(tokenizer, waveform)
-    return Verdict(error_rate=phoneme_error_rate(phoneme_ids, heard), stop_reason=stop_reason)
+) -> VerificationResult:
+    """Verify a segment that should say these phonemes."""
+    recognized = recognize_phonemes(tokenizer, waveform)
+    return VerificationResult(
+        error_rate=phoneme_error_rate(phoneme_ids, recognized), stop_reason=stop_reason
+    )

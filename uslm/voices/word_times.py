@@ -1,4 +1,4 @@
-"""Where the words of a text lie in a recording of it, by the ear of a tokenizer of ours."""
+"""Where the words of a text lie in a recording of it, by the recogniser of a tokenizer of ours."""
 
 from collections.abc import Callable
 
@@ -24,7 +24,8 @@ class WordAligner:
     def __call__(self, waveform: Float[Tensor, "1 n"], text: str) -> list[AlignedWord]:
         """Each word with the beginnings of its first and behind its last phoneme, in seconds.
 
-        Empty where the tokenizer has no ear, and where the text does not fit into the waveform.
+        Empty where the tokenizer has no recogniser, and where the text does not fit into the
+        waveform.
         """
         listener, tokenizer = find_recognizer(self.tokenizer), self.tokenizer
         words = [(word, self._ids(word)) for word in text.split()]

@@ -20,7 +20,7 @@ from uslm_app.cli.roles import is_voice_file
 from uslm_tokenizer.audio.read import Audio, AudioSource
 
 EMBEDDED_RATE = 16_000
-"""Samples a second that speaker models listen at, Hz."""
+"""Samples a second that speaker models work at, Hz."""
 
 
 class VoiceMaker(Protocol):

@@ -41,7 +41,9 @@ def add_evaluate(parser: ArgumentParser) -> None:
     )
     _add_bench(parser)
     parser.add_argument(
-        "--verify", action="store_true", help="let the model listen to itself and draw again"
+        "--verify",
+        action="store_true",
+        help="let the model verify its speech and regenerate what is bad",
     )
     parser.add_argument(
         "--seed",
@@ -61,7 +63,7 @@ def _add_judges(parser: ArgumentParser) -> None:
     judges.add_argument(
         "--recognizer",
         metavar="NAME",
-        help=f"writes down what it hears: Whisper's folder or Hub name, {CALLABLE_HELP}",
+        help=f"writes down what is said: Whisper's folder or Hub name, {CALLABLE_HELP}",
     )
     judges.add_argument(
         "--speaker-model",

@@ -79,7 +79,7 @@ def add_say(parser: ArgumentParser) -> None:
     verify.add_argument(
         "--verify",
         action="store_true",
-        help="listen to each segment, draw bad ones again, keep the best",
+        help="verify each segment, regenerate bad ones, keep the best",
     )
     verify.add_argument("--retries", type=whole(0, 20), metavar="N", help="draws beyond the first")
     add_model(parser)

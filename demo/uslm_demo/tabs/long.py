@@ -288,8 +288,8 @@ class _Reading:
         speech = manuscript.speech()
         with result_files(speech) as files:
             named = [files.wav, files.json, files.srt]
-            told = f"{speech.seconds:.1f} s of speech, {len(speech.segments)} segments."
-            yield [f"{told} Seed {speech.seed}.", lines, str(files.wav), *map(ready, named)]
+            shown = f"{speech.seconds:.1f} s of speech, {len(speech.segments)} segments."
+            yield [f"{shown} Seed {speech.seed}.", lines, str(files.wav), *map(ready, named)]
 
 
 def _count(manuscript: Manuscript) -> str:

@@ -74,11 +74,11 @@ def read_run(folder: Path) -> RunFacts:
     by_kind: dict[str, list[dict[str, Any]]] = {}
     for line in lines:
         by_kind.setdefault(line["kind"], []).append(line)
-    steps, seconds_heard, minutes = 0, 0.0, 0.0
+    steps, seconds_seen, minutes = 0, 0.0, 0.0
     for line in lines:
         if line["kind"] == "train":
             seconds = (line["step"] - steps) / line["steps_per_second"]
-            seconds_heard += seconds * line.get("audio_seconds_per_second", 0.0)
+            seconds_seen += seconds * line.get("audio_seconds_per_second", 0.0)
         if "minutes" in line:
             steps, minutes = line["step"], line["minutes"]
     if not steps:
@@ -90,7 +90,7 @@ def read_run(folder: Path) -> RunFacts:
         name=folder.name,
         steps=steps,
         minutes=minutes,
-        audio_hours=seconds_heard / 3600,
+        audio_hours=seconds_seen / 3600,
         machines=tuple(dict.fromkeys(machine_words(line) for line in by_kind.get("machine", []))),
         speed=SpeedFacts(**measured),
         validation={k: v for k, v in found.items() if k not in ("kind", "step")},
@@ -126,13 +126,13 @@ def speed_table(runs: Sequence[RunFacts]) -> list[str]:
     ]
     for run in runs:
         speed = run.speed
-        heard = speed.audio_seconds_per_second
+        seconds = speed.audio_seconds_per_second
         cells = [
             run.name,
             f"{run.steps:,}",
             f"{run.minutes:.1f}",
             f"{run.audio_hours:.1f}",
-            _shown(None if heard is None else heard / 3600, "{:.3g}"),
+            _shown(None if seconds is None else seconds / 3600, "{:.3g}"),
             _shown(speed.tokens_per_second, "{:,.0f}"),
             _shown(speed.mfu, "{:.1%}"),
             _shown(speed.waiting, "{:.1%}"),

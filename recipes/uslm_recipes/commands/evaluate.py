@@ -35,7 +35,7 @@ def evaluate(tts: ZeroShotTTS, judges: Judges, given: argparse.Namespace) -> Rep
     from uslm.evaluation.report.model_facts import describe_model
     from uslm.evaluation.report.report import Report
     from uslm.evaluation.suites import speaking
-    from uslm.evaluation.suites.sections import Listener, speech_section, speed_section
+    from uslm.evaluation.suites.sections import Scorer, speech_section, speed_section
     from uslm_recipes.evaluating import held_out, sections
     from uslm_tokenizer.machine import Machine
 
@@ -55,8 +55,8 @@ def evaluate(tts: ZeroShotTTS, judges: Judges, given: argparse.Namespace) -> Rep
     else:
         lines = held_out.lines(voices, sentences)
         spoken = speaking.speak_all(tts, lines, given.out, seed=given.seed, verify=given.verify)
-    listener = Listener(judges, draw(2))
-    speech, utterances = speech_section(spoken, given.out, listener)
+    scorer = Scorer(judges, draw(2))
+    speech, utterances = speech_section(spoken, given.out, scorer)
     tables = {"speech": speech}
     if judges.speaker_model is not None:
         pairs = held_out.pairs_of_one_speaker(
@@ -69,7 +69,7 @@ def evaluate(tts: ZeroShotTTS, judges: Judges, given: argparse.Namespace) -> Rep
             clips = {source: clips.get(source, []) for source in given.clip_sources}
         if empty := sorted(source for source, found in clips.items() if not found):
             raise UserError(f"there are no held-out recordings with text of {', '.join(empty)}")
-        tables |= sections.parts_sections(tts, clips, voices, listener, given.seed)
+        tables |= sections.parts_sections(tts, clips, voices, scorer, given.seed)
     tables["speed"] = speed_section(spoken, draw(6))
     return Report(
         title=f"Evaluation of {tts.bundle.config.name}",
@@ -105,7 +105,11 @@ def parser() -> argparse.ArgumentParser:
     add("--clips", type=int, default=10, help="recordings of each source for the parts; 0: none")
     add("--clip-sources", nargs="+", help="only these collections; all unless given")
     add("--pairs", type=_positive, default=20, help="real speakers that are compared to themselves")
-    add("--verify", action="store_true", help="let the model listen to itself and draw again")
+    add(
+        "--verify",
+        action="store_true",
+        help="let the model verify its speech and regenerate what is bad",
+    )
     add("--seed", type=int, default=0)
     add("--threads", type=_positive, help="threads of PyTorch")
     add("--device", default="cpu")

@@ -100,10 +100,10 @@ class PromptedRows:
             begins = self.starts(index) if self.alignments is not None else None
             heights = [] if pitched is None else [self.pitches(pitched, index)]
             if mate is not None:
-                heard = self.units(mate)
-                num_prompt = len(heard)
+                prompt = self.units(mate)
+                num_prompt = len(prompt)
                 text = torch.cat([self.text(mate), separator, text])
-                row = torch.cat([heard, row])
+                row = torch.cat([prompt, row])
                 if pitched is not None:
                     heights.insert(0, self.pitches(pitched, mate))
                 if begins is not None:

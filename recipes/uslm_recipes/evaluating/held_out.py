@@ -170,7 +170,7 @@ def length(recording: Recording) -> float:
     return float(soundfile.info(str(recording.audio)).duration)
 
 
-def listen(recording: Recording, sample_rate: int) -> Audio:
+def read_recording(recording: Recording, sample_rate: int) -> Audio:
     """The recording at a rate."""
     return read_audio(recording.audio).resampled(sample_rate)
 

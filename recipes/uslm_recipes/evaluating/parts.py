@@ -14,7 +14,7 @@ from uslm.systems.two_stage.conversion import units_and_pitches
 from uslm.voices.alignment import align_ctc, symbols_of
 from uslm.voices.phonemes import audible
 from uslm.voices.prompt import VoicePrompt
-from uslm.voices.verification import hear, recognizer
+from uslm.voices.verification import recognize_phonemes, recognizer
 from uslm_tokenizer.base import AudioTokenizer
 from uslm_tokenizer.sequence.edit_distance import edit_distance
 
@@ -56,4 +56,4 @@ def phoneme_errors(
 ) -> tuple[int, int]:
     """How many sounds the units' own recogniser gets wrong, and of how many."""
     wanted = audible(phoneme_ids)
-    return edit_distance(audible(hear(tokenizer, waveform)), wanted), len(wanted)
+    return edit_distance(audible(recognize_phonemes(tokenizer, waveform)), wanted), len(wanted)

@@ -11,10 +11,10 @@ from uslm.evaluation.metrics.scores import Sample, judge
 from uslm.evaluation.metrics.similarity import SpeakerModel, cosine, impostors
 from uslm.evaluation.report.report import Section
 from uslm.evaluation.suites.codec import resynthesize
-from uslm.evaluation.suites.sections import JUDGE_RATE, Listener, at_judges
+from uslm.evaluation.suites.sections import JUDGE_RATE, Scorer, at_judges
 from uslm.tts import ZeroShotTTS
 from uslm_recipes.data.recording import Recording
-from uslm_recipes.evaluating.held_out import VoiceChoice, listen
+from uslm_recipes.evaluating.held_out import VoiceChoice, read_recording
 from uslm_recipes.evaluating.parts import phoneme_errors, stage2_alone
 
 
@@ -26,9 +26,12 @@ def voices_section(
 ) -> Section:
     """What real voices reach: one speaker against himself, and against others."""
     embedded = [
-        tuple(speaker_model(listen(r, JUDGE_RATE).waveform[0]) for r in pair) for pair in pairs
+        tuple(speaker_model(read_recording(r, JUDGE_RATE).waveform[0]) for r in pair)
+        for pair in pairs
     ]
-    prompts = {v.speaker: speaker_model(listen(v.prompt, JUDGE_RATE).waveform[0]) for v in voices}
+    prompts = {
+        v.speaker: speaker_model(read_recording(v.prompt, JUDGE_RATE).waveform[0]) for v in voices
+    }
     others = prompts | {pair[0].speaker: e[0] for pair, e in zip(pairs, embedded, strict=True)}
     means, nearest = [], []
     for speaker, prompt in prompts.items():
@@ -57,24 +60,26 @@ def parts_sections(
     tts: ZeroShotTTS,
     clips: Mapping[str, Sequence[Recording]],
     voices: Sequence[VoiceChoice],
-    listener: Listener,
+    scorer: Scorer,
     seed: int,
 ) -> dict[str, Section]:
     """Codec alone, stage 2 from true units, units alone, on held-out recordings by source."""
     bundle, rate = tts.bundle, tts.sample_rate
-    prompts = [tts.create_voice(listen(v.prompt, rate), v.prompt.text or None) for v in voices]
-    vectors = [listener.embed(listen(v.prompt, JUDGE_RATE).waveform[0]) for v in voices]
+    prompts = [
+        tts.create_voice(read_recording(v.prompt, rate), v.prompt.text or None) for v in voices
+    ]
+    vectors = [scorer.embed(read_recording(v.prompt, JUDGE_RATE).waveform[0]) for v in voices]
     rows: dict[str, dict[str, Estimate]] = {}
     unit_rows: dict[str, dict[str, Estimate]] = {}
     for source, recordings in clips.items():
         real, coded, revoiced, errors = [], [], [], []
         for i, recording in enumerate(recordings):
-            waveform = listen(recording, rate).waveform
+            waveform = read_recording(recording, rate).waveform
             phonemes = tts.frontend(recording.text)
-            heard = at_judges(waveform, rate)
-            vector, place = listener.embed(heard), i % len(prompts)
+            judged = at_judges(waveform, rate)
+            vector, place = scorer.embed(judged), i % len(prompts)
             name, text = recording.id, recording.text
-            real.append(Sample(name=name, waveform=heard, text=text))
+            real.append(Sample(name=name, waveform=judged, text=text))
             again = at_judges(resynthesize(bundle.tokenizer, waveform), rate)
             coded.append(Sample(name=name, waveform=again, text=text, voices=_likeness(vector)))
             draw = torch.Generator().manual_seed(seed + i)
@@ -94,9 +99,9 @@ def parts_sections(
             ("stage 2 from true units", revoiced),
         )
         for words, samples in steps:
-            rows[f"{source}: {words}"] = listener.summarize(judge(samples, listener.judges))
+            rows[f"{source}: {words}"] = scorer.summarize(judge(samples, scorer.judges))
         wrong, of = zip(*errors, strict=True)
-        per = estimate(wrong, of, generator=listener.generator)
+        per = estimate(wrong, of, generator=scorer.generator)
         unit_rows[source] = {"per": per}
     return {
         "parts": Section(

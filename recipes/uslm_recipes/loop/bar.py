@@ -34,8 +34,8 @@ class Bar:
         if self._bar.disable:
             return
         self._told |= values
-        told = {name: f"{value:.4g}" for name, value in self._told.items()}
-        self._bar.set_postfix({"step": self._progress.step, **told}, refresh=False)
+        shown = {name: f"{value:.4g}" for name, value in self._told.items()}
+        self._bar.set_postfix({"step": self._progress.step, **shown}, refresh=False)
         self._bar.update(100 * fraction_done(self._progress, self._config) - self._bar.n)
 
     def close(self) -> None:

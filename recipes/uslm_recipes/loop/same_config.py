@@ -30,11 +30,11 @@ def check_same(
         *_differences(saved.get("config"), config),
         *_differences(saved.get("data"), data),
     ]
-    told = [f"{key} = {was!r}, but now it is {now!r}" for key, was, now in differences]
-    if told:
-        more = f" (and {len(told) - 3} more)" if len(told) > 3 else ""
+    shown = [f"{key} = {was!r}, but now it is {now!r}" for key, was, now in differences]
+    if shown:
+        more = f" (and {len(shown) - 3} more)" if len(shown) > 3 else ""
         raise ConfigError(
-            f"{path} was made with {'; '.join(told[:3])}{more}: set it back, take another --out, "
+            f"{path} was made with {'; '.join(shown[:3])}{more}: set it back, take another --out, "
             "or go on all the same with --set loop.accept_changes=true"
         )
 

@@ -77,7 +77,7 @@ class ARRecipe:
     """Token folders, as encode makes them; one for each corpus."""
     recognizer: str = ""
     """A trained codec or semantic tokenizer, which aligns text and units where a model needs it,
-    and listens to what a validation lets the model say."""
+    and recognises what a validation lets the model say."""
     sources: tuple[str, ...] = ()
     """Collections to learn speaking from; empty means all that have text."""
     seconds_per_batch: float = 300.0

@@ -280,14 +280,16 @@ def train(recipe: TuneRecipe, out: Path, *, resume: bool = False) -> bool:
                 made, error = voice_(
                     voice.acoustic.batch(drawn.batch.rows), crops, recipe.crop_frames
                 )
-                heard, parts = waveform_losses(
+                audio_loss, parts = waveform_losses(
                     made,
                     real.repeat(2, 1, 1),
                     mel_loss,
                     playing(run, recipe.adversary),
                     recipe.weights,
                 )
-                total = weights["crops"] * heard + weights["frames"] * recipe.input_weight * error
+                total = (
+                    weights["crops"] * audio_loss + weights["frames"] * recipe.input_weight * error
+                )
                 update(run, total, "voice")
                 parts |= teach(run, recipe.adversary, real, made)
             losses = Losses(total, {**parts, "input": error})

@@ -27,8 +27,10 @@ def phonemes(ids: Sequence[int]) -> str:
     return "".join(vocab.decode([i]) if 0 <= i < vocab.size else f"[{i}]" for i in ids)
 
 
-def heard_text(name: str, logits: Float[Tensor, "t v"], text_ids: Int[Tensor, " s"]) -> Validation:
-    """Where a recogniser of frames finds each symbol of a text, and what it hears instead."""
+def recognized_text(
+    name: str, logits: Float[Tensor, "t v"], text_ids: Int[Tensor, " s"]
+) -> Validation:
+    """Where a recogniser of frames finds each symbol of a text, and what it recognises instead."""
     ids = text_ids.tolist()
     logits = logits.float().cpu()
     best = torch.unique_consecutive(logits.argmax(-1))
@@ -49,7 +51,7 @@ def heard_text(name: str, logits: Float[Tensor, "t v"], text_ids: Int[Tensor, " 
 def read_aloud(
     model: SemanticModel, text_ids: Int[Tensor, " s"], recognizer: UnitTokenizer, name: str
 ) -> Validation:
-    """Let stage 1 read a text without a prompt, and the recogniser listen to its units."""
+    """Let stage 1 read a text without a prompt, and the recogniser read its units."""
     most = MAX_FRAMES_PER_SYMBOL * (len(text_ids) + 1)
     rows = speak_units(
         model,
@@ -64,7 +66,7 @@ def read_aloud(
     if not len(units):
         return Validation(values={}, texts={f"{name}_text": phonemes(text_ids.tolist())})
     logits = recognizer.phoneme_logits(units[None].to(recognizer.device))[0]
-    return heard_text(name, logits, text_ids)
+    return recognized_text(name, logits, text_ids)
 
 
 def together(values: dict[str, float], shown: Sequence[Validation]) -> Validation:

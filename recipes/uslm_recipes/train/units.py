@@ -192,7 +192,7 @@ def validate(
             errors += edit_distance(path[path > 0].tolist(), truth.tolist())
             symbols += len(truth)
             if len(shown) < recipe.loop.samples:
-                shown.append(samples.heard_text(f"heard{len(shown)}", logits, truth.cpu()))
+                shown.append(samples.recognized_text(f"heard{len(shown)}", logits, truth.cpu()))
     if recipe.loop.samples:
         use = {"codebook": draw_codebooks({"units": counts})}
         shown.append(Validation(values={}, pictures=use))

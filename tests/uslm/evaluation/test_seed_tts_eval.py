@@ -124,7 +124,7 @@ def test_a_list_is_spoken_and_judged(listed: Path, tts: ZeroShotTTS, tmp_path: P
     assert row["sim_o"].count == row["sim_r"].count == 3
     assert row["sim_o"].value != row["sim_r"].value
     assert set(sections) == {"speech", "speed"}
-    assert utterances[1]["heard"] == "and second"
+    assert utterances[1]["hypothesis"] == "and second"
 
 
 def test_speech_of_others_needs_no_codec(listed: Path, tmp_path: Path) -> None:

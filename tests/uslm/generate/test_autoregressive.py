@@ -1,4 +1,4 @@
-"""When speech stops, and that rows do not hear each other."""
+"""When speech stops, and that rows do not see each other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Filling the acoustic levels: what is given stays, and rows do not hear each other."""
+"""Filling the acoustic levels: what is given stays, and rows do not see each other."""
 
 from __future__ import annotations
 

@@ -339,7 +339,7 @@ def test_masked_codes_and_higher_levels_are_not_looked_at(name: str) -> None:
 @pytest.mark.parametrize("part", ["condition", "prompt", "target"])
 def test_what_a_masked_model_is_given_is_heard(name: str, part: str) -> None:
     model = build(name)
-    # Fresh weights may hardly listen; any others will do.
+    # Fresh weights may hardly attend; any others will do.
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
     for level in range(model.num_codebooks):

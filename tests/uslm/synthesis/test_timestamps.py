@@ -1,4 +1,5 @@
-"""Words know when they are said: inside a segment by ear, in the whole by counted samples."""
+"""Words know when they are said: inside a segment by the recogniser, in the whole by counted
+samples."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ from uslm.systems.two_stage.bundle import Bundle
 from uslm.systems.two_stage.tiny import speech_like
 from uslm.tts import ZeroShotTTS
 from uslm.voices.prompt import VoicePrompt
-from uslm.voices.verification import hear
+from uslm.voices.verification import recognize_phonemes
 from uslm.voices.word_times import WordAligner
 from uslm_tokenizer.audio.read import read_audio
 from uslm_tokenizer.registry import load_tokenizer
@@ -115,7 +116,7 @@ def test_timing_leaves_the_stream_as_it_is(tts: ZeroShotTTS, voice: VoicePrompt)
 
 
 def test_words_are_those_of_the_text(tts: ZeroShotTTS, voice: VoicePrompt) -> None:
-    """A babbler's ear hears nothing sensible, yet it puts all words somewhere."""
+    """A babbler's recogniser hears nothing sensible, yet it puts all words somewhere."""
     text = 'He paid $5 — "too much", on 3/4.'
     speech = tts.generate(text, voice, seed=1, words=True)
     assert [word.text for word in speech.words] == text.split()
@@ -166,7 +167,7 @@ def test_the_default_models_ear_follows_the_speech() -> None:
     tokenizer = load_tokenizer(resolve_bundle("default") / "tokenizer")
     rate = tokenizer.sample_rate
     audio = read_audio(VOICE, max_seconds=4.0).resampled(rate).waveform
-    heard = hear(tokenizer, audio)
+    heard = recognize_phonemes(tokenizer, audio)
     groups = {str(i): heard[i : i + 4] for i in range(0, len(heard), 4)}
     align = WordAligner(tokenizer, lambda word: groups[word])
     now = align(audio, " ".join(groups))

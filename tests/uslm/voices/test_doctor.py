@@ -136,7 +136,7 @@ def test_text_is_cut_with_the_audio() -> None:
     assert 2 <= len(words) <= 4
     assert places[len(words) - 1][2] <= prompt.seconds + 0.05  # the last word is whole
     assert prompt.seconds <= places[len(words)][1] + 0.05  # the next one is not begun
-    assert heard[0] > 12 * RATE  # the aligner hears what the whole text belongs to
+    assert heard[0] > 12 * RATE  # the aligner sees what the whole text belongs to
     assert "text_cut" in codes(prompt)
 
 

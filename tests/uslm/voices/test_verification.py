@@ -13,7 +13,13 @@ from uslm.systems.two_stage.bundle import Bundle
 from uslm.systems.two_stage.tiny import TINY, tiny_bundle
 from uslm.tts import ZeroShotTTS
 from uslm.voices.prompt import VoicePrompt
-from uslm.voices.verification import Verdict, VerifyConfig, hear, judge, recognizer
+from uslm.voices.verification import (
+    VerificationResult,
+    VerifyConfig,
+    recognize_phonemes,
+    recognizer,
+    verify,
+)
 from uslm_tokenizer.errors import ConfigError, UserError
 
 TEXT = "Hello you."
@@ -25,44 +31,46 @@ def tts() -> ZeroShotTTS:
     return ZeroShotTTS(tiny_bundle(replace(TINY, join=JoinConfig(trim_silence=False))))
 
 
-def script(monkeypatch: pytest.MonkeyPatch, verdicts: list[Verdict]) -> list[torch.Tensor]:
-    """Let the listener say these verdicts in turn; returns the list of what it is given."""
+def script(
+    monkeypatch: pytest.MonkeyPatch, verifications: list[VerificationResult]
+) -> list[torch.Tensor]:
+    """Let the recogniser give these results in turn; returns the list of what it is given."""
     heard: list[torch.Tensor] = []
 
-    def listen(tokenizer: object, waveform: torch.Tensor, *rest: object) -> Verdict:
+    def verify(tokenizer: object, waveform: torch.Tensor, *rest: object) -> VerificationResult:
         heard.append(waveform)
-        return verdicts[len(heard) - 1]
+        return verifications[len(heard) - 1]
 
     monkeypatch.setattr(bundle_module, "judge", listen)
     return heard
 
 
-def verdict(error_rate: float, stop_reason: str = "end") -> Verdict:
-    return Verdict(error_rate=error_rate, stop_reason=stop_reason)
+def verification(error_rate: float, stop_reason: str = "end") -> VerificationResult:
+    return VerificationResult(error_rate=error_rate, stop_reason=stop_reason)
 
 
 @pytest.mark.parametrize(
     ("verdicts", "kept"),
     [
-        ([verdict(0.1)], 0),
-        ([verdict(0.9), verdict(0.2)], 1),
-        ([verdict(0.9), verdict(0.5), verdict(0.7)], 1),
-        ([verdict(0.8), verdict(0.8), verdict(0.9)], 0),
-        ([verdict(0.1, "length"), verdict(0.9), verdict(0.5, "loop")], 1),
+        ([verification(0.1)], 0),
+        ([verification(0.9), verification(0.2)], 1),
+        ([verification(0.9), verification(0.5), verification(0.7)], 1),
+        ([verification(0.8), verification(0.8), verification(0.9)], 0),
+        ([verification(0.1, "length"), verification(0.9), verification(0.5, "loop")], 1),
     ],
 )
 def test_the_best_of_the_attempts_is_kept(
     tts: ZeroShotTTS,
     voice: VoicePrompt,
     monkeypatch: pytest.MonkeyPatch,
-    verdicts: list[Verdict],
+    verifications: list[VerificationResult],
     kept: int,
 ) -> None:
-    heard = script(monkeypatch, verdicts)
+    heard = script(monkeypatch, verifications)
     speech = tts.generate(TEXT, voice, seed=1, verify=True, retries=2)
     [report] = speech.segments
-    assert len(heard) == report.attempts == len(verdicts)
-    assert report.phoneme_error_rate == verdicts[kept].error_rate
+    assert len(heard) == report.attempts == len(verifications)
+    assert report.phoneme_error_rate == verifications[kept].error_rate
     faded = slice(400, -400)
     assert torch.equal(speech.waveform[:, faded], heard[kept][:, faded])
 
@@ -70,7 +78,7 @@ def test_the_best_of_the_attempts_is_kept(
 def test_attempts_differ_and_can_be_repeated(
     tts: ZeroShotTTS, voice: VoicePrompt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    heard = script(monkeypatch, [verdict(0.9)] * 3 * 2)
+    heard = script(monkeypatch, [verification(0.9)] * 3 * 2)
     for _ in range(2):
         tts.generate(TEXT, voice, seed=1, verify=True, retries=2)
     first, second, third = heard[:3]
@@ -82,7 +90,7 @@ def test_attempts_differ_and_can_be_repeated(
 def test_a_good_segment_is_what_it_would_be_unverified(
     tts: ZeroShotTTS, voice: VoicePrompt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    script(monkeypatch, [verdict(0.0)])
+    script(monkeypatch, [verification(0.0)])
     verified = tts.generate(TEXT, voice, seed=1, verify=True)
     assert torch.equal(verified.waveform, tts.generate(TEXT, voice, seed=1).waveform)
 
@@ -90,7 +98,7 @@ def test_a_good_segment_is_what_it_would_be_unverified(
 def test_a_stream_yields_only_what_was_verified(
     tts: ZeroShotTTS, voice: VoicePrompt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    heard = script(monkeypatch, [verdict(0.9), verdict(0.0)])
+    heard = script(monkeypatch, [verification(0.9), verification(0.0)])
     stream = tts.stream(TEXT, voice, seed=1, verify=True)
     next(chunk for chunk in stream if chunk.waveform.numel())
     assert len(heard) == 2
@@ -99,17 +107,17 @@ def test_a_stream_yields_only_what_was_verified(
 def test_batches_are_verified_too(
     tts: ZeroShotTTS, voice: VoicePrompt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    script(monkeypatch, [verdict(0.9), verdict(0.0), verdict(0.0)])
+    script(monkeypatch, [verification(0.9), verification(0.0), verification(0.0)])
     batch = tts.generate_batch([TEXT, "Another one."], voice, [1, 2], verify=True)
     assert [speech.segments[0].attempts for speech in batch] == [2, 1]
 
 
 def test_listening_compares_phonemes(bundle: Bundle) -> None:
     waveform = torch.randn(1, 16_000, generator=torch.Generator().manual_seed(0)) * 0.1
-    heard = hear(bundle.tokenizer, waveform)
+    heard = recognize_phonemes(bundle.tokenizer, waveform)
     assert heard
-    assert judge(bundle.tokenizer, waveform, heard, "end").error_rate == 0
-    assert hear(bundle.tokenizer, torch.zeros(1, 0)) == []
+    assert verify(bundle.tokenizer, waveform, heard, "end").error_rate == 0
+    assert recognize_phonemes(bundle.tokenizer, torch.zeros(1, 0)) == []
 
 
 def test_a_tokenizer_that_cannot_listen_is_named(bundle: Bundle) -> None:

@@ -125,7 +125,7 @@ class Llama(Stack):
 
 
 class DiffusionLlama(nn.Module):
-    """A LLaMA that sees both sides, knows the time of a diffusion, and hears a condition.
+    """A LLaMA that sees both sides, knows the time of a diffusion, and sees a condition.
 
     A condition of each frame is added to the frames; a prefix (a text, say) stands before them.
     """
@@ -182,13 +182,13 @@ class DiffusionLlama(nn.Module):
     ) -> Float[Tensor, "b t d"]:
         shared = isinstance(time, float)
         times = torch.full((1,), time, device=x.device) if isinstance(time, float) else time
-        told = self.time_mlp(sinusoids(times, self.dim).to(x.dtype))
+        time_embedding = self.time_mlp(sinusoids(times, self.dim).to(x.dtype))
         if not shared or mask is None:
             seen = None if mask is None else mask[:, None, None]
-            return cast(Tensor, self.transformer(x, positions, mask=seen, condition=told))
+            return cast(Tensor, self.transformer(x, positions, mask=seen, condition=time_embedding))
         lengths = mask.sum(1).tolist()
         real = self.transformer.packed(
-            x[mask][None], positions[mask][None], lengths, condition=told
+            x[mask][None], positions[mask][None], lengths, condition=time_embedding
         )
         return torch.zeros_like(x).masked_scatter(mask[..., None], real)
 

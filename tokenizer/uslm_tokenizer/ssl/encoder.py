@@ -33,7 +33,7 @@ FAMILIES = ("hubert", "wav2vec2", "wav2vec2-bert", "wavlm", "whisper")
 
 @dataclass(frozen=True, kw_only=True)
 class SSLConfig:
-    """Which speech encoder, and how it is listened to."""
+    """Which speech encoder, and how it is processed."""
 
     backbone: dict[str, object]
     """The transformers configuration as its `to_dict` gives it; `model_type` names the family."""

@@ -76,9 +76,9 @@ def layer_outputs(
     hidden = F.gelu(encoder.conv2(hidden)).transpose(1, 2)
     hidden = hidden + encoder.embed_positions.weight[: hidden.shape[1]]
     for number, block in enumerate(encoder.layers, start=1):
-        heard = block.self_attn_layer_norm(hidden)
-        hidden = hidden + block.self_attn(heard, attention_mask=attention)[0]
-        heard = block.final_layer_norm(hidden)
-        hidden = hidden + block.fc2(block.activation_fn(block.fc1(heard)))
-        # By the config: an encoder may have been cut behind the last layer that is listened to.
+        normed = block.self_attn_layer_norm(hidden)
+        hidden = hidden + block.self_attn(normed, attention_mask=attention)[0]
+        normed = block.final_layer_norm(hidden)
+        hidden = hidden + block.fc2(block.activation_fn(block.fc1(normed)))
+        # By the config: an encoder may have been cut behind the last layer that is processed.
         yield encoder.layer_norm(hidden) if number == encoder.config.encoder_layers else hidden

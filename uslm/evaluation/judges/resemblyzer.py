@@ -21,7 +21,7 @@ from uslm_tokenizer.ssl.front_ends import SAMPLE_RATE, slaney_mel_filters
 
 HOP = 160
 WINDOW_FRAMES = 160
-"""Frames of 10 ms that the network hears at once."""
+"""Frames of 10 ms that the network sees at once."""
 WINDOWS_PER_SECOND = 1.3
 MIN_COVERAGE = 0.75
 """A last window that holds less speech than this is left out."""
@@ -107,8 +107,8 @@ def _window_starts(num_samples: int) -> list[int]:
     num_frames = -(-(num_samples + 1) // HOP)
     step = round(SAMPLE_RATE / WINDOWS_PER_SECOND / HOP)
     starts = list(range(0, max(1, num_frames - WINDOW_FRAMES + step + 1), step))
-    heard = (num_samples - starts[-1] * HOP) / (WINDOW_FRAMES * HOP)
-    return starts[:-1] if heard < MIN_COVERAGE and len(starts) > 1 else starts
+    covered = (num_samples - starts[-1] * HOP) / (WINDOW_FRAMES * HOP)
+    return starts[:-1] if covered < MIN_COVERAGE and len(starts) > 1 else starts
 
 
 def _webrtcvad() -> Any:

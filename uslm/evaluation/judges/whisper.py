@@ -34,7 +34,7 @@ MAX_WORDS_PER_SECOND = 4.5
 
 
 @dataclass(frozen=True)
-class _Heard:
+class _Recognized:
     text: str
     log_probability: float
     """Mean over the tokens."""
@@ -107,40 +107,42 @@ class WhisperRecognizer:
             for number, waveform in enumerate(waveforms)
             for segment in _split(waveform.detach().cpu().float())
         ]
-        heard = self._listen([segment for _, segment in segments])
+        recognized = self._recognize([segment for _, segment in segments])
         texts: list[list[str]] = [[] for _ in waveforms]
-        for (number, _), each in zip(segments, heard, strict=True):
+        for (number, _), each in zip(segments, recognized, strict=True):
             texts[number].append(each.text)
         return [" ".join(parts).strip() for parts in texts]
 
-    def _listen(self, waveforms: Sequence[Tensor]) -> list[_Heard]:
+    def _recognize(self, waveforms: Sequence[Tensor]) -> list[_Recognized]:
         seconds = [len(waveform) / SAMPLE_RATE for waveform in waveforms]
         windows = [_window(length) for length in seconds]
-        heard = self._listen_in(waveforms, windows)
+        recognized = self._recognize_in(waveforms, windows)
         again = [
             i
-            for i, each in enumerate(heard)
+            for i, each in enumerate(recognized)
             if windows[i] < FULL_SECONDS and each.is_doubtful(seconds[i])
         ]
-        second = self._listen_in([waveforms[i] for i in again], [FULL_SECONDS] * len(again))
+        second = self._recognize_in([waveforms[i] for i in again], [FULL_SECONDS] * len(again))
         for i, each in zip(again, second, strict=True):
-            heard[i] = each
-        return heard
+            recognized[i] = each
+        return recognized
 
-    def _listen_in(self, waveforms: Sequence[Tensor], windows: Sequence[int]) -> list[_Heard]:
+    def _recognize_in(
+        self, waveforms: Sequence[Tensor], windows: Sequence[int]
+    ) -> list[_Recognized]:
         """Clips of one window together; a batch never changes how a clip is padded."""
-        heard: dict[int, _Heard] = {}
+        recognized: dict[int, _Recognized] = {}
         order = sorted(range(len(waveforms)), key=lambda i: (windows[i], len(waveforms[i])))
         while order:
             window = windows[order[0]]
             batch = [i for i in order[: self._batch_size] if windows[i] == window]
             order = order[len(batch) :]
             results = self._decode([waveforms[i] for i in batch], window)
-            heard.update(zip(batch, results, strict=True))
-        return [heard[i] for i in range(len(waveforms))]
+            recognized.update(zip(batch, results, strict=True))
+        return [recognized[i] for i in range(len(waveforms))]
 
     @torch.inference_mode()
-    def _decode(self, waveforms: Sequence[Tensor], window: int) -> list[_Heard]:
+    def _decode(self, waveforms: Sequence[Tensor], window: int) -> list[_Recognized]:
         from transformers import DynamicCache, EncoderDecoderCache
         from transformers.modeling_outputs import BaseModelOutput
 
@@ -173,10 +175,10 @@ class WhisperRecognizer:
         rows = torch.stack(said, dim=1).tolist()
         return [self._heard(row, float(sum_)) for row, sum_ in zip(rows, total, strict=True)]
 
-    def _heard(self, tokens: list[int], log_probability: float) -> _Heard:
+    def _heard(self, tokens: list[int], log_probability: float) -> _Recognized:
         kept = tokens[: tokens.index(self._end)] if self._end in tokens else tokens
         text = self._tokenizer.decode(kept, skip_special_tokens=True).strip()
-        return _Heard(text, log_probability / (len(kept) + 1))
+        return _Recognized(text, log_probability / (len(kept) + 1))
 
     def _encode(self, waveforms: Sequence[Tensor], window: int) -> Float[Tensor, "b t d"]:
         """What the encoder gives of clips in a window of their own length, not of 30 s."""

@@ -54,9 +54,9 @@ class Scores:
 
 def judge(samples: Sequence[Sample], judges: Judges) -> list[Scores]:
     """The scores of each sample, in order."""
-    heard = judges.recognizer([sample.waveform for sample in samples])
+    hypotheses = judges.recognizer([sample.waveform for sample in samples])
     scores = []
-    for sample, hypothesis in zip(samples, heard, strict=True):
+    for sample, hypothesis in zip(samples, hypotheses, strict=True):
         values: dict[str, float] = {}
         if judges.speaker_model is not None and sample.voices:
             vector = judges.speaker_model(sample.waveform)

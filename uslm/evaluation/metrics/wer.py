@@ -1,4 +1,4 @@
-"""Word and character error rate: what a recogniser heard, against what should have been said."""
+"""Word and character error rate: what a recogniser gave, against what should have been said."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -41,14 +41,14 @@ class WordErrors:
 def count_errors(reference: str, hypothesis: str, normalize: Normalizer) -> WordErrors:
     """Compare one utterance. Raises TextError if the reference holds no words."""
     jiwer = _jiwer()
-    wanted, heard = normalize(reference), normalize(hypothesis)
+    wanted, recognized = normalize(reference), normalize(hypothesis)
     if not wanted.split():
         raise TextError(f"a reference must have words, but {reference!r} has none")
-    by_word = jiwer.process_words(wanted, heard)
-    by_character = jiwer.process_characters(wanted, heard)
+    by_word = jiwer.process_words(wanted, recognized)
+    by_character = jiwer.process_characters(wanted, recognized)
     return WordErrors(
         reference=wanted,
-        hypothesis=heard,
+        hypothesis=recognized,
         word_errors=_errors(by_word),
         words=_length(by_word),
         character_errors=_errors(by_character),

@@ -152,9 +152,9 @@ def _which(shown: int, count: int) -> str:
 
 def _utterance(each: Mapping[str, Any], folder: Path) -> str:
     lines = []
-    if "heard" in each:
+    if "hypothesis" in each:
         lines.append(f"<p>{escape(str(each['text']))}</p>")
-        compared = _compared(str(each["reference"]).split(), str(each["heard"]).split())
+        compared = _compared(str(each["reference"]).split(), str(each["hypothesis"]).split())
         lines.append(f"<p><small>heard:</small> {compared}</p>")
     if each.get("error"):
         lines.append(f"<p><del>{escape(str(each['error']))}</del></p>")
@@ -168,21 +168,21 @@ def _utterance(each: Mapping[str, Any], folder: Path) -> str:
         _sound(folder / str(each[key]), words) for key, words in SOUNDS.items() if key in each
     ]
     name = escape(str(each.get("recording", each.get("audio", ""))))
-    heard = f"<div class='sounds'>{''.join(sounds)}</div>"
-    return f"<article><p><strong>{name}</strong></p>{''.join(lines)}{heard}</article>"
+    players = f"<div class='sounds'>{''.join(sounds)}</div>"
+    return f"<article><p><strong>{name}</strong></p>{''.join(lines)}{players}</article>"
 
 
-def _compared(wanted: Sequence[str], heard: Sequence[str]) -> str:
+def _compared(wanted: Sequence[str], hypothesis: Sequence[str]) -> str:
     """What was heard, with what was left out struck through and what was added underlined."""
     out: list[str] = []
-    for kind, a, b, c, d in difflib.SequenceMatcher(None, wanted, heard, False).get_opcodes():
+    for kind, a, b, c, d in difflib.SequenceMatcher(None, wanted, hypothesis, False).get_opcodes():
         if kind == "equal":
             out.append(escape(" ".join(wanted[a:b])))
             continue
         if b > a:
             out.append(f"<del>{escape(' '.join(wanted[a:b]))}</del>")
         if d > c:
-            out.append(f"<ins>{escape(' '.join(heard[c:d]))}</ins>")
+            out.append(f"<ins>{escape(' '.join(hypothesis[c:d]))}</ins>")
     return " ".join(out)
 
 

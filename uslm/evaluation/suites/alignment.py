@@ -100,8 +100,8 @@ def _measure(
         information += vclub(table)
         lower += info_nce(table)
         for row, length, text in zip(scores, batch.lengths.tolist(), theirs, strict=True):
-            heard = torch.unique_consecutive(row[:length].argmax(-1))
-            errors.append(edit_distance(heard[heard != 0].tolist(), text.tolist()))
+            recognized = torch.unique_consecutive(row[:length].argmax(-1))
+            errors.append(edit_distance(recognized[recognized != 0].tolist(), text.tolist()))
     return Alignment(
         information=tuple(information),
         lower=tuple(lower),

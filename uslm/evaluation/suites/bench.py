@@ -109,7 +109,7 @@ class _Bench:
     ) -> None:
         self.speech, self.config, self.judges, self.say = speech, config, judges, say
         self.kinds = label_kinds(speech)
-        self.heard = speech.test[: config.num_decoded]
+        self.decoded = speech.test[: config.num_decoded]
         self.has_times = all(
             any(each.segments for each in rows) for rows in (speech.train, speech.test)
         )
@@ -141,7 +141,7 @@ class _Bench:
 
     def add_preservation(self, encoded: EncodedSet, tokenizer: AudioTokenizer) -> None:
         if tokenizer.can_decode:
-            row = preserve(tokenizer, self.heard, self.judges, generator=self._draw())
+            row = preserve(tokenizer, self.decoded, self.judges, generator=self._draw())
             self._row("preservation", encoded.name, row)
 
     def add_stream(self, encoded: EncodedSet, tokenizer: AudioTokenizer) -> None:
@@ -202,7 +202,7 @@ class _Bench:
         for name, alteration in ALTERATIONS.items():
             try:
                 found = [
-                    token_changes(tokenizer, self.heard, alteration, seed=seed)
+                    token_changes(tokenizer, self.decoded, alteration, seed=seed)
                     for seed in (self.config.seeds if name == "noise" else self.config.seeds[:1])
                 ]
             except EnvironmentProblem as problem:

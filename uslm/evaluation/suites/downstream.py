@@ -1,7 +1,7 @@
 """Downstream probes of fixed budget on frozen tokens: phonemes, and every label that is given.
 
-Phonemes are asked of people never heard in training, classes of an utterance (who speaks, which
-language, which command) of utterances never heard, whose class was.
+Phonemes are asked of people never seen in training, classes of an utterance (who speaks, which
+language, which command) of utterances never seen, whose class was.
 """
 
 from collections.abc import Sequence

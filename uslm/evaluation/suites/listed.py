@@ -10,7 +10,7 @@ from uslm.evaluation.metrics.scores import Judges
 from uslm.evaluation.report.report import Section
 from uslm.evaluation.suites.codec import resynthesize
 from uslm.evaluation.suites.sections import (
-    Listener,
+    Scorer,
     at_judges,
     prompt_waveforms,
     speech_section,
@@ -45,7 +45,7 @@ def listed_sections(
     section, utterances = speech_section(
         spoken,
         folder,
-        Listener(judges, generator),
+        Scorer(judges, generator),
         references,
         title="Speech from text",
         likeness=words,

@@ -24,7 +24,7 @@ def preserve(
     """Reconstruction, and with judges what they make of it: `wer` against the text of the
     utterance, `sim_o` between the recording's voice and the decoded one's.
 
-    Both waveforms are compared at the tokenizer's rate; judges hear 16 kHz.
+    Both waveforms are compared at the tokenizer's rate; judges get 16 kHz.
     """
     measured: list[dict[str, float]] = []
     samples: list[Sample] = []
@@ -33,10 +33,12 @@ def preserve(
         made = resynthesize(tokenizer, given)
         measured.append(measure_pair(given[0], made[0], tokenizer.sample_rate))
         if judges is not None and each.text:
-            heard = resample(made, tokenizer.sample_rate, SAMPLE_RATE)[0]
+            at_judges = resample(made, tokenizer.sample_rate, SAMPLE_RATE)[0]
             model = judges.speaker_model
             voices = {} if model is None else {"sim_o": model(each.waveform[0])}
-            samples.append(Sample(name=each.name, waveform=heard, text=each.text, voices=voices))
+            samples.append(
+                Sample(name=each.name, waveform=at_judges, text=each.text, voices=voices)
+            )
     row = {
         name: estimate([values[name] for values in measured if name in values], generator=generator)
         for name in dict.fromkeys(name for values in measured for name in values)

@@ -17,7 +17,7 @@ from uslm.evaluation.suites.speaking import STAGES, Spoken, waveform_at
 from uslm_tokenizer.audio.read import resample
 
 JUDGE_RATE = 16_000
-"""Samples a second that all judges listen at, Hz."""
+"""Samples a second that all judges work at, Hz."""
 STAGE_WORDS = {
     "frontend": "text to phonemes",
     "semantic": "stage 1: phonemes to units",
@@ -31,7 +31,7 @@ References = Mapping[str, Mapping[str, Float[Tensor, " _"]]]
 
 
 @dataclass(frozen=True)
-class Listener:
+class Scorer:
     """The judges, and where the bootstrap draws from."""
 
     judges: Judges
@@ -50,7 +50,7 @@ class Listener:
 def speech_section(
     spoken: Sequence[Spoken],
     folder: Path,
-    listener: Listener,
+    scorer: Scorer,
     references: References | None = None,
     *,
     title: str = "Speech from text, in unseen voices",
@@ -64,7 +64,7 @@ def speech_section(
     if references is None:
         references = {"cosine": prompt_waveforms(spoken, folder)}
     vectors = {
-        measure: {prompt: listener.embed(waveform) for prompt, waveform in waveforms.items()}
+        measure: {prompt: scorer.embed(waveform) for prompt, waveform in waveforms.items()}
         for measure, waveforms in references.items()
     }
     samples = [
@@ -80,13 +80,13 @@ def speech_section(
         )
         for each in spoken
     ]
-    scores = judge(samples, listener.judges)
+    scores = judge(samples, scorer.judges)
     by_speaker: defaultdict[str, list[Scores]] = defaultdict(list)
     for each, score in zip(spoken, scores, strict=True):
         by_speaker[each.speaker].append(score)
-    rows = {"all": listener.summarize(scores)}
+    rows = {"all": scorer.summarize(scores)}
     if by_voice:
-        rows |= {f"voice {name}": listener.summarize(row) for name, row in by_speaker.items()}
+        rows |= {f"voice {name}": scorer.summarize(row) for name, row in by_speaker.items()}
     note = (
         f"{len(samples)} utterances, {sum(s.seconds for s in spoken):.0f} s, "
         f"{len(by_speaker)} voices. {likeness}"
@@ -98,7 +98,7 @@ def speech_section(
 
 
 def prompt_waveforms(spoken: Sequence[Spoken], folder: Path) -> dict[str, Float[Tensor, " _"]]:
-    """Each prompt once, as the judges hear it."""
+    """Each prompt once, as the judges get it."""
     return {each.prompt: waveform_at(folder / each.prompt, JUDGE_RATE) for each in spoken}
 
 
@@ -109,7 +109,7 @@ def _utterance(spoken: Spoken, score: Scores) -> dict[str, Any]:
         "speaker": spoken.speaker,
         "text": spoken.text,
         "reference": score.words.reference,
-        "heard": score.words.hypothesis,
+        "hypothesis": score.words.hypothesis,
         "wer": round(score.words.wer, 4),
         **{name: round(value, 4) for name, value in score.values.items()},
         "seed": spoken.seed,
@@ -143,5 +143,5 @@ def speed_section(spoken: Sequence[Spoken], generator: torch.Generator) -> Secti
 
 
 def at_judges(waveform: Float[Tensor, "1 n"], sample_rate: int) -> Float[Tensor, " m"]:
-    """A waveform as the judges hear it."""
+    """A waveform as the judges get it."""
     return resample(waveform, sample_rate, JUDGE_RATE)[0]

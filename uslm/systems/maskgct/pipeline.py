@@ -79,8 +79,8 @@ class MaskGCT(PretrainedSynthesizer):
 
     def encode(self, recording: Audio) -> Encoded:
         semantic, acoustic = self.units, self.tokenizer
-        heard = recording.resampled(semantic.sample_rate).waveform
-        units = semantic.encode(heard[None].to(semantic.device))[0, 0].cpu()
+        resampled = recording.resampled(semantic.sample_rate).waveform
+        units = semantic.encode(resampled[None].to(semantic.device))[0, 0].cpu()
         codes = acoustic.encode(recording.waveform[None].to(acoustic.device))[0].cpu()
         num_frames = min(len(units), codes.shape[1])
         return Encoded(codes=codes[:, :num_frames], extras={UNITS: units[:num_frames]})

@@ -60,7 +60,7 @@ def tiny_parts(*, seed: int = 0) -> dict[str, PretrainedModel]:
             "s2a_first": MaskGCTSemanticToAcoustic(replace(rest, num_codebooks=1, first_level=0)),
             "s2a_rest": MaskGCTSemanticToAcoustic(rest),
         }
-        for stage in STAGES:  # fresh weights hardly listen
+        for stage in STAGES:  # fresh weights hardly attend
             for parameter in parts[stage].parameters():
                 torch.nn.init.normal_(parameter, std=0.3)
     return {name: part.eval() for name, part in parts.items()}

@@ -37,7 +37,7 @@ from uslm.text.frontend import FrontendResult, TextFrontend
 from uslm.text.lexicon import Lexicon
 from uslm.text.vocab import PhonemeVocab, SentencePieceVocab, TextVocab
 from uslm.voices.prompt import VoicePrompt
-from uslm.voices.verification import Verdict, judge, recognizer
+from uslm.voices.verification import VerificationResult, recognizer, verify
 from uslm_tokenizer.audio.read import Audio, AudioSource
 from uslm_tokenizer.base import AudioTokenizer
 from uslm_tokenizer.codecs.unit_codec.model import UnitCodec
@@ -196,15 +196,15 @@ class Bundle:
 
         return revoice(self, source, voice, seed, clock)
 
-    def check_hears(self) -> None:
+    def check_can_verify(self) -> None:
         """Raise UserError unless the tokenizer can recognise phonemes."""
         recognizer(self.tokenizer)
 
-    def listen(
+    def verify(
         self, waveform: Float[Tensor, "1 n"], text: FrontendResult, stop_reason: str
-    ) -> Verdict:
+    ) -> VerificationResult:
         """How well a segment was spoken, by the tokenizer's own recogniser."""
-        return judge(self.tokenizer, waveform, self.phoneme_ids(text), stop_reason)
+        return verify(self.tokenizer, waveform, self.phoneme_ids(text), stop_reason)
 
     def check_voice(self, voice: VoicePrompt) -> None:
         """Raise ConfigError if the voice was made for other codes, UserError if it is damaged."""

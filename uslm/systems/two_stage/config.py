@@ -30,10 +30,10 @@ class BundleConfig(SynthesizerSettings):
     acoustic_temperature: float = 0.0
     """How stage 2 draws; 0 takes the likeliest code."""
     expected_latents: bool = False
-    """Whether stage 2 takes the codes that come nearest to what it expects the decoder to hear,
+    """Whether stage 2 takes the codes nearest to the input that it expects of the decoder,
     rather than the likeliest ones; for a model that was trained so."""
     use_prompt_units: bool = True
-    """Whether stage 1 goes on from the prompt's phonemes and units; stage 2 always hears it."""
+    """Whether stage 1 goes on from the prompt's phonemes and units; stage 2 always sees it."""
     length: LengthConfig = field(default_factory=LengthConfig)
     """Limits of stage 1."""
     prompt: PromptConfig = field(default_factory=PromptConfig)

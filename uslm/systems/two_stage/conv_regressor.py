@@ -53,7 +53,7 @@ class ConvRegressorConfig:
     attention_every: int = 3
     """The second of every so many blocks is followed by attention to the prompt."""
     unit_weight: float = 1.0
-    """Of two predictions, one that hears the units and one that does without them, the weight of
+    """Of two predictions, one that is given the units and one that does without them, the weight of
     the first, in frames whose symbol is known; 1 makes only the first. Units that stage 1 draws
     are wrong at times, where symbols are right."""
 
@@ -135,7 +135,7 @@ class ConvRegressor(VectorModel):
 
     @property
     def hidden_unit(self) -> int:
-        """In place of a unit that is not to be heard."""
+        """In place of a unit that is not to be seen."""
         return self.config.codebook_size
 
     @property
@@ -195,8 +195,8 @@ class ConvRegressor(VectorModel):
         mask, known = batch.frame_mask, batch.frame_mask & ~batch.is_target
         x = self._said(batch.codes, batch.spoken_ids) + self.known_embedding(known.long())
         if bool(known.any()):
-            heard = self.latents_of(batch.codes).to(self.from_latents.weight.dtype)
-            x = x + self.from_latents(heard * known[..., None])
+            known_latents = self.latents_of(batch.codes).to(self.from_latents.weight.dtype)
+            x = x + self.from_latents(known_latents * known[..., None])
         else:
             x = x + self.from_latents.bias
         x = x * mask[..., None]
@@ -215,13 +215,15 @@ class ConvRegressor(VectorModel):
     def predict(self, batch: VoicedBatch) -> Float[Tensor, "b t e"]:
         """`forward`, mixed with what is predicted without the units (`unit_weight`)."""
         weight, spoken = self.config.unit_weight, batch.spoken_ids >= 0
-        heard = self(batch)
+        conditional = self(batch)
         if weight == 1 or not bool(spoken.any()):
-            return cast(Tensor, heard)
+            return cast(Tensor, conditional)
         codes = batch.codes.clone()
         codes[:, UNIT] = torch.where(spoken, self.hidden_unit, codes[:, UNIT])
         without = self(replace(batch, codes=codes))
-        return torch.where(spoken[..., None], weight * heard + (1 - weight) * without, heard)
+        return torch.where(
+            spoken[..., None], weight * conditional + (1 - weight) * without, conditional
+        )
 
     def loss(
         self, batch: VoicedBatch, predicted: Float[Tensor, "b t e"] | None = None
@@ -322,7 +324,7 @@ def voiced_batch(rows: Sequence[AcousticRow], device: torch.device) -> VoicedBat
     prompts, prompt_mask = F.pad(prompts, (0, 0, 0, 1)), F.pad(prompt_mask, (0, 1))
     targets = [torch.arange(row.codes.shape[1]) >= row.num_context for row in rows]
     spoken = [row.spoken_ids()[row.prompt.shape[1] :] for row in rows]
-    heard = [F.pad(row.prompt_spoken_ids(), (0, 1), value=-1) for row in rows]
+    prompt_spoken = [F.pad(row.prompt_spoken_ids(), (0, 1), value=-1) for row in rows]
     fits = [row.fit or VoiceFit.none() for row in rows]
     memories = [row.memory for row in rows]
     whole = [each for each in memories if each is not None]
@@ -333,7 +335,7 @@ def voiced_batch(rows: Sequence[AcousticRow], device: torch.device) -> VoicedBat
         spoken_ids=pad_right(spoken, -1)[0].to(device),
         prompts=prompts.transpose(1, 2).to(device),
         prompt_mask=prompt_mask.to(device),
-        prompt_spoken_ids=pad_right(heard, -1)[0].to(device),
+        prompt_spoken_ids=pad_right(prompt_spoken, -1)[0].to(device),
         pooled_shift=_stacked([fit.pooled for fit in fits]).to(device),
         output_shift=_stacked([fit.output for fit in fits]).to(device),
         memory=VoiceMemory.together(whole) if len(whole) == len(rows) else None,

@@ -73,6 +73,6 @@ def transposed(
 
 def encode_units(tokenizer: AudioTokenizer, waveform: Float[Tensor, "1 n"]) -> Int[Tensor, " t"]:
     """Units of a recording of any length."""
-    listener = recognizer(tokenizer)
-    assert isinstance(listener, AudioTokenizer)  # as those of our models are
-    return listener.encode_long(waveform, seconds=WINDOW_SECONDS)[0]
+    phoneme_recognizer = recognizer(tokenizer)
+    assert isinstance(phoneme_recognizer, AudioTokenizer)  # as those of our models are
+    return phoneme_recognizer.encode_long(waveform, seconds=WINDOW_SECONDS)[0]

@@ -7,7 +7,7 @@ One row is text (optional), then the prompt's frames with all levels, then the f
 
 With levels below l known, every level from l up is predicted at once, each by its own head.
 Training learns from all of them; generation keeps level l (or a group of levels) and goes on with
-the next pass, so that each level hears the ones below (VALL-E's NAR stage, Wang et al. 2023).
+the next pass, so that each level sees the ones below (VALL-E's NAR stage, Wang et al. 2023).
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Stage 2 without classes: it predicts what the decoder should hear, and the codes follow.
+"""Stage 2 without classes: it predicts the decoder's input, and the codes follow.
 
 One row is text (optional), then the prompt's frames, then the frames to fill:
 
@@ -111,9 +111,11 @@ class AcousticRegressor(VectorModel):
         """Take over the codec's vectors (`UnitCodec.level_vectors`), and from the codes of some
         speech where they lie and how far they spread."""
         self.vectors.copy_(vectors)
-        heard = torch.cat([self._sum_of_vectors(each[None].to(self.device))[0] for each in codes])
-        self.mean.copy_(heard.mean(dim=0))
-        self.scale.copy_(heard.std(dim=0).mean())
+        known_latents = torch.cat(
+            [self._sum_of_vectors(each[None].to(self.device))[0] for each in codes]
+        )
+        self.mean.copy_(known_latents.mean(dim=0))
+        self.scale.copy_(known_latents.std(dim=0).mean())
 
     def batch(self, rows: Sequence[AcousticRow]) -> AcousticBatch:
         return batch_rows(rows, self.device)
@@ -121,8 +123,10 @@ class AcousticRegressor(VectorModel):
     def forward(self, batch: AcousticBatch, num_known: Int[Tensor, " b"]) -> Float[Tensor, "b t e"]:
         """The predicted input of each frame; of frames to fill, only the unit is looked at."""
         known = batch.frame_mask & ~batch.is_target
-        heard = (self._sum_of_vectors(batch.codes) - self.mean) / self.scale * known[..., None]
-        seen = self.from_vector(heard.to(self.from_vector.weight.dtype))
+        known_latents = (
+            (self._sum_of_vectors(batch.codes) - self.mean) / self.scale * known[..., None]
+        )
+        seen = self.from_vector(known_latents.to(self.from_vector.weight.dtype))
         frames = self.unit_embedding(batch.codes[:, 0]) + seen
         frames = frames + self.kind_embedding(1 + batch.is_target.long())
         if self.spoken_embedding is not None:
@@ -134,7 +138,7 @@ class AcousticRegressor(VectorModel):
             torch.cat([text_positions, batch.positions], dim=1),
             mask=batch.in_sight()[:, None],
         )[:, batch.text_ids.shape[1] :]
-        copied = self.copy_attention(hidden, heard, batch.frames_in_sight(known))
+        copied = self.copy_attention(hidden, known_latents, batch.frames_in_sight(known))
         predicted = self.to_vector(hidden) + copied
         return cast(Tensor, predicted.float() * self.scale + self.mean)
 

@@ -68,8 +68,8 @@ class BundleSegmentSynthesizer:
 
     def _speak_units(self, requests: Sequence[SegmentRequest]) -> Iterator[list[UnitRow]]:
         prompts = [self._prompt(request) for request in requests]
-        heard = [self._prompt_pitches(request) for request in requests]
-        known = [row for row in heard if row is not None]
+        prompt_pitches = [self._prompt_pitches(request) for request in requests]
+        known = [row for row in prompt_pitches if row is not None]
         # The mode ends with each step, and nothing but lists of numbers comes out of it.
         speak = torch.inference_mode()(speak_units)
         return speak(

@@ -112,10 +112,10 @@ class _Spoken:
         self._limit = min(len(units), bundle.config.prompt.semantic_frames)
 
     def recognized(self) -> tuple[list[int], str, int]:
-        """Ids, phonemes and frames, by ear. A model that reads letters gets no ids."""
-        heard = self._hear(self._units[: self._limit])
-        readable = heard if self._bundle.vocab.reads == "phonemes" else []
-        return readable, PHONEMES.decode(heard), self._limit
+        """Ids, phonemes and frames, by the recogniser. A model that reads letters gets no ids."""
+        recognized = self._recognize(self._units[: self._limit])
+        readable = recognized if self._bundle.vocab.reads == "phonemes" else []
+        return readable, PHONEMES.decode(recognized), self._limit
 
     def known(self, text: FrontendResult) -> tuple[list[int], str, int]:
         """Ids, phonemes and frames, from the transcript; cut where stage 1's frames end."""
@@ -128,11 +128,11 @@ class _Spoken:
         return kept, PHONEMES.decode(kept), self._limit
 
     def by_frame(self, known: Sequence[int] | None) -> Int[Tensor, " p"] | None:
-        """The phoneme that each frame is of: of those of the transcript, or of those heard. None
-        where there is no ear, or they do not fit."""
+        """The phoneme that each frame is of: of those of the transcript, or of those recognised.
+        None where there is no recogniser, or they do not fit."""
         if find_recognizer(self._bundle.tokenizer) is None:
             return None
-        ids = self._hear(self._units) if known is None else list(known)
+        ids = self._recognize(self._units) if known is None else list(known)
         starts = align_ctc(_logits(self._bundle, self._units), ids) if ids else None
         if starts is None:
             return None
@@ -140,13 +140,14 @@ class _Spoken:
         return torch.tensor(ids)[symbols_of(frames, torch.tensor(starts))]
 
     def doubts(self, phoneme_ids: Sequence[int]) -> list[Finding]:
-        """A warning if the transcript is far from what is heard, where there is an ear."""
+        """A warning if the transcript is far from what is recognised, where there is a
+        recogniser."""
         if find_recognizer(self._bundle.tokenizer) is None:
             return []
-        heard = self._hear(self._units)
-        return doubts(phoneme_ids, heard, self._bundle.config.prompt.max_mismatch)
+        recognized = self._recognize(self._units)
+        return doubts(phoneme_ids, recognized, self._bundle.config.prompt.max_mismatch)
 
-    def _hear(self, units: Int[Tensor, " p"]) -> list[int]:
+    def _recognize(self, units: Int[Tensor, " p"]) -> list[int]:
         tokenizer = self._bundle.tokenizer
         return recognizer(tokenizer).recognize(units.to(tokenizer.device))
 

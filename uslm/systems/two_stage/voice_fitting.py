@@ -44,7 +44,7 @@ def fit_voice(
     spoken: Int[Tensor, " p"] | None,
     config: FitConfig,
 ) -> VoiceFit | None:
-    """What `prompt` asks for beyond what the model hears in it; None if it is not to be fitted."""
+    """What `prompt` asks for beyond what the model sees in it; None if it is not to be fitted."""
     if not config.steps or prompt.shape[1] < LEAST_FRAMES:
         return None
     # Voices are made by threads that do without gradients.

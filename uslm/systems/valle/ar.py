@@ -45,7 +45,7 @@ class ValleARConfig:
     """Whether a BOS token stands before the first unit; without it there must be a prompt."""
     prenet: bool = False
     """Whether small networks stand between the embeddings and the transformer."""
-    prenet_hears_padding: bool = False
+    prenet_sees_padding: bool = False
     """Whether the text's prenet takes padding for symbols, as the published code does. A row then
     depends on the rows beside it; for comparing with the original only."""
 
@@ -77,7 +77,7 @@ class ValleAR(SemanticModel):
             config.text_vocab_size + 1,
             dim,
             prenet=config.prenet,
-            hears_padding=config.prenet_hears_padding,
+            sees_padding=config.prenet_sees_padding,
             dropout=config.dropout,
         )
         self.unit_embedding = nn.Embedding(size + 1 + config.prepend_bos, dim)

@@ -20,13 +20,13 @@ class TextInput(nn.Module):
         dim: int,
         *,
         prenet: bool = False,
-        hears_padding: bool = False,
+        sees_padding: bool = False,
         dropout: float = 0.0,
         learnt_positions: bool = True,
     ) -> None:
-        """With `hears_padding` the prenet takes padding for symbols."""
+        """With `sees_padding` the prenet takes padding for symbols."""
         super().__init__()
-        self.hears_padding = hears_padding
+        self.sees_padding = sees_padding
         self.embedding = nn.Embedding(num_ids, dim)
         self.prenet = TextPrenet(dim) if prenet else None
         self.positions = SinePositions(dim, dropout, learnt=learnt_positions)
@@ -37,7 +37,7 @@ class TextInput(nn.Module):
         """`mask` is False in padding, which is at the right."""
         x = self.embedding(text_ids)
         if self.prenet is not None and x.shape[1]:
-            x = self.prenet(x, None if self.hears_padding else mask)
+            x = self.prenet(x, None if self.sees_padding else mask)
         places = torch.arange(x.shape[1], device=x.device)[None]
         return cast(Tensor, self.positions(x, places))
 
@@ -61,7 +61,7 @@ class TextPrenet(nn.Module):
     def forward(
         self, x: Float[Tensor, "b s d"], mask: Bool[Tensor, "b s"] | None
     ) -> Float[Tensor, "b s d"]:
-        """`mask` is False in padding, which is then not heard."""
+        """`mask` is False in padding, which is then not seen."""
         x = x.transpose(1, 2)
         for conv in self.convs:
             if mask is not None:

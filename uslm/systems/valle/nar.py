@@ -41,13 +41,13 @@ class ValleNARConfig:
     norm_first: bool = True
     """Whether layers normalise what goes in, rather than what comes out."""
     prefix_mode: Literal[0, 1, 2, 4] = 0
-    """How the model was taught to hear a prompt. 0: a prompt frame shows the levels that the other
+    """How the model was taught to see a prompt. 0: a prompt frame shows the levels that the other
     frames show; 1: it shows all levels; 2 and 4: so too, and the prompt's text is not read."""
     tied_heads: bool = True
     """Whether the scores of a level use the embeddings of the level above it."""
     prenet: bool = False
     """Whether small networks stand between the embeddings and the transformer."""
-    prenet_hears_padding: bool = False
+    prenet_sees_padding: bool = False
     """As in `ValleARConfig`."""
 
 
@@ -66,7 +66,7 @@ class ValleNAR(CodeModel):
             config.text_vocab_size + 1,
             dim,
             prenet=config.prenet,
-            hears_padding=config.prenet_hears_padding,
+            sees_padding=config.prenet_sees_padding,
             learnt_positions=False,
         )
         # Of each level its codes; level 0 has one more, for padding.

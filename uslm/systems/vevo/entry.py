@@ -28,7 +28,7 @@ ENTRY = Entry(
         kind="speech",
         parts=(
             replace(VEVO_STYLE, name="style"),
-            # Without an encoder of its own: it hears the style's.
+            # Without an encoder of its own: it uses the style's.
             Part(name="content", components=VEVO_CONTENT.components[-1:]),
             part("phone_lm", "vevo_lm", f"{LM_FOLDER}/PhoneToVq8192", "vevo_ar_phone_to_vq8192"),
             part("content_lm", "vevo_lm", f"{LM_FOLDER}/Vq32ToVq8192", "vevo_ar_vq32_to_vq8192"),

@@ -75,7 +75,7 @@ class FlowMatching(PretrainedModel):
     def condition(
         self, content: Int[Tensor, "b t"] | Float[Tensor, "b t e"]
     ) -> Float[Tensor, "b t d"]:
-        """What the model hears of units, or of features."""
+        """Input that the model makes of units, or of features."""
         if content.is_floating_point():
             content = content.to(self.dtype)
         return cast(Tensor, self.to_condition(content))

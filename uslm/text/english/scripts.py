@@ -101,7 +101,7 @@ def _without(token: str, unread: Container[str]) -> str:
 
 @lru_cache(maxsize=4096)
 def _is_said(char: str) -> bool:
-    """Marks and punctuation are silent by nature, and nobody needs to hear that they are gone."""
+    """Marks and punctuation are silent by nature, and nobody needs to know that they are gone."""
     category = unicodedata.category(char)
     if char in SAID:
         return True

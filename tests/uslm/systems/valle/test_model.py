@@ -80,14 +80,14 @@ def test_prefix_mode_4_does_not_read_the_prompts_text(prefix_mode: int, kept: li
     assert row.text_ids.tolist() == kept
 
 
-def test_a_prenet_hears_padding_only_if_told_to() -> None:
+def test_a_prenet_sees_padding_only_if_told_to() -> None:
     torch.manual_seed(0)
     config = replace(ValleAR.tiny_config(), prenet=True)
     model = ValleAR(config).eval()
     texts, units = [ids(4), ids(9)], [ids(6), ids(6)]
     alone = model(model.batch(texts[:1], units[:1]))
     torch.testing.assert_close(model(model.batch(texts, units))[:1], alone, **CLOSE)
-    hearing = ValleAR(replace(config, prenet_hears_padding=True)).eval()
+    hearing = ValleAR(replace(config, prenet_sees_padding=True)).eval()
     hearing.load_state_dict(model.state_dict())
     assert not torch.allclose(hearing(hearing.batch(texts, units))[:1], alone, **CLOSE)
 

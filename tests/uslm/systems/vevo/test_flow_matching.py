@@ -17,7 +17,7 @@ CLOSE = {"atol": 1e-5, "rtol": 1e-5}
 def build(**changes: object) -> FlowMatching:
     torch.manual_seed(0)
     model = FlowMatching(replace(FlowMatching.tiny_config(), **changes))
-    # Fresh norms do not hear the time; any others do.
+    # Fresh norms do not see the time; any others do.
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
     return model.eval()

@@ -74,7 +74,7 @@ class SourceFilterCodecConfig:
 
 @dataclass
 class Features:
-    """What the codec hears in a waveform, before it is quantized."""
+    """Latents of a waveform, before it is quantized."""
 
     latents: Float[Tensor, "b t c"]
     """Two neighbouring log-mel frames, standardised."""

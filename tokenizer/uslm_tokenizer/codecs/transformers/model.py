@@ -147,7 +147,8 @@ class Dac(TransformersCodec):
 class Mimi(TransformersCodec):
     """Mimi (Defossez et al. 2024): 24 kHz, causal, 12.5 frames a second.
 
-    Its first codebook was trained to hold what WavLM hears, the others are a residual stack.
+    Its first codebook was trained to hold the content of WavLM features, the others are a residual
+    stack.
     """
 
     model_type: ClassVar[str] = "mimi"
@@ -197,7 +198,8 @@ class Mimi(TransformersCodec):
 
 
 class XCodec(TransformersCodec):
-    """X-Codec (Ye et al. 2024): 16 kHz; all codebooks hear HuBERT or WavLM beside the sound."""
+    """X-Codec (Ye et al. 2024): 16 kHz; all codebooks see HuBERT or WavLM features beside the
+    waveform."""
 
     model_type: ClassVar[str] = "xcodec"
     backbone_class: ClassVar[str] = "XcodecModel"

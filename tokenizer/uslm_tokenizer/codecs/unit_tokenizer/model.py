@@ -225,7 +225,8 @@ class UnitTokenizer(UnitOnlyTokenizer):
         return cast(Tensor, self.to_phonemes(hidden).float())
 
     def recognize(self, units: Int[Tensor, " t"]) -> list[int]:
-        """The phoneme ids heard in the units: best class per frame, repeats and blanks removed."""
+        """The phoneme ids recognised in the units: best class per frame, repeats and blanks
+        removed."""
         if not len(units):
             return []
         best = self.phoneme_logits(units[None])[0].argmax(dim=-1)

@@ -1,1 +1,1 @@
-"""What WavTokenizer and Language-Codec have in common: SEANet listens, Vocos speaks."""
+"""What WavTokenizer and Language-Codec have in common: SEANet encodes, Vocos decodes."""

@@ -1,4 +1,4 @@
-"""A codec that listens with SEANet and speaks with Vocos: WavTokenizer and Language-Codec."""
+"""A codec that encodes with SEANet and decodes with Vocos: WavTokenizer and Language-Codec."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar, cast

@@ -1,4 +1,4 @@
-"""The ear of systems that have none: the default model's recogniser hears any speech."""
+"""The recogniser of systems that have none: that of the default model, for any speech."""
 
 import functools
 
@@ -9,15 +9,15 @@ from uslm.models.folders import resolve_bundle
 from uslm.text.frontend import TextFrontend
 from uslm.voices.length import AlignedWord
 from uslm.voices.phonemes import PHONEMES, phoneme_error_rate
-from uslm.voices.verification import Verdict, hear, recognizer
+from uslm.voices.verification import VerificationResult, recognize_phonemes, recognizer
 from uslm.voices.word_times import WordAligner
 from uslm_tokenizer.audio.read import Audio
 from uslm_tokenizer.base import AudioTokenizer
 from uslm_tokenizer.registry import load_tokenizer
 
 
-class Ear:
-    """Hears phonemes, in our own symbols, whatever symbols the system reads.
+class PhonemeRecognizer:
+    """Recognises phonemes, in our own symbols, whatever symbols the system reads.
 
     Raises UserError if the tokenizer cannot recognise phonemes.
     """
@@ -31,23 +31,25 @@ class Ear:
         """The phonemes of a text. Raises TextError where it has none."""
         return list(self._frontend(text).text_ids)
 
-    def hear(self, audio: Audio) -> list[int]:
+    def recognize(self, audio: Audio) -> list[int]:
         """The phonemes of a recording."""
-        return hear(self.tokenizer, audio.resampled(self.tokenizer.sample_rate).waveform)
+        return recognize_phonemes(
+            self.tokenizer, audio.resampled(self.tokenizer.sample_rate).waveform
+        )
 
     def phonemes(self, audio: Audio) -> str:
         """The same, to be read."""
-        return PHONEMES.decode(self.hear(audio))
+        return PHONEMES.decode(self.recognize(audio))
 
     def align(self, audio: Audio, text: str) -> list[AlignedWord]:
         """Where the words of a text lie; empty where they cannot be found."""
-        heard = audio.resampled(self.tokenizer.sample_rate).waveform
-        return WordAligner(self.tokenizer, self.phoneme_ids)(heard, text)
+        waveform = audio.resampled(self.tokenizer.sample_rate).waveform
+        return WordAligner(self.tokenizer, self.phoneme_ids)(waveform, text)
 
-    def judge(self, audio: Audio, text: str, stop_reason: str) -> Verdict:
+    def verify(self, audio: Audio, text: str, stop_reason: str) -> VerificationResult:
         """How well a text was spoken."""
-        error_rate = phoneme_error_rate(self.phoneme_ids(text), self.hear(audio))
-        return Verdict(error_rate=error_rate, stop_reason=stop_reason)
+        error_rate = phoneme_error_rate(self.phoneme_ids(text), self.recognize(audio))
+        return VerificationResult(error_rate=error_rate, stop_reason=stop_reason)
 
     def aligner(self, sample_rate: int) -> "_Aligner":
         """`align` for waveforms of one rate; the prompt doctor's `Align`."""
@@ -55,14 +57,14 @@ class Ear:
 
 
 class _Aligner:
-    def __init__(self, ear: Ear, sample_rate: int) -> None:
-        self._ear, self._sample_rate = ear, sample_rate
+    def __init__(self, recognizer: PhonemeRecognizer, sample_rate: int) -> None:
+        self._recognizer, self._sample_rate = recognizer, sample_rate
 
     def __call__(self, waveform: Float[Tensor, "1 n"], text: str) -> list[AlignedWord]:
-        return self._ear.align(Audio(waveform, self._sample_rate), text)
+        return self._recognizer.align(Audio(waveform, self._sample_rate), text)
 
 
 @functools.cache
-def default_ear(language: str = "en-us") -> Ear:
+def default_recognizer(language: str = "en-us") -> PhonemeRecognizer:
     """That of the model that comes with the package. Raises MissingResource if it does not."""
-    return Ear(load_tokenizer(resolve_bundle("default") / "tokenizer"), language)
+    return PhonemeRecognizer(load_tokenizer(resolve_bundle("default") / "tokenizer"), language)
