@@ -20,7 +20,7 @@ from uslm_recipes.train import nar as train_nar
 from uslm_recipes.train import unit_codec as train_codec
 from uslm_recipes.train import units as train_units
 from uslm_recipes.train.acoustic_objectives import RegressorObjective
-from uslm_recipes.train.adversary import build_adversary
+from uslm_recipes.train.discriminator import build_discriminator
 from uslm_tokenizer.codecs.unit_codec.model import UnitCodec
 from uslm_tokenizer.codecs.unit_tokenizer.model import UnitTokenizer
 from uslm_tokenizer.objectives.waveform import MultiScaleMelLoss, discriminator_loss
@@ -175,7 +175,7 @@ def _codec(size: str, variant: Variant, device: torch.device, random: np.random.
     recipe = load_config(train_codec.CodecRecipe, size, recipe="train_codec")
     units = load_config(train_units.UnitsRecipe, size, recipe="train_units").model
     codec: Any = UnitCodec(replace(recipe.model, units=units)).to(device)
-    judge: Any = build_adversary(recipe.adversary).to(device)
+    judge: Any = build_discriminator(recipe.discriminator).to(device)
     mel_loss = MultiScaleMelLoss(codec.sample_rate).to(device)
     optimizers = [make_optimizer(model, recipe.loop) for model in (codec, judge)]
     shape = (recipe.batch_size, recipe.crop_frames)

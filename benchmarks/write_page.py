@@ -61,10 +61,12 @@ def section(command: Sequence[str], printed: str) -> str:
     """What was printed, with the command and where and when it ran."""
     here = Machine.here("cpu")
     where = f"{here.cpu}, {here.cores} cores, torch {here.torch}, {date.today():%B %Y}"
-    return sealed(f"\n`python benchmarks/{' '.join(command)}` on {where}:\n\n{printed.strip()}\n\n")
+    return with_checksum(
+        f"\n`python benchmarks/{' '.join(command)}` on {where}:\n\n{printed.strip()}\n\n"
+    )
 
 
-def sealed(text: str) -> str:
+def with_checksum(text: str) -> str:
     """A part with its digest below it: numbers that somebody types in later do not fit it."""
     return f"{text}<!-- printed: {digest(text)} -->\n"
 

@@ -5,7 +5,7 @@
 #   SPEECH=../shared/speech TEACHER=openai/whisper-base recipes/unit_codec.sh runs/unit_codec
 #
 # Each stage takes up where it was left: run the script again after it was stopped, or with some
-# stages named behind the folder (prepare units codec encode ar nar tune bundle evaluate card).
+# stages named behind the folder (prepare units codec encode ar nar joint bundle evaluate card).
 # How long each stage trains, its config says: at `mini`, four hours in all. For a
 # machine rented for minutes, STOP_AFTER_MINUTES ends a stage with a checkpoint; run it again.
 #
@@ -19,8 +19,8 @@
 set -euo pipefail
 out=${1:?usage: recipes/unit_codec.sh FOLDER [STAGE...]}
 shift
-stages=${*:-prepare units codec encode ar nar tune bundle evaluate card}
-runs=(units codec ar nar tune)
+stages=${*:-prepare units codec encode ar nar joint bundle evaluate card}
+runs=(units codec ar nar joint)
 . "$(dirname "$0")/stages.sh"
 
 codec() {
@@ -38,13 +38,13 @@ nar() {
     config=unit_codec_$config train train_nar nar "corpus=[$out/corpus]" "tokens=[$out/tokens/0]" \
         "tokenizer=$out/codec/model"
 }
-tune() {
-    train tune tune "corpus=[$out/corpus]" "tokens=[$out/tokens/0]" \
+joint() {
+    train train_joint joint "corpus=[$out/corpus]" "tokens=[$out/tokens/0]" \
         "tokenizer=$out/codec/model" "acoustic=$out/nar/model"
 }
 bundle() {
-    "$python" -m uslm_recipes.bundle --tokenizer "$out/tune/codec" --semantic "$out/ar/model" \
-        --acoustic "$out/tune/model" --out "$out/bundle" \
+    "$python" -m uslm_recipes.bundle --tokenizer "$out/joint/codec" --semantic "$out/ar/model" \
+        --acoustic "$out/joint/model" --out "$out/bundle" \
         --set use_prompt_units=false --set sampling.temperature=0.15 \
         --set prompt.acoustic_frames=350
 }

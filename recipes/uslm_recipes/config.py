@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 from uslm_recipes.command import run_command
 from uslm_tokenizer.config import from_dict
 from uslm_tokenizer.errors import ConfigError, EnvironmentProblem, MissingResource
-from uslm_tokenizer.renames import current_arguments
+from uslm_tokenizer.renames import current_arguments, key_in
 
 Config = TypeVar("Config")
 
@@ -166,11 +166,11 @@ def apply_override(data: dict[str, Any], override: str) -> None:
     if not equals or not all(keys):
         raise ConfigError(f"an override must be key=value or a.b=value, but is {override!r}")
     for key in keys[:-1]:
-        inner = data.setdefault(key, {})
+        inner = data.setdefault(key_in(data, key), {})
         if not isinstance(inner, dict):
             raise ConfigError(f"{override!r} goes into {key!r}, which is the value {inner!r}")
         data = inner
-    data[keys[-1]] = _parse_yaml(value, where=override)
+    data[key_in(data, keys[-1])] = _parse_yaml(value, where=override)
 
 
 def _parse_yaml(text: str, *, where: str) -> Any:

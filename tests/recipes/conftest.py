@@ -28,7 +28,7 @@ HEAVY = (
     "uslm_recipes.train_nar",
     "uslm_recipes.train_source_filter",
     "uslm_recipes.train_units",
-    "uslm_recipes.tune",
+    "uslm_recipes.train_joint",
 )
 """What a stage has imported before it begins."""
 TEXTS = ["Hello there.", "The house stands.", "Seven birds sing.", "Come and see it."]
@@ -53,7 +53,7 @@ def script() -> Callable[[str], ModuleType]:
 def trained(tmp_path_factory: pytest.TempPathFactory, forking: Any) -> Path:
     """The folder of recipes/unit_codec.sh, run whole at `tiny` size.
 
-    corpus, units, codec, tokens, ar, nar, tune, bundle, evaluation; and in `made_up` what it was
+    corpus, units, codec, tokens, ar, nar, joint, bundle, evaluation; and in `made_up` what it was
     given. Processes that test side by side share it: nobody writes there.
     """
     return made_once("unit_codec", tmp_path_factory, forking)

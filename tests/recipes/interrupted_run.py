@@ -22,9 +22,9 @@ from torch import Tensor, nn
 
 from uslm_recipes.data.batches import SecondsBatches
 from uslm_recipes.loop import (
-    Drawn,
     LoopConfig,
     Losses,
+    TrainBatch,
     TrainingState,
     after_step,
     each_batch,
@@ -85,18 +85,20 @@ def train(
         shardable=True,
     )
 
-    def draw() -> Drawn[Sequence[int]]:
+    def draw() -> TrainBatch[Sequence[int]]:
         chosen = next(batches).tolist()
-        return Drawn(batch=chosen, name=chosen, counts={"rows": len(chosen)})
+        return TrainBatch(batch=chosen, name=chosen, counts={"rows": len(chosen)})
 
     with start_run(recipe, out, state, accelerator=accelerator, resume=resume) as run:
         prepared = state.models["model"]
-        for drawn in each_batch(run, draw):
+        for train_batch in each_batch(run, draw):
             with accelerator.accumulate(prepared):
-                loss = prepared(torch.randn(len(drawn.batch), 4)) * drawn.weights["rows"]
+                loss = (
+                    prepared(torch.randn(len(train_batch.batch), 4)) * train_batch.weights["rows"]
+                )
                 update(run, loss)
-            after_step(run, Losses(loss), drawn)
-            print("BATCH", accelerator.process_index, run.progress.step, drawn.batch)
+            after_step(run, Losses(loss), train_batch)
+            print("BATCH", accelerator.process_index, run.progress.step, train_batch.batch)
             run.stop.requested = run.progress.step == steps
         finish_run(run)
 

@@ -28,10 +28,10 @@ def epoch(batches: SecondsBatches) -> list[NDArray[np.int64]]:
 def test_an_epoch_has_every_utterance_once_and_batches_within_budget() -> None:
     batches = SecondsBatches(SECONDS, 40, seed=1)
     for _ in range(2):
-        drawn = epoch(batches)
-        assert sorted(np.concatenate(drawn).tolist()) == list(range(300))
-        assert all(len(batch) * SECONDS[batch].max() <= 40 for batch in drawn)
-        padded = sum(len(batch) * SECONDS[batch].max() for batch in drawn)
+        train_batch = epoch(batches)
+        assert sorted(np.concatenate(train_batch).tolist()) == list(range(300))
+        assert all(len(batch) * SECONDS[batch].max() <= 40 for batch in train_batch)
+        padded = sum(len(batch) * SECONDS[batch].max() for batch in train_batch)
         assert SECONDS.sum() / padded > 0.85  # little padding
 
 
@@ -56,10 +56,10 @@ def test_order_depends_on_seed_and_epoch() -> None:
 def test_processes_share_an_epoch_out() -> None:
     ranks = [SecondsBatches(SECONDS, 40, seed=1, world=World(r, 3)) for r in range(3)]
     assert len({len(rank) for rank in ranks}) == 1
-    drawn = [batch for rank in ranks for batch in epoch(rank)]
-    assert set(np.concatenate(drawn).tolist()) == set(range(300))
+    train_batch = [batch for rank in ranks for batch in epoch(rank)]
+    assert set(np.concatenate(train_batch).tolist()) == set(range(300))
     whole = {tuple(batch) for batch in epoch(SecondsBatches(SECONDS, 40, seed=1))}
-    assert {tuple(batch) for batch in drawn} == whole and len(drawn) - len(whole) < 3
+    assert {tuple(batch) for batch in train_batch} == whole and len(train_batch) - len(whole) < 3
 
 
 def test_fewer_batches_than_processes() -> None:
@@ -100,9 +100,9 @@ def test_budget_must_be_positive(budget: float) -> None:
 def test_crops_lie_inside_and_follow_the_durations() -> None:
     lengths = np.array([100, 1000, 3000, 50])
     sampler = CropSampler(lengths, 100, batch_size=64, seed=0, align=10)
-    drawn = [next(sampler) for _ in range(100)]
-    indices = np.concatenate([crops.indices for crops in drawn])
-    starts = np.concatenate([crops.starts for crops in drawn])
+    train_batch = [next(sampler) for _ in range(100)]
+    indices = np.concatenate([crops.indices for crops in train_batch])
+    starts = np.concatenate([crops.starts for crops in train_batch])
     assert set(indices.tolist()) == {0, 1, 2}  # the last is too short
     assert (starts % 10 == 0).all() and (starts + 100 <= lengths[indices]).all()
     assert (starts[indices == 2] > 2800).any() and (starts[indices == 2] == 0).any()

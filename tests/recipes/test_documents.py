@@ -24,7 +24,7 @@ RECIPES: dict[str, str] = {
     "train_flow": "FlowRecipe",
     "train_ar": "ARRecipe",
     "train_nar": "NARRecipe",
-    "tune": "TuneRecipe",
+    "train_joint": "JointRecipe",
 }
 PLACES = [
     *(ROOT / "docs").rglob("*.md"),

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from uslm_recipes.config import load_config
 from uslm_recipes.loop import LoopConfig
+from uslm_recipes.loop.atomic_dir import write_checksums
 from uslm_recipes.loop.checkpoint import list_checkpoints
-from uslm_recipes.loop.sealed import seal
 from uslm_recipes.loop.testing import toy_run, train_toy
 from uslm_recipes.train.ar import ARRecipe
 from uslm_tokenizer.config import from_dict, to_dict
@@ -120,13 +120,13 @@ def put(node: Any, path: tuple[Any, ...], value: Any) -> Any:
 
 
 def resume(trained: Path, out: Path, name: str, write: Any) -> None:
-    """Go on from a checkpoint one of whose files was replaced, and that was sealed again."""
+    """Go on from a checkpoint one of whose files was replaced, and that was checksummed again."""
     shutil.rmtree(out, ignore_errors=True)
     shutil.copytree(trained, out)
     [checkpoint] = list_checkpoints(out / "checkpoints")
     (checkpoint / "complete.json").unlink()
     write(checkpoint / name)
-    seal(checkpoint)
+    write_checksums(checkpoint)
     try:
         with toy_run(replace(LOOP, steps=4), out, resume=True):
             pass

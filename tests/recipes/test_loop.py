@@ -17,11 +17,11 @@ import torch
 from torch import nn
 
 from uslm_recipes.loop import (
-    Drawn,
     LoopConfig,
     Losses,
     Progress,
     Run,
+    TrainBatch,
     TrainingDiverged,
     after_step,
     each_batch,
@@ -131,11 +131,11 @@ def test_signal_waits_for_the_whole_step(tmp_path: Path) -> None:
     loop, batches = replace(LOOP, gradient_accumulation=2), 0
     with toy_run(loop, tmp_path) as run:
         model = run.state.models["model"]
-        for drawn in each_batch(run, lambda: draw_toy(run)):
+        for train_batch in each_batch(run, lambda: draw_toy(run)):
             with run.accelerator.accumulate(model):
                 loss = model(torch.randn(3, 4))
                 update(run, loss)
-            after_step(run, Losses(loss), drawn)
+            after_step(run, Losses(loss), train_batch)
             run.stop.requested, batches = True, batches + 1
     assert run.progress.step == 1 and batches == 2
 
@@ -151,7 +151,7 @@ def test_bad_step_changes_nothing_and_names_its_batch(tmp_path: Path, fused: boo
             with run.accelerator.accumulate(model):
                 loss = model(data)
                 update(run, loss)
-            after_step(run, Losses(loss), Drawn(batch=None, name=["utterance-17"]))
+            after_step(run, Losses(loss), TrainBatch(batch=None, name=["utterance-17"]))
             weights = list(model.parameters())
             assert all(torch.equal(a, b) for a, b in zip(before, weights, strict=True)) is same
         finish_run(run)

@@ -21,7 +21,7 @@ from uslm_recipes.loop.bar import Bar
 from uslm_recipes.loop.flops import COUNT_EVERY, COUNTED, FlopMeter, peak_flops
 from uslm_recipes.loop.meter import Meter
 from uslm_recipes.loop.pictures import draw_mels
-from uslm_recipes.loop.reader import Drawn
+from uslm_recipes.loop.reader import TrainBatch
 from uslm_recipes.loop.testing import toy_run, train_toy
 from uslm_recipes.loop.trackers import play_sound, show_picture, trackers_named
 from uslm_tokenizer.errors import ConfigError, EnvironmentProblem
@@ -77,7 +77,7 @@ def test_the_measured_peak_is_no_lower_than_what_small_products_reach() -> None:
 def test_mfu_counts_frames_and_not_their_padding() -> None:
     meter = Meter(peak_flops=1e9, num_devices=2)
     meter.add({"loss": 1.0})
-    meter.count(Drawn(batch=None, audio_seconds=1.5, tokens=30, slots=40), processes=2)
+    meter.count(TrainBatch(batch=None, audio_seconds=1.5, tokens=30, slots=40), processes=2)
     meter.steps = 1
     meter.waited = 0.0
     values = meter.read(flops_per_slot=1e6)

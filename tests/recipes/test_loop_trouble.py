@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from uslm_recipes.loop import LoopConfig, finish_run, make_accelerator
+from uslm_recipes.loop.atomic_dir import DamagedCheckpoint, check_checksums, write_checksums
 from uslm_recipes.loop.checkpoint import CheckpointNotWritten, list_checkpoints, newest_whole
-from uslm_recipes.loop.sealed import DamagedCheckpoint, check_seal, seal
 from uslm_recipes.loop.testing import Toy, toy_run, train_toy
 from uslm_tokenizer.errors import ConfigError, EnvironmentProblem, UserError
 
@@ -60,7 +60,7 @@ def test_a_full_disk_keeps_the_former_checkpoint(tmp_path: Path) -> None:
     names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
     assert names == ["step-00000001", "step-00000002"]
     for path in list_checkpoints(tmp_path / "checkpoints"):
-        check_seal(path)
+        check_checksums(path)
 
 
 def test_a_disk_that_is_full_for_a_while_costs_no_work(
@@ -70,22 +70,24 @@ def test_a_disk_that_is_full_for_a_while_costs_no_work(
     out = tmp_path / "tight"
     with toy_run(LOOP, out) as run:
         finish_run(run)
-    monkeypatch.setattr("uslm_recipes.loop.checkpoint.seal", sealing_fails_twice())
+    monkeypatch.setattr(
+        "uslm_recipes.loop.checkpoint.write_checksums", writing_checksums_fails_twice()
+    )
     tight = train_toy(LOOP, out, resume=True)
     assert kinds(out).count("unsaved") == 2
     assert tight.progress.step == whole.progress.step == 6
     assert same_weights(whole.out, out)
 
 
-def sealing_fails_twice() -> object:
+def writing_checksums_fails_twice() -> object:
     failures = iter([True, True])
 
-    def sealing(folder: Path) -> None:
+    def writing(folder: Path) -> None:
         if next(failures, False):
             raise OSError(28, "No space left on device")
-        seal(folder)
+        write_checksums(folder)
 
-    return sealing
+    return writing
 
 
 # ---- damage
@@ -137,13 +139,13 @@ def test_damaged_checkpoints_do_not_push_out_whole_ones(tmp_path: Path) -> None:
         "damaged-step-00000005", "damaged-step-00000006", "step-00000004", "step-00000005",
     ]  # fmt: skip
     for path in list_checkpoints(tmp_path / "checkpoints"):
-        check_seal(path)
+        check_checksums(path)
 
 
 def test_a_checkpoint_that_lists_no_files_is_damaged(tmp_path: Path) -> None:
     (tmp_path / "complete.json").write_text("{}")
     with pytest.raises(DamagedCheckpoint):
-        check_seal(tmp_path)
+        check_checksums(tmp_path)
 
 
 def test_what_a_killed_run_was_writing_goes(tmp_path: Path) -> None:
@@ -219,7 +221,7 @@ def test_too_little_memory_names_the_knob_and_keeps_the_checkpoint(
     assert "at step 3" in message and "step-00000003 is kept" in message
     assert "seconds_per_batch smaller (it is 8.0)" in message
     assert "--set seconds_per_batch=4.0 --set loop.gradient_accumulation=2" in message
-    check_seal(list_checkpoints(tmp_path / "checkpoints")[0])
+    check_checksums(list_checkpoints(tmp_path / "checkpoints")[0])
     # The advice works: the run goes on.
     smaller = replace(LOOP, gradient_accumulation=2, accept_changes=True)
     assert train_toy(smaller, tmp_path, resume=True).progress.step == 6
@@ -282,6 +284,6 @@ def test_a_checkpoint_that_knows_no_config_is_let_pass(tmp_path: Path) -> None:
     del about["config"], about["data"]
     (newest / "state.json").write_text(json.dumps(about))
     (newest / "complete.json").unlink()
-    seal(newest)
+    write_checksums(newest)
     resumed = train_toy(replace(LOOP, keep_last=3), tmp_path / "old", resume=True)
     assert resumed.progress.step == 6 and same_weights(whole.out, resumed.out)

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from uslm_recipes.data.corpus import Corpus
-from uslm_recipes.loop.reader import Drawn
+from uslm_recipes.loop.reader import TrainBatch
 from uslm_recipes.train.teacher import teacher_features
 from uslm_recipes.train.units import Batch, UnitsRecipe, losses_of
 from uslm_tokenizer.codecs.unit_tokenizer.model import UnitPrediction
@@ -34,8 +34,8 @@ def test_units_hear_the_text(weight: float | None) -> None:
         waveforms=torch.zeros(1, 1, 640), lengths=torch.tensor([640]), features=features,
         with_text=torch.tensor([0]), text_ids=torch.tensor([[2]]), text_lengths=torch.tensor([1]),
     )  # fmt: skip
-    drawn: Any = Drawn(batch=batch, weights={"frames": 1.0, "texts": 1.0})
-    total = losses_of(recipe, predicted, drawn, batch).total
+    train_batch: Any = TrainBatch(batch=batch, weights={"frames": 1.0, "texts": 1.0})
+    total = losses_of(recipe, predicted, train_batch, batch).total
     # Of 9 equally likely pairs of frames three spell the phoneme 2: "2 2", "2 _" and "_ 2".
     ctc = float(np.log(3.0))  # the mean is by the length of the text, which is 1
     assert float(total.detach()) == pytest.approx(0.5 + recipe.ctc_weight * ctc, rel=1e-4)

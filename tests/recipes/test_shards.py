@@ -154,10 +154,10 @@ def test_batches_go_from_shard_to_shard() -> None:
         for each in world
     ]
     for _ in range(2):
-        drawn = [next(rank) for _ in range(len(ranks[0])) for rank in ranks]
-        assert set(np.concatenate(drawn).tolist()) == set(range(200))
+        train_batch = [next(rank) for _ in range(len(ranks[0])) for rank in ranks]
+        assert set(np.concatenate(train_batch).tolist()) == set(range(200))
         met: list[int] = []
-        for batch in drawn[:-1]:  # the last may be a repeated one
+        for batch in train_batch[:-1]:  # the last may be a repeated one
             assert len(batch) * seconds[batch].max() <= 30
             window = frozenset(groups[batch].tolist())
             met += [group for group in window if group not in met[-8:]]

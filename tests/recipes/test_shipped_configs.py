@@ -49,7 +49,7 @@ RECIPES = {
     "train_streams": StreamsRecipe,
     "train_ar": ARRecipe,
     "train_nar": NARRecipe,
-    "tune": TuneRecipe,
+    "train_joint": JointRecipe,
 }
 PUBLISHED_CODECS = ("speech_tokenizer", "language_codec", "wav_tokenizer", "mimi", "x_codec")
 EVERY = [(recipe, name) for recipe in RECIPES for name in config_names(recipe)]
@@ -137,7 +137,7 @@ def test_crops_are_as_long_as_the_mel_loss_wants_them(size: str) -> None:
     longest = max(scale.window for scale in MEL_SCALES)
     for recipe, crop in (
         ("train_codec", load_config(CodecRecipe, size, recipe="train_codec").crop_frames),
-        ("tune", load_config(TuneRecipe, size, recipe="tune").crop_frames),
+        ("train_joint", load_config(JointRecipe, size, recipe="train_joint").crop_frames),
     ):
         samples = crop * load_config(UnitsRecipe, size, recipe="train_units").model.hop_length
         assert samples % (longest // 4) == 0, recipe
@@ -147,6 +147,6 @@ def test_crops_are_as_long_as_the_mel_loss_wants_them(size: str) -> None:
 def test_crops_longer_than_any_row_are_refused(frames: int) -> None:
     """Otherwise the recipe would look for a row that is long enough for ever."""
     rows = RowShape(max_target_frames=25)
-    assert TuneRecipe(rows=rows, crop_frames=25).crop_frames == 25
+    assert JointRecipe(rows=rows, crop_frames=25).crop_frames == 25
     with pytest.raises(ConfigError, match="crop_frames must be from 1 to"):
-        TuneRecipe(rows=rows, crop_frames=frames)
+        JointRecipe(rows=rows, crop_frames=frames)

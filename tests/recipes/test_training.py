@@ -15,7 +15,7 @@ import torch
 from uslm.systems.two_stage.tiny import speech_like
 from uslm_recipes.loop.checkpoint import list_checkpoints
 from uslm_recipes.train import ar as train_ar
-from uslm_recipes.train import joint as tune
+from uslm_recipes.train import joint
 from uslm_recipes.train import nar as train_nar
 from uslm_recipes.train import unit_codec as train_codec
 from uslm_recipes.train import units as train_units
@@ -28,7 +28,7 @@ MAINS: dict[str, Callable[[list[str]], int]] = {
     "codec": train_codec.main,
     "ar": train_ar.main,
     "nar": train_nar.main,
-    "tune": tune.main,
+    "joint": joint.main,
 }
 
 
@@ -49,7 +49,7 @@ def arguments(stage: str, trained: Path, out: Path, *overrides: str) -> list[str
         "codec": [f"units={trained / 'units' / 'model'}"],
         "ar": [tokens, f"recognizer={codec}", "model.pitch_reach=0"],
         "nar": [tokens, f"tokenizer={codec}"],
-        "tune": [tokens, f"tokenizer={codec}", f"acoustic={trained / 'nar' / 'model'}"],
+        "joint": [tokens, f"tokenizer={codec}", f"acoustic={trained / 'nar' / 'model'}"],
     }
     config = "unit_codec_tiny" if stage == "nar" else "tiny"
     return ["--config", config, "--out", str(out), *settings(corpus, *own[stage], *overrides)]
@@ -86,7 +86,7 @@ def test_tokens_are_named_by_the_weights_alone(trained: Path) -> None:
 
 def test_tuning_moves_the_decoder_and_leaves_the_tokens(trained: Path) -> None:
     before = load_tokenizer(trained / "codec" / "model")
-    after = load_tokenizer(trained / "tune" / "codec")
+    after = load_tokenizer(trained / "joint" / "codec")
     waveform = speech_like(1.0, seed=3).waveform[None]
     codes = before.encode(waveform)
     assert torch.equal(after.encode(waveform), codes)
@@ -96,8 +96,8 @@ def test_tuning_moves_the_decoder_and_leaves_the_tokens(trained: Path) -> None:
 def test_training_lowers_the_loss(trained: Path) -> None:
     """On the same few recordings again and again."""
     for name in MAINS:
-        # In the sum of `tune`'s losses the game against a discriminator may hide what is learnt.
-        loss = "input" if name == "tune" else "loss"
+        # In the sum of `joint`'s losses the game against a discriminator may hide what is learnt.
+        loss = "input" if name == "joint" else "loss"
         losses = [record[loss] for record in records(trained / name, "train")]
         assert np.isfinite(losses).all() and min(losses[1:]) < losses[0]
 
@@ -107,7 +107,7 @@ SAMPLES = {
     "codec": {"decoded0_true.wav", "decoded0_made.wav", "decoded0_mel.png", "codebooks.png"},
     "ar": {"texts.txt"},
     "nar": {"filled0_made.wav", "filled0_mel.png", "filled0_codebooks.png"},
-    "tune": {"spoken0_true.wav", "spoken0_made.wav", "spoken0_mel.png"},
+    "joint": {"spoken0_true.wav", "spoken0_made.wav", "spoken0_mel.png"},
 }
 
 
@@ -130,7 +130,7 @@ def test_a_run_in_bf16_trains_and_shows_samples_too(
     assert all(np.isfinite(value) for value in values.values() if not isinstance(value, str))
 
 
-@pytest.mark.parametrize("folder", ["units/model", "ar/model", "tune/model", "tune/codec"])
+@pytest.mark.parametrize("folder", ["units/model", "ar/model", "joint/model", "joint/codec"])
 def test_what_is_exported_has_a_card(trained: Path, folder: str) -> None:
     card = (trained / folder / "README.md").read_text("utf-8")
     kind = read_description(trained / folder)["model_type"]
@@ -163,7 +163,7 @@ def test_a_thread_that_reads_ahead_changes_nothing(trained: Path, tmp_path: Path
     assert whole == (tmp_path / "model" / "model.safetensors").read_bytes()
 
 
-@pytest.mark.parametrize("stage", ["units", "codec", "tune"])
+@pytest.mark.parametrize("stage", ["units", "codec", "joint"])
 def test_a_corpus_on_the_device_changes_nothing(trained: Path, stage: str, tmp_path: Path) -> None:
     more = ["corpus_on_device=true", "loop.samples=0", "loop.validate_every=0"]
     assert MAINS[stage](arguments(stage, trained, tmp_path, *more)) == 0
@@ -230,11 +230,11 @@ def test_utterances_that_share_rows_train_the_same(trained: Path, tmp_path: Path
     assert packed_padding <= plain_padding
 
 
-@pytest.mark.parametrize("stage", ["codec", "tune"])
+@pytest.mark.parametrize("stage", ["codec", "joint"])
 def test_games_of_two_models_accumulate_gradients(
     trained: Path, stage: str, tmp_path: Path
 ) -> None:
-    more = ["loop.gradient_accumulation=2", "loop.steps=3", "adversary.joins_at=0.0"]
+    more = ["loop.gradient_accumulation=2", "loop.steps=3", "discriminator.start_fraction=0.0"]
     assert MAINS[stage](arguments(stage, trained, tmp_path, *more)) == 0
     assert np.isfinite(records(tmp_path, "train")[0]["discriminator"])
 

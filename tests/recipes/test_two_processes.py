@@ -18,8 +18,8 @@ from safetensors.torch import load_file
 from uslm_recipes.loop.checkpoint import list_checkpoints
 
 FOLDER = Path(__file__).parent
-STAGES = ["units", "codec", "ar", "nar", "tune"]
-ONE_BY_ONE = {"ar", "nar", "tune"}
+STAGES = ["units", "codec", "ar", "nar", "joint"]
+ONE_BY_ONE = {"ar", "nar", "joint"}
 """Stages whose batches may as well follow each other. A codebook of moving averages learns between
 the batches of a step, and crops are drawn for each process."""
 

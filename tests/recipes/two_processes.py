@@ -22,7 +22,7 @@ from uslm_recipes.config import load_config
 from uslm_recipes.data.batches import Crops, CropSampler, SecondsBatches, World
 from uslm_recipes.loop import step
 from uslm_recipes.train import ar as train_ar
-from uslm_recipes.train import joint as tune
+from uslm_recipes.train import joint
 from uslm_recipes.train import nar as train_nar
 from uslm_recipes.train import unit_codec as train_codec
 from uslm_recipes.train import units as train_units
@@ -32,7 +32,7 @@ RECIPES: dict[str, tuple[Any, Any]] = {
     "codec": (train_codec, train_codec.CodecRecipe),
     "ar": (train_ar, train_ar.ARRecipe),
     "nar": (train_nar, train_nar.NARRecipe),
-    "tune": (tune, tune.TuneRecipe),
+    "joint": (joint, joint.JointRecipe),
 }
 
 
@@ -62,7 +62,7 @@ def recipe_of(stage: str, trained: Path, accumulation: int) -> Any:
             "seconds_per_batch=4",
         ],
         "nar": [tokens, f"tokenizer={codec}", "seconds_per_batch=4"],
-        "tune": [
+        "joint": [
             tokens,
             f"tokenizer={codec}",
             f"acoustic={trained / 'nar' / 'model'}",
@@ -71,7 +71,7 @@ def recipe_of(stage: str, trained: Path, accumulation: int) -> Any:
         ],
     }[stage]
     more = [f"corpus=[{trained / 'corpus'}]", f"loop.gradient_accumulation={accumulation}"]
-    name = {"codec": "train_codec", "tune": "tune"}.get(stage, f"train_{stage}")
+    name = f"train_{stage}"
     size = "unit_codec_tiny" if stage == "nar" else "tiny"
     return load_config(kind, size, [*own, *more, "loop.max_grad_norm=1e9"], recipe=name)
 

@@ -14,7 +14,7 @@ import pytest
 from safetensors import SafetensorError
 
 from uslm_tokenizer.errors import disk_is_full
-from uslm_tokenizer.whole_files import put_in_place, write_atomically
+from uslm_tokenizer.whole_files import commit, write_atomically
 
 
 def writer(number: int) -> Callable[[Path], object]:
@@ -83,9 +83,9 @@ def test_a_file_that_is_moved_replaces_none(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).write_text(name)
     with pytest.raises(FileExistsError):
-        put_in_place(tmp_path / "a", tmp_path / "b", replace=False)
+        commit(tmp_path / "a", tmp_path / "b", replace=False)
     assert (tmp_path / "a").read_text() == "a" and (tmp_path / "b").read_text() == "b"
-    put_in_place(tmp_path / "a", tmp_path / "c", replace=False)
+    commit(tmp_path / "a", tmp_path / "c", replace=False)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b", "c"]
 
 

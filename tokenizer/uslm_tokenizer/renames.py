@@ -14,6 +14,11 @@ CONFIG_KEYS: Mapping[str, Mapping[str, str]] = {
     "BundleConfig": {"expected_input": "expected_latents"},
     "ValleARConfig": {"prenet_hears_padding": "prenet_sees_padding"},
     "ValleNARConfig": {"prenet_hears_padding": "prenet_sees_padding"},
+    "VectorQuantizerConfig": {"late_start": "delayed_init"},
+    "DiscriminatorConfig": {"joins_at": "start_fraction"},
+    "CodecRecipe": {"adversary": "discriminator"},
+    "SourceFilterRecipe": {"adversary": "discriminator"},
+    "JointRecipe": {"adversary": "discriminator"},
     "LoopConfig": {"piece_minutes": "stop_after_minutes"},
     "Recording": {"piece": "segment"},
     "VoicePrompt": {"speaker": "speaker_embedding"},
@@ -30,6 +35,10 @@ OPTIONS: Mapping[str, str] = {
     "--piece-minutes": "--stop-after-minutes",
 }
 """Options of command lines."""
+COMMANDS: Mapping[str, str] = {
+    "tune": "train_joint",
+}
+"""Names of recipes, and of the folders of their configs; `python -m uslm_recipes.NAME`."""
 
 
 def current_arguments(arguments: Sequence[str] | None) -> list[str]:
@@ -51,6 +60,11 @@ def current_keys(owner: str, stored: Mapping[Any, Any]) -> dict[Any, Any]:
     for key, value in stored.items():
         current[table.get(key, key)] = value
     return current
+
+
+def key_in(data: Mapping[str, Any], key: str) -> str:
+    """The name, today's or that of before, under which a config that was read has a key."""
+    return next((each for each in data if current_key(each) == current_key(key)), key)
 
 
 def current_key(stored: str) -> str:

@@ -35,7 +35,7 @@ def write_atomically(path: Path, write: Callable[[Path], object], *, replace: bo
         temporary.chmod(mode)
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
-        put_in_place(temporary, path, replace=replace)
+        commit(temporary, path, replace=replace)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -46,7 +46,7 @@ def hidden_beside(path: Path) -> Path:
     return path.with_name(f".uslm-{secrets.token_hex(8)}.part")
 
 
-def put_in_place(source: Path, path: Path, *, replace: bool) -> None:
+def commit(source: Path, path: Path, *, replace: bool) -> None:
     """Rename a file. Without `replace` FileExistsError is raised if something bears the name."""
     if replace:
         os.replace(source, path)

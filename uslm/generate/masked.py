@@ -216,12 +216,12 @@ def _hidden(
 ) -> list[RowHidden]:
     """Hidden states of each row's target; those with and without prompt from one pass."""
     b, guided = len(is_masked), unmasking.guidance > 0
-    informed = torch.ones_like(is_masked[:, 0])
+    conditional = torch.ones_like(is_masked[:, 0])
     seen, masked = batch, is_masked
     if guided:
-        seen, masked = batch.twice(), torch.cat([is_masked, is_masked])
-        informed = torch.cat([informed, ~informed])
-    hidden = model(seen, masked, now.time, level=now.level, informed=informed).float()
+        seen, masked = batch.duplicated(), torch.cat([is_masked, is_masked])
+        conditional = torch.cat([conditional, ~conditional])
+    hidden = model(seen, masked, now.time, level=now.level, conditional=conditional).float()
     given = [hidden[i, batch.is_target[i]] for i in range(b)]
     if not guided:
         return [RowHidden(conditional=row, unconditional=None, guided=row) for row in given]

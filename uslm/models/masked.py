@@ -50,7 +50,7 @@ class MaskedBatch:
         """Frames in front of each row's target."""
         return (self.frame_mask & ~self.is_target).sum(1)
 
-    def twice(self) -> "MaskedBatch":
+    def duplicated(self) -> "MaskedBatch":
         """The rows, and all of them once more behind."""
         return MaskedBatch(**{name: torch.cat([part, part]) for name, part in vars(self).items()})
 
@@ -88,12 +88,12 @@ class MaskedModel(PretrainedModel, ABC):
         time: Float[Tensor, " b"] | float,
         *,
         level: int = 0,
-        informed: Bool[Tensor, " b"] | None = None,
+        conditional: Bool[Tensor, " b"] | None = None,
     ) -> Float[Tensor, "b t d"]:
         """Hidden state of each frame while `level` is filled.
 
         Levels below are known, those above are not looked at in the target, and of the level itself
-        only what is not masked. Rows that are not `informed` do without the prompt. `time` goes
+        only what is not masked. Rows that are not `conditional` do without the prompt. `time` goes
         from 1, all masked, to 0; one for all rows saves the work for padding.
         """
 
@@ -109,7 +109,7 @@ class MaskedModel(PretrainedModel, ABC):
     @property
     @abstractmethod
     def drop_rate(self) -> float:
-        """Share of training rows that are not informed, for guidance."""
+        """Share of training rows that are unconditional, for guidance."""
 
     @property
     def level_weights(self) -> Float[Tensor, " k"]:
@@ -168,8 +168,8 @@ class MaskedModel(PretrainedModel, ABC):
         lengths = batch.frame_mask.sum(1)
         least = (lengths // 4).clamp(max=5)
         most = torch.maximum((lengths * self.prompt_limit).long(), least + 1)
-        informed = draws[0] >= self.drop_rate
-        prompts = ((least + draws[1] * (most - least)).long() * informed).minimum(lengths - 1)
+        conditional = draws[0] >= self.drop_rate
+        prompts = ((least + draws[1] * (most - least)).long() * conditional).minimum(lengths - 1)
         places = torch.arange(t, device=self.device)
         batch = replace(batch, is_target=batch.frame_mask & (places >= prompts[:, None]))
         time = draws[2].clamp(min=1e-5)
@@ -179,6 +179,6 @@ class MaskedModel(PretrainedModel, ABC):
         # The frame with the least chance is masked in any case: there is something to learn.
         is_masked = chance <= torch.maximum(share, chance.amin(dim=1))[:, None]
         is_masked = is_masked & batch.is_target
-        hidden = self(batch, is_masked, time, level=level, informed=informed)
+        hidden = self(batch, is_masked, time, level=level, conditional=conditional)
         wanted = batch.codes[:, level][is_masked]
         return F.cross_entropy(self.logits(hidden[is_masked], level), wanted)

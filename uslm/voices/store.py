@@ -8,7 +8,7 @@ from uslm.voices.names import default_folder, existing_voice, voice_names, voice
 from uslm.voices.prompt import VoicePrompt
 from uslm.voices.stock import stock_voice
 from uslm_tokenizer.errors import AlreadyThere, ConfigError, UserError
-from uslm_tokenizer.whole_files import put_in_place
+from uslm_tokenizer.whole_files import commit
 
 
 def load_stock_voice(name: str) -> VoicePrompt:
@@ -69,7 +69,7 @@ class VoiceStore:
         """Give a voice another name. MissingResource if there is none, AlreadyThere if taken."""
         path = self.check_free(new_name)
         try:
-            put_in_place(existing_voice(self.folder, name), path, replace=False)
+            commit(existing_voice(self.folder, name), path, replace=False)
         except FileExistsError:  # somebody else was quicker
             self.check_free(new_name)
             raise

@@ -1,7 +1,7 @@
 """Write the card of a model from what was measured: nothing in it is typed in by hand.
 
     python -m uslm_recipes.model_card --model runs/default/bundle --report evaluation/report.json \\
-        --runs runs/default/{units,codec,ar,nar,tune} --corpus runs/default/corpus
+        --runs runs/default/{units,codec,ar,nar,joint} --corpus runs/default/corpus
 
 On what machine and how fast it was trained, the logs of the runs say.
 """

@@ -42,7 +42,7 @@ from uslm_recipes.data.encoding import encode_corpus
 from uslm_recipes.data.recording import Found, Recording, Rejected, reject
 from uslm_recipes.evaluating.likeness import held_out_of, likeness, real_likeness
 from uslm_recipes.train import ar as train_ar
-from uslm_recipes.train import joint as tune
+from uslm_recipes.train import joint
 from uslm_recipes.train import nar as train_nar
 from uslm_tokenizer.audio.write import write_audio
 from uslm_tokenizer.errors import AudioError, ConfigError, TextError, UserError
@@ -62,7 +62,7 @@ class FineTuneRecipe:
     """Recordings that are kept for comparison."""
     stage1: train_ar.ARRecipe = field(default_factory=train_ar.ARRecipe)
     """From what has text."""
-    voice: tune.TuneRecipe = field(default_factory=tune.TuneRecipe)
+    voice: joint.JointRecipe = field(default_factory=joint.JointRecipe)
     """Stage 2 and the decoder, of a model whose stage 2 predicts the decoder's input."""
     stage2: train_nar.NARRecipe = field(default_factory=train_nar.NARRecipe)
     """Stage 2 alone, of a model whose stage 2 scores codes."""
@@ -164,7 +164,7 @@ def train(recipe: FineTuneRecipe, given: argparse.Namespace) -> Path | None:
             corpus=corpora,
             tokens=tokens,
         )
-        if not _finished(out / "voice", tune.train, voice):
+        if not _finished(out / "voice", joint.train, voice):
             return None
         trained["tokenizer"] = str(out / "voice" / "codec")
         trained["acoustic"] = str(out / "voice" / "model")

@@ -17,7 +17,7 @@ from uslm.models.base import AcousticRow
 from uslm.voices.alignment import symbols_of
 from uslm_recipes.data.alignments import Alignments
 from uslm_recipes.data.corpus import Corpus
-from uslm_recipes.data.mates import Mates
+from uslm_recipes.data.same_speaker import SameSpeakerSampler
 from uslm_recipes.data.tokens import TokenCorpus
 
 
@@ -63,20 +63,20 @@ class AcousticRows:
         alignments: Alignments | None = None,
     ) -> None:
         self.corpus, self.tokens, self.alignments = corpus, tokens, alignments
-        self.mates = Mates(corpus, indices)
+        self.same_speaker = SameSpeakerSampler(corpus, indices)
         self.most_pitch = max(1, tokens.header.num_pitches - 1)
 
     def row(self, index: int, shape: RowShape, random: np.random.Generator) -> AcousticRow:
         """Prompt, target, text and known frames of one utterance."""
-        mate = self.mates.draw(index, random)
+        prompt_index = self.same_speaker.draw(index, random)
         codes = self.tokens.codes(index)
         num_prompt = int(random.integers(shape.min_prompt_frames, shape.max_prompt_frames + 1))
         start = 0
-        if mate == index:  # the same utterance: its beginning is the prompt
+        if prompt_index == index:  # the same utterance: its beginning is the prompt
             start = min(num_prompt, codes.shape[1] // 2)
             prompt_start, prompt = 0, codes[:, :start]
         else:
-            prompt_start, prompt = _segment(self.tokens.codes(mate), num_prompt, random)
+            prompt_start, prompt = _segment(self.tokens.codes(prompt_index), num_prompt, random)
         offset, target = _segment(codes[:, start:], shape.max_target_frames, random)
         known = 0
         if random.random() < shape.known_share:
@@ -96,7 +96,9 @@ class AcousticRows:
             start=start + offset,
             text_ids=None if hidden else text,
             text_positions=text_positions,
-            prompt_spoken=None if hidden else self._spoken(mate, prompt_start, prompt.shape[1]),
+            prompt_spoken=None
+            if hidden
+            else self._spoken(prompt_index, prompt_start, prompt.shape[1]),
         )
 
     def _spoken(self, index: int, first: int, num_frames: int) -> Int[Tensor, " t"] | None:

@@ -15,7 +15,7 @@ from torch import Tensor
 from uslm.models.base import PitchedModel, SemanticModel
 from uslm_recipes.data.alignments import Alignments
 from uslm_recipes.data.corpus import Corpus
-from uslm_recipes.data.mates import Mates
+from uslm_recipes.data.same_speaker import SameSpeakerSampler
 from uslm_recipes.data.tokens import TokenCorpus
 from uslm_tokenizer.errors import ConfigError
 
@@ -59,7 +59,7 @@ class PromptedRows:
         """`max_frames` bounds prompt and speech of a row together."""
         self.corpus, self.tokens, self.alignments = corpus, tokens, alignments
         self.max_frames = max_frames
-        self.mates = Mates(corpus, indices)
+        self.same_speaker = SameSpeakerSampler(corpus, indices)
 
     def text(self, index: int) -> Int[Tensor, " s"]:
         """Text ids of an utterance."""
@@ -82,10 +82,10 @@ class PromptedRows:
 
     def prompt_of(self, index: int, random: np.random.Generator) -> int | None:
         """Another utterance of the speaker that still fits; None where there is none."""
-        mate = self.mates.draw(index, random)
+        prompt_index = self.same_speaker.draw(index, random)
         frames = self.tokens.num_frames
-        fits = int(frames[mate] + frames[index]) <= self.max_frames
-        return mate if mate != index and fits else None
+        fits = int(frames[prompt_index] + frames[index]) <= self.max_frames
+        return prompt_index if prompt_index != index and fits else None
 
     def batch(
         self, model: SemanticModel, indices: Sequence[int], prompts: Sequence[int | None]
@@ -95,21 +95,21 @@ class PromptedRows:
         texts, units, starts, before = [], [], [], []
         pitched = model if isinstance(model, PitchedModel) and model.num_pitches else None
         pitches = []
-        for index, mate in zip(indices, prompts, strict=True):
+        for index, prompt_index in zip(indices, prompts, strict=True):
             text, row, num_prompt = self.text(index), self.units(index), 0
             begins = self.starts(index) if self.alignments is not None else None
             heights = [] if pitched is None else [self.pitches(pitched, index)]
-            if mate is not None:
-                prompt = self.units(mate)
+            if prompt_index is not None:
+                prompt = self.units(prompt_index)
                 num_prompt = len(prompt)
-                text = torch.cat([self.text(mate), separator, text])
+                text = torch.cat([self.text(prompt_index), separator, text])
                 row = torch.cat([prompt, row])
                 if pitched is not None:
-                    heights.insert(0, self.pitches(pitched, mate))
+                    heights.insert(0, self.pitches(pitched, prompt_index))
                 if begins is not None:
                     # The separator takes no time: the text begins in the same frame.
                     border = torch.tensor([num_prompt, num_prompt])
-                    begins = torch.cat([self.starts(mate), border, begins[1:] + num_prompt])
+                    begins = torch.cat([self.starts(prompt_index), border, begins[1:] + num_prompt])
             texts.append(text)
             units.append(row)
             if pitched is not None:

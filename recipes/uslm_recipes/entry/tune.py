@@ -1,4 +1,4 @@
-"""`python -m uslm_recipes.tune`, which lies in train/joint.py."""
+"""`python -m uslm_recipes.train_joint`: what `train_joint` was called before; see renames.py."""
 
 from uslm_recipes.train.joint import main
 

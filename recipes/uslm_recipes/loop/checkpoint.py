@@ -24,16 +24,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from uslm_recipes.loop.atomic_dir import (
+    DamagedCheckpoint,
+    check_checksums,
+    commit,
+    fresh_folder,
+    write_checksums,
+)
 from uslm_recipes.loop.out_of_memory import is_out_of_memory
 from uslm_recipes.loop.progress import Progress, TrainingState
 from uslm_recipes.loop.random_states import random_states, restore_random
-from uslm_recipes.loop.sealed import (
-    DamagedCheckpoint,
-    check_seal,
-    fresh_folder,
-    put_in_place,
-    seal,
-)
 from uslm_recipes.loop.sharding import (
     is_sharded,
     load_whole_optimizer,
@@ -110,8 +110,8 @@ def save_checkpoint(
     if rank.is_main:
         steps.take(lambda: _check_ranks(part, rank.size))
         steps.take(lambda: contents.write(part, _about(state, about or {})))
-        steps.take(lambda: seal(part))
-        steps.take(lambda: put_in_place(part, final))
+        steps.take(lambda: write_checksums(part))
+        steps.take(lambda: commit(part, final))
         if steps.problem is None:
             older = [path for path in list_checkpoints(folder) if step_of(path) < step_of(final)]
             for old in older[keep_last - 1 :]:
@@ -214,7 +214,7 @@ def newest_whole(folder: Path) -> Path | None:
     every = list_checkpoints(folder)
     for path in every:
         try:
-            check_seal(path)
+            check_checksums(path)
         except DamagedCheckpoint as problem:
             logger.warning("%s", problem)
             continue

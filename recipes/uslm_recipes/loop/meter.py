@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from uslm_recipes.loop.reader import Drawn
+from uslm_recipes.loop.reader import TrainBatch
 
 
 class Meter:
@@ -38,11 +38,11 @@ class Meter:
             self._sums[name] = self._sums.get(name, 0.0) + plain
             self._counts[name] = self._counts.get(name, 0) + 1
 
-    def count(self, drawn: Drawn[Any], processes: int) -> None:
+    def count(self, train_batch: TrainBatch[Any], processes: int) -> None:
         """Count what a batch holds; those of the other processes are taken as alike."""
-        self.tokens += drawn.tokens * processes
-        self.slots += drawn.slots * processes
-        self.audio_seconds += drawn.audio_seconds * processes
+        self.tokens += train_batch.tokens * processes
+        self.slots += train_batch.slots * processes
+        self.audio_seconds += train_batch.audio_seconds * processes
 
     def pause(self, seconds: float) -> None:
         """Leave out time that was not spent on steps, such as a validation."""

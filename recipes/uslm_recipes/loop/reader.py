@@ -17,7 +17,7 @@ Batch = TypeVar("Batch")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Drawn(Generic[Batch]):
+class TrainBatch(Generic[Batch]):
     """A batch, and what the loop wants to know of it."""
 
     batch: Batch
@@ -43,7 +43,9 @@ class BatchReader(Generic[Batch]):
     `draw` must take all its randomness from the streams' places.
     """
 
-    def __init__(self, state: TrainingState, draw: Callable[[], Drawn[Batch]], ahead: int) -> None:
+    def __init__(
+        self, state: TrainingState, draw: Callable[[], TrainBatch[Batch]], ahead: int
+    ) -> None:
         self._state, self._draw = state, draw
         self._stopped = threading.Event()
         self._ready: queue.Queue[Any] = queue.Queue(maxsize=max(1, ahead))
@@ -52,14 +54,14 @@ class BatchReader(Generic[Batch]):
             state.places = self._places()
             self._thread.start()
 
-    def __next__(self) -> Drawn[Batch]:
+    def __next__(self) -> TrainBatch[Batch]:
         if self._thread.ident is None:  # never started
             return self._draw()
-        drawn, places = self._ready.get()
-        if isinstance(drawn, BaseException):
-            raise drawn
+        train_batch, places = self._ready.get()
+        if isinstance(train_batch, BaseException):
+            raise train_batch
         self._state.places = places
-        batch: Drawn[Batch] = drawn
+        batch: TrainBatch[Batch] = train_batch
         return batch
 
     def close(self) -> None:

@@ -24,13 +24,13 @@ from uslm_recipes.loop.checkpoint import (
 )
 from uslm_recipes.loop.config import LoopConfig, fraction_done
 from uslm_recipes.loop.flops import FlopMeter, peak_flops
-from uslm_recipes.loop.guard import Guard
 from uslm_recipes.loop.launch import make_accelerator, precision_of, prepare
 from uslm_recipes.loop.log import RunLog
 from uslm_recipes.loop.meter import Meter
+from uslm_recipes.loop.non_finite_guard import NonFiniteGuard
 from uslm_recipes.loop.out_of_memory import is_out_of_memory, too_little_memory
 from uslm_recipes.loop.progress import Progress, TrainingState
-from uslm_recipes.loop.reader import BatchReader, Drawn
+from uslm_recipes.loop.reader import BatchReader, TrainBatch
 from uslm_recipes.loop.same_config import check_same
 from uslm_recipes.loop.sharding import is_sharded
 from uslm_recipes.loop.stopping import StopSignal
@@ -68,7 +68,7 @@ class Run:
     data: TrainingData
     batch_key: str
     """Key of the recipe that says how large a batch is."""
-    guard: Guard
+    guard: NonFiniteGuard
     meter: Meter
     bar: Bar
     flops: FlopMeter = field(default_factory=FlopMeter)
@@ -205,7 +205,7 @@ def _begin(
         rank=rank,
         data=data,
         batch_key=batch_key,
-        guard=Guard(config.max_skipped_in_a_row),
+        guard=NonFiniteGuard(config.max_skipped_in_a_row),
         meter=Meter(peak, accelerator.num_processes),
         bar=Bar(config, state.progress, shown=None if rank.is_main else False),
         saved=found,
@@ -213,7 +213,7 @@ def _begin(
     )
 
 
-def each_batch(run: Run, draw: Callable[[], Drawn[Batch]]) -> Iterator[Drawn[Batch]]:
+def each_batch(run: Run, draw: Callable[[], TrainBatch[Batch]]) -> Iterator[TrainBatch[Batch]]:
     """What `draw` makes, batch after batch until the run is over; measures the waiting.
 
     `draw` takes from the run's streams. With `loop.read_ahead` a thread calls it.
@@ -224,9 +224,9 @@ def each_batch(run: Run, draw: Callable[[], Drawn[Batch]]) -> Iterator[Drawn[Bat
             began = time.monotonic()
             step = [next(reader) for _ in range(run.config.gradient_accumulation)]
             run.meter.waited += time.monotonic() - began
-            for drawn in _weighed(run, step):
+            for train_batch in _weighed(run, step):
                 run.flops.begin()
-                yield drawn
+                yield train_batch
     finally:
         reader.close()
 
@@ -249,19 +249,19 @@ def keep_going(run: Run) -> bool:
     )
 
 
-def _weighed(run: Run, step: list[Drawn[Batch]]) -> Iterator[Drawn[Batch]]:
+def _weighed(run: Run, step: list[TrainBatch[Batch]]) -> Iterator[TrainBatch[Batch]]:
     """The batches of a step with their weights; several processes add up what they hold."""
     names = sorted(step[0].counts)
     processes = run.accelerator.num_processes
     if processes * len(step) == 1:
         yield replace(step[0], weights=dict.fromkeys(names, 1.0))
         return
-    own = torch.tensor([[drawn.counts[name] for name in names] for drawn in step])
+    own = torch.tensor([[train_batch.counts[name] for name in names] for train_batch in step])
     own = own.float().to(run.accelerator.device)
     every = run.accelerator.reduce(own.sum(dim=0), reduction="sum") if processes > 1 else own.sum(0)
     weights = own * (processes * len(step)) / every.clamp(min=1)
-    for drawn, row in zip(step, weights, strict=True):
-        yield replace(drawn, weights=dict(zip(names, row, strict=True)))
+    for train_batch, row in zip(step, weights, strict=True):
+        yield replace(train_batch, weights=dict(zip(names, row, strict=True)))
 
 
 def _agree(run: Run, process_seconds: float, stop: bool) -> tuple[float, bool]:

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from uslm_recipes.loop.checkpoint import CheckpointNotWritten, checkpoint_name, save_checkpoint
 from uslm_recipes.loop.config import fraction_done, schedule
-from uslm_recipes.loop.guard import check_weights
+from uslm_recipes.loop.non_finite_guard import check_weights
 from uslm_recipes.loop.optimizer import set_learning_rate, step_if
-from uslm_recipes.loop.reader import Drawn
+from uslm_recipes.loop.reader import TrainBatch
 from uslm_recipes.loop.run import Run
 from uslm_recipes.loop.sharding import put_together
 from uslm_recipes.loop.validation import Validation, keep_samples
@@ -55,7 +55,7 @@ def update(run: Run, loss: Tensor, name: str = "model") -> Tensor | None:
 def after_step(
     run: Run,
     losses: Losses,
-    drawn: Drawn[Any],
+    train_batch: TrainBatch[Any],
     *,
     validate: Callable[[], Validation] | None = None,
 ) -> None:
@@ -63,16 +63,16 @@ def after_step(
 
     `validate` runs with the averaged weights, in eval mode and without gradients.
     """
-    run.flops.end(drawn.slots)
+    run.flops.end(train_batch.slots)
     run.meter.add({"loss": losses.total, **losses.parts})
-    run.meter.count(drawn, run.accelerator.num_processes)
-    run.progress.audio_seconds += drawn.audio_seconds * run.accelerator.num_processes
+    run.meter.count(train_batch, run.accelerator.num_processes)
+    run.progress.audio_seconds += train_batch.audio_seconds * run.accelerator.num_processes
     if not run.accelerator.sync_gradients:
         return
     run.meter.steps += 1
     run.progress.step += 1
     step = run.progress.step
-    run.guard.end_step(step, drawn.name)
+    run.guard.end_step(step, train_batch.name)
     for ema in run.state.ema.values():
         ema.update(step)
     if step % run.config.log_every == 0:

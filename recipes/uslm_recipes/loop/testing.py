@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from uslm_recipes.data.batches import SecondsBatches
 from uslm_recipes.loop import (
-    Drawn,
     LoopConfig,
     Losses,
     Run,
+    TrainBatch,
     TrainingState,
     Validation,
     after_step,
@@ -81,11 +81,13 @@ def toy_run(
     )
 
 
-def draw_toy(run: Run) -> Drawn[list[int]]:
+def draw_toy(run: Run) -> TrainBatch[list[int]]:
     """The next batch, of which only the size matters."""
     chosen = next(run.state.streams["batches"]).tolist()  # type: ignore[call-overload]
     counts = {"rows": len(chosen)}
-    return Drawn(batch=chosen, name=chosen, audio_seconds=1.0, tokens=10, slots=20, counts=counts)
+    return TrainBatch(
+        batch=chosen, name=chosen, audio_seconds=1.0, tokens=10, slots=20, counts=counts
+    )
 
 
 def train_toy(
@@ -102,16 +104,16 @@ def train_toy(
     """The loop of a recipe; as if killed after step `stop_at`; NaN data in steps of `poison`."""
     with toy_run(loop, out, resume=resume, model=model, accelerator=accelerator) as run:
         prepared, noise = run.state.models["model"], run.state.generators["noise"]
-        for drawn in each_batch(run, lambda: draw_toy(run)):
-            size = (len(drawn.batch) + 2, 4)
+        for train_batch in each_batch(run, lambda: draw_toy(run)):
+            size = (len(train_batch.batch) + 2, 4)
             data = torch.randn(size, generator=noise) + np.random.rand()  # noqa: NPY002
             if run.progress.step in poison:
                 data = data * float("nan")
             with run.accelerator.accumulate(prepared):
-                loss = prepared(data) * drawn.weights["rows"]
+                loss = prepared(data) * train_batch.weights["rows"]
                 update(run, loss)
-            losses = Losses(loss, {"rows": float(len(drawn.batch))})
-            after_step(run, losses, drawn, validate=validate or validate_toy)
+            losses = Losses(loss, {"rows": float(len(train_batch.batch))})
+            after_step(run, losses, train_batch, validate=validate or validate_toy)
             if stop_at is not None and run.progress.step == stop_at:
                 return run
         finish_run(run)

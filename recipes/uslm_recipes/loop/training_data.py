@@ -33,7 +33,7 @@ class TrainingData:
 
 
 @dataclass(frozen=True)
-class Named:
+class BatchLabel:
     """Utterances of a batch; as a text their ids, looked up only when somebody reads it."""
 
     corpus: Corpus

@@ -30,9 +30,9 @@ from uslm_recipes.data.corpus_format import PHONEMES, TextIds
 from uslm_recipes.data.prompted_rows import PromptedBatch, PromptedRows, check_pitch
 from uslm_recipes.data.tokens import TokenCorpus
 from uslm_recipes.loop import (
-    Drawn,
     LoopConfig,
     Losses,
+    TrainBatch,
     TrainingState,
     Validation,
     after_step,
@@ -45,7 +45,7 @@ from uslm_recipes.loop import (
     update,
     world_of,
 )
-from uslm_recipes.loop.training_data import Named, TrainingData
+from uslm_recipes.loop.training_data import BatchLabel, TrainingData
 from uslm_recipes.train import samples
 from uslm_tokenizer.codecs.unit_tokenizer.model import UnitTokenizer
 from uslm_tokenizer.config import from_dict
@@ -105,7 +105,7 @@ class Objective(nn.Module):
 
 def draw_batch(
     recipe: ARRecipe, model: SemanticModel, rows: PromptedRows, batches: SecondsBatches
-) -> Drawn[PromptedBatch]:
+) -> TrainBatch[PromptedBatch]:
     """The next batch. What it shows depends on its place in the stream alone, and each row's
     prompt on epoch and utterance; so a resumed run draws the same, and so do more processes."""
     seed, epoch = recipe.loop.seed, batches.epoch
@@ -117,9 +117,9 @@ def draw_batch(
         for i in chosen
     ]
     batch = rows.batch(model, chosen, prompts)
-    return Drawn(
+    return TrainBatch(
         batch=batch,
-        name=Named(rows.corpus, chosen),
+        name=BatchLabel(rows.corpus, chosen),
         audio_seconds=float(rows.corpus.seconds[chosen].sum()),
         tokens=batch.num_units,
         slots=batch.num_slots,
@@ -213,12 +213,14 @@ def train(recipe: ARRecipe, out: Path, *, resume: bool = False) -> bool:
         def check() -> Validation:
             return validate(recipe, model, prepared, held_out_rows, held_out.tolist(), listener)
 
-        for drawn in each_batch(run, lambda: draw_batch(recipe, model, rows, batches)):
+        for train_batch in each_batch(run, lambda: draw_batch(recipe, model, rows, batches)):
             with accelerator.accumulate(prepared):
-                loss, parts = prepared(drawn.batch.rows.to(accelerator.device))
-                loss = loss * drawn.weights["units"]
+                loss, parts = prepared(train_batch.batch.rows.to(accelerator.device))
+                loss = loss * train_batch.weights["units"]
                 update(run, loss)
-            after_step(run, Losses(loss, parts), drawn, validate=check if len(held_out) else None)
+            after_step(
+                run, Losses(loss, parts), train_batch, validate=check if len(held_out) else None
+            )
         if complete := finish_run(run):
             export(run, "model", {"model": model})
     return complete

@@ -1,6 +1,6 @@
 """Tune stage 2 and the codec's decoder to each other, on the waveform; the last stage.
 
-    python -m uslm_recipes.tune --config mini --out runs/tune \\
+    python -m uslm_recipes.train_joint --config mini --out runs/joint \\
         --set corpus=[data/corpus] --set tokens=[runs/tokens/0] \\
         --set tokenizer=runs/codec/model --set acoustic=runs/nar/model --max-minutes 20
 
@@ -31,9 +31,9 @@ from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.crops import Crops, cut_crops
 from uslm_recipes.data.tokens import TokenCorpus
 from uslm_recipes.loop import (
-    Drawn,
     LoopConfig,
     Losses,
+    TrainBatch,
     TrainingState,
     Validation,
     after_step,
@@ -47,9 +47,14 @@ from uslm_recipes.loop import (
     world_of,
 )
 from uslm_recipes.loop.pictures import draw_mels
-from uslm_recipes.loop.training_data import Named, TrainingData
+from uslm_recipes.loop.training_data import BatchLabel, TrainingData
 from uslm_recipes.train import samples
-from uslm_recipes.train.adversary import AdversaryConfig, build_adversary, playing, teach
+from uslm_recipes.train.discriminator import (
+    DiscriminatorConfig,
+    build_discriminator,
+    playing,
+    teach,
+)
 from uslm_tokenizer.codecs.unit_codec.model import UnitCodec
 from uslm_tokenizer.errors import ConfigError
 from uslm_tokenizer.objectives.waveform import MultiScaleMelLoss
@@ -57,7 +62,7 @@ from uslm_tokenizer.objectives.weighted import WaveformWeights, waveform_losses
 
 
 @dataclass(frozen=True, kw_only=True)
-class TuneRecipe:
+class JointRecipe:
     """Everything that decides a run of this recipe."""
 
     loop: LoopConfig = field(default_factory=LoopConfig)
@@ -86,7 +91,7 @@ class TuneRecipe:
     """What counts how much in the waveform."""
     input_weight: float = 5.0
     """Weight of the error of the predicted input."""
-    adversary: AdversaryConfig = field(default_factory=AdversaryConfig)
+    discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
     """The discriminator."""
 
     def __post_init__(self) -> None:
@@ -142,32 +147,32 @@ class Batch:
 
 
 def draw_batch(
-    recipe: TuneRecipe, rows: AcousticRows, batches: SecondsBatches, hop_length: int
-) -> Drawn[Batch]:
+    recipe: JointRecipe, rows: AcousticRows, batches: SecondsBatches, hop_length: int
+) -> TrainBatch[Batch]:
     """The next batch with a row that is long enough. What a row shows depends on epoch and
     utterance alone; so a resumed run draws the same, and so do more processes."""
     while True:
         epoch = batches.epoch
         chosen = next(batches).tolist()
         randoms = [np.random.default_rng((recipe.loop.seed, epoch, index)) for index in chosen]
-        drawn = [
+        train_batch = [
             rows.row(i, recipe.rows, random) for i, random in zip(chosen, randoms, strict=True)
         ]
         crops = cut_crops(
-            rows.corpus, chosen, drawn, randoms,
+            rows.corpus, chosen, train_batch, randoms,
             num_frames=recipe.crop_frames, hop_length=hop_length, most=recipe.max_crops,
         )  # fmt: skip
         if crops is not None:
             break
-    lengths = [row.prompt.shape[1] + row.codes.shape[1] for row in drawn]
-    return Drawn(
-        batch=Batch(drawn, crops),
-        name=Named(rows.corpus, chosen),
+    lengths = [row.prompt.shape[1] + row.codes.shape[1] for row in train_batch]
+    return TrainBatch(
+        batch=Batch(train_batch, crops),
+        name=BatchLabel(rows.corpus, chosen),
         audio_seconds=float(rows.corpus.seconds[chosen].sum()),
         tokens=sum(lengths),
         slots=max(lengths) * len(lengths),
         counts={
-            "frames": sum(row.codes.shape[1] - row.num_context for row in drawn),
+            "frames": sum(row.codes.shape[1] - row.num_context for row in train_batch),
             "crops": len(crops.rows),
         },
     )
@@ -175,7 +180,7 @@ def draw_batch(
 
 @torch.no_grad()
 def validate(
-    recipe: TuneRecipe, voice: Voice, rows: AcousticRows, indices: list[int]
+    recipe: JointRecipe, voice: Voice, rows: AcousticRows, indices: list[int]
 ) -> Validation:
     """On held-out speakers: spectral distance of crops from predicted and from true codes; and
     some utterances spoken by both parts."""
@@ -186,22 +191,22 @@ def validate(
     for start in range(0, len(indices), recipe.max_crops):
         chosen = indices[start : start + recipe.max_crops]
         randoms = [np.random.default_rng((0, index)) for index in chosen]
-        drawn = [
+        train_batch = [
             rows.row(i, recipe.rows, random) for i, random in zip(chosen, randoms, strict=True)
         ]
         crops = cut_crops(
-            rows.corpus, chosen, drawn, randoms,
+            rows.corpus, chosen, train_batch, randoms,
             num_frames=recipe.crop_frames, hop_length=voice.codec.hop_length, most=recipe.max_crops,
         )  # fmt: skip
         if crops is None:
             continue
-        made, error = voice(voice.acoustic.batch(drawn), crops, recipe.crop_frames)
+        made, error = voice(voice.acoustic.batch(train_batch), crops, recipe.crop_frames)
         first, second = made.chunk(2)
         real = crops.waveforms.to(device)
         guessed.append(float(mel_loss(first, real)))
         true.append(float(mel_loss(second, real)))
         errors.append(float(error))
-        for index, row in zip(chosen, drawn, strict=True):
+        for index, row in zip(chosen, train_batch, strict=True):
             if len(shown) < recipe.loop.samples:
                 shown.append(speak(f"spoken{len(shown)}", voice, rows.corpus, index, row))
     if not guessed:  # no held-out utterance is long enough
@@ -226,7 +231,7 @@ def speak(name: str, voice: Voice, corpus: Corpus, index: int, row: AcousticRow)
     )
 
 
-def train(recipe: TuneRecipe, out: Path, *, resume: bool = False) -> bool:
+def train(recipe: JointRecipe, out: Path, *, resume: bool = False) -> bool:
     """Run the recipe in `out`; True when it is over: saved as `model` (stage 2) and `codec`."""
     seed_everything(recipe.loop.seed)
     accelerator = make_accelerator(recipe.loop, out)
@@ -237,7 +242,7 @@ def train(recipe: TuneRecipe, out: Path, *, resume: bool = False) -> bool:
         AcousticRegressor.from_pretrained(recipe.acoustic),
         UnitCodec.from_pretrained(recipe.tokenizer),
     ).train()
-    discriminator = build_adversary(recipe.adversary)
+    discriminator = build_discriminator(recipe.discriminator)
     mel_loss = MultiScaleMelLoss(corpus.sample_rate).to(device)
     hop_length = voice.codec.hop_length
     shortest = recipe.crop_frames * hop_length / corpus.sample_rate
@@ -273,27 +278,27 @@ def train(recipe: TuneRecipe, out: Path, *, resume: bool = False) -> bool:
         def check() -> Validation:
             return validate(recipe, voice, held_out_rows, held_out.tolist())
 
-        for drawn in each_batch(run, lambda: draw_batch(recipe, rows, batches, hop_length)):
-            crops, weights = drawn.batch.crops, drawn.weights
+        for train_batch in each_batch(run, lambda: draw_batch(recipe, rows, batches, hop_length)):
+            crops, weights = train_batch.batch.crops, train_batch.weights
             real = crops.waveforms.to(device)
             with accelerator.accumulate(voice_, judge):
                 made, error = voice_(
-                    voice.acoustic.batch(drawn.batch.rows), crops, recipe.crop_frames
+                    voice.acoustic.batch(train_batch.batch.rows), crops, recipe.crop_frames
                 )
                 audio_loss, parts = waveform_losses(
                     made,
                     real.repeat(2, 1, 1),
                     mel_loss,
-                    playing(run, recipe.adversary),
+                    playing(run, recipe.discriminator),
                     recipe.weights,
                 )
                 total = (
                     weights["crops"] * audio_loss + weights["frames"] * recipe.input_weight * error
                 )
                 update(run, total, "voice")
-                parts |= teach(run, recipe.adversary, real, made)
+                parts |= teach(run, recipe.discriminator, real, made)
             losses = Losses(total, {**parts, "input": error})
-            after_step(run, losses, drawn, validate=check if len(held_out) else None)
+            after_step(run, losses, train_batch, validate=check if len(held_out) else None)
         if complete := finish_run(run):
             export(run, "voice", {"model": voice.acoustic, "codec": voice.codec})
     return complete
@@ -301,7 +306,7 @@ def train(recipe: TuneRecipe, out: Path, *, resume: bool = False) -> bool:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
-    return recipe_main("tune", TuneRecipe, train, arguments)
+    return recipe_main("train_joint", JointRecipe, train, arguments)
 
 
 if __name__ == "__main__":

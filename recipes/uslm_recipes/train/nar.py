@@ -35,9 +35,9 @@ from uslm_recipes.data.batches import SecondsBatches
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.tokens import TokenCorpus
 from uslm_recipes.loop import (
-    Drawn,
     LoopConfig,
     Losses,
+    TrainBatch,
     TrainingState,
     Validation,
     after_step,
@@ -51,7 +51,7 @@ from uslm_recipes.loop import (
     world_of,
 )
 from uslm_recipes.loop.pictures import count_codes, draw_codebooks, draw_mels
-from uslm_recipes.loop.training_data import Named, TrainingData
+from uslm_recipes.loop.training_data import BatchLabel, TrainingData
 from uslm_recipes.train import samples
 from uslm_recipes.train.acoustic_objectives import CodeObjective, LMObjective, RegressorObjective
 from uslm_tokenizer.codecs.source_filter.model import SourceFilterCodec
@@ -120,15 +120,15 @@ def draw_levels(groups: Sequence[int], random: np.random.Generator) -> int:
 
 def draw_batch(
     recipe: NARRecipe, model: AcousticModel, rows: AcousticRows, batches: SecondsBatches
-) -> Drawn[Rows]:
+) -> TrainBatch[Rows]:
     """The next batch. What a row shows depends on epoch and utterance alone; so a resumed run
     draws the same, and so do more processes."""
     seed, epoch = recipe.loop.seed, batches.epoch
     chosen = next(batches).tolist()
-    drawn, levels = [], []
+    train_batch, levels = [], []
     for index in chosen:
         random = np.random.default_rng((seed, epoch, index))
-        drawn.append(rows.row(index, recipe.rows, random))
+        train_batch.append(rows.row(index, recipe.rows, random))
         levels.append(draw_levels(_groups(model), random))
     cpu = torch.device("cpu")
     most = recipe.packed_frames
@@ -138,10 +138,10 @@ def draw_batch(
     elif isinstance(model, CodeModel) and not isinstance(model, AcousticLM):
         batch = model.batch(drawn)  # with positions of its own
     else:
-        batch = pack_rows(drawn, cpu, most) if most else batch_rows(drawn, cpu)
-    return Drawn(
+        batch = pack_rows(train_batch, cpu, most) if most else batch_rows(train_batch, cpu)
+    return TrainBatch(
         batch=Rows(batch, torch.tensor(levels[: len(batch.codes)])),
-        name=Named(rows.corpus, chosen),
+        name=BatchLabel(rows.corpus, chosen),
         audio_seconds=float(rows.corpus.seconds[chosen].sum()),
         tokens=int(batch.frame_mask.sum()),
         slots=batch.frame_mask.numel(),
@@ -162,10 +162,10 @@ def validate(
     acoustic_lm the cross-entropy of the first level of each pass, nats a code; and some
     utterances that the model fills, decoded."""
     random, model = np.random.default_rng(0), objective.model
-    drawn = [rows.row(index, recipe.rows.clean(), random) for index in indices]
+    train_batch = [rows.row(index, recipe.rows.clean(), random) for index in indices]
     found: dict[str, list[float]] = {}
-    for start in range(0, len(drawn), 8):
-        batch = model.batch(drawn[start : start + 8])
+    for start in range(0, len(train_batch), 8):
+        batch = model.batch(train_batch[start : start + 8])
         for level in np.cumsum([1, *_groups(model)[:-1]]).tolist():
             num_known = torch.full((len(batch.codes),), level, device=batch.codes.device)
             for name, value in prepared(batch, num_known)[1].items():
@@ -173,7 +173,7 @@ def validate(
     means = {name: float(np.mean(values)) for name, values in found.items()}
     shown = []
     if codec is not None:
-        few = zip(range(recipe.loop.samples), indices, drawn, strict=False)
+        few = zip(range(recipe.loop.samples), indices, train_batch, strict=False)
         shown = [speak(f"filled{n}", objective, codec, rows, index, row) for n, index, row in few]
     return samples.together({"loss": float(np.mean(list(means.values()))), **means}, shown)
 
@@ -309,13 +309,15 @@ def train(recipe: NARRecipe, out: Path, *, resume: bool = False) -> bool:
             few = held_out.tolist()
             return validate(recipe, objective, prepared, held_out_rows, few, decoder)
 
-        for drawn in each_batch(run, lambda: draw_batch(recipe, model, rows, batches)):
-            batch = drawn.batch.rows.to(accelerator.device)
+        for train_batch in each_batch(run, lambda: draw_batch(recipe, model, rows, batches)):
+            batch = train_batch.batch.rows.to(accelerator.device)
             with accelerator.accumulate(prepared):
-                loss, parts = prepared(batch, drawn.batch.num_known.to(accelerator.device))
-                loss = loss * drawn.weights["frames"]
+                loss, parts = prepared(batch, train_batch.batch.num_known.to(accelerator.device))
+                loss = loss * train_batch.weights["frames"]
                 update(run, loss)
-            after_step(run, Losses(loss, parts), drawn, validate=check if len(held_out) else None)
+            after_step(
+                run, Losses(loss, parts), train_batch, validate=check if len(held_out) else None
+            )
         if complete := finish_run(run):
             export(run, "model", {"model": model})
     return complete

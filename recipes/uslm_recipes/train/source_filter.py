@@ -24,9 +24,9 @@ from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.encoding import encode_corpus
 from uslm_recipes.data.tokens import TokenCorpus
 from uslm_recipes.loop import (
-    Drawn,
     LoopConfig,
     Losses,
+    TrainBatch,
     TrainingState,
     Validation,
     after_step,
@@ -41,9 +41,14 @@ from uslm_recipes.loop import (
     world_of,
 )
 from uslm_recipes.loop.pictures import draw_mels
-from uslm_recipes.loop.training_data import Named, TrainingData
+from uslm_recipes.loop.training_data import BatchLabel, TrainingData
 from uslm_recipes.train import samples
-from uslm_recipes.train.adversary import AdversaryConfig, build_adversary, playing, teach
+from uslm_recipes.train.discriminator import (
+    DiscriminatorConfig,
+    build_discriminator,
+    playing,
+    teach,
+)
 from uslm_tokenizer.codecs.source_filter.model import (
     FIRST_MEL_ROW,
     SourceFilterCodec,
@@ -87,7 +92,7 @@ class SourceFilterRecipe:
     """Share of the crops that are decoded from their first few mel codebooks only."""
     weights: WaveformWeights = field(default_factory=WaveformWeights)
     """What counts how much in the waveform."""
-    adversary: AdversaryConfig = field(default_factory=AdversaryConfig)
+    discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
     """The discriminators."""
 
     def __post_init__(self) -> None:
@@ -111,15 +116,17 @@ class Batch:
 
 def draw_batch(
     recipe: SourceFilterRecipe, corpus: Corpus, tokens: TokenCorpus, crops: CropSampler
-) -> Drawn[Batch]:
+) -> TrainBatch[Batch]:
     """The next crops; they begin at whole frames."""
     hop, length = tokens.header.hop_length, recipe.crop_frames
-    drawn = next(crops)
-    places = list(zip(drawn.indices.tolist(), drawn.starts.tolist(), strict=True))
+    train_batch = next(crops)
+    places = list(zip(train_batch.indices.tolist(), train_batch.starts.tolist(), strict=True))
     codes = [tokens.codes(i, start // hop, start // hop + length) for i, start in places]
-    return Drawn(
-        batch=Batch(corpus.crops(drawn.indices, drawn.starts, length * hop), torch.stack(codes)),
-        name=Named(corpus, drawn.indices.tolist()),
+    return TrainBatch(
+        batch=Batch(
+            corpus.crops(train_batch.indices, train_batch.starts, length * hop), torch.stack(codes)
+        ),
+        name=BatchLabel(corpus, train_batch.indices.tolist()),
         audio_seconds=len(places) * length * hop / corpus.sample_rate,
         tokens=len(places) * length,
         slots=len(places) * length,
@@ -132,8 +139,8 @@ def draw_depth(
     """How many mel codebooks of each crop are decoded."""
     b, most = len(batch.codes), batch.codes.shape[1] - FIRST_MEL_ROW
     few = torch.rand(b, generator=generator, device=generator.device) < recipe.level_dropout
-    drawn = torch.randint(1, most + 1, (b,), generator=generator, device=generator.device)
-    return torch.where(few, drawn, most).to(batch.codes.device)
+    train_batch = torch.randint(1, most + 1, (b,), generator=generator, device=generator.device)
+    return torch.where(few, train_batch, most).to(batch.codes.device)
 
 
 def draw_noise(batch: Batch, generator: torch.Generator) -> Float[Tensor, "b n"]:
@@ -224,7 +231,7 @@ def train(recipe: SourceFilterRecipe, out: Path, *, resume: bool = False) -> boo
     codec.requires_grad_(False)
     codec.decoder.requires_grad_(True)
     spectral_loss = MultiResolutionSTFTLoss(corpus.sample_rate).to(device)
-    discriminator = build_adversary(recipe.adversary)
+    discriminator = build_discriminator(recipe.discriminator)
     generator = own_generator(recipe.loop.seed, accelerator)
     crops = CropSampler(
         corpus.num_samples,
@@ -258,18 +265,18 @@ def train(recipe: SourceFilterRecipe, out: Path, *, resume: bool = False) -> boo
         def check() -> Validation:
             return validate(recipe, codec, corpus, tokens, held_out)
 
-        for drawn in each_batch(run, lambda: draw_batch(recipe, corpus, tokens, crops)):
-            batch = drawn.batch.to(device)
+        for train_batch in each_batch(run, lambda: draw_batch(recipe, corpus, tokens, crops)):
+            batch = train_batch.batch.to(device)
             depth, noise = draw_depth(recipe, batch, generator), draw_noise(batch, generator)
             with accelerator.accumulate(codec_, judge):
                 made = codec_(batch.codes, depth, noise)
                 total, parts = waveform_losses(
-                    made, batch.waveforms, spectral_loss, playing(run, recipe.adversary),
+                    made, batch.waveforms, spectral_loss, playing(run, recipe.discriminator),
                     recipe.weights,
                 )  # fmt: skip
                 update(run, total, "codec")
-                parts |= teach(run, recipe.adversary, batch.waveforms, made)
-            after_step(run, Losses(total, parts), drawn, validate=check if held_out else None)
+                parts |= teach(run, recipe.discriminator, batch.waveforms, made)
+            after_step(run, Losses(total, parts), train_batch, validate=check if held_out else None)
         if complete := finish_run(run):
             export(run, "codec", {"model": codec})
     return complete

@@ -22,10 +22,10 @@ from uslm_recipes.config import recipe_main
 from uslm_recipes.data.batches import SecondsBatches, pad_ids, pad_waveforms
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.loop import (
-    Drawn,
     LoopConfig,
     Losses,
     Run,
+    TrainBatch,
     TrainingState,
     Validation,
     after_step,
@@ -41,7 +41,7 @@ from uslm_recipes.loop import (
     world_of,
 )
 from uslm_recipes.loop.pictures import draw_codebooks
-from uslm_recipes.loop.training_data import Named, TrainingData
+from uslm_recipes.loop.training_data import BatchLabel, TrainingData
 from uslm_recipes.loop.validation import codebook_perplexity
 from uslm_recipes.train import samples
 from uslm_recipes.train.teacher import TeacherFeatures, teacher_features
@@ -117,7 +117,7 @@ def ctc_frames(text_ids: Int[Tensor, " s"]) -> int:
 
 def draw_batch(
     recipe: UnitsRecipe, corpus: Corpus, teacher: TeacherFeatures, batches: SecondsBatches
-) -> Drawn[Batch]:
+) -> TrainBatch[Batch]:
     """The next batch, each row at a level that is drawn from epoch and utterance alone."""
     epoch = batches.epoch
     chosen = next(batches).tolist()
@@ -127,9 +127,9 @@ def draw_batch(
     gains = torch.tensor(list(draws), dtype=torch.float32)[:, None, None]
     batch.waveforms *= gains.to(batch.waveforms.device)
     frames = int((-(-batch.lengths // hop)).sum())
-    return Drawn(
+    return TrainBatch(
         batch=batch,
-        name=Named(corpus, chosen),
+        name=BatchLabel(corpus, chosen),
         audio_seconds=float(batch.lengths.sum()) / corpus.sample_rate,
         tokens=frames,
         slots=batch.waveforms.shape[0] * -(-batch.waveforms.shape[-1] // hop),
@@ -138,7 +138,7 @@ def draw_batch(
 
 
 def losses_of(
-    recipe: UnitsRecipe, predicted: UnitPrediction, drawn: Drawn[Batch], batch: Batch
+    recipe: UnitsRecipe, predicted: UnitPrediction, train_batch: TrainBatch[Batch], batch: Batch
 ) -> Losses:
     """Teacher distance, phoneme loss and commitment of one batch."""
     mask = predicted.mask
@@ -155,8 +155,8 @@ def losses_of(
             batch.text_lengths,
         )
     return Losses(
-        total=drawn.weights["frames"] * (teacher + predicted.commitment)
-        + drawn.weights["texts"] * recipe.ctc_weight * phonemes,
+        total=train_batch.weights["frames"] * (teacher + predicted.commitment)
+        + train_batch.weights["texts"] * recipe.ctc_weight * phonemes,
         parts={"cosine": cosine, "ctc": phonemes, "commitment": predicted.commitment},
     )
 
@@ -244,15 +244,15 @@ def train(recipe: UnitsRecipe, out: Path, *, resume: bool = False) -> bool:
         def check() -> Validation:
             return validate(recipe, prepared, corpus, teacher, held_out, device)
 
-        for drawn in each_batch(run, lambda: draw_batch(recipe, corpus, teacher, batches)):
+        for train_batch in each_batch(run, lambda: draw_batch(recipe, corpus, teacher, batches)):
             place_codebook_when_due(run, recipe, model, corpus, generator)
-            batch = drawn.batch.to(device)
+            batch = train_batch.batch.to(device)
             with accelerator.accumulate(prepared):
                 predicted = prepared(batch.waveforms, batch.lengths, generator)
-                losses = losses_of(recipe, predicted, drawn, batch)
+                losses = losses_of(recipe, predicted, train_batch, batch)
                 update(run, losses.total)
             is_placed = bool(model.quantizer.initialized)
-            after_step(run, losses, drawn, validate=check if held_out and is_placed else None)
+            after_step(run, losses, train_batch, validate=check if held_out and is_placed else None)
         if complete := finish_run(run):
             export(run, "model", {"model": model})
     return complete

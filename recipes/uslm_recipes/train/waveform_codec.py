@@ -21,9 +21,9 @@ from uslm_recipes.config import recipe_main
 from uslm_recipes.data.batches import CropSampler, World
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.loop import (
-    Drawn,
     LoopConfig,
     Losses,
+    TrainBatch,
     TrainingState,
     Validation,
     after_step,
@@ -284,9 +284,9 @@ def train(recipe: WaveformCodecRecipe, out: Path, *, resume: bool = False) -> bo
                     recipe, taught_, playing(run, recipe.adversary), mel_loss, batch, generator
                 )
                 update(run, losses.total, "codec")
-                judged = teach(run, recipe.adversary, batch.waveforms, fake)
+                judged = teach(run, recipe.discriminator, batch.waveforms, fake)
             losses = replace(losses, parts={**losses.parts, **judged})
-            after_step(run, losses, drawn, validate=check if held_out else None)
+            after_step(run, losses, train_batch, validate=check if held_out else None)
         if complete := finish_run(run):
             export(run, "codec", {"model": codec})
     return complete

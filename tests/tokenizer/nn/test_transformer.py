@@ -97,8 +97,8 @@ def test_rotary_depends_on_distance_only() -> None:
     q, k = torch.randn(2, 1, 1, 1, 1, 8)
 
     def score(at: float, other: float) -> torch.Tensor:
-        turned = Rotary.at(torch.tensor([[at]]), 8).rotate(q)
-        return (turned * Rotary.at(torch.tensor([[other]]), 8).rotate(k)).sum()
+        rotated = Rotary.at(torch.tensor([[at]]), 8).rotate(q)
+        return (rotated * Rotary.at(torch.tensor([[other]]), 8).rotate(k)).sum()
 
     torch.testing.assert_close(score(3.0, 1.5), score(10.0, 8.5))
     torch.testing.assert_close(score(0.0, 0.0), (q * k).sum())

@@ -188,7 +188,7 @@ def test_processes_share_their_statistics(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize("cosine", [False, True])
 def test_late_start(cosine: bool) -> None:
-    vq = build(late_start=True, cosine=cosine)
+    vq = build(delayed_init=True, cosine=cosine)
     latents = speech()
     out = vq(latents)
     assert torch.equal(out.latents, latents) and out.loss == 0
@@ -198,7 +198,7 @@ def test_late_start(cosine: bool) -> None:
     # k-means starts closer than noise does
     random = build(cosine=cosine).eval()(latents).commitment
     assert started.commitment < random
-    fresh = build(late_start=True, cosine=cosine)
+    fresh = build(delayed_init=True, cosine=cosine)
     fresh.load_state_dict(vq.state_dict())
     assert bool(fresh.initialized)
 
@@ -248,7 +248,7 @@ def test_a_codebook_without_counts_is_its_codes_alone() -> None:
     assert torch.equal(counting(speech()).latents, bare(speech()).latents)
 
 
-@pytest.mark.parametrize("needs", [{"update": "ema"}, {"dead_share": 0.1}, {"late_start": True}])
+@pytest.mark.parametrize("needs", [{"update": "ema"}, {"dead_share": 0.1}, {"delayed_init": True}])
 def test_what_needs_counts_is_refused_without(needs: dict[str, object]) -> None:
     options = {"update": "gradient", "dead_share": 0.0, "count_use": False} | needs
     with pytest.raises(ValueError, match="count_use may only be False"):

@@ -275,26 +275,26 @@ def masked_rows(model: MaskedModel) -> list[MaskedRow]:
 
 
 def masked_hidden(
-    model: MaskedModel, rows: list[MaskedRow], *, level: int, informed: bool = True
+    model: MaskedModel, rows: list[MaskedRow], *, level: int, conditional: bool = True
 ) -> list[Tensor]:
     """Hidden states of each row's target frames, every other of them masked."""
     batch = model.batch(rows)
     is_masked = batch.is_target & (batch.is_target.cumsum(1) % 2 == 1)
-    time, told = torch.full((len(rows),), 0.4), torch.full((len(rows),), informed)
+    time, told = torch.full((len(rows),), 0.4), torch.full((len(rows),), conditional)
     with torch.no_grad():
-        hidden = model(batch, is_masked, time, level=level, informed=told)
+        hidden = model(batch, is_masked, time, level=level, conditional=told)
     return [hidden[row][batch.is_target[row]] for row in range(len(rows))]
 
 
 @pytest.mark.parametrize("name", MASKED)
-@pytest.mark.parametrize("informed", [True, False])
-def test_a_masked_row_of_a_batch_equals_the_row_alone(name: str, informed: bool) -> None:
+@pytest.mark.parametrize("conditional", [True, False])
+def test_a_masked_row_of_a_batch_equals_the_row_alone(name: str, conditional: bool) -> None:
     model = build(name)
     rows = masked_rows(model)
     for level in range(model.num_codebooks):
-        together = masked_hidden(model, rows, level=level, informed=informed)
+        together = masked_hidden(model, rows, level=level, conditional=conditional)
         for row, hidden in zip(rows, together, strict=True):
-            alone = masked_hidden(model, [row], level=level, informed=informed)[0]
+            alone = masked_hidden(model, [row], level=level, conditional=conditional)[0]
             torch.testing.assert_close(alone, hidden, **CLOSE)
             assert model.logits(hidden, level).shape == (len(hidden), model.codebook_size)
 
@@ -303,10 +303,10 @@ def test_a_masked_row_of_a_batch_equals_the_row_alone(name: str, informed: bool)
 def test_one_time_for_all_rows_saves_work_and_changes_nothing(name: str) -> None:
     model = build(name)
     batch = model.batch(masked_rows(model))
-    informed = torch.tensor([True, False, True])
+    conditional = torch.tensor([True, False, True])
     with torch.no_grad():
         each, shared = (
-            model(batch, batch.is_target, time, level=0, informed=informed)[batch.is_target]
+            model(batch, batch.is_target, time, level=0, conditional=conditional)[batch.is_target]
             for time in (torch.full((3,), 0.4), 0.4)
         )
     torch.testing.assert_close(each, shared, **CLOSE)
@@ -319,8 +319,8 @@ def test_without_prompt_the_target_is_alone(name: str) -> None:
     p = row.prompt.shape[1]
     cut = row.condition[p:] if model.condition_per_frame else row.condition[:0]
     bare = replace(row, condition=cut, prompt=row.prompt[:, :0])
-    uninformed = masked_hidden(model, [row], level=0, informed=False)[0]
-    torch.testing.assert_close(uninformed, masked_hidden(model, [bare], level=0)[0], **CLOSE)
+    unconditional = masked_hidden(model, [row], level=0, conditional=False)[0]
+    torch.testing.assert_close(unconditional, masked_hidden(model, [bare], level=0)[0], **CLOSE)
 
 
 @pytest.mark.parametrize("name", MASKED)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from uslm_tokenizer.errors import AlreadyThere, UserError
-from uslm_tokenizer.whole_files import hidden_beside, put_in_place
+from uslm_tokenizer.whole_files import commit, hidden_beside
 
 
 @runtime_checkable
@@ -72,7 +72,7 @@ class NewFile(Output):
         os.fsync(self.file.fileno())
         self.file.close()
         try:
-            put_in_place(self.hidden, self.path, replace=self.force)
+            commit(self.hidden, self.path, replace=self.force)
         except FileExistsError:  # it came into being meanwhile
             raise _exists(self.path) from None
 

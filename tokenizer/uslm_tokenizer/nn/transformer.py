@@ -186,7 +186,7 @@ class Stepper:
 
     A step should take as long as reading the weights once, about half a millisecond. Around such
     small products, modules, views and new tensors would take twice as long again. So weights are
-    looked up and positions turned into angles once for all steps, what is between the products
+    looked up and positions looked up as angles once for all steps, what is between the products
     has its place in memory, and what is left for each layer is bare kernels.
     """
 
@@ -197,29 +197,29 @@ class Stepper:
             self.width = (dim,)
             self.norm = cast(Tensor, transformer.norm.weight).detach()
             self.layers = [_weights(block) for block in blocks]
-            self.turns = _turns(capacity, 2 * half, self.norm)
-            # Queries, keys and values; the two halves of a head are pairs, which turn.
+            self.rotary_table = _rotary_table(capacity, 2 * half, self.norm)
+            # Queries, keys and values; the two halves of a head are pairs, which are rotated.
             self.qkv = self.norm.new_zeros(num_rows, 3 * dim)
             self.pairs = self.qkv.view(num_rows, 3, heads, 2, half).transpose(0, 1)
-            self.turned = torch.zeros_like(self.pairs, memory_format=torch.contiguous_format)
-            self.q, self.kv = self.turned[0].view(-1, 1, 2 * half), self.turned[1:].flatten(3)
+            self.rotated = torch.zeros_like(self.pairs, memory_format=torch.contiguous_format)
+            self.q, self.kv = self.rotated[0].view(-1, 1, 2 * half), self.rotated[1:].flatten(3)
             self.seen = torch.zeros_like(self.q)
             self.mixed = self.seen.view(num_rows, dim)
             self.first, self.second = self.pairs.chunk(2, dim=3)
-            self.turned_first, self.turned_second = self.turned.chunk(2, dim=3)
+            self.rotated_first, self.rotated_second = self.rotated.chunk(2, dim=3)
             self.up = self.norm.new_zeros(num_rows, blocks[0].feed_forward.up.out_features)
             self.gate, self.value = self.up.chunk(2, dim=1)
 
     def step(self, x: Float[Tensor, "b d"], cache: KVCache) -> Float[Tensor, "b d"]:
         """Hidden states of one token more of each row."""
         opened = cache.open_token()
-        cos, sin, minus_sin = self.turns.select(0, cache.length).unbind()
+        cos, sin, minus_sin = self.rotary_table.select(0, cache.length).unbind()
         for weights, (new, keys, values) in zip(self.layers, opened, strict=True):
             norm, qkv, out, feed_forward_norm, up, down = weights
             torch.mm(torch.layer_norm(x, self.width, norm), qkv, out=self.qkv)
-            torch.mul(self.pairs, cos, out=self.turned)
-            self.turned_first.addcmul_(self.second, minus_sin)
-            self.turned_second.addcmul_(self.first, sin)
+            torch.mul(self.pairs, cos, out=self.rotated)
+            self.rotated_first.addcmul_(self.second, minus_sin)
+            self.rotated_second.addcmul_(self.first, sin)
             new.copy_(self.kv)
             self._attend(keys, values)
             x = torch.addmm(x, self.mixed, out)
@@ -252,13 +252,13 @@ def _weights(block: Block) -> tuple[Tensor, ...]:
     return tuple(weight.detach() for weight in weights)
 
 
-def _turns(capacity: int, head_dim: int, like: Tensor) -> Float[Tensor, "p 3 3 1 1 1 half"]:
+def _rotary_table(capacity: int, head_dim: int, like: Tensor) -> Float[Tensor, "p 3 3 1 1 1 half"]:
     """Of each position the cosine, the sine and the sine the other way, and of each of these what
     queries, keys and values are multiplied by."""
     rates = Rotary.rates(head_dim, like.device)[head_dim // 2 :]
     angles = torch.arange(capacity, device=like.device)[:, None] * rates
-    turns = torch.stack([angles.cos(), angles.sin(), -angles.sin()], dim=1)
-    # Queries are scaled on the way. Values do not turn: so one product does for all three.
-    still = turns.new_tensor([1.0, 0.0, 0.0])[:, None].expand_as(turns)
-    parts = torch.stack([turns * head_dim**-0.5, turns, still], dim=2)
+    table = torch.stack([angles.cos(), angles.sin(), -angles.sin()], dim=1)
+    # Queries are scaled on the way. Values are not rotated: so one product does for all three.
+    still = table.new_tensor([1.0, 0.0, 0.0])[:, None].expand_as(table)
+    parts = torch.stack([table * head_dim**-0.5, table, still], dim=2)
     return parts[:, :, :, None, None, None].to(like.dtype)

@@ -48,7 +48,7 @@ class VectorQuantizerConfig:
     """A code that fewer frames of a step than this choose, on average, is dead too; 0: never."""
     smoothing: float = 0.0
     """Added to each code's size before the division by it (Laplace), with the total kept."""
-    late_start: bool = False
+    delayed_init: bool = False
     """In training pass latents through unquantized until `initialize` is called."""
     count_use: bool = True
     """Whether the state holds how often each code is used; published codebooks do not."""
@@ -64,7 +64,7 @@ class VectorQuantizerConfig:
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} must not be negative, but is {getattr(self, name)}")
         revives = self.dead_share > 0 or self.dead_count > 0
-        if not self.count_use and (self.update == "ema" or revives or self.late_start):
+        if not self.count_use and (self.update == "ema" or revives or self.delayed_init):
             raise ConfigError(
                 'count_use may only be False with update "gradient", dead_share and dead_count 0 '
                 "and no late start"
@@ -102,7 +102,7 @@ class VectorQuantizer(Quantizer):
             self.register_buffer("running_sum", start.clone())
         if config.count_use:
             self.register_buffer("cluster_size", torch.ones(config.codebook_size))
-            self.register_buffer("initialized", torch.tensor(not config.late_start))
+            self.register_buffer("initialized", torch.tensor(not config.delayed_init))
 
     @property
     def num_codebooks(self) -> int:
@@ -119,7 +119,7 @@ class VectorQuantizer(Quantizer):
         *,
         generator: torch.Generator | None = None,
     ) -> Quantized:
-        if self.training and self.config.late_start and not self.initialized:
+        if self.training and self.config.delayed_init and not self.initialized:
             return _unquantized(latents)
         with full_precision(latents):
             frames = flatten_frames(latents)

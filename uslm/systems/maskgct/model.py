@@ -85,23 +85,23 @@ class MaskGCTTextToSemantic(MaskedModel):
         time: Float[Tensor, " b"] | float,
         *,
         level: int = 0,
-        informed: Bool[Tensor, " b"] | None = None,
+        conditional: Bool[Tensor, " b"] | None = None,
     ) -> Float[Tensor, "b t d"]:
-        """Rows that are not `informed` do without phonemes, too."""
-        if informed is None:
-            informed = torch.ones_like(is_masked[:, 0])
+        """Rows that are not `conditional` do without phonemes, too."""
+        if conditional is None:
+            conditional = torch.ones_like(is_masked[:, 0])
         units = self.unit_embedding(batch.codes[:, 0])
         frames = torch.where(is_masked[..., None], self.mask_embedding.weight, units)
         # A row's frames follow its own last phoneme; without phonemes the target begins at zero.
-        offsets = torch.where(informed, batch.condition_mask.sum(1), -batch.prompt_lengths)
+        offsets = torch.where(conditional, batch.condition_mask.sum(1), -batch.prompt_lengths)
         return cast(
             Tensor,
             self.estimator(
                 frames,
                 time,
                 prefix=self.phone_embedding(batch.condition),
-                prefix_mask=batch.condition_mask & informed[:, None],
-                mask=batch.frame_mask & (batch.is_target | informed[:, None]),
+                prefix_mask=batch.condition_mask & conditional[:, None],
+                mask=batch.frame_mask & (batch.is_target | conditional[:, None]),
                 offsets=offsets,
             ),
         )
@@ -193,18 +193,18 @@ class MaskGCTSemanticToAcoustic(MaskedModel):
         time: Float[Tensor, " b"] | float,
         *,
         level: int = 0,
-        informed: Bool[Tensor, " b"] | None = None,
+        conditional: Bool[Tensor, " b"] | None = None,
     ) -> Float[Tensor, "b t d"]:
-        if informed is None:
-            informed = torch.ones_like(is_masked[:, 0])
+        if conditional is None:
+            conditional = torch.ones_like(is_masked[:, 0])
         return cast(
             Tensor,
             self.estimator(
                 self._frames(batch, is_masked, level),
                 time,
                 condition=self.unit_embedding(batch.condition) + self.level_embedding.weight[level],
-                mask=batch.frame_mask & (batch.is_target | informed[:, None]),
-                offsets=torch.where(informed, 0, -batch.prompt_lengths),
+                mask=batch.frame_mask & (batch.is_target | conditional[:, None]),
+                offsets=torch.where(conditional, 0, -batch.prompt_lengths),
             ),
         )
 

@@ -80,7 +80,7 @@ def _recording(
         return Rejected(where=where, audio="", reason="row has no audio")
     source = name.split("/")[-1]
     speaker = row.get(columns["speaker"])
-    # Without speakers each row is one: none may be taken for a mate of another.
+    # Without speakers each row is one: none may be taken for of the speaker of another.
     who = speaker if speaker not in (None, "") else f"{split}-{number}"
     return Recording(
         where=where,

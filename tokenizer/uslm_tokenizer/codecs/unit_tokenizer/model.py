@@ -47,7 +47,7 @@ class UnitTokenizerConfig:
     """Share of activations dropped in training."""
     quantizer: VectorQuantizerConfig = field(
         default_factory=lambda: VectorQuantizerConfig(
-            dim=64, codebook_size=1024, commitment_weight=0.1, late_start=True
+            dim=64, codebook_size=1024, commitment_weight=0.1, delayed_init=True
         )
     )
     """The codebook."""

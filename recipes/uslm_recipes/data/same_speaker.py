@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from uslm_recipes.data.corpus import Corpus
 
 
-class Mates:
+class SameSpeakerSampler:
     """Utterances by speaker."""
 
     def __init__(self, corpus: Corpus, indices: NDArray[np.int64]) -> None:
@@ -19,5 +19,5 @@ class Mates:
 
     def draw(self, index: int, random: np.random.Generator) -> int:
         """An utterance of the speaker of `index`; it may be the same."""
-        mates = self._by_speaker[self._speakers[index]]
-        return mates[int(random.integers(len(mates)))]
+        same_speaker = self._by_speaker[self._speakers[index]]
+        return same_speaker[int(random.integers(len(same_speaker)))]

@@ -18,7 +18,7 @@ class TrainingDiverged(GenerationError):
 
 
 @dataclass
-class Guard:
+class NonFiniteGuard:
     """Collects whether gradients were finite; asks the device about it only now and then."""
 
     max_in_a_row: int

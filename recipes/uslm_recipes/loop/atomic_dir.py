@@ -1,4 +1,4 @@
-"""Folders that are whole or not at all: written beside their place, sealed with hashes, renamed."""
+"""Folders that are whole or not at all: written beside their place, with checksums, renamed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errn
 
 
 class DamagedCheckpoint(UserError):
-    """A sealed folder whose files are missing or changed."""
+    """A checksummed folder whose files are missing or changed."""
 
 
 def fresh_folder(path: Path) -> None:
@@ -26,7 +26,7 @@ def fresh_folder(path: Path) -> None:
     path.mkdir(parents=True)
 
 
-def seal(folder: Path) -> None:
+def write_checksums(folder: Path) -> None:
     """Bring every file to the disk, then write the list of their hashes."""
     listed = {path.name: _hash(path) for path in sorted(folder.iterdir())}
     (folder / SEAL).write_text(json.dumps(listed, indent=2), encoding="utf-8")
@@ -35,8 +35,8 @@ def seal(folder: Path) -> None:
     _sync(folder)
 
 
-def put_in_place(folder: Path, place: Path) -> None:
-    """Rename a sealed folder; what bears the name already goes."""
+def commit(folder: Path, place: Path) -> None:
+    """Rename a checksummed folder; what bears the name already goes."""
     old = place.with_name(f".{place.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if place.exists():
@@ -46,8 +46,8 @@ def put_in_place(folder: Path, place: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def check_seal(folder: Path) -> None:
-    """Raise DamagedCheckpoint unless every file is there and has the hash it was sealed with.
+def check_checksums(folder: Path) -> None:
+    """Raise DamagedCheckpoint unless every file is there and has the hash it was checksummed with.
 
     Raises EnvironmentProblem where a file is there, and cannot be read.
     """

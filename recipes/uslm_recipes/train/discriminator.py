@@ -26,7 +26,7 @@ NAME = "discriminator"
 class AdversaryConfig:
     """Discriminators of complex spectrograms, one for each window; HiFi-GAN's beside them."""
 
-    joins_at: float = 0.3
+    start_fraction: float = 0.3
     """Share of the run that goes by before it joins."""
     every: int = 2
     """Steps of the generator for one of the discriminator."""
@@ -45,7 +45,7 @@ class AdversaryConfig:
     """Whose losses: see `uslm_tokenizer.objectives.waveform`; as in the recipe's weights."""
 
 
-def build_adversary(config: AdversaryConfig) -> nn.Module:
+def build_discriminator(config: DiscriminatorConfig) -> nn.Module:
     """The discriminator, untrained."""
     parts: list[nn.Module] = []
     if config.windows:
@@ -59,9 +59,9 @@ def build_adversary(config: AdversaryConfig) -> nn.Module:
     return Discriminators(parts)
 
 
-def playing(run: Run, config: AdversaryConfig) -> nn.Module | None:
+def playing(run: Run, config: DiscriminatorConfig) -> nn.Module | None:
     """The discriminator, for the generator to ask; None before it joins."""
-    if fraction_done(run.progress, run.config) < config.joins_at:
+    if fraction_done(run.progress, run.config) < config.start_fraction:
         return None
     # Asked, it learns nothing: a wrapper for several devices would wait for its gradients.
     return unwrap(run.state.models[NAME])
@@ -69,7 +69,7 @@ def playing(run: Run, config: AdversaryConfig) -> nn.Module | None:
 
 def teach(
     run: Run,
-    config: AdversaryConfig,
+    config: DiscriminatorConfig,
     real: Float[Tensor, "r 1 n"],
     fake: Float[Tensor, "f 1 n"],
 ) -> dict[str, Tensor]:
