@@ -19,7 +19,7 @@ from uslm.generate.masked import Unmasking, fill_masked
 from uslm.generate.sampling import Sampling
 from uslm.models.base import AcousticRow
 from uslm.models.masked import MaskedRow
-from uslm.systems.catalogue import LAYOUTS
+from uslm.systems.catalogue import KEY_MAPPINGS
 from uslm.systems.valle.model import Valle
 from uslm_app.bench.machine import read_bandwidth
 from uslm_app.bench.measure import measure_steps, median_seconds
@@ -28,8 +28,8 @@ from uslm_tokenizer.hub import empty_parameters
 from uslm_tokenizer.machine import Machine
 from uslm_tokenizer.nn.conv import fold_weight_norm
 from uslm_tokenizer.pretrained.build import empty_part, empty_ready
-from uslm_tokenizer.pretrained.catalogue import published_config
-from uslm_tokenizer.pretrained.registry import get_layout
+from uslm_tokenizer.pretrained.catalogue import pretrained_config
+from uslm_tokenizer.pretrained.registry import get_key_mapping
 
 CODECS = (
     "encodec-24khz",  # that of transformers, to compare with
@@ -80,13 +80,15 @@ def with_weights(model: Any, dtype: str = "float32") -> Any:
     return model.to(kind).eval()
 
 
-def published(layout_name: str, config_name: str, options: argparse.Namespace) -> Any:
+def published(key_mapping_name: str, config_name: str, options: argparse.Namespace) -> Any:
     """A language model of the catalogue, at its published size unless --tiny."""
-    layout = get_layout(layout_name, LAYOUTS)
-    kind: Any = layout.model_class()
+    key_mapping = get_key_mapping(key_mapping_name, KEY_MAPPINGS)
+    kind: Any = key_mapping.model_class()
     if options.tiny:
         return random_model(kind, kind.tiny_config(), options.dtype)
-    return random_model(kind, layout.read_config(published_config(config_name)), options.dtype)
+    return random_model(
+        kind, key_mapping.read_config(pretrained_config(config_name)), options.dtype
+    )
 
 
 def num_bytes(model: Any) -> int:
@@ -160,8 +162,10 @@ def measure_maskgct(options: argparse.Namespace) -> dict[str, Any]:
         "s2a_rest": ("maskgct_s2a", "maskgct_s2a_full", (10, *[1] * 10)),
     }
     found = {
-        name: _stage(published(layout, config, options), steps, frames, 4 if options.tiny else 150)
-        for name, (layout, config, steps) in stages.items()
+        name: _stage(
+            published(key_mapping, config, options), steps, frames, 4 if options.tiny else 150
+        )
+        for name, (key_mapping, config, steps) in stages.items()
     }
     return {"dtype": options.dtype, "speech_seconds": frames / 50, "stages": found}
 

@@ -101,7 +101,7 @@ def measure(
         variant=variant,
         steps_per_second=1 / each,
         frames_per_second=work.frames / each,
-        padding=1 - work.frames / work.slots,
+        padding=1 - work.frames / work.padded_frames,
         flops_per_second=flops / each,
         peak=peak_flops(device, work.precision),
     )

@@ -40,7 +40,7 @@ class Work:
     step: Callable[[], object]
     frames: int
     """Frames of speech in it, padding not counted."""
-    slots: int
+    padded_frames: int
     """The same with padding."""
     precision: torch.dtype
 
@@ -120,8 +120,10 @@ def _ar(size: str, variant: Variant, device: torch.device, random: np.random.Gen
     texts = [torch.randint(1, 50, (n * SYMBOLS_PER_SECOND // FRAME_RATE + 1,)) for n in lengths]
     units = [torch.randint(model.codebook_size, (n,)) for n in lengths]
     batch = model.batch(texts, units).to(device)
-    slots = max(lengths) * len(lengths)
-    return _work(objective, [batch], recipe.loop, variant, frames=sum(lengths), slots=slots)
+    padded_frames = max(lengths) * len(lengths)
+    return _work(
+        objective, [batch], recipe.loop, variant, frames=sum(lengths), padded_frames=padded_frames
+    )
 
 
 def _nar(size: str, variant: Variant, device: torch.device, random: np.random.Generator) -> Work:
@@ -138,8 +140,10 @@ def _nar(size: str, variant: Variant, device: torch.device, random: np.random.Ge
     is_packed = variant.batches == "packed"
     batch = pack_rows(rows, device, PACKED_FRAMES) if is_packed else batch_rows(rows, device)
     known = torch.ones(len(batch.codes), dtype=torch.long, device=device)
-    frames, slots = int(batch.frame_mask.sum()), batch.frame_mask.numel()
-    return _work(objective, [batch, known], recipe.loop, variant, frames=frames, slots=slots)
+    frames, padded_frames = int(batch.frame_mask.sum()), batch.frame_mask.numel()
+    return _work(
+        objective, [batch, known], recipe.loop, variant, frames=frames, padded_frames=padded_frames
+    )
 
 
 class _Units(nn.Module):
@@ -164,9 +168,14 @@ def _units(size: str, variant: Variant, device: torch.device, random: np.random.
     objective = _Units(UnitTokenizer(config), targets).to(device)
     samples = torch.tensor(lengths, device=device) * config.hop_length
     waveforms = torch.randn(len(lengths), 1, int(samples.max()), device=device) * 0.1
-    slots = max(lengths) * len(lengths)
+    padded_frames = max(lengths) * len(lengths)
     return _work(
-        objective, [waveforms, samples], recipe.loop, variant, frames=sum(lengths), slots=slots
+        objective,
+        [waveforms, samples],
+        recipe.loop,
+        variant,
+        frames=sum(lengths),
+        padded_frames=padded_frames,
     )
 
 
@@ -201,7 +210,7 @@ def _codec(size: str, variant: Variant, device: torch.device, random: np.random.
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
 
-    return Work(step, frames=codes.numel(), slots=codes.numel(), precision=precision)
+    return Work(step, frames=codes.numel(), padded_frames=codes.numel(), precision=precision)
 
 
 BUILDERS = {"units": _units, "codec": _codec, "ar": _ar, "nar": _nar}

@@ -44,7 +44,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def codecs() -> str:
-    """Every published codec: what `uslm codecs` says."""
+    """Every pretrained codec: what `uslm codecs` says."""
     head = ("name", "kHz", "frames/s", "codebooks", "kbit/s", "M weights", "causal", "decodes")
     rows = (
         (
@@ -64,7 +64,7 @@ def codecs() -> str:
 
 
 def licences() -> str:
-    """Every published model: what it is, and whose."""
+    """Every pretrained model: what it is, and whose."""
     head = ("name", "what it is", "code", "weights", "from")
     rows = []
     for name, system in CATALOGUE.systems.items():

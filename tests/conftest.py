@@ -97,9 +97,9 @@ def forking() -> Callable[..., AbstractContextManager[None]]:
 
 
 @pytest.fixture
-def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def fake_device(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A device that fails as a GPU would where tensors lie on two devices."""
-    spec = spec_from_file_location("pretended_gpu", Path(__file__).with_name("pretended_gpu.py"))
+    spec = spec_from_file_location("fake_device", Path(__file__).with_name("fake_device.py"))
     assert spec is not None and spec.loader is not None
     module = module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -152,11 +152,11 @@ def test_functions_fit_a_screen() -> None:
 
 
 def test_a_system_is_one_folder_and_one_entry() -> None:
-    """Its models, layouts and pipeline lie in the folder of its entry, and in no other."""
+    """Its models, key mappings and pipeline lie in the folder of its entry, and in no other."""
     assert SYSTEMS.keys() == ENTRIES.keys()
     for name, entry in ENTRIES.items():
         pipeline = entry.pipeline
-        places = [*entry.models.values(), *entry.layouts.values()]
+        places = [*entry.models.values(), *entry.key_mappings.values()]
         if pipeline is not None:
             places += [pipeline.load, pipeline.settings, pipeline.text]
         folders = {place.rpartition(".")[0] for place in places}

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from uslm_demo.tiny_files import SessionVoices
 
 from uslm.generate.length import LengthConfig
 from uslm.output.joiner import JoinConfig
@@ -26,7 +27,6 @@ from uslm.voices.store import VoiceStore
 from uslm_app.cli import main as uslm
 from uslm_demo import app, page
 from uslm_demo.model import Model
-from uslm_demo.shelf import Shelf
 from uslm_demo.voices import VoiceChoice, make_voice
 from uslm_tokenizer.audio.write import write_audio
 
@@ -48,7 +48,7 @@ def voices_of_the_page(arguments: list[str], monkeypatch: pytest.MonkeyPatch) ->
         patch.setattr(app, "build_app", lambda *_, **options: built.append(options))
         patch.setattr(page, "serve", lambda *_, **options: None)
         assert app.main(arguments) == 0
-    return Shelf(VoiceStore(built[0]["voices"])).store("a visitor")
+    return SessionVoices(VoiceStore(built[0]["voices"])).store("a visitor")
 
 
 @contextmanager

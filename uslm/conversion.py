@@ -80,9 +80,9 @@ class VoiceConverter:
                 f"imitate must be one of {list(self.converter.imitates)} for model "
                 f"{self.converter.settings.name!r}, but is {imitate!r}"
             )
-        seed, clock = settle_seed(seed), Clock()
+        seed, timer = resolve_seed(seed), StageTimer()
         source = audio if isinstance(audio, Audio) else read_audio(audio)
-        converted = self.converter.convert(source, voice, seed, clock, imitate)
+        converted = self.converter.convert(source, voice, seed, timer, imitate)
         return Speech(
             waveform=converted.waveform,
             sample_rate=self.converter.sample_rate,
@@ -90,7 +90,7 @@ class VoiceConverter:
             text="",
             units=converted.codes[0],
             codes=converted.codes,
-            timings=clock.timings(),
+            timings=timer.timings(),
             model=self.converter.settings.name,
             model_hash=self.converter.hash,
             voice=voice.name,

@@ -9,7 +9,7 @@ import torch
 
 from uslm.output.speech import AudioChunk, Speech
 from uslm.output.stretch import check_speed
-from uslm.synthesis.manuscript import Manuscript
+from uslm.synthesis.long_form_job import LongFormJob
 from uslm.synthesis.plan import PlanConfig
 from uslm.synthesis.protocols import (
     FrontEnd,
@@ -54,7 +54,7 @@ class ZeroShotTTS:
         revision: str | None = None,
         local_files_only: bool = False,
     ) -> "ZeroShotTTS":
-        """Load a model: `default`, a published one by name, a folder, or a repository of the Hub.
+        """Load a model: `default`, a pretrained one by name, a folder, or a repository of the Hub.
 
         `device` is a name of PyTorch's, or `auto`, the fastest that there is. `dtype` (or its name)
         is the precision of both stages; float32 unless given. `language` is that of the texts
@@ -165,16 +165,16 @@ class ZeroShotTTS:
         A mistake in the arguments is raised here, not at the first chunk. With `verify`, or at
         another speed than 1, whole segments come. Closing the iterator stops the work.
         """
-        clock = Clock()
+        timer = StageTimer()
         request = self._request(
             text, voice, seed, _given(temperature=temperature, top_k=top_k, top_p=top_p),
             verify=verify, retries=retries, speed=speed, voices=voices, any_language=any_language,
             on_chunk=on_chunk,
         )  # fmt: skip
-        chunks = Session(self.synthesizer, self.frontend, request, clock).stream()
+        chunks = Session(self.synthesizer, self.frontend, request, timer).stream()
         return timed(chunks, word_aligner(self.synthesizer, self.frontend)) if words else chunks
 
-    def manuscript(
+    def long_form_job(
         self,
         text: str,
         voice: VoicePrompt,
@@ -189,7 +189,7 @@ class ZeroShotTTS:
         voices: Mapping[str, VoicePrompt] | None = None,
         any_language: bool = False,
         plan: PlanConfig | None = None,
-    ) -> Manuscript:
+    ) -> LongFormJob:
         """A text to be worked on segment by segment; spoken through, it is what `generate` speaks.
 
         `plan` says how the text is cut and where it rests, in place of the model's own choice.
@@ -199,7 +199,7 @@ class ZeroShotTTS:
             verify=verify, retries=retries, speed=speed, voices=voices, any_language=any_language,
             plan=plan,
         )  # fmt: skip
-        return Manuscript(self.synthesizer, self.frontend, request)
+        return LongFormJob(self.synthesizer, self.frontend, request)
 
     def generate_batch(
         self,
@@ -222,7 +222,7 @@ class ZeroShotTTS:
         """
         if batch_size < 1:
             raise UserError(f"batch_size must be 1 or more, but is {batch_size}")
-        clock, count = Clock(), len(texts)
+        timer, count = StageTimer(), len(texts)
         each_voice = [voices] * count if isinstance(voices, VoicePrompt) else list(voices)
         each_seed = [None] * count if seeds is None else list(seeds)
         if len(each_voice) != count or len(each_seed) != count:
@@ -245,10 +245,10 @@ class ZeroShotTTS:
         if not requests:
             return []
         sessions = [
-            Session(self.synthesizer, self.frontend, request, clock) for request in requests
+            Session(self.synthesizer, self.frontend, request, timer) for request in requests
         ]
         segment_requests = [session.segment_requests() for session in sessions]
-        segment_synthesizer = self.synthesizer.segment_synthesizer(requests[0].sampling, clock)
+        segment_synthesizer = self.synthesizer.segment_synthesizer(requests[0].sampling, timer)
         audios = _synthesize_in_buckets(
             segment_synthesizer,
             [request for row in segment_requests for request in row],
@@ -283,7 +283,7 @@ class ZeroShotTTS:
         return Request(
             text=text,
             voice=voice,
-            seed=settle_seed(seed),
+            seed=resolve_seed(seed),
             sampling=replace(settings.sampling, **overrides),
             verify=verification if verify else None,
             speed=check_speed(speed),

@@ -39,7 +39,7 @@ def build_app(
         from uslm_demo.comparing import Codecs
         from uslm_demo.context import Context
         from uslm_demo.page import make_page
-        from uslm_demo.shelf import Shelf
+        from uslm_demo.session_voices import SessionVoices
     except ImportError as problem:
         raise EnvironmentProblem(
             f'the demo needs gradio ({problem}): pip install "uslm[demo]"'
@@ -50,7 +50,7 @@ def build_app(
     context = Context(
         model=model,
         limits=limits or Limits(),
-        shelf=Shelf(None if voices is None else VoiceStore(voices)),
+        session_voices=SessionVoices(None if voices is None else VoiceStore(voices)),
         codecs=Codecs(model, codecs),
         examples=_sounds(examples),
     )
@@ -113,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME",
-        help="a codec to compare the model's own with: a published one (`uslm codecs` lists them), "
+        help="a codec to compare the model's own with: a pretrained one (see `uslm codecs`), "
         "a folder or a Hub repository; may be given more than once",
     )
     return parser

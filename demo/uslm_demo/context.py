@@ -27,7 +27,7 @@ class Context:
 
     model: Model
     limits: Limits
-    shelf: Shelf
+    session_voices: SessionVoices
     codecs: Codecs
     examples: list[Path]
     """Recordings that visitors may try."""

@@ -45,7 +45,7 @@ def make_page(context: Context) -> gr.Blocks:
         follow(page)
 
         def on_leave(request: gr.Request) -> None:
-            context.shelf.leave(session_of(request))
+            context.session_voices.leave(session_of(request))
 
         page.unload(on_leave)
     page.queue(max_size=context.limits.max_waiting, api_open=False)

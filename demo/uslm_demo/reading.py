@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
-from uslm.synthesis.manuscript import Manuscript
+from uslm.synthesis.long_form_job import LongFormJob
 from uslm.text.segmentation import parse_script
 from uslm.voices.prompt import VoicePrompt
 from uslm.voices.store import VoiceStore
@@ -44,7 +44,7 @@ def prepare(
     voice: VoicePrompt,
     voices: dict[str, VoicePrompt] | None,
     options: ReadOptions,
-) -> Manuscript:
+) -> LongFormJob:
     """Cut the text into segments; nothing is spoken yet."""
     overrides = asdict(options)
     plan = replace(
@@ -61,10 +61,10 @@ def prepare(
 
 
 def read_out(
-    model: Model, manuscript: Manuscript, indices: Sequence[int] | None = None
+    model: Model, long_form_job: LongFormJob, indices: Sequence[int] | None = None
 ) -> Iterator[int]:
     """Speak what is missing, or these segments again; yields each that is done."""
-    utterance = model.engine().run(lambda _: manuscript.stream(indices))
+    utterance = model.engine().run(lambda _: long_form_job.stream(indices))
     try:
         for chunk in utterance:
             if chunk.report is not None:

@@ -10,7 +10,7 @@ from uslm.output.speech import AudioChunk, ChunkReport, Speech
 from uslm.synthesis.language import check_text_language
 from uslm.synthesis.plan import plan_text
 from uslm.synthesis.protocols import Imitate
-from uslm.synthesis.seeds import settle_seed
+from uslm.synthesis.seeds import resolve_seed
 from uslm.voices.prompt import VoicePrompt
 from uslm_demo.limits import Limits
 from uslm_demo.model import Model
@@ -163,7 +163,7 @@ def read_seed(text: str) -> int | None:
         seed = int(text)
     except ValueError:
         raise UserError(f"the seed must be a whole number or empty, but is {text!r}") from None
-    return settle_seed(seed)
+    return resolve_seed(seed)
 
 
 def summary(speech: Speech) -> str:

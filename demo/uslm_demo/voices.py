@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from uslm.systems.two_stage.voice_creation import render_voice
-from uslm.voices.doctor import examine_prompt
 from uslm.voices.policy import PromptPolicy
 from uslm.voices.prompt import VoicePrompt
 from uslm.voices.stock import stock_voices

@@ -44,9 +44,9 @@ Uslm = Callable[..., Result]
 
 
 @pytest.fixture(scope="session")
-def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a model, a prompt and a voice. Read only."""
-    folder = tmp_path_factory.mktemp("shelf")
+    folder = tmp_path_factory.mktemp("tiny_files")
     # It speaks much faster than people, so that tests are short.
     hasty = LengthConfig(min_frames_per_symbol=0.5, max_frames_per_symbol=1.0, margin_frames=15)
     bundle = tiny_bundle(BundleConfig(name="tiny", length=hasty))
@@ -77,7 +77,7 @@ def uslm(
 
 
 @pytest.fixture
-def say(uslm: Uslm, shelf: Path) -> Uslm:
+def say(uslm: Uslm, tiny_files: Path) -> Uslm:
     """Runs `uslm say` with the tiny model, its voice and a seed, unless the arguments name others.
 
     Random weights say nothing but silence now and then; with this seed they speak.
@@ -86,9 +86,9 @@ def say(uslm: Uslm, shelf: Path) -> Uslm:
     def run(*arguments: object, stdin: bytes | None = b"", seed: int | None = 1) -> Result:
         given = [str(argument) for argument in arguments]
         if "--prompt" not in given and "--voice" not in given:
-            given += ["--voice", str(shelf / "babble.safetensors")]
+            given += ["--voice", str(tiny_files / "babble.safetensors")]
         if "--model" not in given:
-            given += ["--model", str(shelf / "model")]
+            given += ["--model", str(tiny_files / "model")]
         if "--seed" not in given and seed is not None:
             given += ["--seed", str(seed)]
         return uslm("say", *given, stdin=stdin)

@@ -153,15 +153,17 @@ def test_a_prompt_that_is_no_voice(kind: str, words: list[str], say: Say, tmp_pa
     ],
 )
 def test_a_voice_from_nowhere(
-    arguments: list[str], code: int, words: list[str], say: Say, shelf: Path, tmp_path: Path
+    arguments: list[str], code: int, words: list[str], say: Say, tiny_files: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "TEXT").write_text("I am no voice.")
-    arguments = [argument.replace("SHELF", str(shelf)) for argument in arguments]
+    arguments = [argument.replace("SHELF", str(tiny_files)) for argument in arguments]
     say(*HELLO, *arguments).assert_refused(code, *words)
 
 
-def test_a_mistyped_prompt_is_guessed(say: Say, shelf: Path) -> None:
-    say(*HELLO, "--prompt", shelf / "promt.wav").assert_refused(2, "did you mean", "prompt.wav")
+def test_a_mistyped_prompt_is_guessed(say: Say, tiny_files: Path) -> None:
+    say(*HELLO, "--prompt", tiny_files / "promt.wav").assert_refused(
+        2, "did you mean", "prompt.wav"
+    )
 
 
 def test_a_voice_of_another_model(say: Say, tmp_path: Path) -> None:
@@ -210,8 +212,10 @@ def test_an_output_that_cannot_be(out: str, words: list[str], say: Say, tmp_path
     say("--text", "Hello.", "--out", out).assert_refused(1, *words)
 
 
-def test_no_input_is_overwritten_not_even_by_force(say: Say, shelf: Path, tmp_path: Path) -> None:
-    shutil.copy(shelf / "prompt.wav", tmp_path / "mine.wav")
+def test_no_input_is_overwritten_not_even_by_force(
+    say: Say, tiny_files: Path, tmp_path: Path
+) -> None:
+    shutil.copy(tiny_files / "prompt.wav", tmp_path / "mine.wav")
     before = (tmp_path / "mine.wav").read_bytes()
     result = say("--text", "Hello.", "--prompt", "mine.wav", "--out", "./mine.wav", "--force")
     result.assert_refused(1, "also an input")
@@ -258,9 +262,9 @@ def test_a_disk_that_fills_up_leaves_no_half_file(
 
 
 @pytest.fixture
-def model(shelf: Path, tmp_path: Path) -> Path:
+def model(tiny_files: Path, tmp_path: Path) -> Path:
     """A copy of the model, to be broken."""
-    return Path(shutil.copytree(shelf / "model", tmp_path / "model"))
+    return Path(shutil.copytree(tiny_files / "model", tmp_path / "model"))
 
 
 @pytest.mark.parametrize("part", ["tokenizer", "semantic", "acoustic"])
@@ -342,11 +346,11 @@ def test_a_model_that_cannot_be_had(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks /proc whether a process waits")
-def test_ctrl_c_ends_quietly(shelf: Path, tmp_path: Path) -> None:
+def test_ctrl_c_ends_quietly(tiny_files: Path, tmp_path: Path) -> None:
     code = "import sys; from uslm_app.cli import main; sys.exit(main(sys.argv[1:]))"
     process = subprocess.Popen(
-        [sys.executable, "-c", code, "say", "--out", "a.wav", "--model", str(shelf / "model"),
-         "--voice", str(shelf / "babble.safetensors")],
+        [sys.executable, "-c", code, "say", "--out", "a.wav", "--model", str(tiny_files / "model"),
+         "--voice", str(tiny_files / "babble.safetensors")],
         stdin=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path,
     )  # fmt: skip
     assert process.stdin is not None and process.stderr is not None

@@ -35,8 +35,17 @@ def listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_a_model_is_evaluated(uslm: Uslm, shelf: Path, listed: Path, tmp_path: Path) -> None:
-    arguments = ("evaluate", "--list", listed, *JUDGES, "--model", shelf / "model", "--out", "out")
+def test_a_model_is_evaluated(uslm: Uslm, tiny_files: Path, listed: Path, tmp_path: Path) -> None:
+    arguments = (
+        "evaluate",
+        "--list",
+        listed,
+        *JUDGES,
+        "--model",
+        tiny_files / "model",
+        "--out",
+        "out",
+    )
     result = uslm(*arguments, "--recordings", "a.wav", "b.wav")
     assert result.code == 0, result.stderr
     assert "## Speech from text" in result.out and "SIM-r" in result.out
@@ -69,8 +78,8 @@ def test_speech_of_others_is_judged(uslm: Uslm, listed: Path, tmp_path: Path) ->
     assert "sim_r" not in record["sections"]["speech"]["rows"]["all"]
 
 
-def test_a_codec_alone(uslm: Uslm, shelf: Path, listed: Path, tmp_path: Path) -> None:
-    tokenizer = shelf / "model" / "tokenizer"
+def test_a_codec_alone(uslm: Uslm, tiny_files: Path, listed: Path, tmp_path: Path) -> None:
+    tokenizer = tiny_files / "model" / "tokenizer"
     result = uslm(
         "evaluate", "--recordings", "a.wav", "--tokenizer", tokenizer, "--out", "out", "--json"
     )
@@ -135,12 +144,12 @@ def manifest(tmp_path: Path) -> Path:
 
 
 def test_tokenizers_go_through_the_bench(
-    uslm: Uslm, shelf: Path, manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    uslm: Uslm, tiny_files: Path, manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     probe = replace(QUICK.probe, dim=8, steps=2)
     quick = replace(QUICK, probe=probe, num_decoded=1, ratios=(0.5,), shares=(1.0,))
     monkeypatch.setattr("uslm_app.actions.benching.QUICK", quick)
-    known, gone = shelf / "model" / "tokenizer", "nobody/has-this"
+    known, gone = tiny_files / "model" / "tokenizer", "nobody/has-this"
     arguments = ("evaluate", "--manifest", manifest, "--tokenizer", known, gone, "--quick")
     result = uslm(*arguments, "--seeds", "2", "--out", "out", "--json")
     assert result.code == 0, result.stderr

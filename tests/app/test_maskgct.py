@@ -20,8 +20,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_tiny_maskgct(tmp_path_factory.mktemp("maskgct"))
 
 
-def test_it_speaks(uslm: Uslm, shelf: Path, folder: Path, tmp_path: Path) -> None:
-    prompt = ("--prompt", shelf / "prompt.wav", "--prompt-text", "This is a test.")
+def test_it_speaks(uslm: Uslm, tiny_files: Path, folder: Path, tmp_path: Path) -> None:
+    prompt = ("--prompt", tiny_files / "prompt.wav", "--prompt-text", "This is a test.")
     arguments = ("say", "--text", "Hi.", *prompt, "--seed", 1, "--model", folder, "--json")
     results = [uslm(*arguments, "--out", f"{name}.wav") for name in "ab"]
     assert results[0].code == 0, results[0].stderr

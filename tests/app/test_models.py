@@ -28,7 +28,7 @@ NAME = "speechtokenizer"
 
 
 @pytest.fixture(scope="module")
-def published() -> dict[str, bytes]:
+def pretrained() -> dict[str, bytes]:
     """A small SpeechTokenizer, laid out as the large one is."""
     golden, weights = read_golden(GOLDEN), io.BytesIO()
     torch.save(golden.weights, weights)
@@ -39,14 +39,14 @@ def published() -> dict[str, bytes]:
 
 
 @pytest.fixture
-def hub(tmp_path: Path, published: dict[str, bytes]) -> Iterator[HubServer]:
+def hub(tmp_path: Path, pretrained: dict[str, bytes]) -> Iterator[HubServer]:
     with isolated_hub(tmp_path / "cache") as server:
-        server.repos[REPO] = dict(published)
+        server.repos[REPO] = dict(pretrained)
         yield server
 
 
 def test_a_model_comes_works_and_goes(
-    uslm: Uslm, hub: HubServer, shelf: Path, monkeypatch: pytest.MonkeyPatch
+    uslm: Uslm, hub: HubServer, tiny_files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     uslm("models", "path", NAME).assert_refused(2, "first: uslm models download speechtokenizer")
     assert uslm("models", "download", NAME).code == 0
@@ -63,13 +63,13 @@ def test_a_model_comes_works_and_goes(
     monkeypatch.setattr(socket, "socket", None)  # from here on no network is asked
     shown = uslm("models", "info", NAME).out
     assert hub.commit(REPO)[:12] in shown and "Apache-2.0" in shown and folder in shown
-    prompt = shelf / "prompt.wav"
+    prompt = tiny_files / "prompt.wav"
     result = uslm("encode", "--tokenizer", NAME, "--audio", prompt, "--out", "codes.safetensors")
     assert result.code == 0, result.stderr
     freed = json.loads(uslm("models", "remove", NAME, "--json").out)["freed"]
     assert freed[NAME] > 100_000
     assert "was not here" in uslm("models", "remove", NAME).stderr
-    assert "no published model is here" in uslm("models", "list", "--here").stderr
+    assert "no pretrained model is here" in uslm("models", "list", "--here").stderr
 
 
 def test_offline_nothing_is_fetched(uslm: Uslm, hub: HubServer) -> None:
@@ -92,11 +92,11 @@ def test_damage_is_found(uslm: Uslm, tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_of_ones_own_is_converted(
-    uslm: Uslm, hub: HubServer, published: dict[str, bytes], tmp_path: Path
+    uslm: Uslm, hub: HubServer, pretrained: dict[str, bytes], tmp_path: Path
 ) -> None:
     weights, config = tmp_path / "mine.pt", tmp_path / "mine.json"
-    weights.write_bytes(published[f"{FOLDER}/SpeechTokenizer.pt"])
-    config.write_bytes(published[f"{FOLDER}/config.json"])
+    weights.write_bytes(pretrained[f"{FOLDER}/SpeechTokenizer.pt"])
+    config.write_bytes(pretrained[f"{FOLDER}/config.json"])
     convert = ("models", "convert", NAME, "--out", "made", "--config", config)
     uslm(*convert, "--checkpoint", "ear=" + str(weights)).assert_refused(1, "PART of ['codec']")
     uslm(*convert, "--checkpoint", "no.pt").assert_refused(2, "no file at no.pt")
@@ -112,7 +112,7 @@ def test_a_checkpoint_of_ones_own_is_converted(
 
 def test_what_cannot_be_had_is_said(uslm: Uslm, hub: HubServer, tmp_path: Path) -> None:
     uslm("models", "download", "languagecodec").assert_refused(2, "by hand", "Google Drive")
-    uslm("models", "info", "nonesuch").assert_refused(1, "no published model named 'nonesuch'")
+    uslm("models", "info", "nonesuch").assert_refused(1, "no pretrained model named 'nonesuch'")
     uslm("models", "download", "mimi").assert_refused(2, "the Hub does not give kyutai/mimi")
     uslm("models", "convert", "mimi", "--offline").assert_refused(2, "offline")
     uslm("models", "convert", "maskgct", "--config", "x").assert_refused(1, "takes no config")

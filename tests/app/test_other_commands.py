@@ -24,22 +24,22 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 @pytest.fixture
-def model(shelf: Path) -> tuple[str, Path]:
+def model(tiny_files: Path) -> tuple[str, Path]:
     """The option that names the tiny model."""
-    return "--model", shelf / "model"
+    return "--model", tiny_files / "model"
 
 
 @pytest.fixture
-def tokenizer(shelf: Path) -> tuple[str, Path]:
+def tokenizer(tiny_files: Path) -> tuple[str, Path]:
     """The option that names its tokenizer."""
-    return "--tokenizer", shelf / "model" / "tokenizer"
+    return "--tokenizer", tiny_files / "model" / "tokenizer"
 
 
 @pytest.mark.parametrize("way", ["--prompt", "--voice"])
 def test_convert_keeps_the_length(
-    way: str, uslm: Uslm, shelf: Path, model: tuple[str, Path], tmp_path: Path
+    way: str, uslm: Uslm, tiny_files: Path, model: tuple[str, Path], tmp_path: Path
 ) -> None:
-    voice = shelf / ("prompt.wav" if way == "--prompt" else "babble.safetensors")
+    voice = tiny_files / ("prompt.wav" if way == "--prompt" else "babble.safetensors")
     stereo = np.stack([speech_like(1.5).waveform[0]] * 2, axis=1)
     soundfile.write(tmp_path / "source.flac", stereo, 8_000)
     arguments = ("--source", "source.flac", way, voice, "--out", "a.wav", "--seed", 3, *model)
@@ -51,17 +51,17 @@ def test_convert_keeps_the_length(
     assert json.loads((tmp_path / "a.wav.json").read_text()) == record
 
 
-def test_convert_needs_a_source(uslm: Uslm, shelf: Path) -> None:
-    voice = shelf / "babble.safetensors"
+def test_convert_needs_a_source(uslm: Uslm, tiny_files: Path) -> None:
+    voice = tiny_files / "babble.safetensors"
     result = uslm("convert", "--source", "gone.wav", "--voice", voice, "--out", "a.wav")
     result.assert_refused(2, "source 'gone.wav' is not there")
 
 
 @pytest.fixture
-def codes(uslm: Uslm, shelf: Path, tokenizer: tuple[str, Path], tmp_path: Path) -> Path:
+def codes(uslm: Uslm, tiny_files: Path, tokenizer: tuple[str, Path], tmp_path: Path) -> Path:
     """The prompt as codes."""
     path = tmp_path / "codes.safetensors"
-    result = uslm("encode", "--audio", shelf / "prompt.wav", "--out", path, *tokenizer)
+    result = uslm("encode", "--audio", tiny_files / "prompt.wav", "--out", path, *tokenizer)
     assert result.code == 0 and "4 x 200 codes" in result.stderr
     return path
 
@@ -108,13 +108,13 @@ def test_codes_of_another_tokenizer_are_refused(codes: Path, uslm: Uslm, tmp_pat
     ids=lambda value: " ".join(value[:4]) if isinstance(value, list) else None,
 )
 def test_wrong_files_are_named(
-    arguments: list[str], code: int, words: list[str], uslm: Uslm, shelf: Path, tmp_path: Path
+    arguments: list[str], code: int, words: list[str], uslm: Uslm, tiny_files: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "TEXT").write_text("Only a text.\n" * 30)
     if arguments[0] in ("encode", "decode"):
-        arguments = [*arguments, "--tokenizer", str(shelf / "model" / "tokenizer")]
+        arguments = [*arguments, "--tokenizer", str(tiny_files / "model" / "tokenizer")]
     if arguments[:2] == ["voice", "create"]:
-        arguments = [*arguments, "--model", str(shelf / "model")]
+        arguments = [*arguments, "--model", str(tiny_files / "model")]
     uslm(*arguments).assert_refused(code, *words)
     assert [path.name for path in tmp_path.iterdir()] == ["TEXT"]
 
@@ -129,9 +129,9 @@ def test_windows_of_a_long_recording_make_all_its_codes() -> None:
 
 
 def test_a_voice_is_made_shown_and_spoken_with(
-    uslm: Uslm, shelf: Path, model: tuple[str, Path], tmp_path: Path
+    uslm: Uslm, tiny_files: Path, model: tuple[str, Path], tmp_path: Path
 ) -> None:
-    create = ("voice", "create", "--prompt", shelf / "prompt.wav", "--out", "anna.safetensors")
+    create = ("voice", "create", "--prompt", tiny_files / "prompt.wav", "--out", "anna.safetensors")
     result = uslm(*create, "--name", "Anna", "--json", *model)
     assert result.code == 0, result.stderr
     assert json.loads(result.out)["name"] == "Anna"

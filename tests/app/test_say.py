@@ -25,10 +25,10 @@ TEXT = "Hello there, you and all your friends. The second sentence is here, at l
 
 
 @pytest.fixture(scope="module")
-def spoken(shelf: Path) -> np.ndarray:
+def spoken(tiny_files: Path) -> np.ndarray:
     """What the library says for the same text and seed."""
-    tts = ZeroShotTTS(load_bundle(shelf / "model"))
-    voice = VoicePrompt.load(shelf / "babble.safetensors")
+    tts = ZeroShotTTS(load_bundle(tiny_files / "model"))
+    voice = VoicePrompt.load(tiny_files / "babble.safetensors")
     samples: np.ndarray = tts.generate(TEXT, voice, seed=7).waveform[0].numpy()
     return samples
 
@@ -145,12 +145,12 @@ def test_a_lexicon_respells(say: Say, tmp_path: Path) -> None:
 
 
 def test_dry_run_shows_the_chunks_and_loads_no_weights(
-    say: Say, shelf: Path, tmp_path: Path
+    say: Say, tiny_files: Path, tmp_path: Path
 ) -> None:
     model = tmp_path / "weightless"
     model.mkdir()
-    (model / "bundle.json").write_bytes((shelf / "model" / "bundle.json").read_bytes())
-    prompt = shelf / "prompt.wav"
+    (model / "bundle.json").write_bytes((tiny_files / "model" / "bundle.json").read_bytes())
+    prompt = tiny_files / "prompt.wav"
     arguments = ("--text", "It costs $5. [pause:0.5] Bye.", "--out", "a.wav", "--prompt", prompt)
     result = say(*arguments, "--model", model, "--dry-run")
     assert result.code == 0 and result.stderr == ""
@@ -178,7 +178,7 @@ def test_odd_text_with_words_in_it_is_spoken(say: Say, text: str, tmp_path: Path
     assert say("--file", "text.txt", "--out", "a.wav").code == 0
 
 
-def test_a_reader_that_leaves_is_no_error(shelf: Path) -> None:
+def test_a_reader_that_leaves_is_no_error(tiny_files: Path) -> None:
     code = (
         "import sys; from uslm_app.cli import main; sys.exit(main(sys.argv[1:]))",
         *(
@@ -188,9 +188,9 @@ def test_a_reader_that_leaves_is_no_error(shelf: Path) -> None:
             "--seed",
             "1",
             "--voice",
-            str(shelf / "babble.safetensors"),
+            str(tiny_files / "babble.safetensors"),
         ),
-        *("--model", str(shelf / "model"), "--out", "-", "--format", "raw"),
+        *("--model", str(tiny_files / "model"), "--out", "-", "--format", "raw"),
     )
     process = subprocess.Popen(
         [sys.executable, "-c", *code], stdout=subprocess.PIPE, stderr=subprocess.PIPE

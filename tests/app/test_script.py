@@ -22,11 +22,11 @@ TEXT = "So it began. [anna] Who is there? [ben] Me. [pause:0.5] [anna] Come in."
 
 
 @pytest.fixture(autouse=True)
-def kept(tmp_path: Path, shelf: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def kept(tmp_path: Path, tiny_files: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of voices, with Anna in it."""
     folder = tmp_path / "kept"
     folder.mkdir()
-    shutil.copy(shelf / "babble.safetensors", folder / "anna.safetensors")
+    shutil.copy(tiny_files / "babble.safetensors", folder / "anna.safetensors")
     monkeypatch.setenv("USLM_VOICES", str(folder))
     return folder
 
@@ -36,14 +36,14 @@ def speakers(result: Any) -> list[str]:
     return [segment["voice"] for segment in json.loads(result.out)["segments"] if "text" in segment]
 
 
-def test_each_mark_has_its_voice(say: Say, shelf: Path) -> None:
-    ben = shelf / "prompt.wav"
+def test_each_mark_has_its_voice(say: Say, tiny_files: Path) -> None:
+    ben = tiny_files / "prompt.wav"
     cast = ("--voice-for", f"ben={ben}")
     out = ("--out", "a.wav", "--format", "wav-float", "--json", "--seed", 3)
     assert speakers(say("--text", TEXT, *cast, *out)) == ["babble", "anna", "ben", "anna"]
 
-    tts = ZeroShotTTS(load_bundle(shelf / "model"))
-    babble = VoicePrompt.load(shelf / "babble.safetensors")
+    tts = ZeroShotTTS(load_bundle(tiny_files / "model"))
+    babble = VoicePrompt.load(tiny_files / "babble.safetensors")
     voices = {"anna": babble, "ben": tts.create_voice(str(ben))}
     speech = tts.generate(TEXT, babble, voices=voices, seed=3)
     samples, _ = soundfile.read("a.wav", dtype="float32")
@@ -57,10 +57,10 @@ def test_a_plain_text_has_no_marks(say: Say) -> None:
 
 @pytest.mark.parametrize("suffix", ["wav", "safetensors"])
 def test_the_voice_of_the_text_takes_over_again_by_its_name(
-    say: Say, shelf: Path, suffix: str, tmp_path: Path
+    say: Say, tiny_files: Path, suffix: str, tmp_path: Path
 ) -> None:
     source = "prompt.wav" if suffix == "wav" else "babble.safetensors"
-    shutil.copy(shelf / source, f"me.{suffix}")
+    shutil.copy(tiny_files / source, f"me.{suffix}")
     voice = ("--prompt" if suffix == "wav" else "--voice", f"me.{suffix}")
     script = ("--text", "[anna] One. [me] Two.", "--script", *voice, "--out", "a.wav")
     assert speakers(say(*script, "--dry-run", "--json")) == ["anna", "me"]
@@ -70,7 +70,7 @@ def test_the_voice_of_the_text_takes_over_again_by_its_name(
 
 
 def test_a_recording_becomes_a_voice_once(
-    say: Say, shelf: Path, monkeypatch: pytest.MonkeyPatch
+    say: Say, tiny_files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[Any] = []
     create = ZeroShotTTS.create_voice
@@ -80,17 +80,17 @@ def test_a_recording_becomes_a_voice_once(
         return create(self, *arguments, **options)
 
     monkeypatch.setattr(ZeroShotTTS, "create_voice", counted)
-    prompt = shelf / "prompt.wav"
+    prompt = tiny_files / "prompt.wav"
     text = ("--text", "One. [ben] Two. [me] Three.")
     cast = ("--voice-for", f"ben={prompt}", "--voice-for", f"me={prompt}")
     assert speakers(say(*text, "--prompt", prompt, *cast, "--out", "a.wav", "--json"))
     assert len(made) == 1
 
 
-def test_the_first_who_speaks_is_voice_enough(uslm: Say, shelf: Path) -> None:
-    say = ("say", "--model", shelf / "model", "--seed", 1, "--out", "a.wav", "--json")
+def test_the_first_who_speaks_is_voice_enough(uslm: Say, tiny_files: Path) -> None:
+    say = ("say", "--model", tiny_files / "model", "--seed", 1, "--out", "a.wav", "--json")
     marked = ("--text", "[ben] One thing. [anna] And another.")
-    for ben in (shelf / "prompt.wav", shelf / "babble.safetensors", "anna"):
+    for ben in (tiny_files / "prompt.wav", tiny_files / "babble.safetensors", "anna"):
         result = uslm(*say, *marked, "--voice-for", f"ben={ben}", "--force")
         assert speakers(result) == ["ben", "anna"]
     unmarked = ("--text", "Well. [anna] And another.", "--script", "--force")
@@ -122,7 +122,7 @@ def test_what_makes_no_cast_is_refused(say: Say, shelf: Path, tmp_path: Path) ->
     refused(1, "not a voice file", given=("bob=bob.safetensors",))
 
 
-def test_no_voice_of_the_cast_is_written_over(say: Say, shelf: Path, tmp_path: Path) -> None:
-    shutil.copy(shelf / "prompt.wav", "ben.wav")
+def test_no_voice_of_the_cast_is_written_over(say: Say, tiny_files: Path, tmp_path: Path) -> None:
+    shutil.copy(tiny_files / "prompt.wav", "ben.wav")
     result = say("--text", TEXT, "--voice-for", "ben=ben.wav", "--out", "ben.wav", "--force")
     result.assert_refused(1, "is also an input")

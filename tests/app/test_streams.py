@@ -79,8 +79,8 @@ def test_subtitles_cannot_go_where_nothing_comes_out(say: Run) -> None:
         ["--text", "Hello.", "--device", "gpu"],
     ],
 )
-def test_a_dry_run_ends_as_the_run_would(arguments: list[str], say: Run, shelf: Path) -> None:
-    arguments = [each.replace("SHELF", str(shelf)) for each in arguments]
+def test_a_dry_run_ends_as_the_run_would(arguments: list[str], say: Run, tiny_files: Path) -> None:
+    arguments = [each.replace("SHELF", str(tiny_files)) for each in arguments]
     run = say(*arguments, "--out", "a.wav")
     dry = say(*arguments, "--out", "a.wav", "--dry-run")
     assert run.code != 0 and dry.code == run.code
@@ -107,7 +107,7 @@ def test_a_deleted_working_folder_is_named(tmp_path: Path) -> None:
     assert run.returncode == 2 and "was deleted" in run.stderr
 
 
-def test_a_folder_that_is_no_model_hides_no_published_one(say: Run, tmp_path: Path) -> None:
+def test_a_folder_that_is_no_model_hides_no_pretrained_one(say: Run, tmp_path: Path) -> None:
     (tmp_path / "uslm").mkdir()  # as in the clone
     (tmp_path / "mimi").mkdir()
     for model in ("uslm", "./uslm"):
@@ -115,8 +115,8 @@ def test_a_folder_that_is_no_model_hides_no_published_one(say: Run, tmp_path: Pa
         assert (result.code, "bundle.json" in result.stderr) == (2, model == "./uslm")
 
 
-def test_a_voice_behind_a_long_silence_is_found(say: Run, shelf: Path, tmp_path: Path) -> None:
-    voice, rate = soundfile.read(shelf / "prompt.wav")
+def test_a_voice_behind_a_long_silence_is_found(say: Run, tiny_files: Path, tmp_path: Path) -> None:
+    voice, rate = soundfile.read(tiny_files / "prompt.wav")
     late = np.concatenate([np.zeros(70 * rate), voice])
     soundfile.write(tmp_path / "late.flac", late, rate)
     result = say("--text", "Hello.", "--prompt", "late.flac", "--out", "a.wav", "--dry-run")

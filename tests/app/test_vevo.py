@@ -1,4 +1,4 @@
-"""A published system from its folder, through the commands: it speaks, converts and imitates."""
+"""A pretrained system from its folder, through the commands: it speaks, converts and imitates."""
 
 from __future__ import annotations
 
@@ -42,9 +42,21 @@ def test_it_converts_what_is_asked_for(uslm: Uslm, folder: Path, imitate: str) -
         assert record["seconds"] == pytest.approx(1.0)
 
 
-def test_what_a_model_cannot_imitate_is_refused(uslm: Uslm, shelf: Path) -> None:
-    arguments = ("--source", shelf / "prompt.wav", "--voice", shelf / "babble.safetensors")
+def test_what_a_model_cannot_imitate_is_refused(uslm: Uslm, tiny_files: Path) -> None:
+    arguments = (
+        "--source",
+        tiny_files / "prompt.wav",
+        "--voice",
+        tiny_files / "babble.safetensors",
+    )
     result = uslm(
-        "convert", *arguments, "--imitate", "style", "--out", "a.wav", "--model", shelf / "model"
+        "convert",
+        *arguments,
+        "--imitate",
+        "style",
+        "--out",
+        "a.wav",
+        "--model",
+        tiny_files / "model",
     )
     result.assert_refused(1, "imitate must be one of ['timbre']", "'style'")

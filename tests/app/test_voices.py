@@ -33,24 +33,33 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def model(shelf: Path) -> tuple[str, Path]:
+def model(tiny_files: Path) -> tuple[str, Path]:
     """The option that names the tiny model."""
-    return "--model", shelf / "model"
+    return "--model", tiny_files / "model"
 
 
 @pytest.fixture
-def babble(uslm: Uslm, shelf: Path, kept: Path) -> Path:
+def babble(uslm: Uslm, tiny_files: Path, kept: Path) -> Path:
     """The file of a kept voice."""
-    result = uslm("voice", "import", shelf / "babble.safetensors")
+    result = uslm("voice", "import", tiny_files / "babble.safetensors")
     assert result.code == 0 and "the voice 'babble', made by the model 'tiny'" in result.stderr
     return kept / "babble.safetensors"
 
 
 def test_a_voice_is_made_kept_and_spoken_with(
-    uslm: Uslm, shelf: Path, model: tuple[str, Path], kept: Path, tmp_path: Path
+    uslm: Uslm, tiny_files: Path, model: tuple[str, Path], kept: Path, tmp_path: Path
 ) -> None:
     about = ("--licence", "CC BY 4.0", "--consent", "Ann agreed, by letter")
-    create = ("voice", "create", "--prompt", shelf / "prompt.wav", "--name", "ann", *about, *model)
+    create = (
+        "voice",
+        "create",
+        "--prompt",
+        tiny_files / "prompt.wav",
+        "--name",
+        "ann",
+        *about,
+        *model,
+    )
     made = uslm(*create, "--json")
     assert made.code == 0, made.stderr
     record = json.loads(made.out)
@@ -61,7 +70,7 @@ def test_a_voice_is_made_kept_and_spoken_with(
     said = uslm("say", "--text", "Hi there.", "--voice", "ann", "--out", "a.wav", *model)
     assert said.code == 0, said.stderr
     converted = uslm(
-        "convert", "--source", shelf / "prompt.wav", "--voice", "ann", "--out", "b.wav", *model
+        "convert", "--source", tiny_files / "prompt.wav", "--voice", "ann", "--out", "b.wav", *model
     )
     assert converted.code == 0, converted.stderr
     uslm(*create).assert_refused(1, "there is a voice 'ann' already", "--force")
@@ -69,12 +78,12 @@ def test_a_voice_is_made_kept_and_spoken_with(
 
 
 def test_any_speaker_model_makes_the_vector(
-    uslm: Uslm, shelf: Path, model: tuple[str, Path], kept: Path, tmp_path: Path,
+    uslm: Uslm, tiny_files: Path, model: tuple[str, Path], kept: Path, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     (tmp_path / "voice_ears.py").write_text("def embed(waveform): return waveform[:3] * 0 + 7\n")
     monkeypatch.syspath_prepend(tmp_path)
-    create = ("voice", "create", "--prompt", shelf / "prompt.wav", "--name", "ann", *model)
+    create = ("voice", "create", "--prompt", tiny_files / "prompt.wav", "--name", "ann", *model)
     assert uslm(*create, "--speaker-model", "voice_ears:embed").code == 0
     voice = VoicePrompt.load(kept / "ann.safetensors")
     assert voice.speaker_embedding is not None and voice.speaker_embedding.tolist() == [7, 7, 7]
@@ -84,9 +93,9 @@ def test_any_speaker_model_makes_the_vector(
 
 
 def test_the_file_names_a_voice_unless_it_cannot(
-    uslm: Uslm, shelf: Path, model: tuple[str, Path], kept: Path, tmp_path: Path
+    uslm: Uslm, tiny_files: Path, model: tuple[str, Path], kept: Path, tmp_path: Path
 ) -> None:
-    samples, rate = soundfile.read(shelf / "prompt.wav")
+    samples, rate = soundfile.read(tiny_files / "prompt.wav")
     soundfile.write(tmp_path / "my voice.wav", samples, rate)
     create = ("voice", "create", "--prompt", "my voice.wav", *model)
     uslm(*create).assert_refused(1, "name must be", "'my voice'")
@@ -161,21 +170,21 @@ def test_a_voice_is_called_what_it_is_kept_under(
     assert VoicePrompt.load("elsewhere.safetensors").name == "anna"
 
 
-def test_a_voice_is_imported_under_any_name(uslm: Uslm, babble: Path, shelf: Path) -> None:
-    file = shelf / "babble.safetensors"
+def test_a_voice_is_imported_under_any_name(uslm: Uslm, babble: Path, tiny_files: Path) -> None:
+    file = tiny_files / "babble.safetensors"
     uslm("voice", "import", file).assert_refused(1, "there is a voice 'babble' already")
     assert uslm("voice", "import", file, "--name", "other").code == 0
     assert VoicePrompt.load(babble.with_name("other.safetensors")).name == "other"
     uslm("voice", "import", file, "--name", "../out").assert_refused(1, "name must be")
-    uslm("voice", "import", shelf / "prompt.wav").assert_refused(1, "not a voice file")
+    uslm("voice", "import", tiny_files / "prompt.wav").assert_refused(1, "not a voice file")
 
 
 def test_a_voice_whose_name_is_none_for_the_store_needs_another(
-    uslm: Uslm, shelf: Path, tmp_path: Path
+    uslm: Uslm, tiny_files: Path, tmp_path: Path
 ) -> None:
     from dataclasses import replace
 
-    voice = replace(VoicePrompt.load(shelf / "babble.safetensors"), name="Ann Müller")
+    voice = replace(VoicePrompt.load(tiny_files / "babble.safetensors"), name="Ann Müller")
     voice.save(tmp_path / "a.safetensors")
     uslm("voice", "import", "a.safetensors").assert_refused(1, "Ann M", "--name")
 
@@ -202,8 +211,8 @@ def test_a_voice_of_another_model_is_refused_by_name(
     result.assert_refused(1, "'babble' was made with the tokenizer of model 'tiny'")
 
 
-def test_voices_are_removed_all_or_none(uslm: Uslm, babble: Path, shelf: Path) -> None:
-    uslm("voice", "import", shelf / "babble.safetensors", "--name", "b2")
+def test_voices_are_removed_all_or_none(uslm: Uslm, babble: Path, tiny_files: Path) -> None:
+    uslm("voice", "import", tiny_files / "babble.safetensors", "--name", "b2")
     uslm("voice", "remove", "b2", "bable").assert_refused(2, "'bable'", "did you mean 'babble'?")
     uslm("voice", "remove", "../kept/babble").assert_refused(1, "name must be")
     assert json.loads(uslm("voice", "remove", "b2", "babble", "--json").out) == {
@@ -250,7 +259,11 @@ def test_a_voice_is_played_by_the_package(
 
 
 def test_a_voice_that_the_disk_has_no_room_for(
-    uslm: Uslm, shelf: Path, model: tuple[str, Path], kept: Path, monkeypatch: pytest.MonkeyPatch
+    uslm: Uslm,
+    tiny_files: Path,
+    model: tuple[str, Path],
+    kept: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Safetensors tells it in words of its own."""
 
@@ -258,7 +271,7 @@ def test_a_voice_that_the_disk_has_no_room_for(
         raise SafetensorError("I/O error: No space left on device (os error 28)")
 
     monkeypatch.setattr("uslm.voices.prompt.save_file", fail)
-    create = ("voice", "create", "--prompt", shelf / "prompt.wav", "--name", "ann", *model)
+    create = ("voice", "create", "--prompt", tiny_files / "prompt.wav", "--name", "ann", *model)
     uslm(*create).assert_refused(3, "could not be written: No space left on device")
     assert not list(kept.iterdir())
 

@@ -52,9 +52,14 @@ def test_marked_speech_is_found_and_other_speech_is_not(say: Uslm, uslm: Uslm) -
 
 
 @pytest.mark.usefixtures("offset")
-def test_converted_speech_is_marked(uslm: Uslm, shelf: Path) -> None:
-    arguments = ("--source", shelf / "prompt.wav", "--voice", shelf / "babble.safetensors")
-    more = ("--out", "a.wav", "--watermark", "--json", "--model", shelf / "model")
+def test_converted_speech_is_marked(uslm: Uslm, tiny_files: Path) -> None:
+    arguments = (
+        "--source",
+        tiny_files / "prompt.wav",
+        "--voice",
+        tiny_files / "babble.safetensors",
+    )
+    more = ("--out", "a.wav", "--watermark", "--json", "--model", tiny_files / "model")
     result = uslm("convert", *arguments, *more)
     assert result.code == 0, result.stderr
     assert json.loads(result.out)["settings"]["watermark"] == "offset"

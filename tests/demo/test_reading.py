@@ -19,27 +19,27 @@ TEXT = "This is the first of all segments. And here comes the second."
 
 
 def test_it_is_what_the_library_speaks(model: Model, voice: VoicePrompt) -> None:
-    manuscript = prepare(model, TEXT, voice, None, ReadOptions(seed=3))
-    assert progress(manuscript.lines, [0]).count("waiting</small>") == 1
-    assert 'aria-label="Listen segment 1"' not in progress(manuscript.lines)
-    assert list(read_out(model, manuscript)) == [0, 1]
-    before = manuscript.speech()
+    long_form_job = prepare(model, TEXT, voice, None, ReadOptions(seed=3))
+    assert progress(long_form_job.lines, [0]).count("waiting</small>") == 1
+    assert 'aria-label="Listen segment 1"' not in progress(long_form_job.lines)
+    assert list(read_out(model, long_form_job)) == [0, 1]
+    before = long_form_job.speech()
     assert torch.equal(before.codes, model.tts().generate(TEXT, voice, seed=3).codes)
-    assert list(read_out(model, manuscript, [1])) == [1]
-    after = manuscript.speech()
+    assert list(read_out(model, long_form_job, [1])) == [1]
+    after = long_form_job.speech()
     assert after.segments[0] == before.segments[0]
     assert after.segments[1].seed != before.segments[1].seed
-    assert 'aria-label="Redo segment 2"' in progress(manuscript.lines)
+    assert 'aria-label="Redo segment 2"' in progress(long_form_job.lines)
 
 
 def test_who_stops_may_go_on(model: Model, voice: VoicePrompt) -> None:
-    manuscript = prepare(model, TEXT, voice, None, ReadOptions(seed=3))
-    reading = read_out(model, manuscript)
+    long_form_job = prepare(model, TEXT, voice, None, ReadOptions(seed=3))
+    reading = read_out(model, long_form_job)
     assert next(reading) == 0
     reading.close()  # type: ignore[attr-defined]
-    left = list(manuscript.missing)
-    assert list(read_out(model, manuscript)) == left
-    assert manuscript.missing == ()
+    left = list(long_form_job.missing)
+    assert list(read_out(model, long_form_job)) == left
+    assert long_form_job.missing == ()
 
 
 def test_a_script_finds_its_voices(model: Model, voice: VoicePrompt, tmp_path: Path) -> None:

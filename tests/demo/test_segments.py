@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from uslm.output.speech import SegmentReport
-from uslm.synthesis.manuscript import Line
+from uslm.synthesis.long_form_job import Line
 from uslm_demo.widgets.segments import NOTHING, progress, report
 
 SEGMENT = SegmentReport(

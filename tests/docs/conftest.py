@@ -117,7 +117,7 @@ def commands(tmp_path_factory: pytest.TempPathFactory, forking: Any) -> Iterator
 
 @pytest.fixture(scope="session")
 def repos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, bytes]]:
-    """Two published codecs as the Hub has them, but small and of random weights."""
+    """Two pretrained codecs as the Hub has them, but small and of random weights."""
     golden, weights = read_golden(GOLDEN), io.BytesIO()
     torch.save(golden.weights, weights)
     speech_tokenizer = "speechtokenizer_hubert_avg"

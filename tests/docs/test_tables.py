@@ -37,7 +37,7 @@ def test_first_sentences_end_where_they_end(tables: ModuleType) -> None:
     assert tables.first_sentence(said) == "Mimi (Defossez et al. 2024): 12.5 frames a second"
 
 
-def test_the_readme_names_every_published_model() -> None:
+def test_the_readme_names_every_pretrained_model() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
     section = readme.partition("## Systems")[2].partition("\n## ")[0]
     assert set(re.findall(r"`([\w-]+)`", section)) == set(CATALOGUE.systems)

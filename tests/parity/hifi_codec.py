@@ -11,7 +11,7 @@ from torch import Tensor
 from uslm_tokenizer.codecs.hifi_codec.checkpoint import HIFI_CODEC, quantizer_rules, read_level
 from uslm_tokenizer.codecs.hifi_codec.model import HiFiCodec
 from uslm_tokenizer.pretrained.golden import GoldenFile
-from uslm_tokenizer.pretrained.layout import load_published
+from uslm_tokenizer.pretrained.key_mapping import load_pretrained
 from uslm_tokenizer.quantize.rvq import ResidualQuantizer, ResidualQuantizerConfig
 
 SYSTEMS = ("HiFi-Codec",)
@@ -27,7 +27,7 @@ def check(golden: GoldenFile) -> None:
 
 def check_codec(golden: GoldenFile) -> None:
     config = replace(HIFI_CODEC.read_config(golden.config), fill_last_frame=False)
-    model = load_published(HIFI_CODEC, golden.weights, config)
+    model = load_pretrained(HIFI_CODEC, golden.weights, config)
     assert isinstance(model, HiFiCodec)
     for name in golden.outputs:
         if match := re.fullmatch(r"encoder_out_(\w+)", name):

@@ -14,7 +14,7 @@ from uslm.systems.maskgct.checkpoint import S2A, T2S
 from uslm_tokenizer.codecs.maskgct.checkpoint import DECODER, ENCODER
 from uslm_tokenizer.codecs.repcodec.checkpoint import REPCODEC
 from uslm_tokenizer.pretrained.golden import GoldenFile
-from uslm_tokenizer.pretrained.layout import load_published
+from uslm_tokenizer.pretrained.key_mapping import load_pretrained
 
 SYSTEMS = ("MaskGCT",)
 
@@ -37,7 +37,7 @@ def matching(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def check_semantic_codec(golden: GoldenFile) -> None:
-    codec = load_published(REPCODEC, golden.weights, REPCODEC.read_config(golden.config))
+    codec = load_pretrained(REPCODEC, golden.weights, REPCODEC.read_config(golden.config))
     for case, features in matching(golden.inputs, "features_").items():
         codes = codec.encode(features)
         vectors = codec.quantizer.decode(codes)
@@ -58,11 +58,11 @@ def check_semantic_codec(golden: GoldenFile) -> None:
 def check_acoustic_codec(golden: GoldenFile) -> None:
     """The encoder alone, or codebooks and decoder."""
     if "d_model" in golden.config:
-        encoder = load_published(ENCODER, golden.weights, ENCODER.read_config(golden.config))
+        encoder = load_pretrained(ENCODER, golden.weights, ENCODER.read_config(golden.config))
         for case, waveform in matching(golden.inputs, "wav_").items():
             golden.compare(f"latent_{case}", encoder(waveform))
         return
-    decoder = load_published(DECODER, golden.weights, DECODER.read_config(golden.config))
+    decoder = load_pretrained(DECODER, golden.weights, DECODER.read_config(golden.config))
     quantizer = decoder.quantizer
     for case, latents in matching(golden.inputs, "latent_").items():
         codes = quantizer.encode(latents)
@@ -88,7 +88,7 @@ def check_acoustic_codec(golden: GoldenFile) -> None:
 
 
 def check_t2s(golden: GoldenFile) -> None:
-    model = load_published(T2S, golden.weights, T2S.read_config(golden.config))
+    model = load_pretrained(T2S, golden.weights, T2S.read_config(golden.config))
     given = matching(golden.inputs, "fwd_")
     if given:
         phones = {
@@ -112,7 +112,7 @@ def check_t2s(golden: GoldenFile) -> None:
 
 
 def check_s2a(golden: GoldenFile) -> None:
-    model = load_published(S2A, golden.weights, S2A.read_config(golden.config))
+    model = load_pretrained(S2A, golden.weights, S2A.read_config(golden.config))
     given = matching(golden.inputs, "fwd_")
     if given:
         level = int(given["layer"])

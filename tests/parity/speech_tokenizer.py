@@ -11,7 +11,7 @@ from uslm_tokenizer.codecs.speech_tokenizer.checkpoint import SPEECH_TOKENIZER
 from uslm_tokenizer.codecs.speech_tokenizer.model import SpeechTokenizer
 from uslm_tokenizer.objectives import distillation, waveform
 from uslm_tokenizer.pretrained.golden import GoldenFile
-from uslm_tokenizer.pretrained.layout import convert, load_published
+from uslm_tokenizer.pretrained.key_mapping import convert, load_pretrained
 
 SYSTEMS = ("SpeechTokenizer", "DM-Codec")
 STEP = re.compile(r"step(\d+)_")
@@ -29,7 +29,7 @@ def check(golden: GoldenFile) -> None:
 
 def load(golden: GoldenFile) -> SpeechTokenizer:
     config = SPEECH_TOKENIZER.read_config(golden.config)
-    model = load_published(SPEECH_TOKENIZER, golden.weights, config)
+    model = load_pretrained(SPEECH_TOKENIZER, golden.weights, config)
     assert isinstance(model, SpeechTokenizer)
     return model
 

@@ -1,4 +1,4 @@
-"""Every tensor of the full published checkpoints is accounted for, at its full size."""
+"""Every tensor of the full pretrained checkpoints is accounted for, at its full size."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from uslm.systems.catalogue import LAYOUTS
-from uslm_tokenizer.pretrained.layout import convert
-from uslm_tokenizer.pretrained.registry import expect, layout_of_system
+from uslm.systems.catalogue import KEY_MAPPINGS
+from uslm_tokenizer.pretrained.key_mapping import convert
+from uslm_tokenizer.pretrained.registry import expect, key_mapping_of_system
 
 
 def test_the_manifest_is_accounted_for(manifest: tuple[Path, dict[str, Any]]) -> None:
@@ -20,9 +20,9 @@ def test_the_manifest_is_accounted_for(manifest: tuple[Path, dict[str, Any]]) ->
         name: torch.empty(shape, dtype=getattr(torch, dtype), device="meta")
         for name, (shape, dtype) in shapes.items()
     }
-    layout = layout_of_system(entry["system"], LAYOUTS)
-    expect(layout, state, LAYOUTS)
-    converted = convert(layout, state, layout.read_config(entry["config"]))
+    key_mapping = key_mapping_of_system(entry["system"], KEY_MAPPINGS)
+    expect(key_mapping, state, KEY_MAPPINGS)
+    converted = convert(key_mapping, state, key_mapping.read_config(entry["config"]))
     assert {*converted.used, *converted.tied, *converted.ignored} == set(state)
     assert all(converted.ignored.values())
     for one, other in entry["tied"]:

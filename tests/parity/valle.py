@@ -13,10 +13,10 @@ from uslm.generate.levels import fill_levels
 from uslm.generate.sampling import Sampling, filter_top_k, filter_top_p
 from uslm.models.base import AcousticRow
 from uslm.systems.valle.checkpoint import VALLE
-from uslm.systems.valle.generation import published_row, published_stop
+from uslm.systems.valle.generation import pretrained_row, pretrained_stop
 from uslm.systems.valle.model import Valle
 from uslm_tokenizer.pretrained.golden import GoldenFile
-from uslm_tokenizer.pretrained.layout import load_published
+from uslm_tokenizer.pretrained.key_mapping import load_pretrained
 
 SYSTEMS = ("USLM / VALL-E",)
 
@@ -33,7 +33,7 @@ def check(golden: GoldenFile) -> None:
         ar=replace(config.ar, prenet_sees_padding=True),
         nar=replace(config.nar, prenet_sees_padding=True),
     )
-    model = load_published(VALLE, golden.weights, config)
+    model = load_pretrained(VALLE, golden.weights, config)
     assert isinstance(model, Valle)
     for name in golden.inputs:
         if match := re.fullmatch(r"(\w+)_codes_lens", name):
@@ -58,7 +58,7 @@ def check_forced(golden: GoldenFile, model: Valle, case: str) -> None:
     codes = [row.T for row in cut(golden, f"{case}_codes")]
     batch = model.ar.batch(texts, [row[0] for row in codes])
     golden.compare(f"{case}_ar_logits", model.ar(batch))
-    golden.compare(f"{case}_ar_loss", model.ar.published_loss(batch))
+    golden.compare(f"{case}_ar_loss", model.ar.pretrained_loss(batch))
     losses = []
     for name in list(golden.outputs):
         if not (match := re.fullmatch(rf"{case}_nar_logits_stage(\d+)", name)):
@@ -77,7 +77,7 @@ def check_forced(golden: GoldenFile, model: Valle, case: str) -> None:
         logits = model.nar.logits(hidden, level)
         valid = acoustic.frame_mask[:, prefix:, None]
         golden.compare(name, torch.where(valid, logits, golden.outputs[name]))
-        losses.append(model.nar.published_loss(acoustic, level))
+        losses.append(model.nar.pretrained_loss(acoustic, level))
     if losses:
         golden.compare(f"{case}_nar_loss_both_stages", torch.stack(losses).sum())
 
@@ -86,7 +86,7 @@ def check_spoken(golden: GoldenFile, model: Valle, case: str) -> None:
     """Greedy speech, step by step with the cache."""
     [text], [prompt] = golden.inputs[f"{case}_text"], golden.inputs[f"{case}_prompt_codes"]
     prompt = prompt.T
-    stop = published_stop(model.config, len(text))
+    stop = pretrained_stop(model.config, len(text))
     greedy = Sampling(temperature=0.0)
     generator = torch.Generator()
     for rows in speak_units(
@@ -94,7 +94,7 @@ def check_spoken(golden: GoldenFile, model: Valle, case: str) -> None:
     ):
         units = rows[0].tensor()
     num_prompt_ids = int(golden.inputs[f"{case}_enroll_text_len"])
-    row = published_row(model.config, text, num_prompt_ids, prompt, units)
+    row = pretrained_row(model.config, text, num_prompt_ids, prompt, units)
     [codes] = fill_levels(model.nar, [row])
     golden.compare(f"{case}_codes", codes.T[None])
     first, last = ends(model, text, prompt[0], units)

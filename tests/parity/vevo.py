@@ -14,7 +14,7 @@ from uslm.systems.vevo.flow_matching import FlowMatching
 from uslm_tokenizer.codecs.vevo_content.checkpoint import VEVO_CONTENT
 from uslm_tokenizer.codecs.vevo_content.model import VevoContentTokenizer
 from uslm_tokenizer.pretrained.golden import GoldenFile
-from uslm_tokenizer.pretrained.layout import load_published
+from uslm_tokenizer.pretrained.key_mapping import load_pretrained
 
 SYSTEMS = ("Vevo content tokenizer", "Vevo flow-matching transformer")
 
@@ -29,7 +29,7 @@ def check(golden: GoldenFile) -> None:
 
 def check_content_tokenizer(golden: GoldenFile) -> None:
     config = VEVO_CONTENT.read_config(golden.config)
-    tokenizer = load_published(VEVO_CONTENT, golden.weights, config)
+    tokenizer = load_pretrained(VEVO_CONTENT, golden.weights, config)
     assert isinstance(tokenizer, VevoContentTokenizer)
     for name, features in golden.inputs.items():
         case = name.removeprefix("features_")
@@ -63,7 +63,7 @@ def passed_through(golden: GoldenFile) -> str | None:
 
 
 def check_flow(golden: GoldenFile) -> None:
-    model = load_published(VEVO_FLOW, golden.weights, VEVO_FLOW.read_config(golden.config))
+    model = load_pretrained(VEVO_FLOW, golden.weights, VEVO_FLOW.read_config(golden.config))
     assert isinstance(model, FlowMatching)
     inputs = golden.inputs
     mask = inputs["fwd_x_mask"].bool()

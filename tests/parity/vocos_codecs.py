@@ -10,15 +10,15 @@ from torch import Tensor
 
 from uslm_tokenizer.codecs.vocos.model import VocosCodec
 from uslm_tokenizer.pretrained.golden import GoldenFile
-from uslm_tokenizer.pretrained.layout import load_published
-from uslm_tokenizer.pretrained.registry import layout_of_system
+from uslm_tokenizer.pretrained.key_mapping import load_pretrained
+from uslm_tokenizer.pretrained.registry import key_mapping_of_system
 
 SYSTEMS = ("WavTokenizer", "Language-Codec")
 
 
 def check(golden: GoldenFile) -> None:
-    layout = layout_of_system(golden.system)
-    codec = load_published(layout, golden.weights, layout.read_config(golden.config))
+    key_mapping = key_mapping_of_system(golden.system)
+    codec = load_pretrained(key_mapping, golden.weights, key_mapping.read_config(golden.config))
     assert isinstance(codec, VocosCodec)
     with torch.no_grad():
         for name in golden.outputs:

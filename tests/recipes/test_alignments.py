@@ -71,8 +71,8 @@ def test_they_are_found_once(recognizer: UnitTokenizer, tmp_path: Path) -> None:
 
 
 def test_the_recogniser_may_lie_on_another_device(
-    recognizer: UnitTokenizer, tmp_path: Path, pretended_gpu: torch.device
+    recognizer: UnitTokenizer, tmp_path: Path, fake_device: torch.device
 ) -> None:
     here = found(tmp_path / "here", recognizer)
-    there = found(tmp_path / "there", recognizer.to(pretended_gpu))
+    there = found(tmp_path / "there", recognizer.to(fake_device))
     assert [there[index].tolist() for index in (0, 1)] == [here[i].tolist() for i in (0, 1)]

@@ -77,7 +77,7 @@ def test_the_measured_peak_is_no_lower_than_what_small_products_reach() -> None:
 def test_mfu_counts_frames_and_not_their_padding() -> None:
     meter = Meter(peak_flops=1e9, num_devices=2)
     meter.add({"loss": 1.0})
-    meter.count(TrainBatch(batch=None, audio_seconds=1.5, tokens=30, slots=40), processes=2)
+    meter.count(TrainBatch(batch=None, audio_seconds=1.5, tokens=30, padded_frames=40), processes=2)
     meter.steps = 1
     meter.waited = 0.0
     values = meter.read(flops_per_slot=1e6)

@@ -122,7 +122,7 @@ def test_the_default_model_is_at_most_60_mb() -> None:
     assert 10e6 < sum(sizes) <= 60e6
 
 
-def test_base_has_the_published_sizes() -> None:
+def test_base_has_the_pretrained_sizes() -> None:
     """12 layers of width 1,024, and so about as many weights as VALL-E's stages."""
     _, stage1, stage2 = parts("base")
     assert isinstance(stage1, MonotonicLM)

@@ -124,16 +124,16 @@ def test_a_decoded_frame_depends_on_no_more_than_is_said(tokenizer: AudioTokeniz
 
 
 def test_another_device_hears_and_makes_the_same(
-    tokenizer: AudioTokenizer, pretended_gpu: torch.device
+    tokenizer: AudioTokenizer, fake_device: torch.device
 ) -> None:
     waveform, lengths, codes = audio(2, 4000), torch.tensor([4000, 1500]), codes_of(tokenizer, 2, 5)
     heard = tokenizer.encode(waveform, lengths)
     made = tokenizer.decode(codes) if tokenizer.can_decode else None
-    tokenizer.to(pretended_gpu)
-    there = tokenizer.encode(waveform.to(pretended_gpu), lengths.to(pretended_gpu))
-    assert there.device == pretended_gpu and torch.equal(there.cpu(), heard)
+    tokenizer.to(fake_device)
+    there = tokenizer.encode(waveform.to(fake_device), lengths.to(fake_device))
+    assert there.device == fake_device and torch.equal(there.cpu(), heard)
     if made is not None:
-        torch.testing.assert_close(tokenizer.decode(codes.to(pretended_gpu)).cpu(), made)
+        torch.testing.assert_close(tokenizer.decode(codes.to(fake_device)).cpu(), made)
 
 
 def test_a_loaded_tokenizer_equals_the_saved_one(tokenizer: AudioTokenizer, tmp_path: Path) -> None:

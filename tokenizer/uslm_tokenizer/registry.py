@@ -5,7 +5,7 @@ from pathlib import Path
 
 from uslm_tokenizer.addresses import load_address
 from uslm_tokenizer.base import AudioTokenizer
-from uslm_tokenizer.codecs.catalogue import TOKENIZERS as PUBLISHED
+from uslm_tokenizer.codecs.catalogue import TOKENIZERS as PRETRAINED
 from uslm_tokenizer.codecs.transformers.base import transformers_family
 from uslm_tokenizer.errors import MissingResource, UserError
 from uslm_tokenizer.hub import CONFIG_FILE, read_description, resolve
@@ -43,7 +43,7 @@ def tokenizer_class(name: str) -> type[AudioTokenizer]:
 def load_tokenizer(
     name_or_path: str | Path, *, revision: str | None = None, local_files_only: bool = False
 ) -> AudioTokenizer:
-    """A saved tokenizer, or a published one, whichever class its config.json names.
+    """A saved tokenizer, or a pretrained one, whichever class its config.json names.
 
     A folder or a repository of the Hub, in our layout or that of transformers; or a name of the
     catalogue, which is downloaded and converted first where that is still to do.
@@ -55,17 +55,17 @@ def load_tokenizer(
 
 def _find(name_or_path: str | Path, *, revision: str | None, local_files_only: bool) -> Path:
     name = str(name_or_path)
-    is_published = name in PUBLISHED.systems
+    is_pretrained = name in PRETRAINED.systems
     if (
         "/" in name
         or (Path(name) / CONFIG_FILE).is_file()
-        or (Path(name).exists() and not is_published)
+        or (Path(name).exists() and not is_pretrained)
     ):
         return resolve(name_or_path, revision=revision, local_files_only=local_files_only)
-    if not is_published:
-        near = difflib.get_close_matches(name, PUBLISHED.systems, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"they are {sorted(PUBLISHED.systems)}"
-        raise MissingResource(f"no model folder at {name!r}, and no published tokenizer; {hint}")
+    if not is_pretrained:
+        near = difflib.get_close_matches(name, PRETRAINED.systems, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"they are {sorted(PRETRAINED.systems)}"
+        raise MissingResource(f"no model folder at {name!r}, and no pretrained tokenizer; {hint}")
     if revision is not None:
         raise UserError(f"revision must not be given for {name!r}, whose revision is pinned")
-    return Store(catalogue=PUBLISHED).folder(name, offline=local_files_only)
+    return Store(catalogue=PRETRAINED).folder(name, offline=local_files_only)

@@ -6,6 +6,7 @@ somebody stored is never taken out of this table, and none in it is given anothe
 
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 CONFIG_KEYS: Mapping[str, Mapping[str, str]] = {
@@ -39,6 +40,18 @@ COMMANDS: Mapping[str, str] = {
     "tune": "train_joint",
 }
 """Names of recipes, and of the folders of their configs; `python -m uslm_recipes.NAME`."""
+
+FILES: Mapping[str, str] = {
+    "published.json": "pretrained.json",
+}
+"""Files of a model's folder."""
+
+
+def stored_file(folder: Path, name: str) -> Path:
+    """A file of a folder, under its name of before where it has that."""
+    stored = [folder / before for before, current in FILES.items() if current == name]
+    there = [path for path in (folder / name, *stored) if path.is_file()]
+    return there[0] if there else folder / name
 
 
 def current_arguments(arguments: Sequence[str] | None) -> list[str]:

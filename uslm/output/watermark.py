@@ -96,7 +96,7 @@ class Perth(nn.Module):
         """With the weights of `perth_net_250000.pth.tar`."""
         state = read_checkpoint(Path(path), "model")
         model = cls()
-        model.load_state_dict({name: state[_published(name)] for name in model.state_dict()})
+        model.load_state_dict({name: state[_pretrained(name)] for name in model.state_dict()})
         return model.eval().requires_grad_(False)
 
     @torch.no_grad()
@@ -145,7 +145,7 @@ def _stack(num_outputs: int) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Conv1d(256, num_outputs, 1))
 
 
-def _published(name: str) -> str:
+def _pretrained(name: str) -> str:
     """Our name of a weight as the package's: encoder.2.bias is encoder.layers.1.conv.bias."""
     stack, place, kind = name.split(".")
     where = "encoder.layers" if stack == "encoder" else f"decoder.{stack}_layers"

@@ -16,7 +16,7 @@ from uslm.synthesis.protocols import (
     SynthesizerSettings,
 )
 from uslm.synthesis.seeds import generator
-from uslm.synthesis.timer import Clock
+from uslm.synthesis.timer import StageTimer
 from uslm.systems.two_stage.bundle import Bundle
 from uslm.systems.two_stage.segment_synthesizer import BundleSegmentSynthesizer
 from uslm.text.frontend import FrontendResult
@@ -71,8 +71,8 @@ class SharedSynthesizer:
     def check_voice(self, voice: VoicePrompt) -> None:
         self.bundle.check_voice(voice)
 
-    def segment_synthesizer(self, sampling: Sampling, clock: Clock) -> SegmentSynthesizer:
-        return SharedSegmentSynthesizer(self.bundle, self.pool, sampling, clock)
+    def segment_synthesizer(self, sampling: Sampling, timer: StageTimer) -> SegmentSynthesizer:
+        return SharedSegmentSynthesizer(self.bundle, self.pool, sampling, timer)
 
     def check_can_verify(self) -> None:
         self.bundle.check_can_verify()
@@ -88,8 +88,10 @@ class SharedSegmentSynthesizer(BundleSegmentSynthesizer):
 
     pauses: ClassVar[bool] = True
 
-    def __init__(self, bundle: Bundle, pool: UnitPool, sampling: Sampling, clock: Clock) -> None:
-        super().__init__(bundle, sampling, clock)
+    def __init__(
+        self, bundle: Bundle, pool: UnitPool, sampling: Sampling, timer: StageTimer
+    ) -> None:
+        super().__init__(bundle, sampling, timer)
         self._pool = pool
 
     def _speak_units(self, requests: Sequence[SegmentRequest]) -> Iterator[list[UnitRow]]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from uslm.generate.sampling import Sampling
 from uslm.output.joiner import JoinConfig
 from uslm.synthesis.plan import PlanConfig
-from uslm.synthesis.timer import Clock
+from uslm.synthesis.timer import StageTimer
 from uslm.text.frontend import FrontendResult
 from uslm.text.lexicon import Lexicon
 from uslm.voices.prompt import VoicePrompt
@@ -181,7 +181,7 @@ class VoiceMaker(Protocol):
 class Synthesizer(VoiceMaker, Protocol):
     """A model that speaks texts."""
 
-    def segment_synthesizer(self, sampling: Sampling, clock: Clock) -> SegmentSynthesizer:
+    def segment_synthesizer(self, sampling: Sampling, timer: StageTimer) -> SegmentSynthesizer:
         """Who speaks segment, drawing so, and counts the time of each stage."""
         ...
 
@@ -210,7 +210,7 @@ class Converter(VoiceMaker, Protocol):
         source: Audio,
         voice: VoicePrompt,
         seed: int,
-        clock: Clock,
+        timer: StageTimer,
         imitate: Imitate = "timbre",
     ) -> Converted:
         """All that is drawn comes from `seed`. Raises AudioError where nothing is to be heard."""

@@ -11,7 +11,7 @@ from uslm_tokenizer.errors import UserError
 MAX_SEED = 2**63 - 1
 
 
-def settle_seed(seed: Any) -> int:
+def resolve_seed(seed: Any) -> int:
     """The seed itself, checked; a new one where there is none."""
     if seed is None:
         return secrets.randbelow(2**32)  # short enough to be read out and typed again

@@ -20,7 +20,7 @@ from uslm.synthesis.protocols import (
     Synthesizer,
 )
 from uslm.synthesis.seeds import derive_seed
-from uslm.synthesis.timer import Clock
+from uslm.synthesis.timer import StageTimer
 from uslm.text.segmentation import Segment
 from uslm.voices.prompt import VoicePrompt
 from uslm.voices.verification import VerificationResult, VerifyConfig
@@ -66,11 +66,11 @@ class Session:
     """A request, prepared. Raises TextError where nothing of the text can be said."""
 
     def __init__(
-        self, synthesizer: Synthesizer, frontend: FrontEnd, request: Request, clock: Clock
+        self, synthesizer: Synthesizer, frontend: FrontEnd, request: Request, timer: StageTimer
     ) -> None:
         self._synthesizer, self._frontend = synthesizer, frontend
-        self._request, self._clock = request, clock
-        self._segment_synthesizer = synthesizer.segment_synthesizer(request.sampling, clock)
+        self._request, self._timer = request, timer
+        self._segment_synthesizer = synthesizer.segment_synthesizer(request.sampling, timer)
         plan = request.plan or synthesizer.settings.plan
         self._plan = plan_text(request.text, plan, request.voices)
         if not request.any_language:
@@ -130,7 +130,7 @@ class Session:
                 yield segment
                 continue
             try:
-                with self._clock.stage("frontend"):
+                with self._timer.stage("frontend"):
                     result = self._frontend(segment.text)
             except TextError:
                 yield Unspeakable(texts, segment.text)
@@ -180,7 +180,7 @@ class Session:
 
     def _check(self, audio: SegmentAudio) -> VerificationResult:
         assert audio.result is not None
-        with self._clock.stage("verify"):
+        with self._timer.stage("verify"):
             return self._synthesizer.verify(
                 audio.waveform, audio.request.text, audio.result.stop_reason
             )
@@ -209,7 +209,7 @@ class Session:
         if not num_spoken:
             raise GenerationError("the model made nothing but silence; try another seed")
         ending = self._chunk(joiner.finish(), index)
-        yield replace(ending, is_final=True, timings=self._clock.timings(), facts=self._facts())
+        yield replace(ending, is_final=True, timings=self._timer.timings(), facts=self._facts())
 
     def _facts(self) -> SpeechFacts:
         request, synthesizer = self._request, self._synthesizer
@@ -237,7 +237,7 @@ class Session:
         result: SegmentResult | None = None,
     ) -> AudioChunk:
         if waveform.numel():
-            self._clock.audio()
+            self._timer.audio()
         if report is not None and self._request.on_segment is not None:
             self._request.on_segment(report, self._num_segments)
         return AudioChunk(

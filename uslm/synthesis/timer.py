@@ -11,7 +11,7 @@ from uslm.output.speech import Timings
 Item = TypeVar("Item")
 
 
-class Clock:
+class StageTimer:
     """Adds up seconds by stage. One call owns it; it is not shared."""
 
     def __init__(self) -> None:

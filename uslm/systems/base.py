@@ -1,4 +1,4 @@
-"""What the published systems that speak have in common: their text, their voices and their
+"""What the pretrained systems that speak have in common: their text, their voices and their
 recogniser."""
 
 from abc import ABC, abstractmethod
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from uslm.generate.sampling import Sampling
 from uslm.synthesis.protocols import FrontEnd, SegmentSynthesizer, SynthesizerSettings
-from uslm.synthesis.timer import Clock
+from uslm.synthesis.timer import StageTimer
 from uslm.systems.phoneme_recognizer import default_recognizer
 from uslm.systems.recorded import record
 from uslm.text.frontend import FrontendResult, TextFrontend
@@ -26,7 +26,7 @@ from uslm_tokenizer.audio.read import Audio, AudioSource
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainedSettings(SynthesizerSettings):
-    """How a published system is used."""
+    """How a pretrained system is used."""
 
     prompt_seconds: float = 10.0
     """How much of a voice is used."""
@@ -67,7 +67,7 @@ class PretrainedSynthesizer(ABC):
         """Samples a second of what it speaks, Hz."""
 
     @abstractmethod
-    def segment_synthesizer(self, sampling: Sampling, clock: Clock) -> SegmentSynthesizer:
+    def segment_synthesizer(self, sampling: Sampling, timer: StageTimer) -> SegmentSynthesizer:
         """Who speaks segment, drawing so."""
 
     @abstractmethod

@@ -69,16 +69,17 @@ class Entry:
 
     models: Mapping[str, str]
     """Name in `config.json` to the "module:Class" of the model."""
-    layouts: Mapping[str, str] = field(default_factory=dict)
-    """Name to the "module:NAME" of a `Layout` of its checkpoints."""
-    published: System | None = None
+    key_mappings: Mapping[str, str] = field(default_factory=dict)
+    """Name to the "module:NAME" of a `KeyMapping` of its checkpoints."""
+    pretrained: System | None = None
     """Its files, pins and parts; None where nothing is to be converted."""
     pipeline: Pipeline | None = None
     """None where it does not speak from a converted folder."""
 
 
-def single_part(name: str, layout: str, file: HubFile, config: str, entry: str = "") -> Part:
+def single_part(name: str, key_mapping: str, file: HubFile, config: str, entry: str = "") -> Part:
     """A model of one file; `entry` is where in the file its weights are."""
     return Part(
-        name=name, components=(Weights(layout=layout, file=file, config=config, entry=entry),)
+        name=name,
+        components=(Weights(key_mapping=key_mapping, file=file, config=config, entry=entry),),
     )

@@ -1,4 +1,4 @@
-"""Finds and loads a model by what its folder holds, ours or a published one."""
+"""Finds and loads a model by what its folder holds, ours or a pretrained one."""
 
 from os import PathLike
 from pathlib import Path
@@ -28,7 +28,7 @@ def load_synthesizer(
 ) -> Synthesizer:
     """A model that speaks. Raises UserError if it cannot.
 
-    A published one that is not on this machine yet is downloaded and converted first.
+    A pretrained one that is not on this machine yet is downloaded and converted first.
     """
     folder = resolve_speaker(name_or_path, revision=revision, local_files_only=local_files_only)
     device = read_device(device)
@@ -82,14 +82,14 @@ def resolve_synthesizer(
 def read_settings(name_or_path: str | PathLike[str] = "default") -> SynthesizerSettings:
     """What a model says of itself, without loading any weights."""
     folder = resolve_synthesizer(name_or_path)
-    pipeline = _published(folder)
+    pipeline = _pretrained(folder)
     return read_bundle_config(folder) if pipeline is None else pipeline.read_settings(folder)
 
 
 def read_imitates(name_or_path: str | PathLike[str] = "default") -> tuple[Imitate, ...]:
     """What a model can take from a voice, nothing if it only speaks; loads no weights."""
     folder = resolve_synthesizer(name_or_path)
-    pipeline = _published(folder)
+    pipeline = _pretrained(folder)
     return IMITATES if pipeline is None else pipeline.read_imitates(folder)
 
 
@@ -101,15 +101,15 @@ def read_frontend(
 ) -> FrontEnd:
     """The front end of a model, without loading any weights."""
     folder = resolve_synthesizer(name_or_path)
-    if (pipeline := _published(folder)) is None:
+    if (pipeline := _pretrained(folder)) is None:
         return read_bundle_frontend(folder, language=language, lexicon=lexicon)
     vocab, phonemizer = pipeline.read_text(folder)
     language = language or pipeline.read_settings(folder).language
     return TextFrontend(language, vocab, lexicon, phonemizer=phonemizer)
 
 
-def _published(folder: Path) -> Pipeline | None:
-    """How the published system of a folder speaks; None if it must be a model of ours."""
+def _pretrained(folder: Path) -> Pipeline | None:
+    """How the pretrained system of a folder speaks; None if it must be a model of ours."""
     record = read_record(folder)
     if record is None:
         return None
@@ -123,10 +123,10 @@ def _published(folder: Path) -> Pipeline | None:
 
 
 def _holds_model(folder: Path) -> bool:
-    """Whether a folder that is called as a published system is one: the clone has uslm/."""
+    """Whether a folder that is called as a pretrained system is one: the clone has uslm/."""
     return (folder / BUNDLE_FILE).is_file() or (folder.is_dir() and read_record(folder) is not None)
 
 
 def _speaks(name: str) -> bool:
-    """Whether it is the name of a published system that speaks."""
+    """Whether it is the name of a pretrained system that speaks."""
     return name in ENTRIES and ENTRIES[name].pipeline is not None

@@ -1,4 +1,4 @@
-"""The models that a published system is made of: given, or in a folder and loaded when needed."""
+"""The models that a pretrained system is made of: given, or in a folder and loaded when needed."""
 
 import threading
 from collections.abc import Collection, Iterable, Mapping

@@ -52,7 +52,7 @@ class PhonemeRecognizer:
         return VerificationResult(error_rate=error_rate, stop_reason=stop_reason)
 
     def aligner(self, sample_rate: int) -> "_Aligner":
-        """`align` for waveforms of one rate; the prompt doctor's `Align`."""
+        """`align` for waveforms of one rate; the prompt preprocessing's `Align`."""
         return _Aligner(self, sample_rate)
 
 

@@ -1,12 +1,12 @@
-"""From a file to what published systems make a voice of: examined, cut, its words known."""
+"""From a file to what pretrained systems make a voice of: examined, cut, its words known."""
 
 from dataclasses import dataclass
 
 from uslm.synthesis.protocols import FrontEnd
 from uslm.systems.phoneme_recognizer import PhonemeRecognizer
-from uslm.voices.doctor import examine_prompt
 from uslm.voices.policy import Finding
 from uslm.voices.prompt import VoiceOrigin
+from uslm.voices.prompt_preprocessing import examine_prompt
 from uslm.voices.recording import (
     doubts,
     open_recording,

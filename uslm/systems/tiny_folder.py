@@ -19,7 +19,7 @@ def save_parts(system: str, parts: Mapping[str, PretrainedModel], folder: Path) 
 
 
 def save_signs(folder: Path) -> None:
-    """A table of single signs, in place of the published one."""
+    """A table of single signs, in place of the pretrained one."""
     signs = ["_", *"'…", *PHONEME_SYMBOLS.replace(" ", "")]
     table = {"vocab": {sign: place for place, sign in enumerate(signs)}}
     (folder / VOCAB_FILE).write_text(json.dumps(table), "utf-8")

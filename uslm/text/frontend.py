@@ -14,9 +14,9 @@ from uslm.text.phonemize import EspeakPhonemizer, Phonemizer
 from uslm.text.vocab import PhonemeVocab, TextVocab
 from uslm_tokenizer.errors import TextError
 
-FIRST_SLOT = 0xF0000
+FIRST_PLACEHOLDER = 0xF0000
 """Lexicon phonemes travel through the normaliser as private characters from here on."""
-_SLOT = re.compile("([\U000f0000-\U000ffffd])")
+_PLACEHOLDER = re.compile("([\U000f0000-\U000ffffd])")
 _EMOJI = re.compile(
     "[\U0001f000-\U0001faff\u2600-\u2604\u2607-\u2638\u263c-\u2664\u2666-\u27bf\u2b00-\u2bff"
     "\u231a-\u231b\u23e9-\u23fa\u20e3\U0001f1e6-\U0001f1ff]"
@@ -79,24 +79,26 @@ class TextFrontend:
         if english:
             words, emoji = _without_emoji(words)
             dropped += emoji
-        slots: list[str] = []
+        placeholders: list[str] = []
         if self.lexicon is not None:
-            words = self.lexicon.replace(words, lambda sounds: _slot(slots, sounds))
+            words = self.lexicon.replace(words, lambda sounds: _placeholder(placeholders, sounds))
         if english and self.normalize:
             words = normalize_english(words)
-        if not any(char.isalnum() or _SLOT.match(char) for char in words):
+        if not any(char.isalnum() or _PLACEHOLDER.match(char) for char in words):
             raise _nothing_to_say(text, dropped)
-        return self._encode(text, words, slots, dropped)
+        return self._encode(text, words, placeholders, dropped)
 
     def _encode(
-        self, text: str, words: str, slots: list[str], dropped: list[str]
+        self, text: str, words: str, placeholders: list[str], dropped: list[str]
     ) -> FrontendResult:
-        normalized = _SLOT.sub(lambda match: f"/{slots[ord(match[0]) - FIRST_SLOT]}/", words)
+        normalized = _PLACEHOLDER.sub(
+            lambda match: f"/{placeholders[ord(match[0]) - FIRST_PLACEHOLDER]}/", words
+        )
         if self.vocab.reads == "text":
             phonemes, readable = "", normalized
         else:
             dropped += self._mute_characters(words)
-            phonemes = readable = self._phonemes(words, slots)
+            phonemes = readable = self._phonemes(words, placeholders)
         dropped += self.vocab.unknown(readable)
         text_ids = tuple(self.vocab.encode(readable))
         if self.vocab.reads == "phonemes":
@@ -105,20 +107,20 @@ class TextFrontend:
                 raise _nothing_to_say(text, dropped)
         return FrontendResult(text, normalized, phonemes, text_ids, tuple(dict.fromkeys(dropped)))
 
-    def _phonemes(self, words: str, slots: list[str]) -> str:
-        segments = _SLOT.split(words)
+    def _phonemes(self, words: str, placeholders: list[str]) -> str:
+        segments = _PLACEHOLDER.split(words)
         spoken = self.phonemizer.phonemize(segments[::2], self.language)
         out = spoken[0]
-        for before, slot, after, said in zip(
+        for before, placeholder, after, said in zip(
             segments[::2], segments[1::2], segments[2::2], spoken[1:], strict=False
         ):
-            out += " " * before.endswith(" ") + slots[ord(slot) - FIRST_SLOT]
+            out += " " * before.endswith(" ") + placeholders[ord(placeholder) - FIRST_PLACEHOLDER]
             out += " " * after.startswith(" ") + said
         return out
 
     def _mute_characters(self, words: str) -> list[str]:
         """Names of the letters and signs that the phonemizer has no sound for, asked one by one."""
-        foreign = {char for char in words if not char.isascii() and not _SLOT.match(char)}
+        foreign = {char for char in words if not char.isascii() and not _PLACEHOLDER.match(char)}
         for char in foreign - self._mute.keys():
             said = self.phonemizer.phonemize([char], self.language)[0]
             silent_by_nature = unicodedata.category(char)[0] in "PMZ"
@@ -126,10 +128,10 @@ class TextFrontend:
         return [character_name(char) for char in sorted(foreign) if self._mute[char]]
 
 
-def _slot(slots: list[str], sounds: str) -> str:
-    if sounds not in slots:
-        slots.append(sounds)
-    return chr(FIRST_SLOT + slots.index(sounds))
+def _placeholder(placeholders: list[str], sounds: str) -> str:
+    if sounds not in placeholders:
+        placeholders.append(sounds)
+    return chr(FIRST_PLACEHOLDER + placeholders.index(sounds))
 
 
 def _without_emoji(text: str) -> tuple[str, list[str]]:

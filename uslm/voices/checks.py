@@ -1,4 +1,4 @@
-"""The checks of the prompt doctor: each looks at one thing, and says it with its numbers."""
+"""The checks of the prompt preprocessing: each looks at one thing, and says it with its numbers."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Facts of every codec: the embedded one, and all published ones."""
+"""Facts of every codec: the embedded one, and all pretrained ones."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from uslm.models.folders import resolve_bundle
 from uslm_tokenizer.codecs.catalogue import TOKENIZERS
 from uslm_tokenizer.config import from_dict
 from uslm_tokenizer.hub import empty_parameters, read_description
-from uslm_tokenizer.pretrained.facts import CodecFacts, facts_of, published_facts
+from uslm_tokenizer.pretrained.facts import CodecFacts, facts_of, pretrained_facts
 from uslm_tokenizer.registry import tokenizer_class
 
 
 def all_facts() -> list[CodecFacts]:
     """A row for each codec that can be asked for by name."""
-    return [_embedded(), *(published_facts(TOKENIZERS, name) for name in TOKENIZERS.systems)]
+    return [_embedded(), *(pretrained_facts(TOKENIZERS, name) for name in TOKENIZERS.systems)]
 
 
 def _embedded() -> CodecFacts:

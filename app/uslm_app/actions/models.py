@@ -1,4 +1,4 @@
-"""The published models as the commands show them."""
+"""The pretrained models as the commands show them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def summary(name: str) -> dict[str, Any]:
 
 
 def describe(name: str) -> dict[str, Any]:
-    """All that is known of a published model without loading it."""
+    """All that is known of a pretrained model without loading it."""
     system = CATALOGUE.get(name)
     return {
         **summary(name),

@@ -11,7 +11,7 @@ from typing import Any
 from uslm.output.speech import SegmentReport, rounded
 from uslm.output.subtitles import to_srt, to_vtt
 from uslm.output.watermark import Watermark, watermarked
-from uslm.synthesis.seeds import settle_seed
+from uslm.synthesis.seeds import resolve_seed
 from uslm.text.lexicon import Lexicon
 from uslm.tts import ZeroShotTTS
 from uslm.voices.prompt import VoicePrompt
@@ -72,7 +72,7 @@ def _speak(
 ) -> dict[str, Any]:
     """Write the stream as it comes; returns what a sidecar holds."""
     settings = _settings(options)
-    seed = settle_seed(options.seed)
+    seed = resolve_seed(options.seed)
     start = time.perf_counter()
     first_audio: float | None = None
     reports: list[SegmentReport] = []

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from uslm.voices.doctor import Finding, PromptPolicy, examine_prompt
 from uslm.voices.names import default_folder
 from uslm.voices.prompt import VoicePrompt
+from uslm.voices.prompt_preprocessing import Finding, PromptPolicy, examine_prompt
 from uslm.voices.recording import open_recording
 from uslm.voices.stock import stock_name
 from uslm_app.actions import engine

@@ -6,7 +6,7 @@ import argparse
 import time
 from collections.abc import Iterator
 
-from uslm.synthesis.seeds import settle_seed
+from uslm.synthesis.seeds import resolve_seed
 from uslm.systems.two_stage.tiny import tiny_voice
 from uslm_app.actions import engine
 from uslm_app.actions.voices import open_voice
@@ -30,7 +30,7 @@ PROMPT_FRAMES = 150
 
 def benchmark(options: argparse.Namespace, console: Console) -> BenchReport:
     """Load, speak, look at the memory; only then the experiments, which need memory themselves."""
-    seed = settle_seed(options.seed)
+    seed = resolve_seed(options.seed)
     text = options.text or SENTENCE
     source = open_voice(options) if options.prompt is not None else None
     start = time.perf_counter()

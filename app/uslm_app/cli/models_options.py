@@ -7,7 +7,7 @@ from argparse import ArgumentParser
 from uslm_app.cli.option_types import one_of
 from uslm_app.cli.options import DTYPES, add_common
 
-NAME_HELP = "name of a published model, as uslm models list has it"
+NAME_HELP = "name of a pretrained model, as uslm models list has it"
 
 
 def add_models_list(parser: ArgumentParser) -> None:
@@ -52,10 +52,10 @@ def add_models_convert(parser: ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="[PART=]FILE",
-        help="a checkpoint of yours in place of the published one: .safetensors, .pt, .ckpt, .bin",
+        help="a checkpoint of yours in place of the pretrained one: .safetensors, .pt, .ckpt, .bin",
     )
     parser.add_argument(
-        "--config", metavar="FILE", help="a config of yours in place of the published one (JSON)"
+        "--config", metavar="FILE", help="a config of yours in place of the pretrained one (JSON)"
     )
     parser.add_argument(
         "--dtype",

@@ -280,7 +280,7 @@ def add_tokenizer(parser: ArgumentParser) -> None:
     model.add_argument(
         "--tokenizer",
         metavar="NAME",
-        help="tokenizer: a folder, a Hub repository or a published name such as mimi "
+        help="tokenizer: a folder, a Hub repository or a pretrained name such as mimi "
         "(default: the embedded model's)",
     )
     add_device(model)

@@ -121,17 +121,17 @@ what it is worth:
 """,
     ),
     "models list": Command(
-        "list the published models that can be had",
+        "list the pretrained models that can be had",
         models_options.add_models_list,
         "  uslm models list\n  uslm models list --here --json\n",
     ),
     "models info": Command(
-        "say what a published model is made of, and its licences",
+        "say what a pretrained model is made of, and its licences",
         models_options.add_models_info,
         "  uslm models info maskgct\n",
     ),
     "models download": Command(
-        "fetch published models into the Hub's cache; goes on where it was interrupted",
+        "fetch pretrained models into the Hub's cache; goes on where it was interrupted",
         models_options.add_models_download,
         """\
   uslm models download speechtokenizer mimi
@@ -139,7 +139,7 @@ what it is worth:
 """,
     ),
     "models path": Command(
-        "say which folder a published model loads from",
+        "say which folder a pretrained model loads from",
         models_options.add_models_path,
         "  uslm models path speechtokenizer\n",
     ),
@@ -149,7 +149,7 @@ what it is worth:
         "  uslm models verify speechtokenizer\n",
     ),
     "models convert": Command(
-        "write a published model, or a checkpoint of yours, in our format",
+        "write a pretrained model, or a checkpoint of yours, in our format",
         models_options.add_models_convert,
         """\
   uslm models convert speechtokenizer
@@ -158,7 +158,7 @@ what it is worth:
 """,
     ),
     "models remove": Command(
-        "delete published models from this machine",
+        "delete pretrained models from this machine",
         models_options.add_models_remove,
         "  uslm models remove speechtokenizer\n",
     ),

@@ -1,4 +1,4 @@
-"""`uslm models convert`: a published model in our format, whole or not at all."""
+"""`uslm models convert`: a pretrained model in our format, whole or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`uslm models download`: fetch the files of published models into the Hub's cache."""
+"""`uslm models download`: fetch the files of pretrained models into the Hub's cache."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`uslm models info`: what a published model is made of, and under which licences."""
+"""`uslm models info`: what a pretrained model is made of, and under which licences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`uslm models list`: the published models that we know, and what of them is here."""
+"""`uslm models list`: the pretrained models that we know, and what of them is here."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
         console.json({"models": rows})
         return
     if not rows:
-        console.note("no published model is here; uslm models download fetches one")
+        console.note("no pretrained model is here; uslm models download fetches one")
     width = max((len(row["name"]) for row in rows), default=0)
     for row in rows:
         size = f"{row['bytes'] / 1e6:.0f} MB" if row["bytes"] else ""

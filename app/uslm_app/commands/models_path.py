@@ -1,4 +1,4 @@
-"""`uslm models path`: the folder to load a published model from."""
+"""`uslm models path`: the folder to load a pretrained model from."""
 
 from __future__ import annotations
 

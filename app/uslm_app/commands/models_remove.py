@@ -1,4 +1,4 @@
-"""`uslm models remove`: delete published models from this machine."""
+"""`uslm models remove`: delete pretrained models from this machine."""
 
 from __future__ import annotations
 

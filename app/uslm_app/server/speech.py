@@ -21,7 +21,7 @@ from torch import Tensor
 from uslm.output.speech import AudioChunk
 from uslm.output.watermark import MarkedStream
 from uslm.serving.utterance import Cancelled, Utterance
-from uslm.synthesis.seeds import settle_seed
+from uslm.synthesis.seeds import resolve_seed
 from uslm_app.server.encoding import MEDIA_TYPES, ByteEncoder, check_format
 from uslm_app.server.errors import ApiError, to_api_error
 from uslm_app.server.listening import Listener, cancelled_with

@@ -90,7 +90,7 @@ class _Cloning:
         sound = self._context.sounds.open(self._model.tts().sample_rate)
         try:
             yield [*beginning("Listening to the voice …", sound), "", None]
-            store = self._context.shelf.store(session_of(request))
+            store = self._context.session_voices.store(session_of(request))
             spoken = find_voice(self._model, store, choice, heard)
             steps = speak(self._model, text, spoken, SpeakOptions(**wanted), hear=sound.push)
             for step in steps:

@@ -94,7 +94,7 @@ class _Converting:
     ) -> Iterator[list[Any]]:  # fmt: skip
         status = "Listening to the voice …" if self._model.is_loaded else "Loading the model …"
         yield [*beginning(status), None]
-        store = self._context.shelf.store(session_of(request))
+        store = self._context.session_voices.store(session_of(request))
         choice = VoiceChoice.asked(kept, recording, transcript)
         target = find_voice(self._model, store, choice, heard)
         for step in convert(self._model, source, target, read_seed(seed), self._limits, imitate):

@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from uslm.synthesis.manuscript import Manuscript
+from uslm.synthesis.long_form_job import LongFormJob
 from uslm.voices.prompt import VoicePrompt
 from uslm_demo.context import SPEAKING, Context, session_of
 from uslm_demo.errors import field, fine, shown
@@ -39,7 +39,7 @@ class Work:
     """A text in work, and what it was made of."""
 
     asked: tuple[Any, ...]
-    manuscript: Manuscript
+    long_form_job: LongFormJob
 
 
 def long_tab(context: Context) -> VoiceField:
@@ -232,7 +232,7 @@ class _Reading:
     def on_listen(self, work: Work | None, event: gr.EventData) -> Iterator[Any]:
         if work is None:
             raise TextError("the text was forgotten after an hour; speak it again")
-        waveform = work.manuscript.waveform(int(event.index))
+        waveform = work.long_form_job.waveform(int(event.index))
         sound = self._context.sounds.put(waveform, self._model.tts().sample_rate)
         yield gr.update(value=playing(sound, autoplay=True))
 
@@ -243,16 +243,16 @@ class _Reading:
             return file.read(self._limits.max_long_chars + 1)
 
     def on_cancel(self, work: Work | None) -> tuple[str, Any]:
-        lines = gr.skip() if work is None else progress(work.manuscript.lines)
+        lines = gr.skip() if work is None else progress(work.long_form_job.lines)
         return "Cancelled. Speak goes on with what is missing.", lines
 
     def prepared(self, work: Work | None, asked: tuple[Any, ...], request: gr.Request) -> Work:
         """The text in segments; where nothing changed and some are missing, those that were cut."""
         (text, kept, recording, transcript, heard, is_script), rest = asked[:6], asked[6:]
         key = (text, kept, recording, transcript, is_script, *rest)
-        if work is not None and work.asked == key and work.manuscript.missing:
+        if work is not None and work.asked == key and work.long_form_job.missing:
             return work
-        store = self._context.shelf.store(session_of(request))
+        store = self._context.session_voices.store(session_of(request))
         choice = VoiceChoice.asked(kept, recording, transcript)
         narrator = find_voice(self._model, store, choice, heard)
         voices: dict[str, VoicePrompt] | None = None
@@ -261,39 +261,38 @@ class _Reading:
         wanted = ReadOptions(
             **read_options(*rest[:6]), sentence_seconds=rest[6], paragraph_seconds=rest[7]
         )
-        return Work(asked=key, manuscript=prepare(self._model, text, narrator, voices, wanted))
+        return Work(asked=key, long_form_job=prepare(self._model, text, narrator, voices, wanted))
 
     def spoken(self, work: Work, indices: list[int] | None) -> Iterator[list[Any]]:
-        manuscript = work.manuscript
-        waiting = list(manuscript.missing if indices is None else indices)
+        long_form_job = work.long_form_job
+        waiting = list(long_form_job.missing if indices is None else indices)
         again = "" if indices is None else f"Speaking segment {indices[0] + 1} again …"
-        begun = progress(manuscript.lines, waiting[:1])
-        yield [again or _count(manuscript), begun, *_nothing()]
-        for index in read_out(self._model, manuscript, indices):
+        begun = progress(long_form_job.lines, waiting[:1])
+        yield [again or _count(long_form_job), begun, *_nothing()]
+        for index in read_out(self._model, long_form_job, indices):
             waiting.remove(index)
-            lines = progress(manuscript.lines, waiting[:1])
-            yield [_count(manuscript), lines, *[gr.skip()] * 4]
+            lines = progress(long_form_job.lines, waiting[:1])
+            yield [_count(long_form_job), lines, *[gr.skip()] * 4]
         yield from self.finished(work)
 
     def finished(self, work: Work, status: str = "") -> Iterator[list[Any]]:
         """What is shown when nothing is spoken any more: all of it, if all is there."""
-        manuscript = work.manuscript
-        lines = progress(manuscript.lines)
-        if manuscript.missing:
-            left = (
-                f"{len(manuscript.missing)} of {len(manuscript.lines)} segments are to be spoken."
-            )
+        long_form_job = work.long_form_job
+        lines = progress(long_form_job.lines)
+        if long_form_job.missing:
+            missing, all_lines = long_form_job.missing, long_form_job.lines
+            left = f"{len(missing)} of {len(all_lines)} segments are to be spoken."
             yield [status or left, lines, *_nothing()]
             return
-        speech = manuscript.speech()
+        speech = long_form_job.speech()
         with result_files(speech) as files:
             named = [files.wav, files.json, files.srt]
             shown = f"{speech.seconds:.1f} s of speech, {len(speech.segments)} segments."
             yield [f"{shown} Seed {speech.seed}.", lines, str(files.wav), *map(ready, named)]
 
 
-def _count(manuscript: Manuscript) -> str:
-    lines = manuscript.lines
+def _count(long_form_job: LongFormJob) -> str:
+    lines = long_form_job.lines
     return f"{sum(line.is_done for line in lines)} of {len(lines)} segments done …"
 
 

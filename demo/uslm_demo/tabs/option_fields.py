@@ -9,7 +9,7 @@ import gradio as gr
 
 from uslm.generate.sampling import Sampling
 from uslm.output.stretch import MAX_SPEED, MIN_SPEED
-from uslm.synthesis.seeds import settle_seed
+from uslm.synthesis.seeds import resolve_seed
 from uslm_demo.errors import field, fine
 from uslm_demo.speaking import read_seed
 
@@ -41,7 +41,7 @@ def seed_field(*, elem_id: str) -> gr.Textbox:
         dice = gr.Button(
             "⚄ Roll the dice", scale=1, min_width=150, size="md", elem_id=f"{elem_id}-dice"
         )
-    dice.click(lambda: str(settle_seed(None)), outputs=seed, queue=False, api_visibility="private")
+    dice.click(lambda: str(resolve_seed(None)), outputs=seed, queue=False, api_visibility="private")
     return seed
 
 

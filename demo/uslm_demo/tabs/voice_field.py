@@ -126,7 +126,7 @@ def _listen_when_changed(context: Context, fields: VoiceField, note: gr.Markdown
         else:
             yield "Listening …", None
             try:
-                store = context.shelf.store(session_of(request))
+                store = context.session_voices.store(session_of(request))
                 voice = find_voice(context.model, store, choice)
             except EXPECTED as error:
                 yield f"**Problem:** {html.escape(str(error))}", None

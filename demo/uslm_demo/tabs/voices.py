@@ -55,7 +55,7 @@ class _New:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Shelf:
+class _KeptVoices:
     """The right side: the voices that are there."""
 
     chosen: gr.Dropdown
@@ -76,20 +76,20 @@ def voices_tab(context: Context, fields: Sequence[VoiceField]) -> Callable[..., 
     """Lay the tab out; the menus of all `fields` follow it, once what comes back was called."""
     gr.Markdown(
         "A voice that was made once can be used in all tabs. "
-        + (KEPT if context.shelf.is_shared else LEAVING)
+        + (KEPT if context.session_voices.is_shared else LEAVING)
     )
     with gr.Row():
         with gr.Column(min_width=300):
             new = _ask(context)
         with gr.Column(min_width=300):
             gr.Markdown("### Your voices")
-            shelf = _lay_out(context)
+            kept = _lay_out(context)
     menus, does = [each.kept for each in fields], _Keeping(context)
-    _connect(does, new, shelf, menus)
-    _ask_before_deleting(shelf)
+    _connect(does, new, kept, menus)
+    _ask_before_deleting(kept)
 
     def follow_page(page: gr.Blocks) -> None:
-        following = [shelf.chosen, *menus]
+        following = [kept.chosen, *menus]
         page.load(does.on_load, inputs=menus, outputs=following, queue=False, **QUIETLY)
 
     return follow_page
@@ -108,7 +108,7 @@ def _ask(context: Context) -> _New:
     return _New(name=name, voice=voice, consent=consent, licence=licence, save=save)
 
 
-def _lay_out(context: Context) -> _Shelf:
+def _lay_out(context: Context) -> _KeptVoices:
     def button(label: str, name: str, **options: Any) -> gr.Button:
         return gr.Button(label, size="md", min_width=120, elem_id=f"voices-{name}", **options)
 
@@ -132,38 +132,38 @@ def _lay_out(context: Context) -> _Shelf:
     status = gr.Textbox(
         label="Status", interactive=False, placeholder="Nothing yet.", elem_id="voices-status"
     )
-    return _Shelf(
+    return _KeptVoices(
         chosen=chosen, facts=known, player=heard, hear=hear, export=export, new_name=new_name,
         rename=rename, delete=delete, sure=sure, keep=keep, bring=bring, status=status,
     )  # fmt: skip
 
 
-def _connect(does: _Keeping, new: _New, shelf: _Shelf, menus: Sequence[gr.Dropdown]) -> None:
-    told = [shelf.status, shelf.chosen, *menus]
+def _connect(does: _Keeping, new: _New, kept: _KeptVoices, menus: Sequence[gr.Dropdown]) -> None:
+    told = [kept.status, kept.chosen, *menus]
     new.save.click(
         does.on_save, inputs=[*new.inputs, *menus], outputs=told,
-        validator=does.check, show_progress_on=shelf.status, **WORKING,
+        validator=does.check, show_progress_on=kept.status, **WORKING,
     )  # fmt: skip
-    shelf.bring.upload(does.on_bring, inputs=[shelf.bring, *menus], outputs=told, **WORKING)
-    shelf.rename.click(
-        does.on_rename, inputs=[shelf.chosen, shelf.new_name, *menus], outputs=told, **QUIETLY
+    kept.bring.upload(does.on_bring, inputs=[kept.bring, *menus], outputs=told, **WORKING)
+    kept.rename.click(
+        does.on_rename, inputs=[kept.chosen, kept.new_name, *menus], outputs=told, **QUIETLY
     )
-    shelf.sure.click(does.on_delete, inputs=[shelf.chosen, *menus], outputs=told, **QUIETLY)
-    shelf.hear.click(does.on_hear, inputs=shelf.chosen, outputs=shelf.player, **WORKING)
-    shelf.chosen.change(
+    kept.sure.click(does.on_delete, inputs=[kept.chosen, *menus], outputs=told, **QUIETLY)
+    kept.hear.click(does.on_hear, inputs=kept.chosen, outputs=kept.player, **WORKING)
+    kept.chosen.change(
         does.on_chosen,
-        inputs=shelf.chosen,
+        inputs=kept.chosen,
         outputs=[
-            shelf.facts, shelf.player, shelf.export, shelf.hear, shelf.rename, shelf.delete,
-            shelf.sure, shelf.keep, shelf.new_name,
+            kept.facts, kept.player, kept.export, kept.hear, kept.rename, kept.delete,
+            kept.sure, kept.keep, kept.new_name,
         ],
         **QUIETLY,
     )  # fmt: skip
 
 
-def _ask_before_deleting(shelf: _Shelf) -> None:
-    asked = [shelf.delete, shelf.sure, shelf.keep]
-    for button, is_asked in ((shelf.delete, True), (shelf.keep, False)):
+def _ask_before_deleting(kept: _KeptVoices) -> None:
+    asked = [kept.delete, kept.sure, kept.keep]
+    for button, is_asked in ((kept.delete, True), (kept.keep, False)):
         button.click(
             lambda is_asked=is_asked: [gr.update(visible=each) for each in
                                        (not is_asked, is_asked, is_asked)],
@@ -178,7 +178,7 @@ class _Keeping:
         self._context = context
 
     def store_of(self, request: gr.Request) -> VoiceStore:
-        return self._context.shelf.store(session_of(request))
+        return self._context.session_voices.store(session_of(request))
 
     def follow(self, store: VoiceStore, select: str | None, current: Sequence[str]) -> list[Any]:
         """What `following` show now; who uses a voice that is gone uses none."""

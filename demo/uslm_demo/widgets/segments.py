@@ -9,7 +9,7 @@ from html import escape
 import gradio as gr
 
 from uslm.output.speech import SegmentReport
-from uslm.synthesis.manuscript import Line
+from uslm.synthesis.long_form_job import Line
 from uslm_demo.widgets.player import asset
 
 ENDED = {

@@ -160,7 +160,7 @@ def _what_it_is(
         text += " They went on from weights that had been trained before: see Training."
     elif hours < SHORT_TRAINING_HOURS:
         text += (
-            " That is very little of both, far less than published models of this kind have seen."
+            " That is very little of both, far less than pretrained models of this kind have seen."
         )
     return text
 

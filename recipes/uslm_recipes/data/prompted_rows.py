@@ -28,7 +28,7 @@ class PromptedBatch:
     """What the model's `batch` made."""
     num_units: int
     """Units in them, prompts too."""
-    num_slots: int
+    num_padded_frames: int
     """The same with padding."""
     num_targets: int
     """Units that are predicted, the EOS token among them."""
@@ -122,6 +122,6 @@ class PromptedRows:
         return PromptedBatch(
             rows=model.batch(texts, units, starts=known or None, predict_from=before, **more),
             num_units=sum(lengths),
-            num_slots=max(lengths) * len(lengths),
+            num_padded_frames=max(lengths) * len(lengths),
             num_targets=sum(lengths) - sum(before) + len(lengths),
         )

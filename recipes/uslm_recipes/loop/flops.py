@@ -20,7 +20,7 @@ COUNT_EVERY, COUNTED = 500, 4
 
 
 class FlopMeter:
-    """FLOPs of a slot (a frame, or its padding), from the batches that are counted."""
+    """FLOPs of a frame, padding among them, from the batches that are counted."""
 
     def __init__(self) -> None:
         self.per_slot: float | None = None
@@ -36,13 +36,13 @@ class FlopMeter:
             self._mode = mode()
             self._mode.__enter__()
 
-    def end(self, num_slots: int) -> None:
-        """The batch is over, and had so many slots."""
+    def end(self, num_padded_frames: int) -> None:
+        """The batch is over, and had so many frames, padding among them."""
         if self._mode is None:
             self._batches += 1
             return
         self._mode.__exit__(None, None, None)
-        self._flops, self._slots = self._flops + self._mode.flops, self._slots + num_slots
+        self._flops, self._slots = self._flops + self._mode.flops, self._slots + num_padded_frames
         self._mode = None
         self._batches += 1
         if self._batches % COUNT_EVERY == COUNTED and self._slots:

@@ -25,7 +25,7 @@ class Meter:
         self._sums: dict[str, Tensor | float] = {}
         self._counts: dict[str, int] = {}
         self.audio_seconds = 0.0
-        self.tokens = self.slots = 0
+        self.tokens = self.padded_frames = 0
         self.waited = 0.0
         """Seconds in which the loop waited for data."""
         self.steps = 0
@@ -41,7 +41,7 @@ class Meter:
     def count(self, train_batch: TrainBatch[Any], processes: int) -> None:
         """Count what a batch holds; those of the other processes are taken as alike."""
         self.tokens += train_batch.tokens * processes
-        self.slots += train_batch.slots * processes
+        self.padded_frames += train_batch.padded_frames * processes
         self.audio_seconds += train_batch.audio_seconds * processes
 
     def pause(self, seconds: float) -> None:
@@ -66,9 +66,9 @@ class Meter:
         values["steps_per_second"] = self.steps / seconds
         if self.audio_seconds:
             values["audio_seconds_per_second"] = self.audio_seconds / seconds
-        if self.slots:
+        if self.padded_frames:
             values["tokens_per_second"] = self.tokens / seconds
-            values["padding"] = 1 - self.tokens / self.slots
+            values["padding"] = 1 - self.tokens / self.padded_frames
             if flops_per_slot is not None:
                 flops = flops_per_slot * self.tokens / seconds
                 values["tflops"] = flops / 1e12

@@ -27,7 +27,7 @@ class TrainBatch(Generic[Batch]):
     """Speech in it."""
     tokens: int = 0
     """Frames in it."""
-    slots: int = 0
+    padded_frames: int = 0
     """The same with padding: what the models compute."""
     counts: Mapping[str, float] = field(default_factory=dict)
     """What its losses are means over (frames, texts ...), by name."""

@@ -63,7 +63,7 @@ def after_step(
 
     `validate` runs with the averaged weights, in eval mode and without gradients.
     """
-    run.flops.end(train_batch.slots)
+    run.flops.end(train_batch.padded_frames)
     run.meter.add({"loss": losses.total, **losses.parts})
     run.meter.count(train_batch, run.accelerator.num_processes)
     run.progress.audio_seconds += train_batch.audio_seconds * run.accelerator.num_processes

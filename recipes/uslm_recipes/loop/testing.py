@@ -86,7 +86,7 @@ def draw_toy(run: Run) -> TrainBatch[list[int]]:
     chosen = next(run.state.streams["batches"]).tolist()  # type: ignore[call-overload]
     counts = {"rows": len(chosen)}
     return TrainBatch(
-        batch=chosen, name=chosen, audio_seconds=1.0, tokens=10, slots=20, counts=counts
+        batch=chosen, name=chosen, audio_seconds=1.0, tokens=10, padded_frames=20, counts=counts
     )
 
 

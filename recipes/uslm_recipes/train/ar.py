@@ -122,7 +122,7 @@ def draw_batch(
         name=BatchLabel(rows.corpus, chosen),
         audio_seconds=float(rows.corpus.seconds[chosen].sum()),
         tokens=batch.num_units,
-        slots=batch.num_slots,
+        padded_frames=batch.num_padded_frames,
         counts={"units": batch.num_targets},
     )
 

@@ -59,7 +59,7 @@ def build_discriminator(config: DiscriminatorConfig) -> nn.Module:
     return Discriminators(parts)
 
 
-def playing(run: Run, config: DiscriminatorConfig) -> nn.Module | None:
+def active_discriminator(run: Run, config: DiscriminatorConfig) -> nn.Module | None:
     """The discriminator, for the generator to ask; None before it joins."""
     if fraction_done(run.progress, run.config) < config.start_fraction:
         return None
@@ -67,14 +67,14 @@ def playing(run: Run, config: DiscriminatorConfig) -> nn.Module | None:
     return unwrap(run.state.models[NAME])
 
 
-def teach(
+def discriminator_step(
     run: Run,
     config: DiscriminatorConfig,
     real: Float[Tensor, "r 1 n"],
     fake: Float[Tensor, "f 1 n"],
 ) -> dict[str, Tensor]:
     """Its own update, in the steps in which it plays and learns; what to log of it."""
-    if playing(run, config) is None or run.progress.step % config.every:
+    if active_discriminator(run, config) is None or run.progress.step % config.every:
         return {}
     discriminator = run.state.models[NAME]
     scores, _ = discriminator(torch.cat([real, fake.detach()]))

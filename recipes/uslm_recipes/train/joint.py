@@ -51,9 +51,9 @@ from uslm_recipes.loop.training_data import BatchLabel, TrainingData
 from uslm_recipes.train import samples
 from uslm_recipes.train.discriminator import (
     DiscriminatorConfig,
+    active_discriminator,
     build_discriminator,
-    playing,
-    teach,
+    discriminator_step,
 )
 from uslm_tokenizer.codecs.unit_codec.model import UnitCodec
 from uslm_tokenizer.errors import ConfigError
@@ -170,7 +170,7 @@ def draw_batch(
         name=BatchLabel(rows.corpus, chosen),
         audio_seconds=float(rows.corpus.seconds[chosen].sum()),
         tokens=sum(lengths),
-        slots=max(lengths) * len(lengths),
+        padded_frames=max(lengths) * len(lengths),
         counts={
             "frames": sum(row.codes.shape[1] - row.num_context for row in train_batch),
             "crops": len(crops.rows),
@@ -289,14 +289,14 @@ def train(recipe: JointRecipe, out: Path, *, resume: bool = False) -> bool:
                     made,
                     real.repeat(2, 1, 1),
                     mel_loss,
-                    playing(run, recipe.discriminator),
+                    active_discriminator(run, recipe.discriminator),
                     recipe.weights,
                 )
                 total = (
                     weights["crops"] * audio_loss + weights["frames"] * recipe.input_weight * error
                 )
                 update(run, total, "voice")
-                parts |= teach(run, recipe.discriminator, real, made)
+                parts |= discriminator_step(run, recipe.discriminator, real, made)
             losses = Losses(total, {**parts, "input": error})
             after_step(run, losses, train_batch, validate=check if len(held_out) else None)
         if complete := finish_run(run):

@@ -144,7 +144,7 @@ def draw_batch(
         name=BatchLabel(rows.corpus, chosen),
         audio_seconds=float(rows.corpus.seconds[chosen].sum()),
         tokens=int(batch.frame_mask.sum()),
-        slots=batch.frame_mask.numel(),
+        padded_frames=batch.frame_mask.numel(),
         counts={"frames": int(batch.is_target.sum())},
     )
 

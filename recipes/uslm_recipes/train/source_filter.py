@@ -45,9 +45,9 @@ from uslm_recipes.loop.training_data import BatchLabel, TrainingData
 from uslm_recipes.train import samples
 from uslm_recipes.train.discriminator import (
     DiscriminatorConfig,
+    active_discriminator,
     build_discriminator,
-    playing,
-    teach,
+    discriminator_step,
 )
 from uslm_tokenizer.codecs.source_filter.model import (
     FIRST_MEL_ROW,
@@ -129,7 +129,7 @@ def draw_batch(
         name=BatchLabel(corpus, train_batch.indices.tolist()),
         audio_seconds=len(places) * length * hop / corpus.sample_rate,
         tokens=len(places) * length,
-        slots=len(places) * length,
+        padded_frames=len(places) * length,
     )
 
 
@@ -271,11 +271,11 @@ def train(recipe: SourceFilterRecipe, out: Path, *, resume: bool = False) -> boo
             with accelerator.accumulate(codec_, judge):
                 made = codec_(batch.codes, depth, noise)
                 total, parts = waveform_losses(
-                    made, batch.waveforms, spectral_loss, playing(run, recipe.discriminator),
-                    recipe.weights,
+                    made, batch.waveforms, spectral_loss,
+                    active_discriminator(run, recipe.discriminator), recipe.weights,
                 )  # fmt: skip
                 update(run, total, "codec")
-                parts |= teach(run, recipe.discriminator, batch.waveforms, made)
+                parts |= discriminator_step(run, recipe.discriminator, batch.waveforms, made)
             after_step(run, Losses(total, parts), train_batch, validate=check if held_out else None)
         if complete := finish_run(run):
             export(run, "codec", {"model": codec})

@@ -132,7 +132,7 @@ def draw_batch(
         name=BatchLabel(corpus, chosen),
         audio_seconds=float(batch.lengths.sum()) / corpus.sample_rate,
         tokens=frames,
-        slots=batch.waveforms.shape[0] * -(-batch.waveforms.shape[-1] // hop),
+        padded_frames=batch.waveforms.shape[0] * -(-batch.waveforms.shape[-1] // hop),
         counts={"frames": frames, "texts": len(batch.with_text)},
     )
 

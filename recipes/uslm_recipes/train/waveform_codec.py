@@ -174,7 +174,7 @@ def draw_batch(
         name=Named(corpus, drawn.indices.tolist()),
         audio_seconds=len(places) * length * hop / corpus.sample_rate,
         tokens=len(places) * length,
-        slots=len(places) * length,
+        padded_frames=len(places) * length,
     )
 
 
@@ -284,7 +284,7 @@ def train(recipe: WaveformCodecRecipe, out: Path, *, resume: bool = False) -> bo
                     recipe, taught_, playing(run, recipe.adversary), mel_loss, batch, generator
                 )
                 update(run, losses.total, "codec")
-                judged = teach(run, recipe.discriminator, batch.waveforms, fake)
+                judged = discriminator_step(run, recipe.discriminator, batch.waveforms, fake)
             losses = replace(losses, parts={**losses.parts, **judged})
             after_step(run, losses, train_batch, validate=check if held_out else None)
         if complete := finish_run(run):

@@ -26,19 +26,20 @@ TOKEN = "0123456789abcdef0123"
 
 
 @pytest.fixture(scope="module")
-def shelf(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("shelf")
+def tiny_files(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tiny_files")
     save_bundle(bundle, folder / "model")
     VoiceStore(folder / "voices").save(tiny_voice(bundle))
     return folder
 
 
 @contextmanager
-def started(shelf: Path, *options: str, **environment: str) -> Iterator[tuple[Any, str]]:
+def started(tiny_files: Path, *options: str, **environment: str) -> Iterator[tuple[Any, str]]:
     """The process, and where it listens."""
     command = [sys.executable, "-c", START, "serve", "--json", "--port", "0"]
     process = subprocess.Popen(
-        [*command, "--model", str(shelf / "model"), "--voices", str(shelf / "voices"), *options],
+        [*command, "--model", str(tiny_files / "model"),
+         "--voices", str(tiny_files / "voices"), *options],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | environment,
     )  # fmt: skip
     try:
@@ -52,8 +53,8 @@ def started(shelf: Path, *options: str, **environment: str) -> Iterator[tuple[An
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_speaks_until_it_is_told_to_end(shelf: Path, number: signal.Signals) -> None:
-    with started(shelf, "--watermark", USLM_API_KEY=TOKEN) as (process, url):
+def test_it_speaks_until_it_is_told_to_end(tiny_files: Path, number: signal.Signals) -> None:
+    with started(tiny_files, "--watermark", USLM_API_KEY=TOKEN) as (process, url):
         body = {"model": "tiny", "voice": "babble", "input": "Hello.", "seed": 1}
         assert httpx2.post(f"{url}/v1/audio/speech", json=body, timeout=60).status_code == 401
         token = {"Authorization": f"Bearer {TOKEN}"}
@@ -74,7 +75,7 @@ def refusal(capsys: pytest.CaptureFixture[str], *options: str) -> tuple[int, str
 def test_what_it_cannot_start_with_is_said(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
-    shelf: Path,
+    tiny_files: Path,
     tmp_path: Path,
 ) -> None:
     monkeypatch.delenv("USLM_API_KEY", raising=False)
@@ -92,8 +93,8 @@ def test_what_it_cannot_start_with_is_said(
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        code, line = refusal(capsys, "--port", port, "--model", str(shelf / "model"))
+        code, line = refusal(capsys, "--port", port, "--model", str(tiny_files / "model"))
         assert code == 3 and "cannot listen" in line
     monkeypatch.setattr("uslm.output.watermark.find_spec", lambda name: None)
-    code, line = refusal(capsys, "--watermark", "--model", str(shelf / "model"))
+    code, line = refusal(capsys, "--watermark", "--model", str(tiny_files / "model"))
     assert code == 3 and "pip install 'uslm[watermark]'" in line

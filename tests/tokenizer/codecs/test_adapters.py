@@ -98,7 +98,7 @@ def test_codebooks_that_are_not_there_are_refused(codec: TransformersCodec, coun
         type(codec)(config)
 
 
-def test_published_rates() -> None:
+def test_pretrained_rates() -> None:
     encodec = Encodec(TransformersCodecConfig(backbone={"num_filters": 4, "hidden_size": 8}))
     assert (encodec.sample_rate, encodec.frame_rate, encodec.num_codebooks) == (24_000, 75, 32)
     encodec.use_bandwidth(6.0)

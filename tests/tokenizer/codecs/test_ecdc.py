@@ -16,7 +16,7 @@ from uslm_tokenizer.errors import AudioError
 
 @pytest.fixture(params=["encodec_24khz", "encodec_48khz"])
 def model(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """An EnCodec with random weights in the place of the published one."""
+    """An EnCodec with random weights in the place of the pretrained one."""
     encodec = import_encodec()
     builder = {
         "encodec_24khz": encodec.EncodecModel.encodec_model_24khz,

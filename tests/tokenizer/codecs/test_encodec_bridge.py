@@ -45,7 +45,7 @@ def test_discriminator_learns_to_tell_noise_from_a_tone() -> None:
     assert loss < 0.5  # 2 before the first step
 
 
-def test_state_dict_has_the_published_names() -> None:
+def test_state_dict_has_the_pretrained_names() -> None:
     names = list(ms_stft_discriminator(2, n_ffts=(64,)).state_dict())
     assert "discriminators.0.spec_transform.window" in names
     assert "discriminators.0.convs.1.conv.weight_g" in names

@@ -12,7 +12,7 @@ from uslm_tokenizer.codecs.hifi_codec.checkpoint import read_config
 from uslm_tokenizer.codecs.hifi_codec.model import HiFiCodec, HiFiCodecConfig
 from uslm_tokenizer.errors import AudioError, ConfigError
 
-PUBLISHED = {
+PRETRAINED = {
     "resblock": "1", "upsample_rates": [8, 5, 4, 2], "upsample_kernel_sizes": [16, 11, 8, 4],
     "upsample_initial_channel": 512, "resblock_kernel_sizes": [3, 7, 11],
     "resblock_dilation_sizes": [[1, 3, 5], [1, 3, 5], [1, 3, 5]], "n_code_groups": 2,
@@ -31,13 +31,13 @@ def audio(n: int, b: int = 2) -> Tensor:
 
 
 def test_an_unfinished_frame_is_filled_with_silence_or_left_out_as_published() -> None:
-    ours, published = build(), build(fill_last_frame=False)
+    ours, pretrained = build(), build(fill_last_frame=False)
     silent = torch.cat([audio(95), torch.zeros(2, 1, 5)], dim=-1)
     assert torch.equal(ours.encode(audio(95)), ours.encode(silent))
-    assert published.encode(audio(95)).shape == (2, 4, 9)
-    assert torch.equal(published.encode(audio(100)), ours.encode(audio(100)))
+    assert pretrained.encode(audio(95)).shape == (2, 4, 9)
+    assert torch.equal(pretrained.encode(audio(100)), ours.encode(audio(100)))
     with pytest.raises(AudioError, match=r"at least 10 samples, one frame, .* but has 9"):
-        published.encode(audio(9))
+        pretrained.encode(audio(9))
 
 
 def test_a_training_pass_reaches_every_weight() -> None:
@@ -49,11 +49,11 @@ def test_a_training_pass_reaches_every_weight() -> None:
         assert parameter.grad is not None and bool(parameter.grad.abs().sum() > 0), name
 
 
-def test_the_published_config_is_the_default() -> None:
-    config = read_config(PUBLISHED)
+def test_the_pretrained_config_is_the_default() -> None:
+    config = read_config(PRETRAINED)
     assert config == HiFiCodecConfig()
     assert config.level.dim == 512
-    assert not read_config(PUBLISHED | {"resblock": "2"}).stacks[0].double
+    assert not read_config(PRETRAINED | {"resblock": "2"}).stacks[0].double
 
 
 @pytest.mark.parametrize(

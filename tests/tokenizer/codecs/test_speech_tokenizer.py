@@ -14,7 +14,7 @@ from uslm_tokenizer.errors import ConfigError, UserError
 from uslm_tokenizer.nn.conv import fold_weight_norm
 from uslm_tokenizer.nn.seanet import SEANetConfig
 
-PUBLISHED = {
+PRETRAINED = {
     "n_filters": 64, "strides": [8, 5, 4, 2], "dimension": 1024, "semantic_dimension": 768,
     "bidirectional": True, "dilation_base": 2, "residual_kernel_size": 3, "n_residual_layers": 1,
     "lstm_layers": 2, "activation": "ELU", "codebook_size": 1024, "n_q": 8, "sample_rate": 16000,
@@ -110,13 +110,13 @@ def test_no_projection_where_the_teacher_is_as_wide() -> None:
     assert model(audio()).semantic.shape == (2, 10, 12)
 
 
-def test_the_published_config_is_the_default() -> None:
-    config = read_config(PUBLISHED)
+def test_the_pretrained_config_is_the_default() -> None:
+    config = read_config(PRETRAINED)
     assert config == type(config)()
     assert config.network.hop_length == 320
-    assert read_config(PUBLISHED | {"activation": "Snake"}).network.activation == "snake"
+    assert read_config(PRETRAINED | {"activation": "Snake"}).network.activation == "snake"
     with pytest.raises(ConfigError, match="activation must be one of"):
-        read_config(PUBLISHED | {"activation": "GELU"})
+        read_config(PRETRAINED | {"activation": "GELU"})
 
 
 def test_wrong_config() -> None:

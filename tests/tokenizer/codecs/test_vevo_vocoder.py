@@ -12,7 +12,7 @@ from uslm_tokenizer.codecs.vevo_vocoder.checkpoint import VEVO_VOCODER
 from uslm_tokenizer.codecs.vevo_vocoder.model import VevoVocoder, VevoVocoderConfig
 from uslm_tokenizer.errors import CheckpointError, ConfigError
 from uslm_tokenizer.nn.vocos import VocosConfig
-from uslm_tokenizer.pretrained.layout import load_published
+from uslm_tokenizer.pretrained.key_mapping import load_pretrained
 
 
 @pytest.fixture(scope="module")
@@ -62,14 +62,14 @@ def test_a_loaded_vocoder_equals_the_saved_one(vocoder: VevoVocoder, tmp_path: P
 
 
 def test_a_vocoder_that_pads_another_way_is_refused() -> None:
-    published = {
+    pretrained = {
         "input_channels": 8, "dim": 16, "intermediate_dim": 32, "num_layers": 1, "n_fft": 64,
         "hop_size": 16, "padding": "center",
     }  # fmt: skip
     with pytest.raises(ConfigError, match="padding must be 'same'"):
-        VEVO_VOCODER.read_config(published)
-    config = VEVO_VOCODER.read_config(published | {"padding": "same"})
+        VEVO_VOCODER.read_config(pretrained)
+    config = VEVO_VOCODER.read_config(pretrained | {"padding": "same"})
     vocos = VocosConfig(in_dim=8, dim=16, hidden_dim=32, num_layers=1, n_fft=64, hop_length=16)
     assert config == VevoVocoderConfig(vocos=vocos)
     with pytest.raises(CheckpointError, match="lacks"):
-        load_published(VEVO_VOCODER, {"head.out.bias": torch.zeros(66)}, config)
+        load_pretrained(VEVO_VOCODER, {"head.out.bias": torch.zeros(66)}, config)

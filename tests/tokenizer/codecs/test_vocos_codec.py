@@ -17,7 +17,7 @@ from uslm_tokenizer.errors import ConfigError, UserError
     ("config", "rate", "codebooks", "entries"),
     [(WavTokenizerConfig, 75, 1, 4096), (LanguageCodecConfig, 75, 8, 1024)],
 )
-def test_the_defaults_are_the_published_sizes(
+def test_the_defaults_are_the_pretrained_sizes(
     config: type, rate: int, codebooks: int, entries: int
 ) -> None:
     built = config()

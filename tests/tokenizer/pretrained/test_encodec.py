@@ -13,7 +13,7 @@ from uslm_tokenizer.codecs.encodec.checkpoint import ENCODEC_24KHZ, ENCODEC_48KH
 from uslm_tokenizer.codecs.transformers.base import TransformersCodecConfig
 from uslm_tokenizer.codecs.transformers.model import Encodec
 from uslm_tokenizer.errors import CheckpointError, ConfigError
-from uslm_tokenizer.pretrained.layout import load_published
+from uslm_tokenizer.pretrained.key_mapping import load_pretrained
 
 TINY: dict[str, object] = {
     "hidden_size": 8,
@@ -56,7 +56,7 @@ def original(*, stereo: bool) -> Any:
 def test_the_24_khz_layout_gives_the_originals_codes() -> None:
     theirs = original(stereo=False)
     config = TransformersCodecConfig(backbone=TINY)
-    ours = load_published(ENCODEC_24KHZ, theirs.state_dict(), config)
+    ours = load_pretrained(ENCODEC_24KHZ, theirs.state_dict(), config)
     assert isinstance(ours, Encodec)
     waveform = 0.1 * torch.randn(2, 1, 3000)
     with torch.no_grad():
@@ -71,7 +71,7 @@ def test_the_48_khz_layout_gives_the_originals_segments() -> None:
     theirs = original(stereo=True)
     shape = {**ENCODEC_48KHZ.read_config({}).backbone, **TINY}
     shape |= {"sampling_rate": 24_000, "chunk_length_s": 0.1, "overlap": 0.1}
-    ours = load_published(
+    ours = load_pretrained(
         ENCODEC_48KHZ, theirs.state_dict(), TransformersCodecConfig(backbone=shape)
     )
     assert isinstance(ours, Encodec)
@@ -92,6 +92,6 @@ def test_the_48_khz_layout_gives_the_originals_segments() -> None:
 def test_another_size_is_named() -> None:
     theirs = original(stereo=False).state_dict()
     with pytest.raises(CheckpointError, match="encodec_24khz"):
-        load_published(ENCODEC_24KHZ, theirs, ENCODEC_24KHZ.read_config({}))
+        load_pretrained(ENCODEC_24KHZ, theirs, ENCODEC_24KHZ.read_config({}))
     with pytest.raises(ConfigError, match="has no keys"):
         ENCODEC_24KHZ.read_config({"n_filters": 4})

@@ -1,4 +1,4 @@
-"""A published tokenizer is loaded by its name, downloaded once, converted once."""
+"""A pretrained tokenizer is loaded by its name, downloaded once, converted once."""
 
 from __future__ import annotations
 

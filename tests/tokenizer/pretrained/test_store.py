@@ -17,8 +17,8 @@ from uslm_tokenizer.errors import CheckpointError, EnvironmentProblem, MissingRe
 from uslm_tokenizer.pretrained import catalogue, store
 from uslm_tokenizer.pretrained.build import read_statistics
 from uslm_tokenizer.pretrained.golden import read_golden
-from uslm_tokenizer.pretrained.layout import load_published
-from uslm_tokenizer.pretrained.registry import get_layout
+from uslm_tokenizer.pretrained.key_mapping import load_pretrained
+from uslm_tokenizer.pretrained.registry import get_key_mapping
 from uslm_tokenizer.pretrained.store import Store, checkpoint_of, config_of, read_record
 from uslm_tokenizer.pretrained.testing import HubServer
 from uslm_tokenizer.registry import load_tokenizer
@@ -30,7 +30,7 @@ STORE = Store(catalogue=TOKENIZERS)
 
 
 @pytest.fixture(scope="module")
-def published() -> dict[str, bytes]:
+def pretrained() -> dict[str, bytes]:
     """A small SpeechTokenizer as the Hub has the large one."""
     golden, weights = read_golden(GOLDEN), io.BytesIO()
     torch.save(golden.weights, weights)
@@ -42,8 +42,8 @@ def published() -> dict[str, bytes]:
 
 
 @pytest.fixture
-def server(hub: HubServer, published: dict[str, bytes]) -> HubServer:
-    hub.repos[REPO] = dict(published)
+def server(hub: HubServer, pretrained: dict[str, bytes]) -> HubServer:
+    hub.repos[REPO] = dict(pretrained)
     return hub
 
 
@@ -55,8 +55,8 @@ def audio() -> torch.Tensor:
 def test_a_name_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     tokenizer = load_tokenizer("speechtokenizer")
     assert isinstance(tokenizer, SpeechTokenizer)
-    golden, layout = read_golden(GOLDEN), get_layout("speech_tokenizer")
-    direct = load_published(layout, golden.weights, layout.read_config(golden.config))
+    golden, key_mapping = read_golden(GOLDEN), get_key_mapping("speech_tokenizer")
+    direct = load_pretrained(key_mapping, golden.weights, key_mapping.read_config(golden.config))
     assert isinstance(direct, SpeechTokenizer)
     assert torch.equal(tokenizer.encode(audio()), direct.encode(audio()))
     assert STORE.state("speechtokenizer") == "converted"
@@ -72,7 +72,7 @@ def test_a_conversion_says_what_it_was_made_of(server: HubServer, tmp_path: Path
     assert {path.name for path in folder.iterdir()} == {
         "config.json",
         "model.safetensors",
-        "published.json",
+        "pretrained.json",
     }
     record = read_record(folder)
     assert record is not None and record["system"] == "speechtokenizer"
@@ -113,12 +113,12 @@ def test_only_a_conversion_is_replaced_and_only_if_asked(tmp_path: Path) -> None
     assert sorted(path.name for path in tmp_path.iterdir()) == ["hub", "out", "photos"]
 
 
-def test_files_of_ones_own_take_the_place_of_published_ones(
-    hub: HubServer, published: dict[str, bytes], tmp_path: Path
+def test_files_of_ones_own_take_the_place_of_pretrained_ones(
+    hub: HubServer, pretrained: dict[str, bytes], tmp_path: Path
 ) -> None:
     weights, config = tmp_path / "mine.pt", tmp_path / "mine.json"
-    weights.write_bytes(published[f"{FOLDER}/SpeechTokenizer.pt"])
-    config.write_bytes(published[f"{FOLDER}/config.json"])
+    weights.write_bytes(pretrained[f"{FOLDER}/SpeechTokenizer.pt"])
+    config.write_bytes(pretrained[f"{FOLDER}/config.json"])
     system = SYSTEMS["speechtokenizer"]
     with pytest.raises(MissingResource, match="first: uslm models download speechtokenizer"):
         STORE.convert("speechtokenizer", tmp_path / "out")
@@ -131,9 +131,9 @@ def test_files_of_ones_own_take_the_place_of_published_ones(
 
 
 @pytest.mark.usefixtures("hub")
-def test_another_models_file_is_recognised(published: dict[str, bytes], tmp_path: Path) -> None:
+def test_another_models_file_is_recognised(pretrained: dict[str, bytes], tmp_path: Path) -> None:
     weights = tmp_path / "mine.pt"
-    weights.write_bytes(published[f"{FOLDER}/SpeechTokenizer.pt"])
+    weights.write_bytes(pretrained[f"{FOLDER}/SpeechTokenizer.pt"])
     files = {checkpoint_of(SYSTEMS["languagecodec"]): weights}
     with pytest.raises(CheckpointError, match=r"language_codec; it looks like speech_tokenizer"):
         STORE.convert("languagecodec", tmp_path / "out", files=files)
@@ -167,7 +167,7 @@ def test_a_record_of_a_newer_version_is_refused(tmp_path: Path) -> None:
         ("{}", "must have the key 'system'"),
         ('{"system": "uslm", "format": 9}', "reads up to 1; upgrade"),
     ]:
-        (tmp_path / "published.json").write_text(text)
+        (tmp_path / "pretrained.json").write_text(text)
         with pytest.raises(UserError, match=message):
             read_record(tmp_path)
 
@@ -189,7 +189,7 @@ def test_statistics_are_read_from_either_file(tmp_path: Path, suffix: str) -> No
         read_statistics(tmp_path / "half.pt")
 
 
-def test_published_configs_are_those_of_the_manifests() -> None:
+def test_pretrained_configs_are_those_of_the_manifests() -> None:
     index = GOLDEN.parent / "manifests/index.json"
     for name, entry in json.loads(index.read_text("utf-8")).items():
-        assert catalogue.published_config(name) == entry["config"]
+        assert catalogue.pretrained_config(name) == entry["config"]

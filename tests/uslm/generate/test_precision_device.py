@@ -107,8 +107,8 @@ def test_it_generates_in_half_precision(name: str, dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("name", SPEAKING)
-def test_another_device_generates_the_same(name: str, pretended_gpu: torch.device) -> None:
+def test_another_device_generates_the_same(name: str, fake_device: torch.device) -> None:
     model = build(name)
     here = generate(model)
-    there = generate(model.to(pretended_gpu))
+    there = generate(model.to(fake_device))
     torch.testing.assert_close(there, here)

@@ -18,7 +18,7 @@ from uslm.serving.engine import Engine, EngineConfig
 from uslm.serving.shared import SharedSynthesizer
 from uslm.serving.utterance import Cancelled, EngineClosed, QueueFull, TimedOut, Utterance
 from uslm.synthesis.protocols import SegmentSynthesizer, Synthesizer
-from uslm.synthesis.timer import Clock
+from uslm.synthesis.timer import StageTimer
 from uslm.systems.two_stage.bundle import Bundle
 from uslm.systems.two_stage.config import BundleConfig
 from uslm.systems.two_stage.tiny import speech_like, tiny_bundle, tiny_voice
@@ -227,10 +227,10 @@ def test_a_mistake_comes_out_where_it_was_made(
 class Clumsy(SharedSynthesizer):
     """Its readers fail for one voice, in the middle."""
 
-    def segment_synthesizer(self, sampling: Sampling, clock: Clock) -> SegmentSynthesizer:
+    def segment_synthesizer(self, sampling: Sampling, timer: StageTimer) -> SegmentSynthesizer:
         if sampling.temperature == 4.0:
             raise RuntimeError("out of luck")
-        return super().segment_synthesizer(sampling, clock)
+        return super().segment_synthesizer(sampling, timer)
 
 
 def test_our_own_mistake_harms_nobody_else(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from uslm.synthesis.seeds import MAX_SEED, derive_seed, settle_seed
+from uslm.synthesis.seeds import MAX_SEED, derive_seed, resolve_seed
 from uslm_tokenizer.errors import UserError
 
 
@@ -18,11 +18,11 @@ def test_derived_seeds_differ_and_stay() -> None:
 
 
 def test_a_seed_is_drawn_where_there_is_none() -> None:
-    assert settle_seed(None) != settle_seed(None)
-    assert settle_seed(0) == 0
+    assert resolve_seed(None) != resolve_seed(None)
+    assert resolve_seed(0) == 0
 
 
 @pytest.mark.parametrize("seed", [-1, 2**63, 1.5, True, "7"])
 def test_a_wrong_seed_is_refused(seed: Any) -> None:
     with pytest.raises(UserError, match="seed must be"):
-        settle_seed(seed)
+        resolve_seed(seed)

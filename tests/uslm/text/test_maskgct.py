@@ -56,7 +56,7 @@ def test_encoding_keeps_what_it_can() -> None:
     assert symbols("h|ə w") == ["h", "ə", "_", "w"]
 
 
-def test_the_published_table_is_read(tmp_path: Path) -> None:
+def test_the_pretrained_table_is_read(tmp_path: Path) -> None:
     path = tmp_path / "vocab.json"
     path.write_text(json.dumps({"vocab": IDS}), "utf-8")
     assert MaskGCTVocab.load(path).encode("h|ə") == VOCAB.encode("h|ə")

@@ -69,9 +69,9 @@ HUBERT_LARGE = SpeechEncoder(
 )
 
 
-def units(encoder: SpeechEncoder, layout: str, file: Source, config: str) -> Part:
+def units(encoder: SpeechEncoder, key_mapping: str, file: Source, config: str) -> Part:
     """A codec of an encoder's features, with the encoder in front."""
-    codec = Weights(layout=layout, file=file, config=config)
+    codec = Weights(key_mapping=key_mapping, file=file, config=config)
     return Part(
         name="semantic",
         components=(encoder, codec),
@@ -90,12 +90,12 @@ MASKGCT_ACOUSTIC = Part(
     name="acoustic",
     components=(
         Weights(
-            layout="maskgct_encoder",
+            key_mapping="maskgct_encoder",
             file=maskgct_file("acoustic_codec/model.safetensors"),
             config="maskgct_acoustic_encoder",
         ),
         Weights(
-            layout="maskgct_decoder",
+            key_mapping="maskgct_decoder",
             file=maskgct_file("acoustic_codec/model_1.safetensors"),
             config="maskgct_acoustic_decoder",
         ),

@@ -1,4 +1,4 @@
-"""The published tokenizers: which files they are, and where they come from.
+"""The pretrained tokenizers: which files they are, and where they come from.
 
 A revision is pinned where a commit is known from public records of its use; what has none stays
 at the commit of its first download. Hashes come with the download, from the Hub.
@@ -14,14 +14,14 @@ from uslm_tokenizer.codecs.amphion import (
     VEVO_STYLE,
 )
 from uslm_tokenizer.pretrained.catalogue import Catalogue, Component, Part, System, Weights
-from uslm_tokenizer.pretrained.registry import LAYOUTS
+from uslm_tokenizer.pretrained.registry import KEY_MAPPINGS
 from uslm_tokenizer.pretrained.source import MAIN, HandFile, HubFile, Source, WebFile
 
 SPEECH_TOKENIZER = Part(
     name="codec",
     components=(
         Weights(
-            layout="speech_tokenizer",
+            key_mapping="speech_tokenizer",
             file=HubFile(
                 repo="fnlp/SpeechTokenizer", path="speechtokenizer_hubert_avg/SpeechTokenizer.pt"
             ),
@@ -85,7 +85,7 @@ def wav_tokenizer(title: str, file: Source) -> System:
     """One of the published WavTokenizers; their title says the rate."""
     config = "wavtokenizer_40" if "40 Hz" in title else "wavtokenizer_75"
     return tokenizer(
-        f"WavTokenizer, {title}", Weights(layout="wav_tokenizer", file=file, config=config)
+        f"WavTokenizer, {title}", Weights(key_mapping="wav_tokenizer", file=file, config=config)
     )
 
 
@@ -93,7 +93,7 @@ def hifi_codec(title: str, path: str, config: str) -> System:
     """One of the published HiFi-Codecs."""
     return tokenizer(
         f"HiFi-Codec, {title}, 320 samples a frame",
-        Weights(layout="hifi_codec", file=huggingface(HIFI, path), config=config),
+        Weights(key_mapping="hifi_codec", file=huggingface(HIFI, path), config=config),
     )
 
 
@@ -110,7 +110,7 @@ SYSTEMS: dict[str, System] = {
     "speechtokenizer-snake": tokenizer(
         "SpeechTokenizer, Snake, of AnyGPT",
         Weights(
-            layout="speech_tokenizer",
+            key_mapping="speech_tokenizer",
             file=huggingface("fnlp/AnyGPT-speech-modules", "speechtokenizer/ckpt.dev"),
             config=huggingface("fnlp/AnyGPT-speech-modules", "speechtokenizer/config.json"),
             usual_config="speechtokenizer_snake",
@@ -120,7 +120,7 @@ SYSTEMS: dict[str, System] = {
         tokenizer(
             "DM-Codec, the network of SpeechTokenizer",
             Weights(
-                layout="speech_tokenizer",
+                key_mapping="speech_tokenizer",
                 file=HandFile(address="https://github.com/mubtasimahasan/DM-Codec (Google Drive)"),
                 config="speechtokenizer_elu",
             ),
@@ -169,7 +169,7 @@ SYSTEMS: dict[str, System] = {
     "languagecodec": tokenizer(
         "Language-Codec",
         Weights(
-            layout="language_codec",
+            key_mapping="language_codec",
             file=HandFile(address="https://github.com/jishengpeng/Languagecodec (Google Drive)"),
             config="languagecodec",
         ),
@@ -179,7 +179,7 @@ SYSTEMS: dict[str, System] = {
     "hificodec-24k-240": tokenizer(
         "HiFi-Codec, 24 kHz, 100 Hz",
         Weights(
-            layout="hifi_codec",
+            key_mapping="hifi_codec",
             file=HandFile(address="https://github.com/yangdongchao/AcademiCodec"),
             config="hificodec_24k_240",
         ),
@@ -191,7 +191,7 @@ SYSTEMS: dict[str, System] = {
     "encodec-24khz-original": tokenizer(
         "EnCodec as its authors published it",
         Weights(
-            layout="encodec_24khz",
+            key_mapping="encodec_24khz",
             file=WebFile(
                 url="https://dl.fbaipublicfiles.com/encodec/v0/encodec_24khz-d7cc33bc.th",
                 sha256="d7cc33bc",
@@ -202,7 +202,7 @@ SYSTEMS: dict[str, System] = {
     "encodec-48khz-original": tokenizer(
         "EnCodec as its authors published it, stereo",
         Weights(
-            layout="encodec_48khz",
+            key_mapping="encodec_48khz",
             file=WebFile(
                 url="https://dl.fbaipublicfiles.com/encodec/v0/encodec_48khz-7e698e3e.th",
                 sha256="7e698e3e",
@@ -238,4 +238,4 @@ SYSTEMS: dict[str, System] = {
     ),
 }
 
-TOKENIZERS = Catalogue(systems=SYSTEMS, layouts=LAYOUTS)
+TOKENIZERS = Catalogue(systems=SYSTEMS, key_mappings=KEY_MAPPINGS)

@@ -182,12 +182,21 @@ class Transformer(Stack):
 
 
 class Stepper:
-    """One token more of each row: the sums of `Block`, and next to nothing around them.
+    """One decoding step of all rows: the sums of `Block`, and next to nothing around them.
 
     A step should take as long as reading the weights once, about half a millisecond. Around such
-    small products, modules, views and new tensors would take twice as long again. So weights are
-    looked up and positions looked up as angles once for all steps, what is between the products
-    has its place in memory, and what is left for each layer is bare kernels.
+    small products, modules, views and new tensors would take twice as long again. So weights and
+    the rotary table are looked up once for all steps, what is between the products has its place
+    in memory, and what is left for each layer is bare kernels.
+
+    In the shapes below: b rows, h heads of width dh = d / h, half = dh / 2, p positions, n = b h.
+    Buffers are written in place, and most names are views of three of them:
+
+        qkv      [b, 3 d]               outcome of the product with the block's qkv weights
+        pairs    [3, b, h, 2, half]     the same memory: q, k, v by heads and halves
+        rotated  [3, b, h, 2, half]     after rotation; q [n, 1, dh] and kv [2, b, h, dh] view it
+        seen     [n, 1, dh]             what attention returns; mixed [b, d] views it
+        up       [b, 2 f]               feed-forward; gate and value [b, f] view it
     """
 
     def __init__(self, transformer: Transformer, num_rows: int, capacity: int) -> None:
@@ -198,7 +207,6 @@ class Stepper:
             self.norm = cast(Tensor, transformer.norm.weight).detach()
             self.layers = [_weights(block) for block in blocks]
             self.rotary_table = _rotary_table(capacity, 2 * half, self.norm)
-            # Queries, keys and values; the two halves of a head are pairs, which are rotated.
             self.qkv = self.norm.new_zeros(num_rows, 3 * dim)
             self.pairs = self.qkv.view(num_rows, 3, heads, 2, half).transpose(0, 1)
             self.rotated = torch.zeros_like(self.pairs, memory_format=torch.contiguous_format)
@@ -213,14 +221,17 @@ class Stepper:
     def step(self, x: Float[Tensor, "b d"], cache: KVCache) -> Float[Tensor, "b d"]:
         """Hidden states of one token more of each row."""
         opened = cache.open_token()
+        # Each [3, 1, 1, 1, half]: one factor for q, k and v of all rows and heads.
         cos, sin, minus_sin = self.rotary_table.select(0, cache.length).unbind()
         for weights, (new, keys, values) in zip(self.layers, opened, strict=True):
             norm, qkv, out, feed_forward_norm, up, down = weights
             torch.mm(torch.layer_norm(x, self.width, norm), qkv, out=self.qkv)
+            # (first, second) -> (first cos - second sin, second cos + first sin), in three kernels
+            # over q, k and v at once; the table scales q by dh ** -0.5 and leaves v as it is.
             torch.mul(self.pairs, cos, out=self.rotated)
             self.rotated_first.addcmul_(self.second, minus_sin)
             self.rotated_second.addcmul_(self.first, sin)
-            new.copy_(self.kv)
+            new.copy_(self.kv)  # keys and values of this token, into the cache
             self._attend(keys, values)
             x = torch.addmm(x, self.mixed, out)
             torch.mm(torch.layer_norm(x, self.width, feed_forward_norm), up, out=self.up)
@@ -253,8 +264,10 @@ def _weights(block: Block) -> tuple[Tensor, ...]:
 
 
 def _rotary_table(capacity: int, head_dim: int, like: Tensor) -> Float[Tensor, "p 3 3 1 1 1 half"]:
-    """Of each position the cosine, the sine and the sine the other way, and of each of these what
-    queries, keys and values are multiplied by."""
+    """Cosine, sine and minus sine of each position's angles, for queries, keys and values.
+
+    [position, which of the three, q k or v, then 1s for rows, heads and halves, angle]
+    """
     rates = Rotary.rates(head_dim, like.device)[head_dim // 2 :]
     angles = torch.arange(capacity, device=like.device)[:, None] * rates
     table = torch.stack([angles.cos(), angles.sin(), -angles.sin()], dim=1)

@@ -1,1 +1,1 @@
-"""Published checkpoints: how they are laid out, and how they become models of this package."""
+"""Pretrained checkpoints: how they are laid out, and how they become models of this package."""

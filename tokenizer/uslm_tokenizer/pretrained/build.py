@@ -18,11 +18,11 @@ from uslm_tokenizer.pretrained.catalogue import (
     SpeechEncoder,
     System,
     Weights,
-    published_config,
+    pretrained_config,
 )
 from uslm_tokenizer.pretrained.checkpoint import read_checkpoint
-from uslm_tokenizer.pretrained.layout import load_published
-from uslm_tokenizer.pretrained.registry import expect, get_layout
+from uslm_tokenizer.pretrained.key_mapping import load_pretrained
+from uslm_tokenizer.pretrained.registry import expect, get_key_mapping
 from uslm_tokenizer.pretrained.source import Source
 from uslm_tokenizer.ssl.encoder import SSLConfig, SSLEncoder
 
@@ -31,14 +31,14 @@ Locate = Callable[[Source], Path]
 
 
 def build_part(catalogue: Catalogue, part: Part, locate: Locate) -> PretrainedModel:
-    """The part with its published weights. Raises CheckpointError if a file is not its own."""
-    return _join(part, [_load(catalogue, component, locate) for component in part.components])
+    """The part with its pretrained weights. Raises CheckpointError if a file is not its own."""
+    return _concat(part, [_load(catalogue, component, locate) for component in part.components])
 
 
 def empty_part(catalogue: Catalogue, part: Part) -> PretrainedModel:
     """The part as it was published, but its parameters are shapes without memory."""
     with empty_parameters():
-        return _join(part, [_outline(catalogue, component) for component in part.components])
+        return _concat(part, [_outline(catalogue, component) for component in part.components])
 
 
 def empty_ready(system: System) -> PretrainedModel:
@@ -49,7 +49,7 @@ def empty_ready(system: System) -> PretrainedModel:
         return model(model.config_class(backbone=backbone))
 
 
-def _join(part: Part, components: list[Any]) -> PretrainedModel:
+def _concat(part: Part, components: list[Any]) -> PretrainedModel:
     if not part.model:
         (model,) = components
     else:
@@ -61,11 +61,11 @@ def _join(part: Part, components: list[Any]) -> PretrainedModel:
 def _load(catalogue: Catalogue, component: Component, locate: Locate) -> Any:
     if isinstance(component, SpeechEncoder):
         return _load_encoder(component, locate)
-    layout = get_layout(component.layout, catalogue.layouts)
+    key_mapping = get_key_mapping(component.key_mapping, catalogue.key_mappings)
     path = locate(component.file)
     state = read_checkpoint(path, component.entry)
-    expect(layout, state, catalogue.layouts, where=str(path))
-    return load_published(layout, state, layout.config(_config(component, locate)))
+    expect(key_mapping, state, catalogue.key_mappings, where=str(path))
+    return load_pretrained(key_mapping, state, key_mapping.config(_config(component, locate)))
 
 
 def _outline(catalogue: Catalogue, component: Component) -> Any:
@@ -73,19 +73,19 @@ def _outline(catalogue: Catalogue, component: Component) -> Any:
         backbone = dict(component.backbone)
         config = SSLConfig(backbone=backbone, layers=(component.layer,), padding=component.padding)
         return SSLEncoder(config)
-    layout = get_layout(component.layout, catalogue.layouts)
-    return layout.model_class()(layout.read_config(_outline_config(component)))
+    key_mapping = get_key_mapping(component.key_mapping, catalogue.key_mappings)
+    return key_mapping.model_class()(key_mapping.read_config(_outline_config(component)))
 
 
 def _outline_config(component: Weights) -> Mapping[str, Any]:
-    return published_config(
+    return pretrained_config(
         component.config if isinstance(component.config, str) else component.usual_config
     )
 
 
 def _config(component: Weights, locate: Locate) -> Mapping[str, Any]:
     if isinstance(component.config, str):
-        return published_config(component.config)
+        return pretrained_config(component.config)
     path = locate(component.config)
     return read_mapping(path)
 

@@ -1,4 +1,4 @@
-"""What a published system is made of: its parts, their files, and what becomes of them."""
+"""What a pretrained system is made of: its parts, their files, and what becomes of them."""
 
 import functools
 import hashlib
@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from uslm_tokenizer.errors import UserError
-from uslm_tokenizer.pretrained.registry import get_layout
+from uslm_tokenizer.pretrained.registry import get_key_mapping
 from uslm_tokenizer.pretrained.source import HubFile, Source
 
 
 @dataclass(frozen=True, kw_only=True)
 class Weights:
-    """A published checkpoint, and the layout by which it becomes a model of ours."""
+    """A pretrained checkpoint, and the key mapping by which it becomes a model of ours."""
 
-    layout: str
-    """Name in the table of layouts."""
+    key_mapping: str
+    """Name in the table of key mappings."""
     file: Source
     config: str | Source
     """The reference's constructor arguments: an entry of configs.json, or the published file."""
@@ -96,11 +96,11 @@ class System:
     config: Mapping[str, Any] = field(default_factory=dict)
     """Of a `ready` folder: its transformers configuration, as far as it is not the default."""
     source: str = ""
-    """Where the code was published; empty: as the layouts of the parts say."""
+    """Where the code was published; empty: as the key mappings of the parts say."""
     code_licence: str = ""
     """Likewise."""
     weights_licence: str = "not stated"
-    """Of a `ready` folder; else the layouts say."""
+    """Of a `ready` folder; else the key mappings say."""
     conversion: int = 1
     """To be raised when the same files become other bytes: they are converted anew then."""
 
@@ -123,31 +123,34 @@ class System:
 
 @dataclass(frozen=True, kw_only=True)
 class Catalogue:
-    """Systems by name, and the layouts that their parts speak of."""
+    """Systems by name, and the key mappings that their parts speak of."""
 
     systems: Mapping[str, System]
-    layouts: Mapping[str, str]
+    key_mappings: Mapping[str, str]
 
     def licences(self, name: str) -> dict[str, str]:
         """Source, licence of the code and licence of the weights; of all parts, each once."""
         system = self.get(name)
         components = [component for part in system.parts for component in part.components]
-        layouts = [
-            get_layout(component.layout, self.layouts)
+        key_mappings = [
+            get_key_mapping(component.key_mapping, self.key_mappings)
             for component in components
             if isinstance(component, Weights)
         ]
-        weights = [layout.weights_licence for layout in layouts] or [system.weights_licence]
+        weights = [key_mapping.weights_licence for key_mapping in key_mappings] or [
+            system.weights_licence
+        ]
         return {
-            "source": system.source or _once([layout.source for layout in layouts]),
-            "code_licence": system.code_licence or _once([each.code_licence for each in layouts]),
+            "source": system.source or _once([key_mapping.source for key_mapping in key_mappings]),
+            "code_licence": system.code_licence
+            or _once([each.code_licence for each in key_mappings]),
             "weights_licence": _once(weights),
         }
 
     def get(self, name: str) -> System:
         """Raises UserError if there is none."""
         if name not in self.systems:
-            raise UserError(f"no published model named {name!r}; there are {sorted(self.systems)}")
+            raise UserError(f"no pretrained model named {name!r}; there are {sorted(self.systems)}")
         return self.systems[name]
 
 
@@ -156,7 +159,7 @@ def _once(found: list[str]) -> str:
 
 
 @functools.cache
-def published_config(name: str) -> Mapping[str, Any]:
+def pretrained_config(name: str) -> Mapping[str, Any]:
     """The constructor arguments with which a reference was published."""
     found: dict[str, dict[str, Any]] = json.loads(
         Path(__file__).with_name("configs.json").read_text("utf-8")

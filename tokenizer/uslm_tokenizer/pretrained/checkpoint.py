@@ -43,7 +43,7 @@ FOLDER_FILES = (
 
 
 def read_checkpoint(path: Path, entry: str = "") -> State:
-    """The tensors of a file or folder by their published names, mapped from it, not copied.
+    """The tensors of a file or folder by their pretrained names, mapped from it, not copied.
 
     `entry` is a path of dictionary keys, "model.repcodec" for example; without it the weights
     are looked for in the usual places. Several state dicts side by side come back as one, the

@@ -61,8 +61,8 @@ def facts_of(
     )
 
 
-def published_facts(catalogue: Catalogue, name: str) -> CodecFacts:
-    """The facts of a published tokenizer, built at its full size without memory."""
+def pretrained_facts(catalogue: Catalogue, name: str) -> CodecFacts:
+    """The facts of a pretrained tokenizer, built at its full size without memory."""
     system = catalogue.get(name)
     if system.kind != "tokenizer":
         raise UserError(f"{name} is no tokenizer: it speaks, and is made of several models")

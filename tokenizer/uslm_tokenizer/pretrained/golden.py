@@ -13,14 +13,14 @@ from torch import Tensor
 
 @dataclass(frozen=True, kw_only=True)
 class GoldenFile:
-    """One small random model of a published system, what went in and what came out."""
+    """One small random model of a pretrained system, what went in and what came out."""
 
     path: Path
     metadata: Mapping[str, Any]
     """`system`, `config`, `calls`, `layout`, `numerics` and more, as the file states them; a
     golden text is all metadata."""
     weights: dict[str, Tensor] = field(default_factory=dict)
-    """By the published names."""
+    """By the pretrained names."""
     inputs: dict[str, Tensor] = field(default_factory=dict)
     outputs: dict[str, Tensor] = field(default_factory=dict)
     compared: set[str] = field(default_factory=set)
@@ -28,7 +28,7 @@ class GoldenFile:
 
     @property
     def system(self) -> str:
-        """The published system, in the words of the golden files."""
+        """The pretrained system, in the words of the golden files."""
         return str(self.metadata["system"])
 
     @property

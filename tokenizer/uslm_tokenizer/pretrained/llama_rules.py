@@ -1,6 +1,6 @@
-"""Names of LLaMA's tensors in published checkpoints: transformers' own, as ours."""
+"""Names of LLaMA's tensors in pretrained checkpoints: transformers' own, as ours."""
 
-from uslm_tokenizer.pretrained.layout import Ignore, Join, Rename
+from uslm_tokenizer.pretrained.key_mapping import Concat, Ignore, Rename
 
 NORMS = {"input_layernorm": "attention_norm", "post_attention_layernorm": "feed_forward_norm"}
 MLPS = {
@@ -13,7 +13,7 @@ MLPS = {
 
 def llama_rules(
     theirs: str, ours: str, *, adaptive: bool = False
-) -> tuple[Rename | Join | Ignore, ...]:
+) -> tuple[Rename | Concat | Ignore, ...]:
     """A stack of blocks, a regular expression `theirs`, as a `Llama` named `ours`.
 
     `adaptive` is for norms whose scales follow a condition.
@@ -23,13 +23,13 @@ def llama_rules(
     last = rf"{ours_scale}\g<2>" if adaptive else "weight"
     final = rf"{ours_scale}\g<1>" if adaptive else "weight"
     return (
-        Join(
+        Concat(
             rf"{layer}\.self_attn\.(?P<part>[qkv])_proj\.weight",
             rf"{block}.attention.qkv.weight",
             ("q", "k", "v"),
         ),
         Rename(rf"{layer}\.self_attn\.o_proj\.weight", rf"{block}.attention.out.weight"),
-        Join(
+        Concat(
             rf"{layer}\.mlp\.(?P<part>gate|up)_proj\.weight",
             rf"{block}.feed_forward.up.weight",
             ("gate", "up"),
@@ -41,7 +41,7 @@ def llama_rules(
     )
 
 
-def diffusion_llama_rules(theirs: str, ours: str) -> tuple[Rename | Join | Ignore, ...]:
+def diffusion_llama_rules(theirs: str, ours: str) -> tuple[Rename | Concat | Ignore, ...]:
     """Amphion's DiffLlama, a regular expression `theirs`, as a `DiffusionLlama` named `ours`."""
     return (
         *llama_rules(theirs, rf"{ours}.transformer", adaptive=True),

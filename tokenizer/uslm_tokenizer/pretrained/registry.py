@@ -1,13 +1,13 @@
-"""The table of published layouts: one line each, imported only when asked for."""
+"""The table of published key mappings: one line each, imported only when asked for."""
 
 import re
 from collections.abc import Iterable, Mapping
 
 from uslm_tokenizer.addresses import load_address
 from uslm_tokenizer.errors import CheckpointError, UserError
-from uslm_tokenizer.pretrained.layout import Layout
+from uslm_tokenizer.pretrained.key_mapping import KeyMapping
 
-LAYOUTS: dict[str, str] = {
+KEY_MAPPINGS: dict[str, str] = {
     "encodec_24khz": "uslm_tokenizer.codecs.encodec.checkpoint:ENCODEC_24KHZ",
     "encodec_48khz": "uslm_tokenizer.codecs.encodec.checkpoint:ENCODEC_48KHZ",
     "wav_tokenizer": "uslm_tokenizer.codecs.wav_tokenizer.checkpoint:WAV_TOKENIZER",
@@ -21,56 +21,60 @@ LAYOUTS: dict[str, str] = {
     "vevo_content": "uslm_tokenizer.codecs.vevo_content.checkpoint:VEVO_CONTENT",
     "vevo_vocoder": "uslm_tokenizer.codecs.vevo_vocoder.checkpoint:VEVO_VOCODER",
 }
-"""Name to "module:NAME" of a Layout."""
+"""Name to "module:NAME" of a KeyMapping."""
 
 
-def get_layout(name: str, table: Mapping[str, str] = LAYOUTS) -> Layout:
-    """The layout that the table names so."""
+def get_key_mapping(name: str, table: Mapping[str, str] = KEY_MAPPINGS) -> KeyMapping:
+    """The key mapping that the table names so."""
     if name not in table:
         raise UserError(f"no published layout named {name!r}; there are {sorted(table)}")
-    layout: Layout = load_address(table[name])
-    return layout
+    key_mapping: KeyMapping = load_address(table[name])
+    return key_mapping
 
 
-def layout_of_system(system: str, table: Mapping[str, str] = LAYOUTS) -> Layout:
-    """The layout that serves a `system` string; the longest beginning decides."""
+def key_mapping_of_system(system: str, table: Mapping[str, str] = KEY_MAPPINGS) -> KeyMapping:
+    """The key mapping that serves a `system` string; the longest beginning decides."""
     found = [
-        (len(beginning), layout)
-        for layout in (get_layout(name, table) for name in table)
-        for beginning in layout.systems
+        (len(beginning), key_mapping)
+        for key_mapping in (get_key_mapping(name, table) for name in table)
+        for beginning in key_mapping.systems
         if system.startswith(beginning)
     ]
     if not found:
-        raise UserError(f"no published layout serves the system {system!r}")
+        raise UserError(f"no key mapping serves the system {system!r}")
     return max(found, key=lambda pair: pair[0])[1]
 
 
-def recognise(names: Iterable[str], table: Mapping[str, str] = LAYOUTS) -> list[str]:
-    """Names of the layouts whose signature keys are all among the tensor `names`, the surest
+def recognise(names: Iterable[str], table: Mapping[str, str] = KEY_MAPPINGS) -> list[str]:
+    """Names of the key mappings whose signature keys are all among the tensor `names`, the surest
     first."""
     names = list(names)
     found = []
     for name in table:
-        keys = [re.compile(key) for key in get_layout(name, table).signature_keys]
+        keys = [re.compile(key) for key in get_key_mapping(name, table).signature_keys]
         if keys and all(any(map(key.fullmatch, names)) for key in keys):
             found.append((len(keys), name))
     return [name for _, name in sorted(found, key=lambda pair: -pair[0])]
 
 
 def expect(
-    layout: Layout, names: Iterable[str], table: Mapping[str, str] = LAYOUTS, where: str = "this"
+    key_mapping: KeyMapping,
+    names: Iterable[str],
+    table: Mapping[str, str] = KEY_MAPPINGS,
+    where: str = "this",
 ) -> None:
-    """Raise CheckpointError, saying what it looks like instead, if it is not of this layout."""
+    """Raise CheckpointError, saying what it looks like instead, if it is not of this key
+    mapping."""
     names = list(names)
     found = recognise(names, table)
-    if layout.name in found:
+    if key_mapping.name in found:
         return
     if found:
         raise CheckpointError(
-            f"{where} is not a checkpoint of {layout.name}; it looks like {' or '.join(found)}"
+            f"{where} is not a checkpoint of {key_mapping.name}; it looks like {' or '.join(found)}"
         )
     shown = ", ".join(names[:3]) + (", ..." if names[3:] else "")
     raise CheckpointError(
-        f"{where} is not a checkpoint of {layout.name}; "
+        f"{where} is not a checkpoint of {key_mapping.name}; "
         f"its {len(names)} tensors ({shown}) look like nothing known"
     )

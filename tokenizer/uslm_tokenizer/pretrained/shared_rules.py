@@ -1,8 +1,9 @@
-"""Rules that several layouts share: networks that published code bases took from one another."""
+"""Rules that several key mappings share: networks that published code bases took from one
+another."""
 
 from torch import Tensor
 
-from uslm_tokenizer.pretrained.layout import Rename
+from uslm_tokenizer.pretrained.key_mapping import Rename
 
 
 def convnext_rules(theirs: str, ours: str) -> tuple[Rename, ...]:

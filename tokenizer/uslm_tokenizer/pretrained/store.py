@@ -1,4 +1,4 @@
-"""The published models of this machine: downloaded, checked, converted, found again, removed."""
+"""The pretrained models of this machine: downloaded, checked, converted, found again, removed."""
 
 import json
 import os
@@ -18,10 +18,11 @@ from uslm_tokenizer.pretrained.catalogue import Catalogue, System, Weights
 from uslm_tokenizer.pretrained.download import fetch
 from uslm_tokenizer.pretrained.earlier import EARLIER
 from uslm_tokenizer.pretrained.source import HandFile, HubFile, Source
+from uslm_tokenizer.renames import stored_file
 from uslm_tokenizer.whole_files import hidden_beside
 
 FORMAT = 1
-RECORD = "published.json"
+RECORD = "pretrained.json"
 """In every folder that a conversion writes: what it was made of."""
 
 State = Literal["converted", "downloaded", "partly downloaded", "absent"]
@@ -38,7 +39,7 @@ class Store:
     def state(self, name: str) -> State:
         """How much of it is there."""
         system = self.catalogue.get(name)
-        if not system.ready and (self.converted_folder(name) / RECORD).is_file():
+        if not system.ready and stored_file(self.converted_folder(name), RECORD).is_file():
             return "converted"
         there = [sources.cached(source) is not None for source in system.sources]
         if there and all(there):
@@ -57,7 +58,7 @@ class Store:
         wanted = f"{name}-{self.catalogue.get(name).fingerprint}"
         folder = sources.assets_folder("models", wanted)
         earlier = sources.assets_folder("models", EARLIER.get(wanted, wanted))
-        return earlier if (earlier / RECORD).is_file() and not folder.exists() else folder
+        return earlier if stored_file(earlier, RECORD).is_file() and not folder.exists() else folder
 
     def download(
         self,
@@ -80,7 +81,7 @@ class Store:
         if system.ready:
             return self.download(name, offline=offline, report=report)[0].parent
         folder = self.converted_folder(name)
-        if not (folder / RECORD).is_file():
+        if not stored_file(folder, RECORD).is_file():
             self.download(name, offline=offline, report=report)
             self.convert(name, folder)
         return folder
@@ -94,7 +95,7 @@ class Store:
         force: bool = False,
         dtype: torch.dtype | None = None,
     ) -> Path:
-        """Write it in our format, whole or not at all; `files` stand in for published ones.
+        """Write it in our format, whole or not at all; `files` stand in for pretrained ones.
 
         Raises MissingResource if a file is not there, CheckpointError if one is not what it
         should be.
@@ -108,7 +109,7 @@ class Store:
         folder = folder or self.converted_folder(name)
         if folder.exists() and not force:
             raise UserError(f"{folder} is there already; --force replaces it")
-        if folder.exists() and not (folder / RECORD).is_file():
+        if folder.exists() and not stored_file(folder, RECORD).is_file():
             raise UserError(f"{folder} holds something else than a conversion; it is not replaced")
 
         def locate(source: Source) -> Path:
@@ -184,7 +185,7 @@ def checkpoint_of(system: System, part: str = "") -> Source:
 
 
 def config_of(system: System) -> Source:
-    """The file with the only published config."""
+    """The file with the only pretrained config."""
     components = [component for part in system.parts for component in part.components]
     found = [
         p.config for p in components if isinstance(p, Weights) and not isinstance(p.config, str)
@@ -198,7 +199,7 @@ def config_of(system: System) -> Source:
 
 def read_record(folder: Path) -> dict[str, Any] | None:
     """What a converted folder was made of; None if it is no such folder."""
-    path = folder / RECORD
+    path = stored_file(folder, RECORD)
     if not path.is_file():
         return None
     record = read_mapping(path)

@@ -18,7 +18,7 @@ from uslm_tokenizer.quantize.base import (
     straight_through,
 )
 
-CHUNK = 8_192  # frames compared with all centroids at once: 32 MB for 1,024 of them
+FRAMES_AT_ONCE = 8_192  # frames compared with all centroids at once: 32 MB for 1,024 of them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,15 +131,16 @@ def plus_plus(
 def nearest(
     frames: Float[Tensor, "n d"], centroids: Float[Tensor, "k d"]
 ) -> tuple[Int[Tensor, " n"], Float[Tensor, " n"]]:
-    """Each frame's nearest centroid and the squared distance to it."""
-    half_norm = centroids.square().sum(1) / 2
+    """Nearest centroid of each frame, and the squared distance to it."""
+    half_norm = centroids.square().sum(1) / 2  # [k]
     codes = torch.empty(len(frames), dtype=torch.long, device=frames.device)
     distance = torch.empty_like(frames[:, 0])
-    for start in range(0, len(frames), CHUNK):
-        part = frames[start : start + CHUNK]
-        # |x - c|^2 = |x|^2 + 2 (|c|^2 / 2 - x c): one matrix product, no [n k d] differences.
-        score, codes[start : start + CHUNK] = (half_norm - part @ centroids.T).min(1)
-        distance[start : start + CHUNK] = part.square().sum(1) + 2 * score
+    for start in range(0, len(frames), FRAMES_AT_ONCE):
+        part = frames[start : start + FRAMES_AT_ONCE]
+        # |x - c|^2 = |x|^2 + 2 (|c|^2 / 2 - x c): one matrix product [m, d] x [d, k] in place of
+        # differences [m, k, d]. |x|^2 is the same for all c: the minimum does without it.
+        score, codes[start : start + FRAMES_AT_ONCE] = (half_norm - part @ centroids.T).min(1)
+        distance[start : start + FRAMES_AT_ONCE] = part.square().sum(1) + 2 * score
     return codes, distance.clamp(min=0)
 
 
@@ -154,7 +155,9 @@ def cluster_sums(
 ) -> Float[Tensor, "k d"]:
     """The sum of the frames that chose each centroid."""
     sums = frames.new_zeros(num_centroids, frames.shape[1])
-    chunks = zip(torch.split(frames, CHUNK), torch.split(codes, CHUNK), strict=True)
+    chunks = zip(
+        torch.split(frames, FRAMES_AT_ONCE), torch.split(codes, FRAMES_AT_ONCE), strict=True
+    )
     for part, part_codes in chunks:
         # A product with one-hot rows adds in a fixed order; scattered adds on a GPU do not.
         sums += F.one_hot(part_codes, num_centroids).to(frames.dtype).T @ part
@@ -203,8 +206,8 @@ def _reseed(centroids: Tensor, empty: Tensor, frames: Tensor, distance: Tensor) 
     if number == 0:
         return centroids
     centroids = centroids.clone()
-    slots = empty.nonzero()[:number, 0]
-    centroids[slots] = frames[distance.topk(number).indices]
+    places = empty.nonzero()[:number, 0]
+    centroids[places] = frames[distance.topk(number).indices]
     return centroids
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from uslm.systems.maskgct.model import MaskGCTSemanticToAcousticConfig, MaskGCTTextToSemanticConfig
 from uslm_tokenizer.errors import ConfigError
-from uslm_tokenizer.pretrained.layout import Ignore, Layout, Rename
+from uslm_tokenizer.pretrained.key_mapping import Ignore, KeyMapping, Rename
 from uslm_tokenizer.pretrained.llama_rules import diffusion_llama_rules
 
 SOURCE = "https://github.com/open-mmlab/Amphion"
@@ -13,32 +13,32 @@ NUM_PHONES = 1024
 """Rows of the phoneme table, whatever the config says."""
 
 
-def read_t2s_config(published: Mapping[str, Any]) -> MaskGCTTextToSemanticConfig:
+def read_t2s_config(pretrained: Mapping[str, Any]) -> MaskGCTTextToSemanticConfig:
     """From the arguments of the reference's MaskGCT_T2S."""
     return MaskGCTTextToSemanticConfig(
         num_phones=NUM_PHONES,
-        codebook_size=published["cond_codebook_size"],
-        dim=published["hidden_size"],
-        num_heads=published["num_heads"],
-        num_layers=published["num_layers"],
-        drop_rate=published["cfg_scale"],
+        codebook_size=pretrained["cond_codebook_size"],
+        dim=pretrained["hidden_size"],
+        num_heads=pretrained["num_heads"],
+        num_layers=pretrained["num_layers"],
+        drop_rate=pretrained["cfg_scale"],
     )
 
 
-def read_s2a_config(published: Mapping[str, Any]) -> MaskGCTSemanticToAcousticConfig:
+def read_s2a_config(pretrained: Mapping[str, Any]) -> MaskGCTSemanticToAcousticConfig:
     """From the arguments of the reference's MaskGCT_S2A."""
-    schedule = published.get("mask_layer_schedule", "linear")
+    schedule = pretrained.get("mask_layer_schedule", "linear")
     if schedule != "linear":
         raise ConfigError(f"mask_layer_schedule must be 'linear', but is {schedule!r}")
     return MaskGCTSemanticToAcousticConfig(
-        num_units=published["cond_codebook_size"],
-        num_codebooks=published["num_quantizer"],
-        first_level=0 if published["predict_layer_1"] else 1,
-        codebook_size=published["codebook_size"],
-        dim=published["hidden_size"],
-        num_heads=published["num_heads"],
-        num_layers=published["num_layers"],
-        drop_rate=published["cfg_scale"],
+        num_units=pretrained["cond_codebook_size"],
+        num_codebooks=pretrained["num_quantizer"],
+        first_level=0 if pretrained["predict_layer_1"] else 1,
+        codebook_size=pretrained["codebook_size"],
+        dim=pretrained["hidden_size"],
+        num_heads=pretrained["num_heads"],
+        num_layers=pretrained["num_layers"],
+        drop_rate=pretrained["cfg_scale"],
     )
 
 
@@ -49,7 +49,7 @@ _SHARED = (
     Ignore(r"diff_estimator\.embed_tokens\.weight", "a table without a row"),
 )
 
-T2S = Layout(
+T2S = KeyMapping(
     name="maskgct_t2s",
     systems=("MaskGCT T2S", "MaskGCT text-to-semantic"),
     model="uslm.systems.maskgct.model:MaskGCTTextToSemantic",
@@ -69,7 +69,7 @@ T2S = Layout(
     weights_licence="not stated",
 )
 
-S2A = Layout(
+S2A = KeyMapping(
     name="maskgct_s2a",
     systems=("MaskGCT S2A", "MaskGCT semantic-to-acoustic"),
     model="uslm.systems.maskgct.model:MaskGCTSemanticToAcoustic",

@@ -10,9 +10,9 @@ from uslm_tokenizer.codecs.amphion import (
 from uslm_tokenizer.pretrained.catalogue import Part, System
 
 
-def part(name: str, layout: str, path: str, config: str) -> Part:
+def part(name: str, key_mapping: str, path: str, config: str) -> Part:
     """A model of its repository."""
-    return single_part(name, layout, maskgct_file(f"{path}/model.safetensors"), config)
+    return single_part(name, key_mapping, maskgct_file(f"{path}/model.safetensors"), config)
 
 
 ENTRY = Entry(
@@ -20,11 +20,11 @@ ENTRY = Entry(
         "maskgct_t2s": "uslm.systems.maskgct.model:MaskGCTTextToSemantic",
         "maskgct_s2a": "uslm.systems.maskgct.model:MaskGCTSemanticToAcoustic",
     },
-    layouts={
+    key_mappings={
         "maskgct_t2s": "uslm.systems.maskgct.checkpoint:T2S",
         "maskgct_s2a": "uslm.systems.maskgct.checkpoint:S2A",
     },
-    published=System(
+    pretrained=System(
         title="MaskGCT: text to units to codes, by unmasking",
         kind="speech",
         parts=(

@@ -4,7 +4,7 @@
     units, level 0 of the prompt's codes             -> s2a_first -> level 0
     units, all codes of the prompt, level 0          -> s2a_rest  -> all levels -> decoder
 
-The folder holds published.json, vocab.json and a sub-folder for each part. The published way is
+The folder holds pretrained.json, vocab.json and a sub-folder for each part. The published way is
 kept where the models depend on it. Apart from it, units and codes of a prompt are cut to one
 length, of which the published code makes an early or late beginning; and each segment of a text is
 guided by itself.
@@ -17,7 +17,7 @@ import torch
 
 from uslm.generate.sampling import Sampling
 from uslm.synthesis.protocols import SegmentSynthesizer
-from uslm.synthesis.timer import Clock
+from uslm.synthesis.timer import StageTimer
 from uslm.systems.base import Encoded, PretrainedSynthesizer
 from uslm.systems.maskgct.segment_synthesizer import MaskGCTSegmentSynthesizer
 from uslm.systems.maskgct.stages import CODECS, STAGES, UNITS, MaskGCTSettings, MaskGCTStages
@@ -99,11 +99,11 @@ class MaskGCT(PretrainedSynthesizer):
                 f"{voice.codes.shape[1]} frames; create it again from its recording"
             )
 
-    def segment_synthesizer(self, sampling: Sampling, clock: Clock) -> SegmentSynthesizer:
+    def segment_synthesizer(self, sampling: Sampling, timer: StageTimer) -> SegmentSynthesizer:
         """Who speaks segment, drawing so; of `sampling` only temperature and top_k matter."""
         if sampling.top_p < 1:
             raise UserError(f"top_p must be 1 for {self.settings.name}, but is {sampling.top_p}")
-        return MaskGCTSegmentSynthesizer(self.stages, self.settings, sampling, clock)
+        return MaskGCTSegmentSynthesizer(self.stages, self.settings, sampling, timer)
 
 
 def load_maskgct(

@@ -13,7 +13,7 @@ from uslm.models.masked import MaskedRow
 from uslm.output.samples import checked_samples
 from uslm.synthesis.protocols import SegmentAudio, SegmentRequest, SegmentResult
 from uslm.synthesis.seeds import generator
-from uslm.synthesis.timer import Clock
+from uslm.synthesis.timer import StageTimer
 from uslm.systems.maskgct.stages import UNITS, MaskGCTSettings, MaskGCTStages
 
 
@@ -25,9 +25,13 @@ class MaskGCTSegmentSynthesizer:
     """
 
     def __init__(
-        self, stages: MaskGCTStages, settings: MaskGCTSettings, sampling: Sampling, clock: Clock
+        self,
+        stages: MaskGCTStages,
+        settings: MaskGCTSettings,
+        sampling: Sampling,
+        timer: StageTimer,
     ) -> None:
-        self._stages, self._settings, self._clock = stages, settings, clock
+        self._stages, self._settings, self._timer = stages, settings, timer
         self._semantic = replace(
             settings.semantic, temperature=sampling.temperature, top_k=sampling.top_k
         )
@@ -44,11 +48,11 @@ class MaskGCTSegmentSynthesizer:
 
     @torch.inference_mode()
     def _speak(self, requests: Sequence[SegmentRequest]) -> list[SegmentAudio]:
-        with self._clock.stage("semantic"):
+        with self._timer.stage("semantic"):
             units = self._units(requests)
-        with self._clock.stage("acoustic"):
+        with self._timer.stage("acoustic"):
             codes = self._codes(requests, units)
-        with self._clock.stage("decode"):
+        with self._timer.stage("decode"):
             return [self._segment_audio(*row) for row in zip(requests, codes, strict=True)]
 
     def _units(self, requests: Sequence[SegmentRequest]) -> list[Int[Tensor, " t"]]:

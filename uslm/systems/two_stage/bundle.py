@@ -27,7 +27,7 @@ from uslm.models.base import AcousticModel, AcousticRow, PitchedModel, SemanticM
 from uslm.models.device import move, read_dtype
 from uslm.models.folders import BUNDLE_FILE, DEFAULT, PARTS, VOCAB_FILE, resolve_bundle
 from uslm.synthesis.protocols import Converted, FrontEnd, Imitate, SegmentSynthesizer
-from uslm.synthesis.timer import Clock
+from uslm.synthesis.timer import StageTimer
 from uslm.systems.registry import load_model
 from uslm.systems.two_stage.config import BundleConfig
 from uslm.systems.two_stage.conv_regressor import ConvRegressor
@@ -176,25 +176,25 @@ class Bundle:
 
         return create_voice(self, frontend, audio, text, name=name, max_seconds=max_seconds)
 
-    def segment_synthesizer(self, sampling: Sampling, clock: Clock) -> SegmentSynthesizer:
+    def segment_synthesizer(self, sampling: Sampling, timer: StageTimer) -> SegmentSynthesizer:
         """Who speaks segment, drawing so."""
         from uslm.systems.two_stage.segment_synthesizer import BundleSegmentSynthesizer
 
-        return BundleSegmentSynthesizer(self, sampling, clock)
+        return BundleSegmentSynthesizer(self, sampling, timer)
 
     def convert(
         self,
         source: Audio,
         voice: VoicePrompt,
         seed: int,
-        clock: Clock,
+        timer: StageTimer,
         imitate: Imitate = "timbre",
     ) -> Converted:
         """See `VoiceConverter.convert`."""
         assert imitate in self.imitates
         from uslm.systems.two_stage.conversion import revoice
 
-        return revoice(self, source, voice, seed, clock)
+        return revoice(self, source, voice, seed, timer)
 
     def check_can_verify(self) -> None:
         """Raise UserError unless the tokenizer can recognise phonemes."""

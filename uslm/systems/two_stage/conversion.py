@@ -8,7 +8,7 @@ from uslm.output.samples import checked_samples
 from uslm.output.streaming_decoder import StreamingDecoder
 from uslm.synthesis.protocols import Converted
 from uslm.synthesis.seeds import generator
-from uslm.synthesis.timer import Clock
+from uslm.synthesis.timer import StageTimer
 from uslm.systems.two_stage.blocks import CodeBlocks
 from uslm.systems.two_stage.bundle import Bundle
 from uslm.systems.two_stage.voice_row import median_pitch
@@ -23,29 +23,29 @@ WINDOW_SECONDS = 20.0
 
 
 def revoice(
-    bundle: Bundle, source: Audio, voice: VoicePrompt, seed: int, clock: Clock
+    bundle: Bundle, source: Audio, voice: VoicePrompt, seed: int, timer: StageTimer
 ) -> Converted:
     """The words of `source` in the voice; the seed matters only where stage 2 draws."""
     config, tokenizer = bundle.config, bundle.tokenizer
     waveform = source.resampled(tokenizer.sample_rate).waveform
     if not waveform.shape[-1]:
         raise AudioError("the recording to convert is empty")
-    with clock.stage("semantic"):
+    with timer.stage("semantic"):
         units, pitches = units_and_pitches(bundle, waveform, voice)
     decoder, made = StreamingDecoder(tokenizer), []
     blocks = CodeBlocks(config.blocks, bundle.voice_row(voice), None)
     draws = generator(seed, "acoustic")
     spoken, heights = units.tolist(), pitches.tolist()
     while (row := blocks.plan(spoken, is_final=True, pitches=heights)) is not None:
-        with clock.stage("acoustic"):
+        with timer.stage("acoustic"):
             [filled] = bundle.fill([row], [draws])
         blocks.accept(filled)
-        with clock.stage("decode"):
+        with timer.stage("decode"):
             is_final = blocks.num_frames == len(units)
             new = blocks.codes[:, decoder.num_frames :]
             made.append(decoder.push(new, is_final))
         if made[-1].numel():
-            clock.audio()
+            timer.audio()
     samples = checked_samples(torch.cat(made, dim=1), "the conversion")
     return Converted(waveform=samples[:, : waveform.shape[-1]], codes=blocks.codes)
 

@@ -14,7 +14,7 @@ from uslm.output.samples import checked_samples
 from uslm.output.streaming_decoder import StreamingDecoder
 from uslm.synthesis.protocols import SegmentAudio, SegmentRequest, SegmentResult
 from uslm.synthesis.seeds import generator
-from uslm.synthesis.timer import Clock
+from uslm.synthesis.timer import StageTimer
 from uslm.systems.two_stage.blocks import CodeBlocks
 from uslm.systems.two_stage.bundle import Bundle
 from uslm.systems.two_stage.voice_row import median_pitch
@@ -26,8 +26,8 @@ class BundleSegmentSynthesizer:
     pauses: ClassVar[bool] = False
     """Whether `read` gives an empty sound after a step of stage 1 that brought none."""
 
-    def __init__(self, bundle: Bundle, sampling: Sampling, clock: Clock) -> None:
-        self._bundle, self._sampling, self._clock = bundle, sampling, clock
+    def __init__(self, bundle: Bundle, sampling: Sampling, timer: StageTimer) -> None:
+        self._bundle, self._sampling, self._timer = bundle, sampling, timer
 
     def synthesize(self, requests: Sequence[SegmentRequest]) -> Iterator[SegmentAudio]:
         """Audio of the segments in order, each as early as it can be had.
@@ -37,7 +37,7 @@ class BundleSegmentSynthesizer:
         in_progress = self._in_progress(requests)
         current = 0
         nothing = torch.zeros(1, 0)
-        for rows in self._clock.each("semantic", self._speak_units(requests)):
+        for rows in self._timer.each("semantic", self._speak_units(requests)):
             while current < len(requests):
                 segment, row = in_progress[current], rows[current]
                 before = segment.blocks.num_frames
@@ -56,7 +56,7 @@ class BundleSegmentSynthesizer:
         """The whole audio of each segment; stage 2, too, works on them side by side."""
         in_progress = self._in_progress(requests)
         rows: list[UnitRow] = []
-        for rows in self._clock.each("semantic", self._speak_units(requests)):
+        for rows in self._timer.each("semantic", self._speak_units(requests)):
             going = [i for i, row in enumerate(rows) if not row.stop_reason]
             self._fill([in_progress[i] for i in going], [rows[i] for i in going])
         while self._fill(in_progress, rows):
@@ -118,7 +118,7 @@ class BundleSegmentSynthesizer:
         ]
         if not planned:
             return False
-        with self._clock.stage("acoustic"):
+        with self._timer.stage("acoustic"):
             filled = self._bundle.fill(
                 [plan for _, plan in planned], [segment.generator for segment, _ in planned]
             )
@@ -130,7 +130,7 @@ class BundleSegmentSynthesizer:
         """The samples that have become certain since the last call."""
         request, codes = segment.request, segment.blocks.codes
         is_final = row.stop_reason is not None
-        with self._clock.stage("decode"):
+        with self._timer.stage("decode"):
             waveform = segment.decoder.push(codes[:, segment.decoder.num_frames :], is_final)
         waveform = checked_samples(waveform, repr(request.text.text))
         result = (

@@ -14,10 +14,10 @@ from uslm.systems.two_stage.voice_fitting import fit_voice
 from uslm.systems.two_stage.voice_row import voice_extras
 from uslm.text.frontend import FrontendResult
 from uslm.voices.alignment import align_ctc, symbols_of
-from uslm.voices.doctor import examine_prompt
 from uslm.voices.phonemes import PHONEMES
 from uslm.voices.policy import Finding
 from uslm.voices.prompt import VoicePrompt
+from uslm.voices.prompt_preprocessing import examine_prompt
 from uslm.voices.recording import (
     doubts,
     open_recording,

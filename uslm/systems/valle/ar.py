@@ -98,7 +98,7 @@ class ValleAR(SemanticModel):
 
     @property
     def separator_id(self) -> int:
-        """The published models read prompt and text as one, and do without."""
+        """The pretrained models read prompt and text as one, and do without."""
         return self.config.text_vocab_size
 
     @property
@@ -155,7 +155,7 @@ class ValleAR(SemanticModel):
         logits = self(batch)
         return F.cross_entropy(logits.transpose(1, 2), batch.targets, ignore_index=NOT_PREDICTED)
 
-    def published_loss(self, batch: ValleBatch) -> Float[Tensor, ""]:
+    def pretrained_loss(self, batch: ValleBatch) -> Float[Tensor, ""]:
         """The sum that the published code makes small; it takes padding for EOS tokens to predict,
         so that a row weighs more the shorter it is."""
         targets = batch.targets.masked_fill(~batch.unit_mask, self.end_id)

@@ -6,7 +6,7 @@ from typing import Any
 from uslm.systems.valle.ar import ValleARConfig
 from uslm.systems.valle.model import ValleConfig
 from uslm.systems.valle.nar import ValleNARConfig, untied
-from uslm_tokenizer.pretrained.layout import Join, Layout, Rename, Rule, Tie
+from uslm_tokenizer.pretrained.key_mapping import Concat, KeyMapping, Rename, Rule, Tie
 
 TEXT_ROWS = 512
 """Rows of the published text tables, a constant of the code; the last one is our separator's."""
@@ -14,30 +14,30 @@ CODEBOOK_SIZE = 1024
 """Entries of a codebook, a constant of the code too."""
 
 
-def read_config(published: Mapping[str, Any]) -> ValleConfig:
+def read_config(pretrained: Mapping[str, Any]) -> ValleConfig:
     """From the arguments of the reference's VALLE or USLM."""
-    scale = published["nar_scale_factor"]
+    scale = pretrained["nar_scale_factor"]
     shared = {
         "text_vocab_size": TEXT_ROWS - 1,
         "codebook_size": CODEBOOK_SIZE,
-        "norm_first": published["norm_first"],
-        "prenet": published["add_prenet"],
+        "norm_first": pretrained["norm_first"],
+        "prenet": pretrained["add_prenet"],
     }
     return ValleConfig(
         ar=ValleARConfig(
-            dim=published["d_model"],
-            num_heads=published["nhead"],
-            num_layers=published["num_layers"],
-            prepend_bos=published["prepend_bos"],
+            dim=pretrained["d_model"],
+            num_heads=pretrained["nhead"],
+            num_layers=pretrained["num_layers"],
+            prepend_bos=pretrained["prepend_bos"],
             **shared,
         ),
         nar=ValleNARConfig(
-            num_codebooks=published["num_quantizers"],
-            dim=int(published["d_model"] * scale),
-            num_heads=int(published["nhead"] * scale),
-            num_layers=int(published["num_layers"] * scale),
-            prefix_mode=published["prefix_mode"],
-            tied_heads=published["share_embedding"],
+            num_codebooks=pretrained["num_quantizers"],
+            dim=int(pretrained["d_model"] * scale),
+            num_heads=int(pretrained["nhead"] * scale),
+            num_layers=int(pretrained["num_layers"] * scale),
+            prefix_mode=pretrained["prefix_mode"],
+            tied_heads=pretrained["share_embedding"],
             **shared,
         ),
     )
@@ -61,12 +61,12 @@ def rules(config: ValleConfig) -> tuple[Rule, ...]:
         *_stage("nar", "frame_positions"),
         Rename(r"ar_audio_embedding\.word_embeddings\.weight", "ar.unit_embedding.weight"),
         Rename(r"ar_predict_layer\.weight", "ar.to_logits.weight"),
-        Join(
+        Concat(
             r"nar_audio_embeddings\.(?P<part>\d+)\.word_embeddings\.weight",
             "nar.code_embedding.weight",
             tuple(levels),
         ),
-        Join(
+        Concat(
             r"nar_stage_embeddings\.(?P<part>\d+)\.word_embeddings\.weight",
             "nar.level_embedding.weight",
             tuple(levels[:-1]),
@@ -120,7 +120,7 @@ def _norm(theirs: str, ours: str) -> dict[str, str]:
     }
 
 
-VALLE = Layout(
+VALLE = KeyMapping(
     name="valle",
     systems=("USLM", "VALL-E"),
     model="uslm.systems.valle.model:Valle",

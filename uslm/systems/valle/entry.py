@@ -13,8 +13,8 @@ ENTRY = Entry(
         "valle_nar": "uslm.systems.valle.nar:ValleNAR",
         "valle": "uslm.systems.valle.model:Valle",
     },
-    layouts={"valle": "uslm.systems.valle.checkpoint:VALLE"},
-    published=System(
+    key_mappings={"valle": "uslm.systems.valle.checkpoint:VALLE"},
+    pretrained=System(
         title="USLM: VALL-E on the codes of SpeechTokenizer",
         kind="speech",
         parts=(

@@ -12,7 +12,7 @@ FRAMES_PER_SYMBOL = 16
 NEVER = 2**31
 
 
-def published_stop(config: ValleConfig, num_symbols: int) -> StopRule:
+def pretrained_stop(config: ValleConfig, num_symbols: int) -> StopRule:
     """The rule of the published code: as soon as nothing is likelier than the end, or the speech
     is far too long; it guards against neither loops nor silence.
 
@@ -25,7 +25,7 @@ def published_stop(config: ValleConfig, num_symbols: int) -> StopRule:
     )
 
 
-def published_row(
+def pretrained_row(
     config: ValleConfig,
     text_ids: Int[Tensor, " s"],
     num_prompt_ids: int,

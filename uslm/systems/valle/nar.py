@@ -134,7 +134,7 @@ class ValleNAR(CodeModel):
         weight = self.code_embedding.weight[start : start + self.config.codebook_size]
         return F.linear(hidden, weight).float()
 
-    def published_loss(self, batch: AcousticBatch, level: int) -> Float[Tensor, ""]:
+    def pretrained_loss(self, batch: AcousticBatch, level: int) -> Float[Tensor, ""]:
         """The sum that the published code makes small for one level: in prefix mode 1, where the
         first frames serve as prompt, the others weigh as much as all would."""
         known = torch.full((len(batch.codes),), level, device=batch.codes.device)

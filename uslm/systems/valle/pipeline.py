@@ -13,7 +13,7 @@ import torch
 from uslm.generate.sampling import Sampling
 from uslm.models.device import move, read_dtype
 from uslm.synthesis.protocols import SegmentSynthesizer
-from uslm.synthesis.timer import Clock
+from uslm.synthesis.timer import StageTimer
 from uslm.systems.base import Encoded, PretrainedSynthesizer
 from uslm.systems.valle.model import Valle
 from uslm.systems.valle.segment_synthesizer import UslmSegmentSynthesizer
@@ -74,10 +74,10 @@ class Uslm(PretrainedSynthesizer):
     def check_encoded(self, voice: VoicePrompt) -> None:
         self.tokenizer.check_codes(voice.codes[None])
 
-    def segment_synthesizer(self, sampling: Sampling, clock: Clock) -> SegmentSynthesizer:
+    def segment_synthesizer(self, sampling: Sampling, timer: StageTimer) -> SegmentSynthesizer:
         """Who speaks segment, drawing so."""
         return UslmSegmentSynthesizer(
-            self.tokenizer, self.model, self.vocab, self.settings.length, sampling, clock
+            self.tokenizer, self.model, self.vocab, self.settings.length, sampling, timer
         )
 
 

@@ -13,8 +13,8 @@ from uslm.generate.sampling import Sampling
 from uslm.output.samples import checked_samples
 from uslm.synthesis.protocols import SegmentAudio, SegmentRequest, SegmentResult
 from uslm.synthesis.seeds import generator
-from uslm.synthesis.timer import Clock
-from uslm.systems.valle.generation import published_row
+from uslm.synthesis.timer import StageTimer
+from uslm.systems.valle.generation import pretrained_row
 from uslm.systems.valle.model import Valle
 from uslm.systems.valle.text import WORD
 from uslm.text.vocab import TextVocab
@@ -31,14 +31,14 @@ class UslmSegmentSynthesizer:
         vocab: TextVocab,
         length: LengthConfig,
         sampling: Sampling,
-        clock: Clock,
+        timer: StageTimer,
     ) -> None:
         self._tokenizer, self._model, self._vocab = tokenizer, model, vocab
-        self._length, self._sampling, self._clock = length, sampling, clock
+        self._length, self._sampling, self._timer = length, sampling, timer
 
     def synthesize(self, requests: Sequence[SegmentRequest]) -> Iterator[SegmentAudio]:
         """The whole audio of each segment in order, each as early as it can be had."""
-        rows = in_order(self._clock.each("semantic", self._speak(requests)))
+        rows = in_order(self._timer.each("semantic", self._speak(requests)))
         for request, row in zip(requests, rows, strict=True):
             yield self._segment_audio(request, row)
 
@@ -74,8 +74,8 @@ class UslmSegmentSynthesizer:
 
     @torch.no_grad()
     def _segment_audio(self, request: SegmentRequest, row: UnitRow) -> SegmentAudio:
-        with self._clock.stage("acoustic"):
-            filled = published_row(
+        with self._timer.stage("acoustic"):
+            filled = pretrained_row(
                 self._model.config,
                 self._text(request),
                 len(request.voice.text_ids),
@@ -83,7 +83,7 @@ class UslmSegmentSynthesizer:
                 row.tensor(),
             )
             [codes] = fill_levels(self._model.nar, [filled])
-        with self._clock.stage("decode"):
+        with self._timer.stage("decode"):
             device = self._tokenizer.device
             waveform = self._tokenizer.decode(codes[None].to(device))[0].float().cpu()
         waveform = checked_samples(waveform, repr(request.text.text))

@@ -17,7 +17,7 @@ from typing import Literal
 from uslm.text.phonemize import EspeakPhonemizer
 from uslm_tokenizer.errors import ConfigError, MissingResource
 
-# The table of the published checkpoint has these; its own numbers are not used.
+# The table of the pretrained checkpoint has these; its own numbers are not used.
 _TABLE = """
     <eps> ! " ( ) , . : ; ? _ aɪ aɪə aɪɚ aɪʊ aɪʊɹ aʊ b d dʒ e enus es eɪ f fr h i iə iː j k l m n nʲ
     oʊ oː oːɹ p r s t tʃ uː v w x z æ ç ð ø ŋ ɐ ɑ ɑː ɑːɹ ɔ ɔɪ ɔː ɔːɹ ə əl ɚ ɛ ɛɹ ɛː ɜː ɡ ɡʲ ɣ ɪ ɪɹ ɫ

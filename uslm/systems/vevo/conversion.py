@@ -15,7 +15,7 @@ from torch import Tensor
 from uslm.generate.autoregressive import StopRule, speak_units
 from uslm.synthesis.protocols import Converted, Imitate
 from uslm.synthesis.seeds import generator
-from uslm.synthesis.timer import Clock
+from uslm.synthesis.timer import StageTimer
 from uslm.systems.vevo.settings import CONTENT, MEL, VevoSettings
 from uslm.systems.vevo.steps import Units, VevoParts
 from uslm.voices import speech_activity as activity
@@ -35,19 +35,19 @@ def convert(
     source: Audio,
     voice: VoicePrompt,
     seed: int,
-    clock: Clock,
+    timer: StageTimer,
     imitate: Imitate,
 ) -> Converted:
     """What `source` says, with what is to be imitated of the voice."""
     if not source.waveform.shape[-1]:
         raise AudioError("the recording to convert is empty")
-    with clock.stage("semantic"):
+    with timer.stage("semantic"):
         units = parts.units(source)
         said = units.style
         if imitate != "timbre":
             said = _said_anew(parts, settings, source, units, voice, seed)
     prompt_units, prompt = voice.codes[0], voice.extras[MEL]
-    with clock.stage("acoustic"):
+    with timer.stage("acoustic"):
         if imitate == "style":
             most = int(settings.prompt_seconds * parts.style.frame_rate)
             prompt = parts.mel(source)[:most][: len(units.style)]
@@ -55,9 +55,9 @@ def convert(
         frames = parts.frames(
             said, prompt_units, prompt, settings.flow, generator(seed, "acoustic")
         )
-    with clock.stage("decode"):
+    with timer.stage("decode"):
         waveform = parts.waveform(frames)
-    clock.audio()
+    timer.audio()
     if imitate == "timbre":
         length = round(source.seconds * parts.vocoder.config.sample_rate)
         missing = length - waveform.shape[-1]

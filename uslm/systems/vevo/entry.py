@@ -7,9 +7,9 @@ from uslm_tokenizer.codecs.amphion import PHONES, VEVO_CONTENT, VEVO_STYLE, vevo
 from uslm_tokenizer.pretrained.catalogue import Part, System
 
 
-def part(name: str, layout: str, folder: str, config: str) -> Part:
+def part(name: str, key_mapping: str, folder: str, config: str) -> Part:
     """A model of its repository."""
-    return single_part(name, layout, vevo_file(f"{folder}/model.safetensors"), config)
+    return single_part(name, key_mapping, vevo_file(f"{folder}/model.safetensors"), config)
 
 
 LM_FOLDER, ACOUSTIC = "contentstyle_modeling", "acoustic_modeling"
@@ -19,11 +19,11 @@ ENTRY = Entry(
         "vevo_lm": "uslm.systems.vevo.lm:VevoLM",
         "flow_matching": "uslm.systems.vevo.flow_matching:FlowMatching",
     },
-    layouts={
+    key_mappings={
         "vevo_flow": "uslm.systems.vevo.checkpoint:VEVO_FLOW",
         "vevo_lm": "uslm.systems.vevo.checkpoint:VEVO_LM",
     },
-    published=System(
+    pretrained=System(
         title="Vevo: text or speech in another voice and style, by flow matching",
         kind="speech",
         parts=(

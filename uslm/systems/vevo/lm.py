@@ -84,7 +84,7 @@ class VevoLM(SemanticModel):
 
     @property
     def separator_id(self) -> int:
-        """An unused mark: the published models were trained without any."""
+        """An unused mark: the pretrained models were trained without any."""
         return self.config.text_vocab_size + 5
 
     @classmethod

@@ -4,10 +4,10 @@
     words of a recording, as content units            -> content_lm -> units
     units, units of the prompt, frames of the prompt  -> flow -> frames -> vocoder
 
-The folder holds published.json, vocab.json and a sub-folder for each part. Apart from the published
-way, a prompt's frames are cut to its units, where the published code has a frame more and loses the
-unit behind it; speech may be short; each segment is guided by itself; no level is changed at the
-end.
+The folder holds pretrained.json, vocab.json and a sub-folder for each part. Apart from the
+published way, a prompt's frames are cut to its units, where the published code has a frame more and
+loses the unit behind it; speech may be short; each segment is guided by itself; no level is changed
+at the end.
 """
 
 from os import PathLike
@@ -17,7 +17,7 @@ import torch
 
 from uslm.generate.sampling import Sampling
 from uslm.synthesis.protocols import Converted, Imitate, SegmentSynthesizer
-from uslm.synthesis.timer import Clock
+from uslm.synthesis.timer import StageTimer
 from uslm.systems.base import Encoded, PretrainedSynthesizer
 from uslm.systems.parts import Parts
 from uslm.systems.vevo.conversion import convert
@@ -81,25 +81,25 @@ class Vevo(PretrainedSynthesizer):
                 "its recording"
             )
 
-    def segment_synthesizer(self, sampling: Sampling, clock: Clock) -> SegmentSynthesizer:
+    def segment_synthesizer(self, sampling: Sampling, timer: StageTimer) -> SegmentSynthesizer:
         """Who speaks segment, drawing so."""
         known = self.parts.phone_lm.config.text_vocab_size
         if self.vocab.size > known:
             raise ConfigError(
                 f"the table has {self.vocab.size} symbols, but phone_lm knows {known}"
             )
-        return VevoSegmentSynthesizer(self.parts, self.settings, sampling, clock)
+        return VevoSegmentSynthesizer(self.parts, self.settings, sampling, timer)
 
     def convert(
         self,
         source: Audio,
         voice: VoicePrompt,
         seed: int,
-        clock: Clock,
+        timer: StageTimer,
         imitate: Imitate = "timbre",
     ) -> Converted:
         """See `VoiceConverter.convert`."""
-        return convert(self.parts, self.settings, source, voice, seed, clock, imitate)
+        return convert(self.parts, self.settings, source, voice, seed, timer, imitate)
 
 
 def load_vevo(

@@ -10,7 +10,7 @@ from uslm.generate.autoregressive import StopRule, UnitRow, in_order, speak_unit
 from uslm.generate.sampling import Sampling
 from uslm.synthesis.protocols import SegmentAudio, SegmentRequest, SegmentResult
 from uslm.synthesis.seeds import generator
-from uslm.synthesis.timer import Clock
+from uslm.synthesis.timer import StageTimer
 from uslm.systems.vevo.settings import MEL, VevoSettings
 from uslm.systems.vevo.steps import VevoParts
 
@@ -19,14 +19,14 @@ class VevoSegmentSynthesizer:
     """Speaks segments. Frames are made row by row: so none depends on those beside it."""
 
     def __init__(
-        self, parts: VevoParts, settings: VevoSettings, sampling: Sampling, clock: Clock
+        self, parts: VevoParts, settings: VevoSettings, sampling: Sampling, timer: StageTimer
     ) -> None:
         self._parts, self._settings = parts, settings
-        self._sampling, self._clock = sampling, clock
+        self._sampling, self._timer = sampling, timer
 
     def synthesize(self, requests: Sequence[SegmentRequest]) -> Iterator[SegmentAudio]:
         """The whole audio of each segment in order, each as early as it can be had."""
-        rows = in_order(self._clock.each("semantic", self._speak(requests)))
+        rows = in_order(self._timer.each("semantic", self._speak(requests)))
         for request, row in zip(requests, rows, strict=True):
             yield self._segment_audio(request, row)
 
@@ -63,7 +63,7 @@ class VevoSegmentSynthesizer:
     def _segment_audio(self, request: SegmentRequest, row: UnitRow) -> SegmentAudio:
         parts, voice = self._parts, request.voice
         units = row.tensor()
-        with self._clock.stage("acoustic"):
+        with self._timer.stage("acoustic"):
             frames = parts.frames(
                 units,
                 voice.codes[0],
@@ -71,7 +71,7 @@ class VevoSegmentSynthesizer:
                 self._settings.flow,
                 generator(request.seed, "acoustic"),
             )
-        with self._clock.stage("decode"):
+        with self._timer.stage("decode"):
             waveform = parts.waveform(frames)
         assert row.stop_reason is not None
         result = SegmentResult(request=request, codes=units[None], stop_reason=row.stop_reason)

@@ -31,7 +31,7 @@ ODD = st.one_of(
     st.lists(st.integers(-1, 10**8), max_size=3),
     st.dictionaries(st.text(max_size=4), st.integers(), max_size=2),
 )
-FILES = ["bundle.json", "semantic/config.json", "acoustic/config.json", "published.json"]
+FILES = ["bundle.json", "semantic/config.json", "acoustic/config.json", "pretrained.json"]
 
 
 @pytest.fixture(scope="module")

@@ -14,12 +14,12 @@ from uslm.generate.sampling import Sampling
 from uslm.models.base import AcousticRow
 from uslm.systems.valle.ar import ValleAR
 from uslm.systems.valle.checkpoint import read_config
-from uslm.systems.valle.generation import published_row, published_stop
+from uslm.systems.valle.generation import pretrained_row, pretrained_stop
 from uslm.systems.valle.model import Valle
 from uslm.systems.valle.nar import ValleNAR, untied
 
 CLOSE = {"atol": 1e-4, "rtol": 1e-4}
-PUBLISHED = {
+PRETRAINED = {
     "d_model": 16,
     "nhead": 4,
     "num_layers": 1,
@@ -75,7 +75,7 @@ def test_prefix_mode_4_does_not_read_the_prompts_text(prefix_mode: int, kept: li
     config = Valle.tiny_config()
     config = replace(config, nar=replace(config.nar, prefix_mode=prefix_mode))
     text = torch.tensor([1, 5, 6, 7, 8, 2])  # the prompt alone would be 1 5 6 2
-    row = published_row(config, text, 4, torch.zeros(4, 3, dtype=torch.long), ids(2))
+    row = pretrained_row(config, text, 4, torch.zeros(4, 3, dtype=torch.long), ids(2))
     assert row.text_ids is not None
     assert row.text_ids.tolist() == kept
 
@@ -116,11 +116,11 @@ def test_both_orders_of_norms_can_be_cached(norm_first: bool) -> None:
     torch.testing.assert_close(logits, model(model.batch([text], [units]))[:, -1], **CLOSE)
 
 
-def test_the_published_rule_ends_where_nothing_is_likelier() -> None:
+def test_the_pretrained_rule_ends_where_nothing_is_likelier() -> None:
     torch.manual_seed(0)
     model = Valle(Valle.tiny_config()).eval()
     text, prompt = ids(2), ids(4, seed=1)
-    stop = published_stop(model.config, len(text))
+    stop = pretrained_stop(model.config, len(text))
     sampling = Sampling(temperature=5.0, top_k=0, top_p=1.0)
 
     def spoken() -> tuple[int, str | None]:
@@ -146,14 +146,14 @@ def test_a_speech_is_filled_level_by_level() -> None:
     torch.manual_seed(0)
     model = Valle(Valle.tiny_config()).eval()
     prompt, units, text = ids(20, seed=1).reshape(4, 5), ids(7), ids(6)
-    row = published_row(model.config, text, 3, prompt, units)
+    row = pretrained_row(model.config, text, 3, prompt, units)
     [codes] = fill_levels(model.nar, [row])
     assert codes.shape == (4, 7)
     assert torch.equal(codes[0], units)
 
 
-def test_the_published_arguments_are_understood() -> None:
-    config = read_config({**PUBLISHED, "nar_scale_factor": 0.5, "prefix_mode": 4})
+def test_the_pretrained_arguments_are_understood() -> None:
+    config = read_config({**PRETRAINED, "nar_scale_factor": 0.5, "prefix_mode": 4})
     assert (config.ar.dim, config.ar.num_heads, config.nar.dim, config.nar.num_heads) == (
         16, 4, 8, 2,
     )  # fmt: skip

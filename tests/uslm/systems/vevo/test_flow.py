@@ -47,7 +47,7 @@ def test_a_row_of_a_batch_equals_the_row_alone(model: FlowMatching, guidance: fl
         torch.testing.assert_close(make(model, [i], how)[0], frames, atol=1e-5, rtol=1e-5)
 
 
-def test_as_published_rows_depend_on_each_other(model: FlowMatching) -> None:
+def test_as_pretrained_rows_depend_on_each_other(model: FlowMatching) -> None:
     how = replace(HOW, guidance=4.0, whole_batch=True)
     together = make(model, [0, 1, 2], how)
     assert not torch.allclose(make(model, [0], how)[0], together[0], atol=1e-4)

@@ -10,9 +10,9 @@ import torch
 from uslm.systems.vevo.checkpoint import VEVO_FLOW, VEVO_LM
 from uslm.systems.vevo.lm import VevoLM
 from uslm_tokenizer.errors import ConfigError
-from uslm_tokenizer.pretrained.layout import load_published
+from uslm_tokenizer.pretrained.key_mapping import load_pretrained
 
-PUBLISHED = {
+PRETRAINED = {
     "input_vocab_size": 24,
     "output_vocab_size": 40,
     "hidden_size": 48,
@@ -28,7 +28,7 @@ def reference() -> Any:
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(0)
-    sizes = {k: v for k, v in PUBLISHED.items() if k.startswith(("hidden", "inter", "num"))}
+    sizes = {k: v for k, v in PRETRAINED.items() if k.startswith(("hidden", "inter", "num"))}
     model = LlamaForCausalLM(LlamaConfig(vocab_size=24 + 40 + 20, **sizes)).eval()
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
@@ -39,7 +39,7 @@ def reference() -> Any:
 def model(reference: Any) -> VevoLM:
     state = {f"model.{name}": tensor for name, tensor in reference.state_dict().items()}
     state["model.model.layers.0.self_attn.rotary_emb.inv_freq"] = torch.zeros(6)  # as once saved
-    loaded = load_published(VEVO_LM, state, VEVO_LM.read_config(PUBLISHED))
+    loaded = load_pretrained(VEVO_LM, state, VEVO_LM.read_config(PRETRAINED))
     assert isinstance(loaded, VevoLM)
     return loaded
 
@@ -51,7 +51,7 @@ def test_logits_equal_those_of_transformers(model: VevoLM, reference: Any) -> No
 
 
 @torch.no_grad()
-def test_a_prompt_is_read_as_the_published_code_reads_it(model: VevoLM, reference: Any) -> None:
+def test_a_prompt_is_read_as_the_pretrained_code_reads_it(model: VevoLM, reference: Any) -> None:
     symbols, units = [3, 0, 23], [39, 7]
     marks = 24 + 40
     row = [marks + 1, *(40 + symbol for symbol in symbols), marks + 2, marks + 3, *units]
@@ -75,8 +75,8 @@ def test_the_loss_is_that_of_transformers_over_what_is_spoken(
     assert first == [24 + 40 + 3, *range(9), 24 + 40 + 4]
 
 
-def test_what_was_never_published_is_refused() -> None:
+def test_what_was_never_pretrained_is_refused() -> None:
     with pytest.raises(ConfigError, match="use_global_style_encoder must be False"):
-        VEVO_LM.read_config(PUBLISHED | {"use_global_style_encoder": True})
+        VEVO_LM.read_config(PRETRAINED | {"use_global_style_encoder": True})
     with pytest.raises(ConfigError, match="cond_scale_factor must be 1"):
         VEVO_FLOW.read_config({"use_cond_code": False, "cond_scale_factor": 2})

@@ -6,7 +6,7 @@ from typing import Any
 
 from uslm_tokenizer.codecs.transformers.base import TransformersCodecConfig
 from uslm_tokenizer.errors import ConfigError
-from uslm_tokenizer.pretrained.layout import Layout, Rename
+from uslm_tokenizer.pretrained.key_mapping import KeyMapping, Rename
 from uslm_tokenizer.pretrained.shared_rules import weight_norm_rules
 
 MONO: dict[str, object] = {
@@ -28,11 +28,11 @@ STEREO: dict[str, object] = {
 
 
 def read_config(
-    published: Mapping[str, Any], *, backbone: Mapping[str, object]
+    pretrained: Mapping[str, Any], *, backbone: Mapping[str, object]
 ) -> TransformersCodecConfig:
-    """There is nothing to read: the two published networks are known by their names."""
-    if published:
-        raise ConfigError(f"EnCodec's published config has no keys, but is {dict(published)}")
+    """There is nothing to read: the two pretrained networks are known by their names."""
+    if pretrained:
+        raise ConfigError(f"EnCodec's pretrained config has no keys, but is {dict(pretrained)}")
     return TransformersCodecConfig(backbone=dict(backbone))
 
 
@@ -52,7 +52,7 @@ RULES = (
 )
 
 _layout = partial(
-    Layout,
+    KeyMapping,
     model="uslm_tokenizer.codecs.transformers.model:Encodec",
     rules=RULES,
     source="https://github.com/facebookresearch/encodec",

@@ -18,7 +18,7 @@ from torch import Tensor
 from uslm_tokenizer.codecs.encodec.bridge import import_encodec
 from uslm_tokenizer.errors import AudioError
 
-BITS = 10  # both published models have codebooks of 1024 entries
+BITS = 10  # both pretrained models have codebooks of 1024 entries
 
 
 @dataclass(frozen=True, kw_only=True)

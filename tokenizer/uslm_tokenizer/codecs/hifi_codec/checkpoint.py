@@ -5,7 +5,7 @@ from typing import Any
 
 from uslm_tokenizer.codecs.hifi_codec.model import HiFiCodecConfig
 from uslm_tokenizer.nn.hifigan import ResidualStackConfig
-from uslm_tokenizer.pretrained.layout import Layout, Rename, Rule
+from uslm_tokenizer.pretrained.key_mapping import KeyMapping, Rename, Rule
 from uslm_tokenizer.pretrained.shared_rules import weight_norm_rules
 from uslm_tokenizer.quantize.grvq import GroupedQuantizerConfig
 from uslm_tokenizer.quantize.vq import VectorQuantizerConfig
@@ -14,35 +14,35 @@ from uslm_tokenizer.quantize.vq import VectorQuantizerConfig
 LATENT_DIM, NUM_FILTERS, NUM_LEVELS = 512, 32, 2
 
 
-def read_config(published: Mapping[str, Any]) -> HiFiCodecConfig:
-    """From the published config json; its keys for training are passed over."""
-    kernels, dilations = published["resblock_kernel_sizes"], published["resblock_dilation_sizes"]
+def read_config(pretrained: Mapping[str, Any]) -> HiFiCodecConfig:
+    """From the pretrained config json; its keys for training are passed over."""
+    kernels, dilations = pretrained["resblock_kernel_sizes"], pretrained["resblock_dilation_sizes"]
     return HiFiCodecConfig(
-        sample_rate=published.get("sampling_rate", HiFiCodecConfig.sample_rate),
-        strides=tuple(reversed(published["upsample_rates"])),
-        kernel_sizes=tuple(reversed(published["upsample_kernel_sizes"])),
-        num_filters=published.get("encoder_base_width_instead_of_32", NUM_FILTERS),
-        decoder_dim=published["upsample_initial_channel"],
+        sample_rate=pretrained.get("sampling_rate", HiFiCodecConfig.sample_rate),
+        strides=tuple(reversed(pretrained["upsample_rates"])),
+        kernel_sizes=tuple(reversed(pretrained["upsample_kernel_sizes"])),
+        num_filters=pretrained.get("encoder_base_width_instead_of_32", NUM_FILTERS),
+        decoder_dim=pretrained["upsample_initial_channel"],
         stacks=tuple(
             ResidualStackConfig(
-                kernel_size=kernel, dilations=tuple(each), double=str(published["resblock"]) == "1"
+                kernel_size=kernel, dilations=tuple(each), double=str(pretrained["resblock"]) == "1"
             )
             for kernel, each in zip(kernels, dilations, strict=True)
         ),
-        level=read_level(published, published.get("latent_width_instead_of_512", LATENT_DIM)),
+        level=read_level(pretrained, pretrained.get("latent_width_instead_of_512", LATENT_DIM)),
         num_levels=NUM_LEVELS,
     )
 
 
-def read_level(published: Mapping[str, Any], dim: int) -> GroupedQuantizerConfig:
+def read_level(pretrained: Mapping[str, Any], dim: int) -> GroupedQuantizerConfig:
     """One level of the quantizer, for latents of width `dim`."""
-    num_groups = published["n_code_groups"]
+    num_groups = pretrained["n_code_groups"]
     group = VectorQuantizerConfig(
         dim=dim // num_groups,
-        codebook_size=published["n_codes"],
+        codebook_size=pretrained["n_codes"],
         update="gradient",
-        commitment_weight=published["commitment_loss_lambda"],
-        codebook_weight=published["codebook_loss_lambda"],
+        commitment_weight=pretrained["commitment_loss_lambda"],
+        codebook_weight=pretrained["codebook_loss_lambda"],
         dead_share=0.0,
         count_use=False,
     )
@@ -88,7 +88,7 @@ _RULES: tuple[Rule, ...] = (
     *weight_norm_rules(r"generator\.conv_post", "decoder.output"),
 )
 
-HIFI_CODEC = Layout(
+HIFI_CODEC = KeyMapping(
     name="hifi_codec",
     systems=("HiFi-Codec",),
     model="uslm_tokenizer.codecs.hifi_codec.model:HiFiCodec",

@@ -23,7 +23,7 @@ from uslm_tokenizer.quantize.rvq import ResidualQuantizer, ResidualQuantizerConf
 from uslm_tokenizer.quantize.vq import VectorQuantizerConfig
 
 
-def _published_level() -> GroupedQuantizerConfig:
+def _pretrained_level() -> GroupedQuantizerConfig:
     group = VectorQuantizerConfig(
         dim=256, update="gradient", commitment_weight=0.25, dead_share=0.0, count_use=False
     )
@@ -32,7 +32,7 @@ def _published_level() -> GroupedQuantizerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class HiFiCodecConfig:
-    """Sizes of a HiFiCodec; the defaults are the published ones at 24 kHz with a hop of 320."""
+    """Sizes of a HiFiCodec; the defaults are the pretrained ones at 24 kHz with a hop of 320."""
 
     sample_rate: int = 24_000
     """Samples a second of the waveform, Hz."""
@@ -50,7 +50,7 @@ class HiFiCodecConfig:
         ResidualStackConfig(kernel_size=11),
     )
     """Side by side in each stage of the decoder, in the encoder in reverse order."""
-    level: GroupedQuantizerConfig = field(default_factory=_published_level)
+    level: GroupedQuantizerConfig = field(default_factory=_pretrained_level)
     """One residual level of the quantizer; its `dim` is the width of the latents."""
     num_levels: int = 2
     """Residual levels; each gives as many codes as it has groups."""

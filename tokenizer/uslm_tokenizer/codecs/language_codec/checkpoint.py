@@ -10,26 +10,26 @@ from uslm_tokenizer.codecs.vocos.checkpoint import (
     read_decoder,
     read_encoder,
 )
-from uslm_tokenizer.pretrained.layout import Layout
+from uslm_tokenizer.pretrained.key_mapping import KeyMapping
 
 STRIDES = (2, 4, 5, 8)
 NUM_CODEBOOKS = 8
 """Fixed in the reference's code, as are the strides; its bandwidths only select all of them."""
 
 
-def read_config(published: Mapping[str, Any]) -> LanguageCodecConfig:
+def read_config(pretrained: Mapping[str, Any]) -> LanguageCodecConfig:
     """From the published yaml's model arguments: feature_extractor, backbone and head."""
-    widths = published.get("internal_widths_fixed_in_reference_code", {})
+    widths = pretrained.get("internal_widths_fixed_in_reference_code", {})
     strides = tuple(reversed(widths["ratios"])) if "ratios" in widths else STRIDES
-    encoder = read_encoder(published, strides)
+    encoder = read_encoder(pretrained, strides)
     return LanguageCodecConfig(
         encoder=encoder,
-        quantizer=masked_channels(encoder.dim, read_codebook_size(published, 1024), NUM_CODEBOOKS),
-        decoder=read_decoder(published, position_net=False),
+        quantizer=masked_channels(encoder.dim, read_codebook_size(pretrained, 1024), NUM_CODEBOOKS),
+        decoder=read_decoder(pretrained, position_net=False),
     )
 
 
-LANGUAGE_CODEC = Layout(
+LANGUAGE_CODEC = KeyMapping(
     name="language_codec",
     systems=("Language-Codec",),
     model="uslm_tokenizer.codecs.language_codec.model:LanguageCodec",

@@ -28,7 +28,7 @@ def masked_channels(
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageCodecConfig(VocosCodecConfig):
-    """Sizes of a LanguageCodec; the defaults are the published ones."""
+    """Sizes of a LanguageCodec; the defaults are the pretrained ones."""
 
     encoder: SEANetConfig = field(default_factory=SEANetConfig)
     """From the waveform to latents."""

@@ -10,7 +10,7 @@ from uslm_tokenizer.codecs.maskgct.model import (
 )
 from uslm_tokenizer.errors import ConfigError
 from uslm_tokenizer.nn.vocos import VocosConfig
-from uslm_tokenizer.pretrained.layout import Ignore, Layout, Rename
+from uslm_tokenizer.pretrained.key_mapping import Ignore, KeyMapping, Rename
 from uslm_tokenizer.pretrained.shared_rules import (
     convnext_rules,
     factorized_rules,
@@ -19,51 +19,51 @@ from uslm_tokenizer.pretrained.shared_rules import (
 
 SOURCE = "https://github.com/open-mmlab/Amphion"
 IN_CHANNELS = 256
-"""The published config misspells this key, and the class falls back to its default."""
+"""The pretrained config misspells this key, and the class falls back to its default."""
 
 
-def read_encoder_config(published: Mapping[str, Any]) -> MaskGCTEncoderConfig:
+def read_encoder_config(pretrained: Mapping[str, Any]) -> MaskGCTEncoderConfig:
     """From the arguments of the reference's CodecEncoder."""
     return MaskGCTEncoderConfig(
-        dim=published["d_model"],
-        strides=tuple(published["up_ratios"]),
-        out_dim=published["out_channels"],
-        bounded=published.get("use_tanh", False),
+        dim=pretrained["d_model"],
+        strides=tuple(pretrained["up_ratios"]),
+        out_dim=pretrained["out_channels"],
+        bounded=pretrained.get("use_tanh", False),
     )
 
 
-def read_decoder_config(published: Mapping[str, Any]) -> MaskGCTDecoderConfig:
+def read_decoder_config(pretrained: Mapping[str, Any]) -> MaskGCTDecoderConfig:
     """From the arguments of the reference's CodecDecoder. ConfigError if it is another network."""
     wanted = {"quantizer_type": "fvq", "use_vocos": True, "padding": "same"}
     for name, value in wanted.items():
-        if published.get(name, value) != value:
-            raise ConfigError(f"{name} must be {value!r}, but is {published[name]!r}")
-    dim = published.get("in_channels", IN_CHANNELS)
+        if pretrained.get(name, value) != value:
+            raise ConfigError(f"{name} must be {value!r}, but is {pretrained[name]!r}")
+    dim = pretrained.get("in_channels", IN_CHANNELS)
     return MaskGCTDecoderConfig(
         quantizer=codebooks(
-            published["num_quantizers"],
+            pretrained["num_quantizers"],
             dim,
-            codebook_size=published["codebook_size"],
-            code_dim=published["codebook_dim"],
-            commitment_weight=published["commitment"],
-            codebook_weight=published["codebook_loss_weight"],
-            dropout=published["quantizer_dropout"],
-            cosine=published["use_l2_normlize"],
+            codebook_size=pretrained["codebook_size"],
+            code_dim=pretrained["codebook_dim"],
+            commitment_weight=pretrained["commitment"],
+            codebook_weight=pretrained["codebook_loss_weight"],
+            dropout=pretrained["quantizer_dropout"],
+            cosine=pretrained["use_l2_normlize"],
         ),
         vocos=VocosConfig(
             in_dim=dim,
-            dim=published["vocos_dim"],
-            hidden_dim=published["vocos_intermediate_dim"],
-            num_layers=published["vocos_num_layers"],
-            n_fft=published["n_fft"],
-            hop_length=published["hop_size"],
+            dim=pretrained["vocos_dim"],
+            hidden_dim=pretrained["vocos_intermediate_dim"],
+            num_layers=pretrained["vocos_num_layers"],
+            n_fft=pretrained["n_fft"],
+            hop_length=pretrained["hop_size"],
         ),
     )
 
 
 _LAYER, _UNIT = r"block\.(\d+)", r"block\.(\d+)\.block\.(\d+)\.block\.(\d+)"
 
-ENCODER = Layout(
+ENCODER = KeyMapping(
     name="maskgct_encoder",
     systems=("MaskGCT acoustic codec encoder",),
     model="uslm_tokenizer.codecs.maskgct.model:MaskGCTEncoder",
@@ -82,7 +82,7 @@ ENCODER = Layout(
     weights_licence="not stated",
 )
 
-DECODER = Layout(
+DECODER = KeyMapping(
     name="maskgct_decoder",
     systems=("MaskGCT acoustic codec quantiser and decoder",),
     model="uslm_tokenizer.codecs.maskgct.model:MaskGCTDecoder",

@@ -4,21 +4,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from uslm_tokenizer.codecs.repcodec.model import RepCodecConfig
-from uslm_tokenizer.pretrained.layout import Layout, Rename
+from uslm_tokenizer.pretrained.key_mapping import KeyMapping, Rename
 from uslm_tokenizer.pretrained.shared_rules import convnext_rules, factorized_rules
 from uslm_tokenizer.quantize.factorized import FactorizedQuantizerConfig
 
 
-def read_config(published: Mapping[str, Any]) -> RepCodecConfig:
+def read_config(pretrained: Mapping[str, Any]) -> RepCodecConfig:
     """From the arguments of the reference's RepCodec."""
     return RepCodecConfig(
-        dim=published["vocos_dim"],
-        hidden_dim=published["vocos_intermediate_dim"],
-        num_layers=published["vocos_num_layers"],
+        dim=pretrained["vocos_dim"],
+        hidden_dim=pretrained["vocos_intermediate_dim"],
+        num_layers=pretrained["vocos_num_layers"],
         quantizer=FactorizedQuantizerConfig(
-            dim=published["hidden_size"],
-            code_dim=published["codebook_dim"],
-            codebook_size=published["codebook_size"],
+            dim=pretrained["hidden_size"],
+            code_dim=pretrained["codebook_dim"],
+            codebook_size=pretrained["codebook_size"],
             commitment_weight=0.15,
             weight_norm=True,
             count_use=False,
@@ -26,7 +26,7 @@ def read_config(published: Mapping[str, Any]) -> RepCodecConfig:
     )
 
 
-REPCODEC = Layout(
+REPCODEC = KeyMapping(
     name="repcodec",
     systems=("MaskGCT semantic codec",),
     model="uslm_tokenizer.codecs.repcodec.model:RepCodec",

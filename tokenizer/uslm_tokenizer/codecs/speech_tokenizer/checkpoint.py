@@ -7,46 +7,46 @@ from uslm_tokenizer.codecs.speech_tokenizer.model import SpeechTokenizerConfig
 from uslm_tokenizer.errors import ConfigError
 from uslm_tokenizer.nn.activations import Activation
 from uslm_tokenizer.nn.seanet import SEANetConfig
-from uslm_tokenizer.pretrained.layout import Layout, Rename
+from uslm_tokenizer.pretrained.key_mapping import KeyMapping, Rename
 from uslm_tokenizer.pretrained.shared_rules import codebook_rules, seanet_rules
 from uslm_tokenizer.quantize.vq import VectorQuantizerConfig
 
 ACTIVATIONS: dict[str, Activation] = {"ELU": "elu", "Snake": "snake"}
 
 
-def read_config(published: Mapping[str, Any]) -> SpeechTokenizerConfig:
-    """From the published config.json; its keys for training are passed over."""
-    if published["activation"] not in ACTIVATIONS:
+def read_config(pretrained: Mapping[str, Any]) -> SpeechTokenizerConfig:
+    """From the pretrained config.json; its keys for training are passed over."""
+    if pretrained["activation"] not in ACTIVATIONS:
         raise ConfigError(
-            f"activation must be one of {sorted(ACTIVATIONS)}, but is {published['activation']!r}"
+            f"activation must be one of {sorted(ACTIVATIONS)}, but is {pretrained['activation']!r}"
         )
-    dim = published["dimension"]
+    dim = pretrained["dimension"]
     return SpeechTokenizerConfig(
-        sample_rate=published["sample_rate"],
+        sample_rate=pretrained["sample_rate"],
         network=SEANetConfig(
             dim=dim,
-            num_filters=published["n_filters"],
-            strides=tuple(reversed(published["strides"])),
-            num_residual_units=published["n_residual_layers"],
-            residual_kernel_size=published["residual_kernel_size"],
-            dilation_base=published["dilation_base"],
-            num_lstm_layers=published["lstm_layers"],
-            bidirectional=published["bidirectional"],
-            activation=ACTIVATIONS[published["activation"]],
+            num_filters=pretrained["n_filters"],
+            strides=tuple(reversed(pretrained["strides"])),
+            num_residual_units=pretrained["n_residual_layers"],
+            residual_kernel_size=pretrained["residual_kernel_size"],
+            dilation_base=pretrained["dilation_base"],
+            num_lstm_layers=pretrained["lstm_layers"],
+            bidirectional=pretrained["bidirectional"],
+            activation=ACTIVATIONS[pretrained["activation"]],
         ),
         level=VectorQuantizerConfig(
             dim=dim,
-            codebook_size=published["codebook_size"],
+            codebook_size=pretrained["codebook_size"],
             dead_share=0.0,
             dead_count=2.0,
             smoothing=1e-5,
         ),
-        num_levels=published["n_q"],
-        semantic_dim=published["semantic_dimension"],
+        num_levels=pretrained["n_q"],
+        semantic_dim=pretrained["semantic_dimension"],
     )
 
 
-SPEECH_TOKENIZER = Layout(
+SPEECH_TOKENIZER = KeyMapping(
     name="speech_tokenizer",
     systems=("SpeechTokenizer", "DM-Codec"),
     model="uslm_tokenizer.codecs.speech_tokenizer.model:SpeechTokenizer",

@@ -23,7 +23,7 @@ from uslm_tokenizer.quantize.vq import VectorQuantizerConfig
 
 @dataclass(frozen=True, kw_only=True)
 class SpeechTokenizerConfig:
-    """Sizes of a SpeechTokenizer; the defaults are the published ones."""
+    """Sizes of a SpeechTokenizer; the defaults are the pretrained ones."""
 
     sample_rate: int = 16_000
     """Samples a second of the waveform, Hz."""

@@ -1,4 +1,5 @@
-"""Vevo's content tokenizer; the other one, of content and style, has the layout of `repcodec`."""
+"""Vevo's content tokenizer; the other one, of content and style, has the key mapping of
+`repcodec`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,38 +7,40 @@ from typing import Any
 from torch import Tensor
 
 from uslm_tokenizer.codecs.vevo_content.model import ConvStackConfig, VevoContentConfig
-from uslm_tokenizer.pretrained.layout import Fill, Layout, Rename
+from uslm_tokenizer.pretrained.key_mapping import Fill, KeyMapping, Rename
 from uslm_tokenizer.quantize.rvq import ResidualQuantizerConfig
 from uslm_tokenizer.quantize.vq import VectorQuantizerConfig
 
 
-def read_config(published: Mapping[str, Any]) -> VevoContentConfig:
+def read_config(pretrained: Mapping[str, Any]) -> VevoContentConfig:
     """From the arguments of the reference's VevoRepCodec."""
     level = VectorQuantizerConfig(
-        dim=published["code_dim"],
-        codebook_size=published["codebook_size"],
+        dim=pretrained["code_dim"],
+        codebook_size=pretrained["codebook_size"],
         decay=0.8,
         dead_share=0.0,
         smoothing=1e-5,
     )
     return VevoContentConfig(
-        dim=published["input_channels"],
-        output_dim=published["output_channels"],
-        encoder=_stack(published, "enc", published["encode_channels"]),
-        decoder=_stack(published, "dec", published["decode_channels"]),
-        quantizer=ResidualQuantizerConfig(levels=(level,) * published["codebook_num"], dropout=0.0),
+        dim=pretrained["input_channels"],
+        output_dim=pretrained["output_channels"],
+        encoder=_stack(pretrained, "enc", pretrained["encode_channels"]),
+        decoder=_stack(pretrained, "dec", pretrained["decode_channels"]),
+        quantizer=ResidualQuantizerConfig(
+            levels=(level,) * pretrained["codebook_num"], dropout=0.0
+        ),
     )
 
 
-def _stack(published: Mapping[str, Any], side: str, dim: int) -> ConvStackConfig:
+def _stack(pretrained: Mapping[str, Any], side: str, dim: int) -> ConvStackConfig:
     return ConvStackConfig(
         dim=dim,
-        kernel_size=published[f"{side}_kernel_size"],
-        ratios=tuple(float(ratio) for ratio in published[f"{side}_ratios"]),
-        strides=tuple(published[f"{side}_strides"]),
-        dilations=tuple(published[f"{side}_block_dilations"]),
-        unit_kernel_size=published[f"{side}_block_kernel_size"],
-        bias=published["bias"],
+        kernel_size=pretrained[f"{side}_kernel_size"],
+        ratios=tuple(float(ratio) for ratio in pretrained[f"{side}_ratios"]),
+        strides=tuple(pretrained[f"{side}_strides"]),
+        dilations=tuple(pretrained[f"{side}_block_dilations"]),
+        unit_kernel_size=pretrained[f"{side}_block_kernel_size"],
+        bias=pretrained["bias"],
     )
 
 
@@ -50,7 +53,7 @@ OUR_UNIT = r"\1.blocks.\2.units.\3"
 LEVEL = r"quantizer\.codebook\.layers\.(\d+)"
 OUR_LEVEL = r"quantizer.levels.\1"
 
-VEVO_CONTENT = Layout(
+VEVO_CONTENT = KeyMapping(
     name="vevo_content",
     systems=("Vevo content tokenizer",),
     model="uslm_tokenizer.codecs.vevo_content.model:VevoContentTokenizer",

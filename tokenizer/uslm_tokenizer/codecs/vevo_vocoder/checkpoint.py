@@ -6,27 +6,27 @@ from typing import Any
 from uslm_tokenizer.codecs.vevo_vocoder.model import VevoVocoderConfig
 from uslm_tokenizer.errors import ConfigError
 from uslm_tokenizer.nn.vocos import VocosConfig
-from uslm_tokenizer.pretrained.layout import Ignore, Layout, Rename
+from uslm_tokenizer.pretrained.key_mapping import Ignore, KeyMapping, Rename
 from uslm_tokenizer.pretrained.shared_rules import convnext_rules
 
 
-def read_config(published: Mapping[str, Any]) -> VevoVocoderConfig:
+def read_config(pretrained: Mapping[str, Any]) -> VevoVocoderConfig:
     """From the arguments of the reference's Vocos. ConfigError if it pads another way."""
-    if published["padding"] != "same":
-        raise ConfigError(f"padding must be 'same', but is {published['padding']!r}")
+    if pretrained["padding"] != "same":
+        raise ConfigError(f"padding must be 'same', but is {pretrained['padding']!r}")
     return VevoVocoderConfig(
         vocos=VocosConfig(
-            in_dim=published["input_channels"],
-            dim=published["dim"],
-            hidden_dim=published["intermediate_dim"],
-            num_layers=published["num_layers"],
-            n_fft=published["n_fft"],
-            hop_length=published["hop_size"],
+            in_dim=pretrained["input_channels"],
+            dim=pretrained["dim"],
+            hidden_dim=pretrained["intermediate_dim"],
+            num_layers=pretrained["num_layers"],
+            n_fft=pretrained["n_fft"],
+            hop_length=pretrained["hop_size"],
         )
     )
 
 
-VEVO_VOCODER = Layout(
+VEVO_VOCODER = KeyMapping(
     name="vevo_vocoder",
     systems=("Vevo vocoder",),
     model="uslm_tokenizer.codecs.vevo_vocoder.model:VevoVocoder",

@@ -6,7 +6,7 @@ from typing import Any
 from uslm_tokenizer.errors import ConfigError
 from uslm_tokenizer.nn.seanet import SEANetConfig
 from uslm_tokenizer.nn.vocos import VocosConfig
-from uslm_tokenizer.pretrained.layout import Ignore, Rename, Rule
+from uslm_tokenizer.pretrained.key_mapping import Ignore, Rename, Rule
 from uslm_tokenizer.pretrained.shared_rules import codebook_rules, convnext_rules, seanet_rules
 
 ENCODEC = r"feature_extractor\.encodec"
@@ -41,22 +41,22 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def read_encoder(published: Mapping[str, Any], strides: tuple[int, ...]) -> SEANetConfig:
+def read_encoder(pretrained: Mapping[str, Any], strides: tuple[int, ...]) -> SEANetConfig:
     """The encoder; its widths are fixed in the reference's code, if a file does not state others.
 
     `strides` are in the order of the encoder.
     """
-    widths = published.get("internal_widths_fixed_in_reference_code", {})
+    widths = pretrained.get("internal_widths_fixed_in_reference_code", {})
     return SEANetConfig(
         num_filters=widths.get("n_filters", 32),
-        dim=widths.get("dimension", published["backbone"]["input_channels"]),
+        dim=widths.get("dimension", pretrained["backbone"]["input_channels"]),
         strides=strides,
     )
 
 
-def read_decoder(published: Mapping[str, Any], *, position_net: bool) -> VocosConfig:
+def read_decoder(pretrained: Mapping[str, Any], *, position_net: bool) -> VocosConfig:
     """The decoder, from the arguments of the reference's backbone and head."""
-    backbone, head = published["backbone"], published["head"]
+    backbone, head = pretrained["backbone"], pretrained["head"]
     if head.get("padding", "same") != "same":
         raise ConfigError(f"head.padding must be 'same', but is {head['padding']!r}")
     return VocosConfig(
@@ -71,7 +71,7 @@ def read_decoder(published: Mapping[str, Any], *, position_net: bool) -> VocosCo
     )
 
 
-def read_codebook_size(published: Mapping[str, Any], usual: int) -> int:
+def read_codebook_size(pretrained: Mapping[str, Any], usual: int) -> int:
     """Entries of a codebook; `usual` unless the file states another size."""
-    widths = published.get("internal_widths_fixed_in_reference_code", {})
+    widths = pretrained.get("internal_widths_fixed_in_reference_code", {})
     return int(widths.get("bins", usual))

@@ -10,22 +10,22 @@ from uslm_tokenizer.codecs.vocos.checkpoint import (
     read_encoder,
 )
 from uslm_tokenizer.codecs.wav_tokenizer.model import WavTokenizerConfig, one_codebook
-from uslm_tokenizer.pretrained.layout import Layout
+from uslm_tokenizer.pretrained.key_mapping import KeyMapping
 
 
-def read_config(published: Mapping[str, Any]) -> WavTokenizerConfig:
+def read_config(pretrained: Mapping[str, Any]) -> WavTokenizerConfig:
     """From the published yaml's model arguments: feature_extractor, backbone and head."""
-    features = published["feature_extractor"]
-    encoder = read_encoder(published, tuple(reversed(features["dowmsamples"])))
-    codebook_size = read_codebook_size(published, features["vq_bins"])
+    features = pretrained["feature_extractor"]
+    encoder = read_encoder(pretrained, tuple(reversed(features["dowmsamples"])))
+    codebook_size = read_codebook_size(pretrained, features["vq_bins"])
     return WavTokenizerConfig(
         encoder=encoder,
         quantizer=one_codebook(encoder.dim, codebook_size, features["num_quantizers"]),
-        decoder=read_decoder(published, position_net=True),
+        decoder=read_decoder(pretrained, position_net=True),
     )
 
 
-WAV_TOKENIZER = Layout(
+WAV_TOKENIZER = KeyMapping(
     name="wav_tokenizer",
     systems=("WavTokenizer",),
     model="uslm_tokenizer.codecs.wav_tokenizer.model:WavTokenizer",

@@ -12,7 +12,7 @@ from uslm.generate.length import LengthConfig
 from uslm.output.joiner import JoinConfig
 from uslm.output.speech import Speech
 from uslm.serving.engine import Engine, EngineConfig
-from uslm.synthesis.manuscript import Manuscript
+from uslm.synthesis.long_form_job import LongFormJob
 from uslm.synthesis.plan import PlanConfig
 from uslm.systems.two_stage.bundle import Bundle
 from uslm.systems.two_stage.config import BundleConfig
@@ -50,18 +50,18 @@ def speech(tts: ZeroShotTTS, voice: VoicePrompt) -> Speech:
     return tts.generate(TEXT, voice, seed=7)
 
 
-def speak(manuscript: Manuscript, *indices: int) -> None:
-    for _ in manuscript.stream(indices or None):
+def speak(long_form_job: LongFormJob, *indices: int) -> None:
+    for _ in long_form_job.stream(indices or None):
         pass
 
 
 def test_spoken_through_it_is_what_the_model_speaks(
     tts: ZeroShotTTS, voice: VoicePrompt, speech: Speech
 ) -> None:
-    manuscript = tts.manuscript(TEXT, voice, seed=7)
-    speak(manuscript, 1)
-    speak(manuscript)
-    ours = manuscript.speech()
+    long_form_job = tts.long_form_job(TEXT, voice, seed=7)
+    speak(long_form_job, 1)
+    speak(long_form_job)
+    ours = long_form_job.speech()
     assert torch.equal(ours.waveform, speech.waveform)
     assert torch.equal(ours.codes, speech.codes)
     assert ours.segments == speech.segments
@@ -73,41 +73,41 @@ def test_an_engine_speaks_it_beside_other_requests(
     bundle: Bundle, voice: VoicePrompt, speech: Speech
 ) -> None:
     with Engine(bundle, EngineConfig(num_slots=2)) as engine:
-        manuscript = engine.call(lambda tts: tts.manuscript(TEXT, voice, seed=7)).result()
-        chunks = [*engine.run(lambda _: manuscript.stream())]
+        long_form_job = engine.call(lambda tts: tts.long_form_job(TEXT, voice, seed=7)).result()
+        chunks = [*engine.run(lambda _: long_form_job.stream())]
     assert [chunk.index for chunk in chunks if chunk.report] == [0, 1, 3]
-    assert torch.equal(manuscript.speech().codes, speech.codes)
+    assert torch.equal(long_form_job.speech().codes, speech.codes)
 
 
 def test_lines_tell_how_far_it_is(tts: ZeroShotTTS, voice: VoicePrompt) -> None:
-    manuscript = tts.manuscript(TEXT, voice, seed=7)
-    assert manuscript.missing == (0, 1, 3)
-    assert [line.pause_seconds for line in manuscript.lines] == [0.3, 0.6, 0.5, 0.0]
-    for chunk in manuscript.stream([3]):
+    long_form_job = tts.long_form_job(TEXT, voice, seed=7)
+    assert long_form_job.missing == (0, 1, 3)
+    assert [line.pause_seconds for line in long_form_job.lines] == [0.3, 0.6, 0.5, 0.0]
+    for chunk in long_form_job.stream([3]):
         if chunk.report is not None:
-            assert torch.equal(chunk.waveform, manuscript.waveform(3))
-    assert [line.is_done for line in manuscript.lines] == [False, False, True, True]
-    report = manuscript.lines[3].report
+            assert torch.equal(chunk.waveform, long_form_job.waveform(3))
+    assert [line.is_done for line in long_form_job.lines] == [False, False, True, True]
+    report = long_form_job.lines[3].report
     assert report is not None
     assert report.start_seconds == 0
-    seconds = manuscript.waveform(3).shape[1] / tts.sample_rate
+    seconds = long_form_job.waveform(3).shape[1] / tts.sample_rate
     assert report.end_seconds == pytest.approx(seconds, abs=1e-3)
     with pytest.raises(UserError, match="2 segments are not spoken yet: 1, 2"):
-        manuscript.speech()
+        long_form_job.speech()
     with pytest.raises(UserError, match="segment 0 is not spoken"):
-        manuscript.waveform(0)
+        long_form_job.waveform(0)
     with pytest.raises(UserError, match="no segment 2"):
-        manuscript.stream([2])
+        long_form_job.stream([2])
 
 
 def test_one_segment_again_leaves_the_others(tts: ZeroShotTTS, voice: VoicePrompt) -> None:
-    manuscript = tts.manuscript(TEXT, voice, seed=7)
-    speak(manuscript)
-    before = manuscript.speech()
+    long_form_job = tts.long_form_job(TEXT, voice, seed=7)
+    speak(long_form_job)
+    before = long_form_job.speech()
     seeds = {before.segments[1].seed}
     for _ in range(2):
-        speak(manuscript, 1)
-        after = manuscript.speech()
+        speak(long_form_job, 1)
+        after = long_form_job.speech()
         assert [a.seed == b.seed for a, b in zip(after.segments, before.segments, strict=True)] == [
             True, False, True, True,
         ]  # fmt: skip
@@ -116,23 +116,23 @@ def test_one_segment_again_leaves_the_others(tts: ZeroShotTTS, voice: VoicePromp
 
 
 def test_a_closed_stream_keeps_what_is_done(tts: ZeroShotTTS, voice: VoicePrompt) -> None:
-    manuscript = tts.manuscript(TEXT, voice, seed=7)
-    stream = manuscript.stream()
+    long_form_job = tts.long_form_job(TEXT, voice, seed=7)
+    stream = long_form_job.stream()
     while next(stream).report is None:
         pass
     stream.close()  # type: ignore[attr-defined]
-    assert manuscript.missing == (1, 3)
+    assert long_form_job.missing == (1, 3)
 
 
 def test_a_script_has_several_voices(bundle: Bundle, tts: ZeroShotTTS, voice: VoicePrompt) -> None:
     anna = replace(tiny_voice(bundle, num_frames=40, seed=5), name="anna")
     text = "The narrator says it first. [anna] Then it is my turn to say it. [bob] And mine, too."
     voices = {"anna": anna, "bob": voice}
-    manuscript = tts.manuscript(text, voice, seed=3, voices=voices)
-    assert [line.voice for line in manuscript.lines] == [voice.name, "anna", voice.name]
-    speak(manuscript)
+    long_form_job = tts.long_form_job(text, voice, seed=3, voices=voices)
+    assert [line.voice for line in long_form_job.lines] == [voice.name, "anna", voice.name]
+    speak(long_form_job)
     spoken = tts.generate(text, voice, seed=3, voices=voices)
-    assert torch.equal(spoken.waveform, manuscript.speech().waveform)
+    assert torch.equal(spoken.waveform, long_form_job.speech().waveform)
     assert [chunk.voice for chunk in spoken.segments] == [voice.name, "anna", voice.name]
     # What a voice says is what it says alone.
     alone = tts.generate("x. [anna] Then it is my turn to say it.", voice, seed=3, voices=voices)
@@ -147,10 +147,10 @@ def test_a_script_has_several_voices(bundle: Bundle, tts: ZeroShotTTS, voice: Vo
 
 def test_rests_can_be_chosen(tts: ZeroShotTTS, voice: VoicePrompt) -> None:
     plan = PlanConfig(sentence_seconds=1.0, paragraph_seconds=2.0)
-    manuscript = tts.manuscript(TEXT, voice, seed=7, plan=plan)
-    assert [line.pause_seconds for line in manuscript.lines] == [1.0, 2.0, 0.5, 0.0]
-    speak(manuscript)
-    speech = manuscript.speech()
+    long_form_job = tts.long_form_job(TEXT, voice, seed=7, plan=plan)
+    assert [line.pause_seconds for line in long_form_job.lines] == [1.0, 2.0, 0.5, 0.0]
+    speak(long_form_job)
+    speech = long_form_job.speech()
     assert speech.settings["plan"]["sentence_seconds"] == 1.0
     first, second, *_ = speech.segments
     assert second.start_seconds - first.end_seconds == pytest.approx(1.0, abs=0.03)

@@ -1,4 +1,4 @@
-"""Published systems, from the folders that a conversion writes, over HTTP like any other model."""
+"""Pretrained systems, from the folders that a conversion writes, over HTTP like any other model."""
 
 from __future__ import annotations
 

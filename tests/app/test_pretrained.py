@@ -1,4 +1,4 @@
-"""A converted folder of a published system is a model like any other to the commands."""
+"""A converted folder of a pretrained system is a model like any other to the commands."""
 
 # ruff: noqa: RUF001 (phonemes look like letters)
 
@@ -20,18 +20,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_tiny_uslm(tiny_uslm(), tmp_path_factory.mktemp("published"))
 
 
-def test_it_speaks_with_a_prompt(uslm: Uslm, folder: Path, shelf: Path, tmp_path: Path) -> None:
-    prompt = ("--prompt", shelf / "prompt.wav", "--prompt-text", "Some words.")
+def test_it_speaks_with_a_prompt(
+    uslm: Uslm, folder: Path, tiny_files: Path, tmp_path: Path
+) -> None:
+    prompt = ("--prompt", tiny_files / "prompt.wav", "--prompt-text", "Some words.")
     said = uslm("say", "--text", "Hi.", *prompt, "--model", folder, "--seed", 1, "--out", "a.wav")
     assert said.code == 0, said.stderr
     assert (tmp_path / "a.wav").stat().st_size > 1000
 
 
 def test_what_would_be_said_is_shown_without_weights(
-    uslm: Uslm, folder: Path, shelf: Path, tmp_path: Path
+    uslm: Uslm, folder: Path, tiny_files: Path, tmp_path: Path
 ) -> None:
     said = uslm(
-        "say", "--text", "It is 5 pm.", "--prompt", shelf / "prompt.wav", "--model", folder,
+        "say", "--text", "It is 5 pm.", "--prompt", tiny_files / "prompt.wav", "--model", folder,
         "--dry-run", "--out", "a.wav",
     )  # fmt: skip
     assert said.code == 0, said.stderr
@@ -40,8 +42,8 @@ def test_what_would_be_said_is_shown_without_weights(
     assert "faɪv" in said.out
 
 
-def test_it_converts_no_voices(uslm: Uslm, folder: Path, shelf: Path) -> None:
-    prompt = shelf / "prompt.wav"
+def test_it_converts_no_voices(uslm: Uslm, folder: Path, tiny_files: Path) -> None:
+    prompt = tiny_files / "prompt.wav"
     uslm(
         "convert", "--source", prompt, "--prompt", prompt, "--model", folder, "--out", "a.wav"
     ).assert_refused(1, "converts no voices")

@@ -12,7 +12,7 @@ from uslm.output.speech import AudioChunk, SegmentReport, Speech
 from uslm.synthesis.protocols import FrontEnd, SegmentAudio, SegmentRequest, Synthesizer
 from uslm.synthesis.seeds import derive_seed
 from uslm.synthesis.session import Item, Request, Session, Unspeakable
-from uslm.synthesis.timer import Clock
+from uslm.synthesis.timer import StageTimer
 from uslm.text.segmentation import Segment
 from uslm_tokenizer.errors import UserError
 
@@ -38,12 +38,12 @@ class Line:
         return self.report is not None or not self.voice
 
 
-class Manuscript:
-    """Made by `ZeroShotTTS.manuscript`. One thread may speak it while others look at it."""
+class LongFormJob:
+    """Made by `ZeroShotTTS.long_form_job`. One thread may speak it while others look at it."""
 
     def __init__(self, synthesizer: Synthesizer, frontend: FrontEnd, request: Request) -> None:
-        self._synthesizer, self._clock = synthesizer, Clock()
-        self._session = Session(synthesizer, frontend, request, self._clock)
+        self._synthesizer, self._timer = synthesizer, StageTimer()
+        self._session = Session(synthesizer, frontend, request, self._timer)
         self._items = self._session.items()
         self._segment_requests = {
             request.index: request for request in self._session.segment_requests()

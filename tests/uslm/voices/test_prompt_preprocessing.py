@@ -12,8 +12,8 @@ import soundfile
 import torch
 
 from uslm.voices import speech_activity as activity
-from uslm.voices.doctor import PreparedPrompt, PromptPolicy, examine_prompt
 from uslm.voices.length import cut_words
+from uslm.voices.prompt_preprocessing import PreparedPrompt, PromptPolicy, examine_prompt
 from uslm_tokenizer.audio.read import Audio, read_audio, resample
 from uslm_tokenizer.errors import AudioError, ConfigError
 

@@ -1,4 +1,4 @@
-"""Each published system that speaks, from its repositories to a sound, by its name alone.
+"""Each pretrained system that speaks, from its repositories to a sound, by its name alone.
 
 The repositories are laid out as the real ones and hold small random weights.
 """
@@ -17,16 +17,16 @@ import torch
 import transformers
 from safetensors.torch import save
 
-from uslm.systems.catalogue import CATALOGUE, LAYOUTS
+from uslm.systems.catalogue import CATALOGUE, KEY_MAPPINGS
 from uslm.systems.valle.text import SYMBOLS
 from uslm_tokenizer.pretrained import build, catalogue
 from uslm_tokenizer.pretrained import source as sources
 from uslm_tokenizer.pretrained.catalogue import SpeechEncoder, Weights
+from uslm_tokenizer.pretrained.export import small_checkpoint
 from uslm_tokenizer.pretrained.golden import read_golden
-from uslm_tokenizer.pretrained.registry import layout_of_system
+from uslm_tokenizer.pretrained.registry import key_mapping_of_system
 from uslm_tokenizer.pretrained.source import HubFile, WebFile
 from uslm_tokenizer.pretrained.testing import HubServer, isolated_hub
-from uslm_tokenizer.pretrained.unconvert import small_checkpoint
 
 Uslm = Callable[..., Any]
 
@@ -85,22 +85,22 @@ ENCODERS = {
 }
 
 
-def published_config(name: str) -> Mapping[str, Any]:
+def pretrained_config(name: str) -> Mapping[str, Any]:
     if name == "uslm":
         return read_golden(GOLDEN / "valle_prefix4.safetensors").config
-    return {**catalogue.published_config(name), **SMALL[name]}
+    return {**catalogue.pretrained_config(name), **SMALL[name]}
 
 
-def weights_of(segment: Weights, name: str) -> dict[str, torch.Tensor]:
+def weights_of(component: Weights, name: str) -> dict[str, torch.Tensor]:
     """Named as published."""
     if name == "uslm":
         return read_golden(GOLDEN / "valle_prefix4.safetensors").weights
     entry = INDEX[{"vevo_ar_phone_to_vq8192": "vevo_ar_vq32_to_vq8192"}.get(name, name)]
     manifest = json.loads((GOLDEN / "manifests" / entry["file"]).read_text("utf-8"))
-    layout = layout_of_system(entry["system"], LAYOUTS)
-    assert layout.name == segment.layout
+    key_mapping = key_mapping_of_system(entry["system"], KEY_MAPPINGS)
+    assert key_mapping.name == component.key_mapping
     shapes = {name: shape for name, (shape, _) in manifest.items()}
-    return small_checkpoint(layout, published_config(name), shapes)
+    return small_checkpoint(key_mapping, pretrained_config(name), shapes)
 
 
 def packed(state: dict[str, torch.Tensor], path: str) -> bytes:
@@ -147,14 +147,14 @@ def other_file(source: HubFile | WebFile) -> bytes:
         sounds = "_,.?!:;'…abdefhijklmnopstuvwzæðŋɐɑɔəɚɛɜɡɪɹɾʃʊʌʒθː"  # noqa: RUF001
         return json.dumps({"vocab": {sound: place for place, sound in enumerate(sounds)}}).encode()
     if address.endswith("config.json"):
-        return json.dumps(dict(published_config("speechtokenizer_elu"))).encode()
+        return json.dumps(dict(pretrained_config("speechtokenizer_elu"))).encode()
     assert address.endswith("k2symbols"), address
     return "".join(f"{symbol} {place}\n" for place, symbol in enumerate(SYMBOLS)).encode()
 
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
-    monkeypatch.setattr(build, "published_config", published_config)
+    monkeypatch.setattr(build, "pretrained_config", pretrained_config)
     with isolated_hub(tmp_path / "cache") as server:
         yield server
 
@@ -188,10 +188,10 @@ def publish(name: str, hub: HubServer, folder: Path) -> None:
 
 @pytest.mark.parametrize("name", ["uslm", "maskgct", "vevo"])
 def test_a_name_is_enough_to_speak(
-    name: str, uslm: Uslm, hub: HubServer, shelf: Path, tmp_path: Path
+    name: str, uslm: Uslm, hub: HubServer, tiny_files: Path, tmp_path: Path
 ) -> None:
     publish(name, hub, tmp_path)
-    voice = ("--model", name, "--prompt", shelf / "prompt.wav", "--prompt-text", "Some words.")
+    voice = ("--model", name, "--prompt", tiny_files / "prompt.wav", "--prompt-text", "Some words.")
     result = uslm("say", *voice, "--text", "Yes.", "--out", "yes.wav", "--seed", 1)
     assert result.code == 0, result.stderr
     samples, rate = soundfile.read(tmp_path / "yes.wav")
@@ -203,9 +203,9 @@ def test_a_name_is_enough_to_speak(
     assert {address for address, state in health.items() if state != "ok"} <= others
 
 
-def test_vevo_converts_too(uslm: Uslm, hub: HubServer, shelf: Path, tmp_path: Path) -> None:
+def test_vevo_converts_too(uslm: Uslm, hub: HubServer, tiny_files: Path, tmp_path: Path) -> None:
     publish("vevo", hub, tmp_path)
-    prompt = shelf / "prompt.wav"
+    prompt = tiny_files / "prompt.wav"
     given = ("--model", "vevo", "--source", prompt, "--prompt", prompt)
     result = uslm("convert", *given, "--out", "as.wav", "--seed", 1)
     assert result.code == 0, result.stderr

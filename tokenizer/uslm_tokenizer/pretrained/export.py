@@ -7,20 +7,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from uslm_tokenizer.pretrained.layout import Ignore, Join, Layout, Rename, Rule, Tie
+from uslm_tokenizer.pretrained.key_mapping import Concat, Ignore, KeyMapping, Rename, Rule, Tie
 
 Manifest = Mapping[str, Sequence[int]]
-"""Published name to shape."""
+"""Pretrained name to shape."""
 
 
 def small_checkpoint(
-    layout: Layout, published_config: Mapping[str, Any], manifest: Manifest
+    key_mapping: KeyMapping, pretrained_config: Mapping[str, Any], manifest: Manifest
 ) -> dict[str, Tensor]:
-    """A published state dict of random weights; `manifest` has the names of a larger one."""
-    config = layout.read_config(published_config)
-    model = layout.model_class()(config)
+    """A pretrained state dict of random weights; `manifest` has the names of a larger one."""
+    config = key_mapping.read_config(pretrained_config)
+    model = key_mapping.model_class()(config)
     left = dict(model.state_dict())
-    chosen = layout.rules(config) if callable(layout.rules) else layout.rules
+    chosen = key_mapping.rules(config) if callable(key_mapping.rules) else key_mapping.rules
     out: dict[str, Tensor] = {}
     for name, shape in manifest.items():
         match, rule = _find(chosen, name)
@@ -43,9 +43,9 @@ def small_checkpoint(
                 out[name] = out[other].clone()
             else:
                 del out[name]
-    made = [fill.pattern for fill in layout.fills]
+    made = [fill.pattern for fill in key_mapping.fills]
     missing = [name for name in left if not any(re.fullmatch(each, name) for each in made)]
-    assert not missing, f"{layout.name}: no published name becomes {missing[:3]}"
+    assert not missing, f"{key_mapping.name}: no pretrained name becomes {missing[:3]}"
     return {name: tensor.contiguous() for name, tensor in out.items()}
 
 
@@ -57,8 +57,8 @@ def _find(rules: Sequence[Rule], name: str) -> tuple[re.Match[str], Rule]:
     raise AssertionError(f"no rule for {name}")
 
 
-def _part(match: re.Match[str], rule: Rename | Join, ours: Tensor, rank: int) -> Tensor:
-    if isinstance(rule, Join):
+def _part(match: re.Match[str], rule: Rename | Concat, ours: Tensor, rank: int) -> Tensor:
+    if isinstance(rule, Concat):
         return ours.chunk(len(rule.parts))[rule.parts.index(match["part"])].clone()
     if rule.change is None:
         return ours.clone()

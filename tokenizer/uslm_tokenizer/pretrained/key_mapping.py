@@ -1,6 +1,6 @@
-"""What a published checkpoint looks like, and how its tensors become those of one of our models.
+"""What a pretrained checkpoint looks like, and how its tensors become those of one of our models.
 
-A layout is a list of rules over the published names. The first rule that matches a whole name
+A key mapping is a list of rules over the pretrained names. The first rule that matches a whole name
 decides; a name without a rule is an error, so nothing is ever dropped in silence.
 """
 
@@ -24,7 +24,7 @@ class Rename:
     """The tensor is ours under another name."""
 
     pattern: str
-    """Regular expression over the whole published name."""
+    """Regular expression over the whole pretrained name."""
     replacement: str
     """Our name; `\\1` or `\\g<name>` stand for groups of the pattern."""
     change: Change | None = None
@@ -32,7 +32,7 @@ class Rename:
 
 
 @dataclass(frozen=True)
-class Join:
+class Concat:
     """Several tensors are ours as one, stacked along the first axis: q, k and v for example."""
 
     pattern: str
@@ -49,7 +49,7 @@ class Tie:
 
     pattern: str
     same_as: str
-    """Published name of the other tensor; groups as in Rename."""
+    """Pretrained name of the other tensor; groups as in Rename."""
     reason: str
 
 
@@ -61,12 +61,12 @@ class Ignore:
     reason: str
 
 
-Rule = Rename | Join | Tie | Ignore
+Rule = Rename | Concat | Tie | Ignore
 
 
 @dataclass(frozen=True)
 class Fill:
-    """A tensor of ours that the published checkpoint does without."""
+    """A tensor of ours that the pretrained checkpoint does without."""
 
     pattern: str
     """Regular expression over our whole name."""
@@ -76,40 +76,41 @@ class Fill:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layout:
-    """One published checkpoint format."""
+class KeyMapping:
+    """One pretrained checkpoint format."""
 
     name: str
-    """Short name, as in the table of layouts."""
+    """Short name, as in the table of key mappings."""
     systems: tuple[str, ...]
     """Beginnings of the `system` strings, in golden files and manifests, that this serves."""
     model: str
     """The PretrainedModel that it becomes, as "module:Class"; imported on use."""
     read_config: Callable[[Mapping[str, Any]], Any]
-    """From the published config (the reference's constructor arguments) to our dataclass."""
+    """From the pretrained config (the reference's constructor arguments) to our dataclass."""
     rules: tuple[Rule, ...] | Callable[[Any], tuple[Rule, ...]]
-    """What becomes of each published tensor; the first match decides. A function of our config
+    """What becomes of each pretrained tensor; the first match decides. A function of our config
     where it depends on that."""
     signature_keys: tuple[str, ...]
-    """Regular expressions over published names; a state dict of this layout matches them all."""
+    """Regular expressions over pretrained names; a state dict of this key mapping matches them
+    all."""
     source: str
     """Where it was published: address of the code."""
     code_licence: str
     """Licence of the reference code."""
     weights_licence: str
-    """Licence of the published weights; "not stated" where none is."""
+    """Licence of the pretrained weights; "not stated" where none is."""
     fills: tuple[Fill, ...] = ()
     """What our model holds and the checkpoint does not."""
     prepare: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] | None = None
     """What the published tensors become before the rules, where several make one of ours."""
 
-    def config(self, published: Mapping[str, Any]) -> Any:
-        """Our config of a published one; ConfigError if that lacks a key."""
+    def config(self, pretrained: Mapping[str, Any]) -> Any:
+        """Our config of a pretrained one; ConfigError if that lacks a key."""
         try:
-            return self.read_config(published)
+            return self.read_config(pretrained)
         except KeyError as missing:
             raise ConfigError(
-                f"a config of {self.name} must have {missing}, but has {sorted(published)}"
+                f"a config of {self.name} must have {missing}, but has {sorted(pretrained)}"
             ) from missing
 
     def model_class(self) -> type[PretrainedModel]:
@@ -120,42 +121,46 @@ class Layout:
 
 @dataclass(frozen=True, kw_only=True)
 class Converted:
-    """A state dict of ours, and what became of each published tensor."""
+    """A state dict of ours, and what became of each pretrained tensor."""
 
     state: dict[str, Tensor]
     """By our names; shapes fit the model."""
     used: dict[str, str]
-    """Published name to our name."""
+    """Pretrained name to our name."""
     tied: dict[str, str] = field(default_factory=dict)
-    """Published name to the published name that it repeats."""
+    """Pretrained name to the pretrained name that it repeats."""
     ignored: dict[str, str] = field(default_factory=dict)
-    """Published name to the reason."""
+    """Pretrained name to the reason."""
     filled: dict[str, str] = field(default_factory=dict)
     """Our name to the reason."""
 
 
-def convert(layout: Layout, state: Mapping[str, Tensor], config: Any) -> Converted:
+def convert(key_mapping: KeyMapping, state: Mapping[str, Tensor], config: Any) -> Converted:
     """Every tensor of `state` under our name, checked against the model of `config`.
 
     Works on tensors of the meta device too. Raises CheckpointError, naming tensors and shapes,
     if a tensor is missing, has no rule, or has another shape than the config asks for.
     """
     with empty_parameters():
-        model = layout.model_class()(config)
-    return _fit(layout, state, model)
+        model = key_mapping.model_class()(config)
+    return _fit(key_mapping, state, model)
 
 
-def load_published(
-    layout: Layout, state: Mapping[str, Tensor], config: Any, *, dtype: torch.dtype | None = None
+def load_pretrained(
+    key_mapping: KeyMapping,
+    state: Mapping[str, Tensor],
+    config: Any,
+    *,
+    dtype: torch.dtype | None = None,
 ) -> PretrainedModel:
-    """The model with the published weights, in eval mode.
+    """The model with the pretrained weights, in eval mode.
 
     The tensors of `state` become the model's own where their precision is `dtype` (that of the
     config's model if None): no second copy is made.
     """
     with empty_parameters():
-        model = layout.model_class()(config)
-    converted = _fit(layout, state, model)
+        model = key_mapping.model_class()(config)
+    converted = _fit(key_mapping, state, model)
     wanted = model.state_dict()
     for name, tensor in converted.state.items():
         kind = dtype if dtype and wanted[name].is_floating_point() else wanted[name].dtype
@@ -164,7 +169,7 @@ def load_published(
     return model.eval()
 
 
-def _fit(layout: Layout, state: Mapping[str, Tensor], model: PretrainedModel) -> Converted:
+def _fit(key_mapping: KeyMapping, state: Mapping[str, Tensor], model: PretrainedModel) -> Converted:
     """Apply the rules and check the outcome against the model's own tensors."""
     if layout.prepare is not None:
         state = layout.prepare(state)
@@ -172,8 +177,8 @@ def _fit(layout: Layout, state: Mapping[str, Tensor], model: PretrainedModel) ->
     _fill(layout, converted, model)
     wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     sources: dict[str, list[str]] = {}
-    for published, ours in converted.used.items():
-        sources.setdefault(ours, []).append(published)
+    for pretrained, ours in converted.used.items():
+        sources.setdefault(ours, []).append(pretrained)
     missing = [name for name in wanted if name not in converted.state]
     extra = [name for ours, names in sources.items() if ours not in wanted for name in names]
     if missing or extra:
@@ -183,33 +188,33 @@ def _fit(layout: Layout, state: Mapping[str, Tensor], model: PretrainedModel) ->
             if names
         ]
         raise CheckpointError(
-            f"this is not a checkpoint of {layout.name} with this config: "
+            f"this is not a checkpoint of {key_mapping.name} with this config: "
             f"the model {' and '.join(parts)}"
         )
     for ours, shape in wanted.items():
         found = tuple(converted.state[ours].shape)
         if found != shape:
             raise CheckpointError(
-                f"{layout.name}: tensor {' + '.join(sources[ours])} has shape {list(found)}, "
+                f"{key_mapping.name}: tensor {' + '.join(sources[ours])} has shape {list(found)}, "
                 f"the config asks for {list(shape)}"
             )
     return converted
 
 
-def _fill(layout: Layout, converted: Converted, model: PretrainedModel) -> None:
-    """Add the tensors that the layout makes up."""
+def _fill(key_mapping: KeyMapping, converted: Converted, model: PretrainedModel) -> None:
+    """Add the tensors that the key mapping makes up."""
     for name, tensor in model.state_dict().items():
-        fill = next((fill for fill in layout.fills if re.fullmatch(fill.pattern, name)), None)
+        fill = next((fill for fill in key_mapping.fills if re.fullmatch(fill.pattern, name)), None)
         if fill is not None and name not in converted.state:
             converted.state[name] = torch.full_like(tensor, fill.value, device="cpu")
             converted.filled[name] = fill.reason
 
 
-def _apply(layout: Layout, state: Mapping[str, Tensor], config: Any) -> Converted:
-    chosen = layout.rules(config) if callable(layout.rules) else layout.rules
+def _apply(key_mapping: KeyMapping, state: Mapping[str, Tensor], config: Any) -> Converted:
+    chosen = key_mapping.rules(config) if callable(key_mapping.rules) else key_mapping.rules
     rules = [(re.compile(rule.pattern), rule) for rule in chosen]
     result = Converted(state={}, used={})
-    joins: dict[str, dict[str, Tensor]] = {}
+    concats: dict[str, dict[str, Tensor]] = {}
     orders: dict[str, tuple[str, ...]] = {}
     unknown: list[str] = []
     for name, tensor in state.items():
@@ -220,26 +225,26 @@ def _apply(layout: Layout, state: Mapping[str, Tensor], config: Any) -> Converte
             result.ignored[name] = rule.reason
         elif isinstance(rule, Tie):
             other = match.expand(rule.same_as)
-            _check_tie(layout, state, name, other)
+            _check_tie(key_mapping, state, name, other)
             result.tied[name] = other
         else:
             ours = match.expand(rule.replacement)
             result.used[name] = ours
-            if isinstance(rule, Join):
-                joins.setdefault(ours, {})[match["part"]] = tensor
+            if isinstance(rule, Concat):
+                concats.setdefault(ours, {})[match["part"]] = tensor
                 orders[ours] = rule.parts
             elif ours in result.state:
-                raise CheckpointError(f"{layout.name}: two tensors claim the name {ours}")
+                raise CheckpointError(f"{key_mapping.name}: two tensors claim the name {ours}")
             else:
                 result.state[ours] = rule.change(tensor) if rule.change else tensor
     if unknown:
         raise CheckpointError(
-            f"this is not a checkpoint of {layout.name}: it has unknown {_some(unknown)}"
+            f"this is not a checkpoint of {key_mapping.name}: it has unknown {_some(unknown)}"
         )
-    for ours, parts in joins.items():
+    for ours, parts in concats.items():
         absent = [part for part in orders[ours] if part not in parts]
         if absent:
-            raise CheckpointError(f"{layout.name}: {ours} lacks its part {_some(absent)}")
+            raise CheckpointError(f"{key_mapping.name}: {ours} lacks its part {_some(absent)}")
         result.state[ours] = torch.cat([parts[part] for part in orders[ours]])
     return result
 
@@ -254,13 +259,13 @@ def _first(
     return None, None
 
 
-def _check_tie(layout: Layout, state: Mapping[str, Tensor], name: str, other: str) -> None:
+def _check_tie(key_mapping: KeyMapping, state: Mapping[str, Tensor], name: str, other: str) -> None:
     if other not in state:
-        raise CheckpointError(f"{layout.name}: {name} repeats {other}, which is not there")
+        raise CheckpointError(f"{key_mapping.name}: {name} repeats {other}, which is not there")
     one, two = state[name], state[other]
     on_meta = one.is_meta or two.is_meta
     if one.shape != two.shape or not (on_meta or torch.equal(one, two)):
-        raise CheckpointError(f"{layout.name}: {name} and {other} must be equal, but differ")
+        raise CheckpointError(f"{key_mapping.name}: {name} and {other} must be equal, but differ")
 
 
 def _some(names: list[str]) -> str:

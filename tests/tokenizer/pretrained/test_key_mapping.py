@@ -1,4 +1,4 @@
-"""Published names become ours, every one accounted for; what does not fit is named."""
+"""Pretrained names become ours, every one accounted for; what does not fit is named."""
 
 import dataclasses
 import sys
@@ -12,17 +12,17 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from uslm_tokenizer.errors import CheckpointError, ConfigError
 from uslm_tokenizer.hub import PretrainedModel
-from uslm_tokenizer.pretrained.layout import (
+from uslm_tokenizer.pretrained.key_mapping import (
+    Concat,
     Fill,
     Ignore,
-    Join,
-    Layout,
+    KeyMapping,
     Rename,
     Tie,
     convert,
-    load_published,
+    load_pretrained,
 )
-from uslm_tokenizer.pretrained.registry import expect, layout_of_system, recognise
+from uslm_tokenizer.pretrained.registry import expect, key_mapping_of_system, recognise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,16 +45,16 @@ class Toy(PretrainedModel):
         self.register_buffer("scale", torch.tensor([0.5]), persistent=False)
 
 
-TOY = Layout(
+TOY = KeyMapping(
     name="toy",
     systems=("Toy",),
     model="toy_model:Toy",
-    read_config=lambda published: ToyConfig(dim=published["width"]),
+    read_config=lambda pretrained: ToyConfig(dim=pretrained["width"]),
     rules=(
         Rename(r"conv\.weight_g", "conv.parametrizations.weight.original0"),
         Rename(r"conv\.weight_v", "conv.parametrizations.weight.original1"),
         Rename(r"(conv\.bias|count|lstm\..*)", r"\1"),
-        Join(r"(?P<part>[qkv])_proj\.weight", "qkv.weight", ("q", "k", "v")),
+        Concat(r"(?P<part>[qkv])_proj\.weight", "qkv.weight", ("q", "k", "v")),
         Tie(r"k_again\.(?P<rest>.*)", r"k_proj.\g<rest>", "saved twice"),
         Ignore(r"discriminator\..*", "training only"),
     ),
@@ -73,7 +73,7 @@ def toy_module(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "toy_model", module)
 
 
-def published(dim: int = 4, device: str = "cpu") -> dict[str, Tensor]:
+def pretrained(dim: int = 4, device: str = "cpu") -> dict[str, Tensor]:
     shapes = {
         "conv.weight_g": (dim, 1, 1),
         "conv.weight_v": (dim, dim, 3),
@@ -92,7 +92,7 @@ def published(dim: int = 4, device: str = "cpu") -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])
 def test_every_tensor_is_accounted_for(device: str) -> None:
-    state = published(device=device)
+    state = pretrained(device=device)
     converted = convert(TOY, state, ToyConfig())
     assert converted.ignored == {"discriminator.weight": "training only"}
     assert converted.tied == {"k_again.weight": "k_proj.weight"}
@@ -100,9 +100,9 @@ def test_every_tensor_is_accounted_for(device: str) -> None:
     assert converted.used["q_proj.weight"] == "qkv.weight"
 
 
-def test_the_loaded_model_computes_with_the_published_weights() -> None:
-    state = published()
-    model = load_published(TOY, state, ToyConfig())
+def test_the_loaded_model_computes_with_the_pretrained_weights() -> None:
+    state = pretrained()
+    model = load_pretrained(TOY, state, ToyConfig())
     assert isinstance(model, Toy) and not model.training
     by_hand = nn.Conv1d(4, 4, 3)
     v = state["conv.weight_v"]
@@ -120,8 +120,8 @@ def test_the_loaded_model_computes_with_the_published_weights() -> None:
 
 
 def test_the_weights_are_held_once() -> None:
-    state = published()
-    model = load_published(TOY, state, ToyConfig())
+    state = pretrained()
+    model = load_pretrained(TOY, state, ToyConfig())
     assert isinstance(model, Toy) and model.conv.bias is not None
     assert model.conv.bias.data_ptr() == state["conv.bias"].data_ptr()
 
@@ -147,36 +147,36 @@ def without(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
 )
 def test_what_does_not_fit_is_named(change, message: str) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(CheckpointError, match=message):
-        convert(TOY, change(published()), ToyConfig())
+        convert(TOY, change(pretrained()), ToyConfig())
 
 
 def test_another_width_is_refused() -> None:
     with pytest.raises(CheckpointError, match=r"has shape \[4\], the config asks for \[8\]"):
-        convert(TOY, published(), ToyConfig(dim=8))
+        convert(TOY, pretrained(), ToyConfig(dim=8))
 
 
 def test_a_checkpoint_is_recognised_by_its_marks() -> None:
     table = {"toy": "toy_model:TOY"}
-    assert recognise(published(), table) == ["toy"]
+    assert recognise(pretrained(), table) == ["toy"]
     assert recognise(["conv.bias"], table) == []
-    assert layout_of_system("Toy (small)", table) is TOY
+    assert key_mapping_of_system("Toy (small)", table) is TOY
     other = dataclasses.replace(TOY, name="other")
     with pytest.raises(CheckpointError, match="not a checkpoint of other; it looks like toy"):
-        expect(other, published(), table)
+        expect(other, pretrained(), table)
     with pytest.raises(CheckpointError, match="look like nothing known"):
         expect(other, ["conv.bias"], table)
 
 
 def test_what_the_checkpoint_does_without_is_made_up_for_a_reason() -> None:
     filling = dataclasses.replace(TOY, fills=(Fill(r"count", 3.0, "nobody counted"),))
-    state = without(published(), "count")
+    state = without(pretrained(), "count")
     with pytest.raises(CheckpointError, match=r"lacks 1 tensor \(count\)"):
         convert(TOY, state, ToyConfig())
     assert convert(filling, state, ToyConfig()).filled == {"count": "nobody counted"}
-    model = load_published(filling, state, ToyConfig())
+    model = load_pretrained(filling, state, ToyConfig())
     assert isinstance(model, Toy) and model.count.tolist() == [3.0]
     # What the checkpoint does hold is kept.
-    assert convert(filling, published(), ToyConfig()).filled == {}
+    assert convert(filling, pretrained(), ToyConfig()).filled == {}
 
 
 def test_a_config_that_lacks_a_key_says_which() -> None:

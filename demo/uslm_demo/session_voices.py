@@ -12,7 +12,7 @@ from pathlib import Path
 from uslm.voices.store import VoiceStore
 
 
-class Shelf:
+class SessionVoices:
     """Where voices are kept: in one folder for whoever comes, or a folder for each visitor, which
     goes when he does."""
 
