@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from uslm.generate.autoregressive import StopRule, speak_units
-from uslm.generate.levels import fill_levels
+from uslm.generate.codebooks import fill_codebooks
 from uslm.generate.masked import Unmasking, fill_masked
 from uslm.generate.sampling import Sampling
 from uslm.models.base import AcousticRow
@@ -136,7 +136,7 @@ def measure_uslm(options: argparse.Namespace) -> dict[str, Any]:
             ar, [text], [prompt[0]], [stop], sampling=Sampling(), generators=draws
         ):
             last = rows
-        fill_levels(nar, [row(torch.tensor(last[0].units))])
+        fill_codebooks(nar, [row(torch.tensor(last[0].units))])
 
     some = torch.randint(ar.codebook_size, (frames,))
     return {
@@ -148,7 +148,8 @@ def measure_uslm(options: argparse.Namespace) -> dict[str, Any]:
         "frames": frames,
         "utterance_seconds": median(speak, 1),
         "nar_seconds": [
-            median(lambda rows=rows: fill_levels(nar, [row(some)] * rows), 1) for rows in (1, ROWS)
+            median(lambda rows=rows: fill_codebooks(nar, [row(some)] * rows), 1)
+            for rows in (1, ROWS)
         ],
     }
 
@@ -171,13 +172,13 @@ def measure_maskgct(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _stage(model: Any, steps: tuple[int, ...], frames: int, prompt_frames: int) -> dict[str, Any]:
-    levels = model.num_codebooks
-    steps = (*steps, *[1] * levels)[: levels - model.first_level]
+    codebooks = model.num_codebooks
+    steps = (*steps, *[1] * codebooks)[: codebooks - model.first_codebook]
     num_conditions = prompt_frames + frames if model.condition_per_frame else 100
     row = MaskedRow(
         condition=torch.randint(30, (num_conditions,)),
-        prompt=torch.randint(30, (levels, prompt_frames)),
-        target=torch.zeros(levels, frames, dtype=torch.long),
+        prompt=torch.randint(30, (codebooks, prompt_frames)),
+        target=torch.zeros(codebooks, frames, dtype=torch.long),
     )
 
     def fill(rows: int, steps: tuple[int, ...]) -> None:

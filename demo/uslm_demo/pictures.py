@@ -110,9 +110,11 @@ def _draw_mel(
 
 
 def _draw_codes(axes: Axes, codes: Float[Tensor, "k t"], span: tuple[float, float]) -> None:
-    levels = len(codes)
+    codebooks = len(codes)
     axes.imshow(
-        codes.numpy(), extent=(*span, levels - 0.5, -0.5), aspect="auto", cmap="viridis",
+        codes.numpy(), extent=(*span, codebooks - 0.5, -0.5), aspect="auto", cmap="viridis",
         interpolation="nearest", vmin=0,
     )  # fmt: skip
-    axes.set_yticks(range(levels), ["units", *(f"level {i}" for i in range(1, levels))], fontsize=8)
+    axes.set_yticks(
+        range(codebooks), ["units", *(f"codebook {i}" for i in range(1, codebooks))], fontsize=8
+    )

@@ -81,13 +81,13 @@ def sound_tracks(
     waveform: Float[Tensor, "1 n"], sample_rate: int, sound: int = 0, name: str = ""
 ) -> list[dict[str, Any]]:
     """Waveform and mel spectrogram."""
-    levels = _mel(waveform, sample_rate)
+    codebooks = _mel(waveform, sample_rate)
     mel = {
         "kind": "mel",
         "label": f"{name} mel".strip(),
         "sound": sound,
         "rows": NUM_MELS,
-        "data": base64.b64encode(levels.numpy().tobytes()).decode(),
+        "data": base64.b64encode(codebooks.numpy().tobytes()).decode(),
     }
     return [{"kind": "wave", "label": name or "waveform", "sound": sound}, mel]
 
@@ -96,17 +96,17 @@ def code_tracks(
     codes: Int[Tensor, "k t"], tokenizer: AudioTokenizer, sound: int = 0
 ) -> list[dict[str, Any]]:
     """A track for each codebook, the first is called the units where a model speaks it."""
-    first = "units" if find_recognizer(tokenizer) is not None else "level 0"
+    first = "units" if find_recognizer(tokenizer) is not None else "codebook 0"
     return [
         {
             "kind": "codes",
-            "label": f"level {level}" if level else first,
+            "label": f"codebook {codebook}" if codebook else first,
             "sound": sound,
             "rate": tokenizer.frame_rate,
             "size": tokenizer.codebook_size,
             "codes": row,
         }
-        for level, row in enumerate(codes.tolist())
+        for codebook, row in enumerate(codes.tolist())
     ]
 
 
@@ -162,11 +162,11 @@ def _without_tokenizer(made: Made, sounds: Sounds) -> dict[str, Any]:
     tracks = sound_tracks(waveform, speech.sample_rate)
     shown = waveform.shape[1] / speech.waveform.shape[1]
     codes = speech.codes[:, : round(shown * speech.codes.shape[1])]
-    for level, row in enumerate(codes.tolist()):
+    for codebook, row in enumerate(codes.tolist()):
         tracks.append(
             {
                 "kind": "codes",
-                "label": f"level {level}",
+                "label": f"codebook {codebook}",
                 "sound": 0,
                 "rate": len(row) * speech.sample_rate / waveform.shape[1],
                 "size": int(codes.max()) + 1,
@@ -177,10 +177,10 @@ def _without_tokenizer(made: Made, sounds: Sounds) -> dict[str, Any]:
 
 
 def _mel(waveform: Float[Tensor, "1 n"], sample_rate: int) -> Tensor:
-    """Levels in bytes, low bands first in each column."""
+    """Codebooks in bytes, low bands first in each column."""
     hop = sample_rate // MEL_RATE
     spectrogram = LogMel(sample_rate, n_fft=4 * hop, hop_length=hop, num_mels=NUM_MELS)
     decibels = spectrogram(waveform[None, :, : waveform.shape[1] // hop * hop])[0] * 8.69
     share = 1 + (decibels - decibels.max()) / MEL_DECIBELS
-    levels: Tensor = (share.clamp(0, 1) * 255).round().to(torch.uint8)
-    return levels
+    codebooks: Tensor = (share.clamp(0, 1) * 255).round().to(torch.uint8)
+    return codebooks

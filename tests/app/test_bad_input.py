@@ -318,7 +318,12 @@ def test_parts_that_do_not_fit_each_other(say: Say, model: Path) -> None:
     bundle = load_bundle(model)
     other = type(bundle.acoustic)(
         type(bundle.acoustic).config_class(
-            num_codebooks=2, level_groups=(1,), dim=32, num_heads=2, num_layers=1, codebook_size=32
+            num_codebooks=2,
+            codebook_groups=(1,),
+            dim=32,
+            num_heads=2,
+            num_layers=1,
+            codebook_size=32,
         )
     )
     other.save_pretrained(model / "acoustic")

@@ -161,8 +161,10 @@ def test_tokenizers_go_through_the_bench(
         "compression",
     }  # fmt: skip
     rows = sections["alignment"]["rows"]
-    assert {f"{known}, {part}" for part in ("level 1", "levels 1-4", "levels 2-4")} <= set(rows)
-    assert rows[f"{known}, level 1: codebook permuted"]["phoneme_errors"]["count"] == 6
+    assert {f"{known}, {part}" for part in ("codebook 1", "codebooks 1-4", "codebooks 2-4")} <= set(
+        rows
+    )
+    assert rows[f"{known}, codebook 1: codebook permuted"]["phoneme_errors"]["count"] == 6
     assert all(
         len(values) == 2
         for row in sections["phonemes"]["by_seed"].values()

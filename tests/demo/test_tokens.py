@@ -39,9 +39,9 @@ def test_everything_has_its_place(model: Model, made: Made) -> None:
     assert kinds == ["wave", "mel", "spans", *["codes"] * tokenizer.num_codebooks]
     labels = [track["label"] for track in view["tracks"]]
     assert labels[:4] == ["waveform", "mel", "phonemes", "units"]
-    for level, track in enumerate(view["tracks"][3:]):
+    for codebook, track in enumerate(view["tracks"][3:]):
         assert len(track["codes"]) == num_prompt + num_spoken
-        assert track["codes"][num_prompt:] == made.speech.codes[level].tolist()
+        assert track["codes"][num_prompt:] == made.speech.codes[codebook].tolist()
     mel = view["tracks"][1]
     columns = len(base64.b64decode(mel["data"])) / NUM_MELS
     assert columns == pytest.approx(100 * (view["end"] - view["start"]), abs=1)

@@ -115,11 +115,13 @@ def check_s2a(golden: GoldenFile) -> None:
     model = load_pretrained(S2A, golden.weights, S2A.read_config(golden.config))
     given = matching(golden.inputs, "fwd_")
     if given:
-        level = int(given["layer"])
-        heard = model.unit_embedding(given["cond_codes"]) + model.level_embedding.weight[level]
+        codebook = int(given["layer"])
+        heard = (
+            model.unit_embedding(given["cond_codes"]) + model.codebook_embedding.weight[codebook]
+        )
         mask = given["x_mask"].bool()
         hidden = model.estimator(given["x"], given["time"], condition=heard, mask=mask)
-        compare(golden, {"fwd_hidden": hidden, "fwd_logits": model.logits(hidden, level)})
+        compare(golden, {"fwd_hidden": hidden, "fwd_logits": model.logits(hidden, codebook)})
     for case in cases(golden):
         given = matching(golden.inputs, f"{case}_")
         prompts = given["prompt_codes"].transpose(1, 2)[:, : model.num_codebooks]
@@ -151,7 +153,7 @@ def check_diffusion(
     model: MaskedModel,
     rows: list[MaskedRow],
     steps: tuple[int, ...],
-    first_level: int = 0,
+    first_codebook: int = 0,
 ) -> Tensor:
     """Run the reverse diffusion and compare what is known of its steps; the codes [b, k, t]."""
     numbers, used = golden.inputs[f"{case}_uniform"], 0
@@ -163,7 +165,7 @@ def check_diffusion(
 
     batch = model.batch(rows)
     settings = unmasking_of(golden, steps)
-    diffusion = unmask(model, batch, settings, uniform, first_level=first_level)
+    diffusion = unmask(model, batch, settings, uniform, first_codebook=first_codebook)
     for index, done in enumerate(diffusion):
         free = [row.hidden.unconditional for row in done if row.hidden.unconditional is not None]
         results = {

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from uslm.generate.autoregressive import speak_units
-from uslm.generate.levels import fill_levels
+from uslm.generate.codebooks import fill_codebooks
 from uslm.generate.sampling import Sampling, filter_top_k, filter_top_p
 from uslm.models.base import AcousticRow
 from uslm.systems.valle.checkpoint import VALLE
@@ -63,7 +63,7 @@ def check_forced(golden: GoldenFile, model: Valle, case: str) -> None:
     for name in list(golden.outputs):
         if not (match := re.fullmatch(rf"{case}_nar_logits_stage(\d+)", name)):
             continue
-        level, drawn = int(match[1]), f"{case}_nar_prefix_len_stage{match[1]}"
+        codebook, drawn = int(match[1]), f"{case}_nar_prefix_len_stage{match[1]}"
         prefix = int(golden.outputs[drawn])
         assert prefix == 0 or model.config.nar.prefix_mode == 1
         golden.compare(drawn, torch.tensor(prefix))
@@ -72,12 +72,12 @@ def check_forced(golden: GoldenFile, model: Valle, case: str) -> None:
             for row, text in zip(codes, texts, strict=True)
         ]
         acoustic = model.nar.batch(rows)
-        hidden = model.nar(acoustic, torch.full((len(rows),), level))[:, prefix:]
+        hidden = model.nar(acoustic, torch.full((len(rows),), codebook))[:, prefix:]
         # What stands at padding has no meaning.
-        logits = model.nar.logits(hidden, level)
+        logits = model.nar.logits(hidden, codebook)
         valid = acoustic.frame_mask[:, prefix:, None]
         golden.compare(name, torch.where(valid, logits, golden.outputs[name]))
-        losses.append(model.nar.pretrained_loss(acoustic, level))
+        losses.append(model.nar.pretrained_loss(acoustic, codebook))
     if losses:
         golden.compare(f"{case}_nar_loss_both_stages", torch.stack(losses).sum())
 
@@ -95,17 +95,17 @@ def check_spoken(golden: GoldenFile, model: Valle, case: str) -> None:
         units = rows[0].tensor()
     num_prompt_ids = int(golden.inputs[f"{case}_enroll_text_len"])
     row = pretrained_row(model.config, text, num_prompt_ids, prompt, units)
-    [codes] = fill_levels(model.nar, [row])
+    [codes] = fill_codebooks(model.nar, [row])
     golden.compare(f"{case}_codes", codes.T[None])
     first, last = ends(model, text, prompt[0], units)
     golden.compare(f"{case}_ar_logits_first", first)
     golden.compare(f"{case}_ar_logits_last", last)
     for name in list(golden.outputs):
         if match := re.fullmatch(rf"{case}_nar_logits_stage(\d+)_first(\d+)", name):
-            level, count = int(match[1]), int(match[2])
+            codebook, count = int(match[1]), int(match[2])
             batch = model.nar.batch([replace(row, codes=codes)])
-            hidden = model.nar(batch, torch.tensor([level]))[batch.is_target][:count]
-            golden.compare(name, model.nar.logits(hidden, level)[None])
+            hidden = model.nar(batch, torch.tensor([codebook]))[batch.is_target][:count]
+            golden.compare(name, model.nar.logits(hidden, codebook)[None])
 
 
 def ends(model: Valle, text: Tensor, prompt: Tensor, units: Tensor) -> tuple[Tensor, Tensor]:

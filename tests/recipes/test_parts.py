@@ -57,20 +57,20 @@ def test_stage_2_alone_is_given_the_melody_of_the_recording(
 ) -> None:
     bundle = tiny_pitched_bundle()
     voice, waveform = tiny_voice(bundle), speech_like(1.0).waveform
-    level = bundle.pitch_level
-    assert level is not None
+    codebook = bundle.pitch_codebook
+    assert codebook is not None
     given: list[int] = []
     fill = type(bundle).fill
 
     def seen(self: object, rows: Sequence[AcousticRow], generators: object) -> list[Tensor]:
         for row in rows:
-            given.extend(row.codes[level, row.num_context :].tolist())
+            given.extend(row.codes[codebook, row.num_context :].tolist())
         return fill(self, rows, generators)  # type: ignore[arg-type]
 
     monkeypatch.setattr(type(bundle), "fill", seen)
     text_ids = bundle.vocab.encode("hɛloʊ")
     stage2_alone(bundle, waveform, text_ids, voice, torch.Generator().manual_seed(0))
-    spoken = bundle.tokenizer.encode(waveform[None])[0, level]
-    wanted = transposed(spoken, voice.codes[level], bundle.tokenizer.num_pitches - 1)
+    spoken = bundle.tokenizer.encode(waveform[None])[0, codebook]
+    wanted = transposed(spoken, voice.codes[codebook], bundle.tokenizer.num_pitches - 1)
     assert any(wanted.tolist())
     assert given == wanted.tolist()

@@ -105,8 +105,8 @@ def test_a_trained_codec_goes_on_with_its_tokens(
 def test_mistakes_are_told(
     trained: Path, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(ConfigError, match="level_dropout must be from 0 to 1"):
-        SourceFilterRecipe(level_dropout=1.5)
+    with pytest.raises(ConfigError, match="codebook_dropout must be from 0 to 1"):
+        SourceFilterRecipe(codebook_dropout=1.5)
     with pytest.raises(ConfigError, match="only with the codec that made them"):
         SourceFilterRecipe(tokens=("runs/tokens/0",))
     other = (f"trained={finished / 'model'}", f"tokens=[{trained / 'tokens' / '0'}]")

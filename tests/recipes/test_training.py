@@ -195,7 +195,7 @@ def test_stage_2_can_also_learn_classes(trained: Path, tmp_path: Path) -> None:
         tmp_path,
         "kind=acoustic_lm",
         "model={num_codebooks: 4, codebook_size: 32, dim: 32, num_heads: 2, num_layers: 2, "
-        "level_groups: [1, 2]}",
+        "codebook_groups: [1, 2]}",
     )
     assert MAINS["nar"](given) == 0
     assert read_description(tmp_path / "model")["model_type"] == "acoustic_lm"

@@ -19,8 +19,8 @@ class AudioTokenizer(PretrainedModel, ABC):
     """Turns a waveform into discrete codes, and, where `can_decode`, codes into a waveform."""
 
     can_decode: ClassVar[bool] = True
-    pitch_level: ClassVar[int | None] = None
-    """Level of the codes that is pitch, 0 where a frame has none; None: no level is."""
+    pitch_codebook: ClassVar[int | None] = None
+    """Codebook of the codes that is pitch, 0 where a frame has none; None: none is."""
     decodes_from_start: ClassVar[bool] = False
     """Whether a decoded frame depends on all codes before it, as a phase that runs on does."""
 
@@ -59,7 +59,7 @@ class AudioTokenizer(PretrainedModel, ABC):
 
     @property
     def num_pitches(self) -> int:
-        """Different values of the pitch level, where there is one."""
+        """Different values of the pitch codebook, where there is one."""
         return 0
 
     @abstractmethod

@@ -12,13 +12,16 @@ from typing import Any
 CONFIG_KEYS: Mapping[str, Mapping[str, str]] = {
     "MonotonicLMConfig": {"patience": "advance_threshold"},
     "AcousticRegressorConfig": {"sees_spoken": "condition_on_alignment"},
+    "AcousticLMConfig": {"level_dim": "codebook_dim", "level_groups": "codebook_groups"},
+    "MaskGCTSemanticToAcousticConfig": {"first_level": "first_codebook"},
+    "TokenHeader": {"pitch_level": "pitch_codebook"},
     "BundleConfig": {"expected_input": "expected_latents"},
     "ValleARConfig": {"prenet_hears_padding": "prenet_sees_padding"},
     "ValleNARConfig": {"prenet_hears_padding": "prenet_sees_padding"},
     "VectorQuantizerConfig": {"late_start": "delayed_init"},
     "DiscriminatorConfig": {"joins_at": "start_fraction"},
     "CodecRecipe": {"adversary": "discriminator"},
-    "SourceFilterRecipe": {"adversary": "discriminator"},
+    "SourceFilterRecipe": {"adversary": "discriminator", "level_dropout": "codebook_dropout"},
     "JointRecipe": {"adversary": "discriminator"},
     "LoopConfig": {"piece_minutes": "stop_after_minutes"},
     "Recording": {"piece": "segment"},
@@ -28,6 +31,10 @@ CONFIG_KEYS: Mapping[str, Mapping[str, str]] = {
 TENSOR_NAMES: Mapping[str, Mapping[str, str]] = {
     "monotonic_lm": {"reader": "text_encoder", "speaker": "decoder"},
     "acoustic_regressor": {"copying": "copy_attention", "nothing": "null_key"},
+    "acoustic_lm": {"level_embedding": "codebook_embedding"},
+    "valle_nar": {"level_embedding": "codebook_embedding"},
+    "valle": {"level_embedding": "codebook_embedding"},
+    "maskgct_s2a": {"level_embedding": "codebook_embedding"},
     "conv_regressor": {"copying": "copy_attention", "nothing": "null_key"},
 }
 """By `model_type`: part of a stored tensor's name, between dots, to that of today."""

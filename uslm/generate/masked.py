@@ -33,7 +33,7 @@ class Unmasking:
     """How masked codes are filled in."""
 
     steps: tuple[int, ...] = (25,)
-    """Steps of each level that is filled, lowest first; more speak better, and longer."""
+    """Steps of each codebook that is filled, lowest first; more speak better, and longer."""
     temperature: float = 0.9
     """How freely codes are drawn at the first step; it falls with the share that is masked."""
     filter_threshold: float = 0.98
@@ -53,7 +53,7 @@ class Unmasking:
 
     def __post_init__(self) -> None:
         if not self.steps or min(self.steps) < 1:
-            raise UserError(f"steps must be 1 or more for each level, but are {self.steps}")
+            raise UserError(f"steps must be 1 or more for each codebook, but are {self.steps}")
         for name in ("temperature", "order_temperature", "guidance"):
             if not getattr(self, name) >= 0:
                 raise UserError(f"{name} must be 0 or more, but is {getattr(self, name)}")
@@ -78,7 +78,7 @@ class RowStep:
     """What one step did to the target frames of one row."""
 
     row: int
-    level: int
+    codebook: int
     is_masked: Bool[Tensor, " t"]
     """Before the step."""
     hidden: "RowHidden"
@@ -111,9 +111,9 @@ class RowDrawn:
 
 @dataclass(frozen=True)
 class _Moment:
-    """Where in the diffusion of a level a step is."""
+    """Where in the diffusion of a codebook a step is."""
 
-    level: int
+    codebook: int
     step: int
     steps: int
 
@@ -150,7 +150,7 @@ def fill_masked(
     *,
     generators: Sequence[torch.Generator],
 ) -> list[Int[Tensor, "k _"]]:
-    """The codes of each row's target, all levels, on the CPU.
+    """The codes of each row's target, all codebooks, on the CPU.
 
     Row i draws from generator i only and is guided by itself, so what it becomes does not depend on
     the rows beside it, but for rounding.
@@ -169,41 +169,41 @@ def unmask(
     unmasking: Unmasking,
     uniform: Uniform,
     *,
-    first_level: int | None = None,
+    first_codebook: int | None = None,
 ) -> Iterator[list[RowStep]]:
     """Fill the target in `batch.codes`, in place; yields what each step did to each row.
 
-    A row of which nothing is masked any more rests until the next level. `uniform` is asked for all
-    rows' numbers of one kind, then for those of the next. Levels below `first_level` are given; it
-    is the model's unless stated.
+    A row of which nothing is masked any more rests until the next codebook. `uniform` is asked for
+    all rows' numbers of one kind, then for those of the next. Codebooks below `first_codebook` are
+    given; it is the model's unless stated.
     """
-    begin = model.first_level if first_level is None else first_level
-    levels = range(begin, model.num_codebooks)
-    if len(unmasking.steps) != len(levels):
+    begin = model.first_codebook if first_codebook is None else first_codebook
+    codebooks = range(begin, model.num_codebooks)
+    if len(unmasking.steps) != len(codebooks):
         raise UserError(
-            f"steps must be {len(levels)} numbers, one for each level that is filled, "
+            f"steps must be {len(codebooks)} numbers, one for each codebook that is filled, "
             f"but are {unmasking.steps}"
         )
-    for level, steps in zip(levels, unmasking.steps, strict=True):
+    for codebook, steps in zip(codebooks, unmasking.steps, strict=True):
         is_masked = batch.is_target.clone()
         for step in range(steps):
-            now = _Moment(level, step, steps)
+            now = _Moment(codebook, step, steps)
             going = [i for i, row in enumerate(is_masked) if bool(row.any())]
             if not going:
                 break
             hidden = _hidden(model, batch, is_masked, now, unmasking)
             drawn = {
-                i: _draw(model.logits(hidden[i].guided, level), now, unmasking, uniform, i)
+                i: _draw(model.logits(hidden[i].guided, codebook), now, unmasking, uniform, i)
                 for i in going
             }
             done = []
             for i in going:
                 target = batch.is_target[i]
                 was_masked = is_masked[i, target]
-                codes = torch.where(was_masked, drawn[i].codes, batch.codes[i, level, target])
-                batch.codes[i, level, target] = codes
+                codes = torch.where(was_masked, drawn[i].codes, batch.codes[i, codebook, target])
+                batch.codes[i, codebook, target] = codes
                 is_masked[i, target] = _mask_again(drawn[i], was_masked, now, unmasking, uniform, i)
-                done.append(RowStep(i, level, was_masked, hidden[i], drawn[i], codes))
+                done.append(RowStep(i, codebook, was_masked, hidden[i], drawn[i], codes))
             yield done
 
 
@@ -221,7 +221,7 @@ def _hidden(
     if guided:
         seen, masked = batch.duplicated(), torch.cat([is_masked, is_masked])
         conditional = torch.cat([conditional, ~conditional])
-    hidden = model(seen, masked, now.time, level=now.level, conditional=conditional).float()
+    hidden = model(seen, masked, now.time, codebook=now.codebook, conditional=conditional).float()
     given = [hidden[i, batch.is_target[i]] for i in range(b)]
     if not guided:
         return [RowHidden(conditional=row, unconditional=None, guided=row) for row in given]

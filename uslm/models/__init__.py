@@ -1,1 +1,1 @@
-"""The two stages: text -> units (autoregressive), units -> all codes (level by level)."""
+"""The two stages: text -> units (autoregressive), units -> all codes (codebook by codebook)."""

@@ -134,7 +134,7 @@ class AcousticBatch:
     text_ids: Int[Tensor, "b s"]
     text_mask: Bool[Tensor, "b s"]
     codes: Int[Tensor, "b k t"]
-    """Prompt, context and target frames; what lies above the known levels is not looked at."""
+    """Prompt, context and target frames; what lies above the known codebooks is not looked at."""
     frame_mask: Bool[Tensor, "b t"]
     is_target: Bool[Tensor, "b t"]
     positions: Float[Tensor, "b t"]
@@ -226,14 +226,14 @@ class AcousticRow:
 
 
 class AcousticModel(PretrainedModel, ABC):
-    """Stage 2: units (and pitches) and a voice's codes -> codes of all levels.
+    """Stage 2: units (and pitches) and a voice's codes -> codes of all codebooks.
 
     Either a `CodeModel`, which scores the codes, or a `VectorModel`, which predicts the vector
     that they should add up to.
     """
 
-    num_given_levels: ClassVar[int] = 1
-    """Levels that are known of the frames to fill: 1, the unit; 2, its pitch, too."""
+    num_given_codebooks: ClassVar[int] = 1
+    """Codebooks that are known of the frames to fill: 1, the unit; 2, its pitch, too."""
 
     @property
     @abstractmethod
@@ -247,7 +247,7 @@ class AcousticModel(PretrainedModel, ABC):
 
     @abstractmethod
     def forward(self, batch: Any, num_known: Int[Tensor, " b"]) -> Float[Tensor, "b t d"]:
-        """Hidden state of each frame when target frames show their first `num_known` levels."""
+        """Hidden state of each frame when target frames show their first `num_known` codebooks."""
 
     @classmethod
     @abstractmethod
@@ -256,24 +256,25 @@ class AcousticModel(PretrainedModel, ABC):
 
 
 class CodeModel(AcousticModel):
-    """Scores the codes of each level."""
+    """Scores the codes of each codebook."""
 
     @property
     @abstractmethod
-    def level_groups(self) -> tuple[int, ...]:
-        """Levels that each pass of generation fills, lowest first; they cover levels 1 and up."""
+    def codebook_groups(self) -> tuple[int, ...]:
+        """Codebooks that each pass of generation fills, lowest first; they cover codebooks 1 and
+        up."""
 
     @abstractmethod
-    def logits(self, hidden: Float[Tensor, "*any d"], level: int) -> Float[Tensor, "*any v"]:
-        """Scores of the codes of one level (1 or more), from hidden states."""
+    def logits(self, hidden: Float[Tensor, "*any d"], codebook: int) -> Float[Tensor, "*any v"]:
+        """Scores of the codes of one codebook (1 or more), from hidden states."""
 
 
 class VectorModel(AcousticModel):
-    """Predicts the decoder's input: its hidden states are what the levels to fill should add up
+    """Predicts the decoder's input: its hidden states are what the codebooks to fill should add up
     to."""
 
     vectors: Tensor
-    """What each code of these levels adds to the decoder's input, [levels, v, e]."""
+    """What each code of these codebooks adds to the decoder's input, [codebooks, v, e]."""
 
     def predict(self, batch: Any) -> Float[Tensor, "b t e"]:
         """What the codes are taken from."""

@@ -32,7 +32,7 @@ class MaskedRow:
     prompt: Int[Tensor, "k p"]
     """Codes of the voice that speaks."""
     target: Int[Tensor, "k t"]
-    """Frames to fill; of levels that are known already their codes, of others anything."""
+    """Frames to fill; of codebooks that are known already their codes, of others anything."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -77,8 +77,8 @@ class MaskedModel(PretrainedModel, ABC):
 
     @property
     @abstractmethod
-    def first_level(self) -> int:
-        """The lowest level that is filled; those below it are given."""
+    def first_codebook(self) -> int:
+        """The lowest codebook that is filled; those below it are given."""
 
     @abstractmethod
     def forward(
@@ -87,19 +87,19 @@ class MaskedModel(PretrainedModel, ABC):
         is_masked: Bool[Tensor, "b t"],
         time: Float[Tensor, " b"] | float,
         *,
-        level: int = 0,
+        codebook: int = 0,
         conditional: Bool[Tensor, " b"] | None = None,
     ) -> Float[Tensor, "b t d"]:
-        """Hidden state of each frame while `level` is filled.
+        """Hidden state of each frame while `codebook` is filled.
 
-        Levels below are known, those above are not looked at in the target, and of the level itself
-        only what is not masked. Rows that are not `conditional` do without the prompt. `time` goes
-        from 1, all masked, to 0; one for all rows saves the work for padding.
+        Codebooks below are known, those above are not looked at in the target, and of the codebook
+        itself only what is not masked. Rows that are not `conditional` do without the prompt.
+        `time` goes from 1, all masked, to 0; one for all rows saves the work for padding.
         """
 
     @abstractmethod
-    def logits(self, hidden: Float[Tensor, "*any d"], level: int) -> Float[Tensor, "*any v"]:
-        """Scores of the codes of one level, from hidden states."""
+    def logits(self, hidden: Float[Tensor, "*any d"], codebook: int) -> Float[Tensor, "*any v"]:
+        """Scores of the codes of one codebook, from hidden states."""
 
     @classmethod
     @abstractmethod
@@ -112,11 +112,11 @@ class MaskedModel(PretrainedModel, ABC):
         """Share of training rows that are unconditional, for guidance."""
 
     @property
-    def level_weights(self) -> Float[Tensor, " k"]:
-        """How often training asks for each level: less the higher it is, for fewer hear it."""
+    def codebook_weights(self) -> Float[Tensor, " k"]:
+        """How often training asks for each codebook: less the higher it is, for fewer hear it."""
         count = self.num_codebooks
         weights = torch.arange(count, 0, -1, dtype=torch.float32)
-        weights[: self.first_level] = 0
+        weights[: self.first_codebook] = 0
         return weights
 
     def batch(self, rows: Sequence[MaskedRow]) -> MaskedBatch:
@@ -138,11 +138,11 @@ class MaskedModel(PretrainedModel, ABC):
 
     def _check(self, row: MaskedRow) -> None:
         """Raise UserError unless the parts of the row fit together and the model."""
-        levels, num_frames = len(row.prompt), row.prompt.shape[1] + row.target.shape[1]
-        if (levels, len(row.target)) != (self.num_codebooks, self.num_codebooks):
+        codebooks, num_frames = len(row.prompt), row.prompt.shape[1] + row.target.shape[1]
+        if (codebooks, len(row.target)) != (self.num_codebooks, self.num_codebooks):
             raise UserError(
-                f"prompt and target must have {self.num_codebooks} levels, "
-                f"but have {levels} and {len(row.target)}"
+                f"prompt and target must have {self.num_codebooks} codebooks, "
+                f"but have {codebooks} and {len(row.target)}"
             )
         if row.target.shape[1] < 1:
             raise UserError("the target must have at least one frame, but has none")
@@ -153,16 +153,16 @@ class MaskedModel(PretrainedModel, ABC):
             )
 
     def loss(
-        self, batch: MaskedBatch, *, level: int | None = None, generator: torch.Generator
+        self, batch: MaskedBatch, *, codebook: int | None = None, generator: torch.Generator
     ) -> Float[Tensor, ""]:
         """Mean cross-entropy of masked codes, nats a code.
 
-        `generator` draws the level, unless it is given, and of each row how much of it is prompt,
-        what is masked, and whether it goes without prompt. Where a row's prompt is said to end in
-        `batch` does not matter.
+        `generator` draws the codebook, unless it is given, and of each row how much of it is
+        prompt, what is masked, and whether it goes without prompt. Where a row's prompt is said to
+        end in `batch` does not matter.
         """
-        if level is None:
-            level = int(torch.multinomial(self.level_weights, 1, generator=generator))
+        if codebook is None:
+            codebook = int(torch.multinomial(self.codebook_weights, 1, generator=generator))
         b, t = batch.frame_mask.shape
         draws = torch.rand(3, b, generator=generator, device=generator.device).to(self.device)
         lengths = batch.frame_mask.sum(1)
@@ -179,6 +179,6 @@ class MaskedModel(PretrainedModel, ABC):
         # The frame with the least chance is masked in any case: there is something to learn.
         is_masked = chance <= torch.maximum(share, chance.amin(dim=1))[:, None]
         is_masked = is_masked & batch.is_target
-        hidden = self(batch, is_masked, time, level=level, conditional=conditional)
-        wanted = batch.codes[:, level][is_masked]
-        return F.cross_entropy(self.logits(hidden[is_masked], level), wanted)
+        hidden = self(batch, is_masked, time, codebook=codebook, conditional=conditional)
+        wanted = batch.codes[:, codebook][is_masked]
+        return F.cross_entropy(self.logits(hidden[is_masked], codebook), wanted)

@@ -131,7 +131,7 @@ class Speech:
     units: Int[Tensor, " t"]
     """What stage 1 said, all segments in a row."""
     codes: Int[Tensor, "k t"]
-    """What stage 2 made of it; level 0 are the units."""
+    """What stage 2 made of it; codebook 0 are the units."""
     timings: Timings = field(default_factory=Timings)
     """Where the time went."""
     segments: tuple[SegmentReport, ...] = ()

@@ -75,7 +75,7 @@ class SegmentResult:
 
     request: SegmentRequest
     codes: Int[Tensor, "k t"]
-    """All that was drawn; level 0 is what stage 1 said."""
+    """All that was drawn; codebook 0 is what stage 1 said."""
     stop_reason: str
     """See `SegmentReport`."""
     attempts: int = 1
@@ -101,7 +101,7 @@ class Converted:
     waveform: Float[Tensor, "1 n"]
     """In [-1, 1], on the CPU; as long as the recording, unless a manner is imitated."""
     codes: Int[Tensor, "k t"]
-    """What was said; level 0 are the units."""
+    """What was said; codebook 0 are the units."""
 
 
 @runtime_checkable

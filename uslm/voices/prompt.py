@@ -69,7 +69,7 @@ class VoicePrompt:
     name: str
     """What the voice is called."""
     codes: Int[Tensor, "k p"]
-    """All codes of the recording; level 0 are its units."""
+    """All codes of the recording; codebook 0 are its units."""
     text_ids: Int[Tensor, " s"]
     """What stage 1 reads for the first `num_spoken_frames` of it."""
     num_spoken_frames: int

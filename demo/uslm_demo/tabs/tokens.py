@@ -21,8 +21,8 @@ from uslm_demo.widgets.token_view import token_view
 
 EXPLANATION = """\
 Left of 0 s lies the voice that was given, right of it what the model made. Waveform and mel are
-decoded from the codes below them: `units` are what the first language model says, the other levels
-what the second one adds. The same colour in the same row is the same code.
+decoded from the codes below them: `units` are what the first language model says, the other
+codebooks what the second one adds. The same colour in the same row is the same code.
 """
 COMPARISON = """\
 ### Two codecs on one clip

@@ -119,12 +119,12 @@ class AcousticRows:
             hit |= np.roll(hit, 1) | np.roll(hit, -1)
             others = torch.from_numpy(random.integers(0, header.codebook_size, num_frames))
             codes[0] = torch.where(torch.from_numpy(hit), others, codes[0])
-        level = header.pitch_level
-        if level is not None and random.random() < shape.pitch_noise_share:
+        codebook = header.pitch_codebook
+        if codebook is not None and random.random() < shape.pitch_noise_share:
             shaken = random.integers(-4, 5, num_frames) * (random.random(num_frames) < 0.3)
             off = torch.from_numpy(shaken + random.integers(-3, 4))
-            pitch = codes[level]
-            codes[level] = torch.where(pitch > 0, (pitch + off).clamp(1, self.most_pitch), 0)
+            pitch = codes[codebook]
+            codes[codebook] = torch.where(pitch > 0, (pitch + off).clamp(1, self.most_pitch), 0)
         return codes
 
     def _text_positions(self, index: int, first: int, num_frames: int) -> Int[Tensor, " t"] | None:

@@ -76,7 +76,7 @@ def _encode(
         num_codebooks=tokenizer.num_codebooks,
         codebook_size=tokenizer.codebook_size,
         hop_length=tokenizer.hop_length,
-        pitch_level=tokenizer.pitch_level,
+        pitch_codebook=tokenizer.pitch_codebook,
         num_pitches=tokenizer.num_pitches,
     ) as writer:
         # The longest first, so that a batch that is too big for the device is met at once. What is

@@ -37,10 +37,10 @@ class PromptedBatch:
 def check_pitch(model: SemanticModel, tokens: TokenCorpus) -> None:
     """Raise ConfigError if the model is to draw pitches and the tokens hold none."""
     draws = isinstance(model, PitchedModel) and model.num_pitches > 0
-    if draws and tokens.header.pitch_level is None:
+    if draws and tokens.header.pitch_codebook is None:
         raise ConfigError(
             "tokens must be those of a codec that holds pitch, as the model is to draw it "
-            f"(pitch_reach), but they have {tokens.header.num_codebooks} levels without pitch"
+            f"(pitch_reach), but they have {tokens.header.num_codebooks} codebooks without pitch"
         )
 
 
@@ -66,14 +66,14 @@ class PromptedRows:
         return torch.from_numpy(self.corpus.text_ids[index])
 
     def units(self, index: int) -> Int[Tensor, " t"]:
-        """Level 0 of an utterance."""
+        """Codebook 0 of an utterance."""
         return self.tokens.codes(index)[0]
 
     def pitches(self, model: PitchedModel, index: int) -> Int[Tensor, " t"]:
         """What the model is to draw beside the units of an utterance."""
-        level = self.tokens.header.pitch_level
-        assert level is not None
-        return model.relative_pitch(self.tokens.codes(index)[level])
+        codebook = self.tokens.header.pitch_codebook
+        assert codebook is not None
+        return model.relative_pitch(self.tokens.codes(index)[codebook])
 
     def starts(self, index: int) -> Int[Tensor, " s"]:
         """Frame in which each symbol of an utterance begins."""

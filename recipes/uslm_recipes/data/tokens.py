@@ -23,6 +23,7 @@ from torch import Tensor
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.partial_folder import PartialFolder, told_when_full, write_whole
 from uslm_tokenizer.errors import MissingResource, UserError
+from uslm_tokenizer.renames import current_keys
 
 FORMAT = 1
 CODES_FILE, STARTS_FILE, HEADER_FILE = "codes.npy", "starts.npy", "tokens.json"
@@ -40,10 +41,10 @@ class TokenHeader:
     codebook_size: int
     hop_length: int
     """Samples a frame."""
-    pitch_level: int | None = None
-    """Level of the codes that is pitch, where there is one."""
+    pitch_codebook: int | None = None
+    """Codebook of the codes that is pitch, where there is one."""
     num_pitches: int = 0
-    """Different values of that level."""
+    """Different values of that codebook."""
     format: int = FORMAT
 
 
@@ -114,7 +115,7 @@ class TokenWriter:
         num_codebooks: int,
         codebook_size: int,
         hop_length: int,
-        pitch_level: int | None = None,
+        pitch_codebook: int | None = None,
         num_pitches: int = 0,
     ) -> None:
         if len(corpus.folders) != 1:
@@ -128,7 +129,7 @@ class TokenWriter:
             num_codebooks=num_codebooks,
             codebook_size=codebook_size,
             hop_length=hop_length,
-            pitch_level=pitch_level,
+            pitch_codebook=pitch_codebook,
             num_pitches=num_pitches,
         )
         frames = -(-corpus.num_samples // hop_length)
@@ -220,4 +221,4 @@ def _read_header(folder: Path) -> TokenHeader:
         raise UserError(
             f"{path} has format {data.get('format')!r}, but this version reads {FORMAT}"
         )
-    return TokenHeader(**data)
+    return TokenHeader(**current_keys("TokenHeader", data))

@@ -61,7 +61,7 @@ class LMObjective(nn.Module):
     def __init__(
         self,
         model: AcousticLM,
-        vectors: Float[Tensor, "levels v e"] | None,
+        vectors: Float[Tensor, "codebooks v e"] | None,
         *,
         input_weight: float,
         ahead_weight: float,
@@ -77,7 +77,8 @@ class LMObjective(nn.Module):
     def forward(
         self, batch: AcousticBatch, num_known: Int[Tensor, " b"]
     ) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
-        """The next level's cross-entropy and, with less weight, that of the levels behind it."""
+        """The next codebook's cross-entropy and, with less weight, that of the codebooks behind
+        it."""
         smoothing = self.label_smoothing if self.training else 0.0
         losses = self.model.loss(batch, num_known, smoothing=smoothing, vectors=self.vectors)
         total = torch.stack(list(losses.following.values())).mean()

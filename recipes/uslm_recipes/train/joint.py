@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from uslm.generate.levels import fill_levels, nearest_codes
+from uslm.generate.codebooks import fill_codebooks, nearest_codes
 from uslm.models.base import AcousticBatch, AcousticRow
 from uslm.systems.two_stage.regressor import AcousticRegressor
 from uslm_recipes.cards.export import export
@@ -130,11 +130,11 @@ class Voice(nn.Module):
     @torch.no_grad()
     def _rounded(self, wanted: Float[Tensor, "c t e"]) -> Float[Tensor, "c t e"]:
         tables = list(self.acoustic.vectors.float())
-        levels = nearest_codes(wanted.detach().float().flatten(0, 1), tables)
-        return self._vectors(levels.reshape(-1, *wanted.shape[:2]).transpose(0, 1))
+        codebooks = nearest_codes(wanted.detach().float().flatten(0, 1), tables)
+        return self._vectors(codebooks.reshape(-1, *wanted.shape[:2]).transpose(0, 1))
 
-    def _vectors(self, levels: Int[Tensor, "c k t"]) -> Float[Tensor, "c t e"]:
-        each = [table[levels[:, k]] for k, table in enumerate(self.acoustic.vectors)]
+    def _vectors(self, codebooks: Int[Tensor, "c k t"]) -> Float[Tensor, "c t e"]:
+        each = [table[codebooks[:, k]] for k, table in enumerate(self.acoustic.vectors)]
         return torch.stack(each).sum(dim=0).float()
 
 
@@ -219,7 +219,7 @@ def validate(
 def speak(name: str, voice: Voice, corpus: Corpus, index: int, row: AcousticRow) -> Validation:
     """An utterance as both parts make it from its units, beside the recording."""
     hop, rate = voice.codec.hop_length, voice.codec.sample_rate
-    [codes] = fill_levels(voice.acoustic, [row])
+    [codes] = fill_codebooks(voice.acoustic, [row])
     made = voice.codec.decode(codes[None])[0, 0].cpu()
     first = (row.start + row.num_context) * hop
     true = corpus.waveform(index, first, first + len(made))

@@ -1,4 +1,4 @@
-"""Train stage 2, the acoustic transformer: units and a voice's codes -> all levels.
+"""Train stage 2, the acoustic transformer: units and a voice's codes -> all codebooks.
 
     python -m uslm_recipes.train_nar --config mini --out runs/nar \\
         --set corpus=[data/corpus] --set tokens=[runs/tokens/0] \\
@@ -96,21 +96,21 @@ class NARRecipe:
     input_weight: float = 10.0
     """acoustic_lm: weight of that input's error."""
     ahead_weight: float = 0.3
-    """acoustic_lm: weight of the levels behind the next one."""
+    """acoustic_lm: weight of the codebooks behind the next one."""
     label_smoothing: float = 0.05
     """Of models that score codes: probability mass that the target code gives to the others."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """A batch of rows; how many levels each shows is drawn."""
+    """A batch of rows; how many codebooks each shows is drawn."""
 
     rows: AcousticBatch | VoicedBatch
     num_known: Int[Tensor, " b"]
 
 
-def draw_levels(groups: Sequence[int], random: np.random.Generator) -> int:
-    """Levels that a row shows: 1, or as many as there are behind some passes of generation.
+def draw_num_known(groups: Sequence[int], random: np.random.Generator) -> int:
+    """Codebooks that a row shows: 1, or as many as there are behind some passes of generation.
 
     Low ones are drawn more often, as all others lean on them.
     """
@@ -125,11 +125,11 @@ def draw_batch(
     draws the same, and so do more processes."""
     seed, epoch = recipe.loop.seed, batches.epoch
     chosen = next(batches).tolist()
-    train_batch, levels = [], []
+    train_batch, codebooks = [], []
     for index in chosen:
         random = np.random.default_rng((seed, epoch, index))
         train_batch.append(rows.row(index, recipe.rows, random))
-        levels.append(draw_levels(_groups(model), random))
+        codebooks.append(draw_num_known(_groups(model), random))
     cpu = torch.device("cpu")
     most = recipe.packed_frames
     batch: AcousticBatch | VoicedBatch
@@ -140,7 +140,7 @@ def draw_batch(
     else:
         batch = pack_rows(train_batch, cpu, most) if most else batch_rows(train_batch, cpu)
     return TrainBatch(
-        batch=Rows(batch, torch.tensor(levels[: len(batch.codes)])),
+        batch=Rows(batch, torch.tensor(codebooks[: len(batch.codes)])),
         name=BatchLabel(rows.corpus, chosen),
         audio_seconds=float(rows.corpus.seconds[chosen].sum()),
         tokens=int(batch.frame_mask.sum()),
@@ -159,17 +159,17 @@ def validate(
     codec: UnitCodec | SourceFilterCodec | None,
 ) -> Validation:
     """On held-out speakers: the error of the decoder's input, as a share of its variance, and of an
-    acoustic_lm the cross-entropy of the first level of each pass, nats a code; and some
+    acoustic_lm the cross-entropy of the first codebook of each pass, nats a code; and some
     utterances that the model fills, decoded."""
     random, model = np.random.default_rng(0), objective.model
     train_batch = [rows.row(index, recipe.rows.clean(), random) for index in indices]
     found: dict[str, list[float]] = {}
     for start in range(0, len(train_batch), 8):
         batch = model.batch(train_batch[start : start + 8])
-        for level in np.cumsum([1, *_groups(model)[:-1]]).tolist():
-            num_known = torch.full((len(batch.codes),), level, device=batch.codes.device)
+        for codebook in np.cumsum([1, *_groups(model)[:-1]]).tolist():
+            num_known = torch.full((len(batch.codes),), codebook, device=batch.codes.device)
             for name, value in prepared(batch, num_known)[1].items():
-                found.setdefault(f"{name}_{level}", []).append(float(value))
+                found.setdefault(f"{name}_{codebook}", []).append(float(value))
     means = {name: float(np.mean(values)) for name, values in found.items()}
     shown = []
     if codec is not None:
@@ -188,12 +188,12 @@ def speak(
 ) -> Validation:
     """An utterance whose codes stage 2 has filled, beside the same from its true codes."""
     vectors = objective.vectors if isinstance(objective, LMObjective) else None
-    [filled] = fill_levels(objective.model, [row], vectors=vectors)
+    [filled] = fill_codebooks(objective.model, [row], vectors=vectors)
     true = row.codes[:, row.num_context :]
     made, wanted = (codec.decode(c[None].to(codec.device))[0, 0] for c in (filled, true))
     waveforms = {"from true codes": wanted, "from filled codes": made}
     counts = {
-        f"level {k}": count_codes(codes, codec.codebook_size)
+        f"codebook {k}": count_codes(codes, codec.codebook_size)
         for k, codes in enumerate(filled[1:], start=1)
     }
     rate = codec.sample_rate
@@ -218,10 +218,10 @@ def build(
     model = load_model(recipe.initial).train() if recipe.initial else new_model(recipe)
     if isinstance(model, AcousticLM):
         if recipe.packed_frames:
-            raise ConfigError("packed_frames must be 0 for an acoustic_lm: its rows have levels")
+            raise ConfigError("packed_frames must be 0 for an acoustic_lm: its rows have codebooks")
         return LMObjective(
             model,
-            None if codec is None else codec.level_vectors(),
+            None if codec is None else codec.codebook_vectors(),
             input_weight=recipe.input_weight,
             ahead_weight=recipe.ahead_weight,
             label_smoothing=recipe.label_smoothing,
@@ -232,7 +232,7 @@ def build(
         return CodeObjective(model, label_smoothing=recipe.label_smoothing)
     if not isinstance(model, (AcousticRegressor, ConvRegressor)):
         raise ConfigError(f"initial must name a stage 2, but names a {model.model_type}")
-    if isinstance(model, ConvRegressor) != (tokens.header.pitch_level is not None):
+    if isinstance(model, ConvRegressor) != (tokens.header.pitch_codebook is not None):
         raise ConfigError(
             "a conv_regressor, and no other model, learns from tokens of a codec with pitch, but "
             f"stage 2 is a {model.model_type}"
@@ -244,10 +244,10 @@ def build(
     if codec is None:
         raise ConfigError("tokenizer must name the codec whose codes a regressor learns")
     if isinstance(model, ConvRegressor):
-        model.learn_vectors(codec.level_vectors())
+        model.learn_vectors(codec.codebook_vectors())
         return RegressorObjective(model)
     some = indices[:: max(1, len(indices) // NUM_MEASURED)].tolist()
-    model.learn_vectors(codec.level_vectors(), [tokens.codes(index) for index in some])
+    model.learn_vectors(codec.codebook_vectors(), [tokens.codes(index) for index in some])
     return RegressorObjective(model)
 
 

@@ -88,7 +88,7 @@ class SourceFilterRecipe:
     """Crops in a batch."""
     crop_frames: int = 50
     """Length of a crop, frames of the codec."""
-    level_dropout: float = 0.25
+    codebook_dropout: float = 0.25
     """Share of the crops that are decoded from their first few mel codebooks only."""
     weights: WaveformWeights = field(default_factory=WaveformWeights)
     """What counts how much in the waveform."""
@@ -96,8 +96,10 @@ class SourceFilterRecipe:
     """The discriminators."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.level_dropout <= 1:
-            raise ConfigError(f"level_dropout must be from 0 to 1, but is {self.level_dropout}")
+        if not 0 <= self.codebook_dropout <= 1:
+            raise ConfigError(
+                f"codebook_dropout must be from 0 to 1, but is {self.codebook_dropout}"
+            )
         if self.tokens and not self.trained:
             raise ConfigError("tokens can be given only with the codec that made them: `trained`")
 
@@ -138,7 +140,7 @@ def draw_depth(
 ) -> Int[Tensor, " b"]:
     """How many mel codebooks of each crop are decoded."""
     b, most = len(batch.codes), batch.codes.shape[1] - FIRST_MEL_ROW
-    few = torch.rand(b, generator=generator, device=generator.device) < recipe.level_dropout
+    few = torch.rand(b, generator=generator, device=generator.device) < recipe.codebook_dropout
     train_batch = torch.randint(1, most + 1, (b,), generator=generator, device=generator.device)
     return torch.where(few, train_batch, most).to(batch.codes.device)
 

@@ -118,7 +118,7 @@ def ctc_frames(text_ids: Int[Tensor, " s"]) -> int:
 def draw_batch(
     recipe: UnitsRecipe, corpus: Corpus, teacher: TeacherFeatures, batches: SecondsBatches
 ) -> TrainBatch[Batch]:
-    """The next batch, each row at a level that is drawn from epoch and utterance alone."""
+    """The next batch, each row at a codebook that is drawn from epoch and utterance alone."""
     epoch = batches.epoch
     chosen = next(batches).tolist()
     hop = recipe.model.hop_length

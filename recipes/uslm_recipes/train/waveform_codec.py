@@ -258,7 +258,7 @@ def train(recipe: WaveformCodecRecipe, out: Path, *, resume: bool = False) -> bo
         models=dict(models),
         optimizers={name: make_optimizer(model, recipe.loop) for name, model in models.items()},
         streams={"crops": crops},
-        generators={"levels": generator},
+        generators={"codebooks": generator},
         averaged=("codec",),
     )
     held_out = corpus.select(split="test", max_seconds=8)[:40].tolist()

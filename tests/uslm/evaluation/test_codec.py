@@ -144,12 +144,12 @@ def test_codes_are_counted() -> None:
     codes[0, 2] = torch.arange(64) % 32
     counts.add(codes)
     section = counts.section()
-    used = [section.rows[f"level {level}"]["codes_used"].value for level in range(4)]
+    used = [section.rows[f"codebook {codebook}"]["codes_used"].value for codebook in range(4)]
     assert used == pytest.approx([1 / 32, 2 / 32, 1, 1 / 32])
-    perplexity = [section.rows[f"level {level}"]["perplexity"].value for level in range(4)]
+    perplexity = [section.rows[f"codebook {codebook}"]["perplexity"].value for codebook in range(4)]
     assert perplexity == pytest.approx([1, 2, 32, 1])
     everything = section.rows["all"]
-    assert everything["bit_rate"].value == 50 * 4 * 5, "50 frames, 4 levels, 5 bits"
+    assert everything["bit_rate"].value == 50 * 4 * 5, "50 frames, 4 codebooks, 5 bits"
     assert everything["entropy_rate"].value == pytest.approx(50 * (0 + 1 + 5 + 0))
     assert everything["token_rate"].value == 200
 

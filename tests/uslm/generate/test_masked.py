@@ -78,7 +78,7 @@ def test_seeds_decide(
         fill_masked(model, rows[:1], how, generators=seeded(seed))[0] for seed in (1, 1, 2)
     )
     assert torch.equal(one, again) and not torch.equal(one, other)
-    assert torch.equal(one[: model.first_level], rows[0].target[: model.first_level])
+    assert torch.equal(one[: model.first_codebook], rows[0].target[: model.first_codebook])
 
 
 def steps_of_a_row(how: Unmasking, row: MaskedRow | None = None) -> list[RowStep]:
@@ -154,7 +154,7 @@ def test_wrong_settings(wrong: dict[str, Any], message: str) -> None:
         Unmasking(**wrong)
 
 
-def test_steps_must_be_there_for_each_level() -> None:
+def test_steps_must_be_there_for_each_codebook() -> None:
     model = build(MaskGCTSemanticToAcoustic)
     with pytest.raises(UserError, match="steps must be 2 numbers"):
         fill_masked(model, s2a_rows(), SETTINGS, generators=seeded(1, 2, 3))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from uslm.generate.autoregressive import StopRule
-from uslm.generate.levels import fill_levels
+from uslm.generate.codebooks import fill_codebooks
 from uslm.generate.masked import Unmasking, fill_masked
 from uslm.generate.sampling import Sampling
 from uslm.models.base import AcousticModel, AcousticRow, SemanticModel
@@ -59,7 +59,7 @@ def fill(model: AcousticModel) -> list[Tensor]:
         AcousticRow(prompt=ids(k, 6), codes=ids(k, 9), text_ids=ids(5), text_positions=ids(9) % 5),
         AcousticRow(prompt=ids(k, 0), codes=ids(k, 7), num_context=3, start=20),
     ]
-    return [each.cpu() for each in fill_levels(model, rows)]
+    return [each.cpu() for each in fill_codebooks(model, rows)]
 
 
 def unmask(model: MaskedModel) -> list[Tensor]:
@@ -68,7 +68,7 @@ def unmask(model: MaskedModel) -> list[Tensor]:
         MaskedRow(condition=ids(4 + count), prompt=ids(k, 4), target=ids(k, count))
         for count in (9, 5)
     ]
-    steps = (2,) * (k - model.first_level)
+    steps = (2,) * (k - model.first_codebook)
     return fill_masked(model, rows, Unmasking(steps=steps), generators=[draw(1), draw(2)])
 
 

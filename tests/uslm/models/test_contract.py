@@ -162,7 +162,7 @@ def target_hidden(model: AcousticModel, rows: list[AcousticRow], known: int) -> 
 def test_a_filled_row_of_a_batch_equals_the_row_alone(name: str) -> None:
     model = build(name)
     rows = rows_of(model)
-    for known in range(model.num_given_levels, model.num_codebooks):
+    for known in range(model.num_given_codebooks, model.num_codebooks):
         together = target_hidden(model, rows, known)
         for row, hidden in zip(rows, together, strict=True):
             assert len(hidden) == row.codes.shape[1] - row.num_context
@@ -170,9 +170,9 @@ def test_a_filled_row_of_a_batch_equals_the_row_alone(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ACOUSTIC)
-def test_unknown_levels_are_not_looked_at(name: str) -> None:
+def test_unknown_codebooks_are_not_looked_at(name: str) -> None:
     model = build(name)
-    for known in range(model.num_given_levels, model.num_codebooks):
+    for known in range(model.num_given_codebooks, model.num_codebooks):
         one, other = rows_of(model), rows_of(model)
         for row in other:
             row.codes[known:, row.num_context :] = 0
@@ -215,10 +215,10 @@ def test_what_is_known_is_heard(
 
 
 @pytest.mark.parametrize("name", CODES)
-def test_level_groups_cover_the_levels_above_the_units(name: str) -> None:
+def test_codebook_groups_cover_the_codebooks_above_the_units(name: str) -> None:
     model = build(name)
-    assert sum(model.level_groups) == model.num_codebooks - 1
-    assert min(model.level_groups) >= 1
+    assert sum(model.codebook_groups) == model.num_codebooks - 1
+    assert min(model.codebook_groups) >= 1
 
 
 def falls(model: torch.nn.Module, loss: Callable[[], Tensor], steps: int = 60) -> None:
@@ -252,11 +252,11 @@ def test_four_utterances_are_learnt_by_heart_by_the_second_stage(name: str) -> N
         hidden = model(batch, torch.ones(4, dtype=torch.long))[batch.is_target]
         targets = batch.codes.transpose(1, 2)[batch.is_target]
         if isinstance(model, VectorModel):
-            given = model.num_given_levels
+            given = model.num_given_codebooks
             vectors = [table[targets[:, k]] for k, table in enumerate(model.vectors, start=given)]
             return F.mse_loss(hidden, torch.stack(vectors).sum(dim=0))
-        levels = range(1, model.num_codebooks)
-        each = [F.cross_entropy(model.logits(hidden, k), targets[:, k]) for k in levels]
+        codebooks = range(1, model.num_codebooks)
+        each = [F.cross_entropy(model.logits(hidden, k), targets[:, k]) for k in codebooks]
         return torch.stack(each).mean()
 
     falls(model, loss)
@@ -275,14 +275,14 @@ def masked_rows(model: MaskedModel) -> list[MaskedRow]:
 
 
 def masked_hidden(
-    model: MaskedModel, rows: list[MaskedRow], *, level: int, conditional: bool = True
+    model: MaskedModel, rows: list[MaskedRow], *, codebook: int, conditional: bool = True
 ) -> list[Tensor]:
     """Hidden states of each row's target frames, every other of them masked."""
     batch = model.batch(rows)
     is_masked = batch.is_target & (batch.is_target.cumsum(1) % 2 == 1)
     time, told = torch.full((len(rows),), 0.4), torch.full((len(rows),), conditional)
     with torch.no_grad():
-        hidden = model(batch, is_masked, time, level=level, conditional=told)
+        hidden = model(batch, is_masked, time, codebook=codebook, conditional=told)
     return [hidden[row][batch.is_target[row]] for row in range(len(rows))]
 
 
@@ -291,12 +291,12 @@ def masked_hidden(
 def test_a_masked_row_of_a_batch_equals_the_row_alone(name: str, conditional: bool) -> None:
     model = build(name)
     rows = masked_rows(model)
-    for level in range(model.num_codebooks):
-        together = masked_hidden(model, rows, level=level, conditional=conditional)
+    for codebook in range(model.num_codebooks):
+        together = masked_hidden(model, rows, codebook=codebook, conditional=conditional)
         for row, hidden in zip(rows, together, strict=True):
-            alone = masked_hidden(model, [row], level=level, conditional=conditional)[0]
+            alone = masked_hidden(model, [row], codebook=codebook, conditional=conditional)[0]
             torch.testing.assert_close(alone, hidden, **CLOSE)
-            assert model.logits(hidden, level).shape == (len(hidden), model.codebook_size)
+            assert model.logits(hidden, codebook).shape == (len(hidden), model.codebook_size)
 
 
 @pytest.mark.parametrize("name", MASKED)
@@ -306,7 +306,9 @@ def test_one_time_for_all_rows_saves_work_and_changes_nothing(name: str) -> None
     conditional = torch.tensor([True, False, True])
     with torch.no_grad():
         each, shared = (
-            model(batch, batch.is_target, time, level=0, conditional=conditional)[batch.is_target]
+            model(batch, batch.is_target, time, codebook=0, conditional=conditional)[
+                batch.is_target
+            ]
             for time in (torch.full((3,), 0.4), 0.4)
         )
     torch.testing.assert_close(each, shared, **CLOSE)
@@ -319,20 +321,20 @@ def test_without_prompt_the_target_is_alone(name: str) -> None:
     p = row.prompt.shape[1]
     cut = row.condition[p:] if model.condition_per_frame else row.condition[:0]
     bare = replace(row, condition=cut, prompt=row.prompt[:, :0])
-    unconditional = masked_hidden(model, [row], level=0, conditional=False)[0]
-    torch.testing.assert_close(unconditional, masked_hidden(model, [bare], level=0)[0], **CLOSE)
+    unconditional = masked_hidden(model, [row], codebook=0, conditional=False)[0]
+    torch.testing.assert_close(unconditional, masked_hidden(model, [bare], codebook=0)[0], **CLOSE)
 
 
 @pytest.mark.parametrize("name", MASKED)
-def test_masked_codes_and_higher_levels_are_not_looked_at(name: str) -> None:
+def test_masked_codes_and_higher_codebooks_are_not_looked_at(name: str) -> None:
     model = build(name)
-    for level in range(model.num_codebooks):
+    for codebook in range(model.num_codebooks):
         rows = masked_rows(model)
-        before = masked_hidden(model, rows, level=level)
+        before = masked_hidden(model, rows, codebook=codebook)
         for row in rows:
-            row.target[level, ::2] = 0  # those that masked_hidden masks
-            row.target[level + 1 :] = 0
-        assert all(map(torch.equal, before, masked_hidden(model, rows, level=level)))
+            row.target[codebook, ::2] = 0  # those that masked_hidden masks
+            row.target[codebook + 1 :] = 0
+        assert all(map(torch.equal, before, masked_hidden(model, rows, codebook=codebook)))
 
 
 @pytest.mark.parametrize("name", MASKED)
@@ -342,12 +344,12 @@ def test_what_a_masked_model_is_given_is_heard(name: str, part: str) -> None:
     # Fresh weights may hardly attend; any others will do.
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
-    for level in range(model.num_codebooks):
+    for codebook in range(model.num_codebooks):
         row = masked_rows(model)[0]
-        before = masked_hidden(model, [row], level=level)[0]
+        before = masked_hidden(model, [row], codebook=codebook)[0]
         place = getattr(row, part)
         place[..., 1] = (place[..., 1] + 1) % 32
-        after = masked_hidden(model, [row], level=level)[0]
+        after = masked_hidden(model, [row], codebook=codebook)[0]
         assert not torch.allclose(before, after, **CLOSE)
 
 
@@ -355,19 +357,19 @@ def test_what_a_masked_model_is_given_is_heard(name: str, part: str) -> None:
 def test_four_utterances_are_learnt_by_heart_by_a_masked_model(name: str) -> None:
     model = build(name)
     batch = model.batch([*masked_rows(model), masked_rows(model)[0]])
-    level = model.first_level
+    codebook = model.first_codebook
     falls(
         model,
-        lambda: model.loss(batch, level=level, generator=torch.Generator().manual_seed(0)),
+        lambda: model.loss(batch, codebook=codebook, generator=torch.Generator().manual_seed(0)),
     )
 
 
 @pytest.mark.parametrize("name", MASKED)
-def test_a_masked_model_asks_for_levels_it_fills(name: str) -> None:
+def test_a_masked_model_asks_for_codebooks_it_fills(name: str) -> None:
     model = build(name)
-    weights = model.level_weights
-    assert bool((weights[: model.first_level] == 0).all())
-    assert bool((weights[model.first_level :] > 0).all())
+    weights = model.codebook_weights
+    assert bool((weights[: model.first_codebook] == 0).all())
+    assert bool((weights[model.first_codebook :] > 0).all())
     batch = model.batch(masked_rows(model))
     generator = torch.Generator().manual_seed(3)
     assert all(bool(model.loss(batch, generator=generator).isfinite()) for _ in range(5))
@@ -377,7 +379,7 @@ def test_a_masked_model_asks_for_levels_it_fills(name: str) -> None:
 def test_rows_that_do_not_fit_a_masked_model_are_refused(name: str) -> None:
     model = build(name)
     row = masked_rows(model)[0]
-    with pytest.raises(UserError, match="levels, but have"):
+    with pytest.raises(UserError, match="codebooks, but have"):
         doubled = {part: getattr(row, part).repeat(2, 1) for part in ("prompt", "target")}
         model.batch([replace(row, **doubled)])
     with pytest.raises(UserError, match="at least one frame"):

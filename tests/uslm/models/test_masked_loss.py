@@ -30,7 +30,7 @@ class Watched:
         places = torch.arange(is_masked.shape[1], dtype=torch.float32)
         return (places / NUM_FRAMES).expand(len(is_masked), -1)[..., None]
 
-    def _logits(self, hidden: torch.Tensor, level: int) -> torch.Tensor:
+    def _logits(self, hidden: torch.Tensor, codebook: int) -> torch.Tensor:
         others = hidden.new_zeros(*hidden.shape[:-1], self.model.codebook_size - 1)
         return torch.cat([hidden, others], dim=-1)
 
@@ -42,7 +42,7 @@ class Watched:
         condition = torch.zeros(length, dtype=torch.long)
         row = MaskedRow(condition=condition, prompt=codes[:, :0], target=codes)
         batch, draw = model.batch([row] * num_rows), torch.Generator().manual_seed(seed)
-        return float(model.loss(batch, level=model.first_level, generator=draw))
+        return float(model.loss(batch, codebook=model.first_codebook, generator=draw))
 
 
 @pytest.mark.parametrize("name", MASKED)

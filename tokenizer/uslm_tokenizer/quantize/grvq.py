@@ -1,7 +1,7 @@
 """Grouped vector quantization: the channels are cut into groups, each with a codebook of its own.
 
 HiFi-Codec (Yang et al. 2023). Levels of it in a ResidualQuantizer are its group-residual VQ, whose
-codes are ordered level 0 group 0, level 0 group 1, level 1 group 0, ...
+codes are ordered codebook 0 group 0, codebook 0 group 1, codebook 1 group 0, ...
 """
 
 from dataclasses import dataclass

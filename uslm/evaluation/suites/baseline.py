@@ -32,9 +32,9 @@ class MelUnitsConfig:
     num_mels: int = 40
     """Mel bands."""
     codebook_size: int = 128
-    """Centroids of each level."""
-    num_levels: int = 1
-    """Levels; each codes what those before it left over."""
+    """Centroids of each codebook."""
+    num_codebooks: int = 1
+    """Codebooks; each codes what those before it left over."""
 
 
 class MelUnits(UnitOnlyTokenizer):
@@ -47,8 +47,8 @@ class MelUnits(UnitOnlyTokenizer):
     def __init__(self, config: MelUnitsConfig) -> None:
         super().__init__(config)
         self.mel = LogMel(config.sample_rate, 800, config.hop_length, config.num_mels)
-        level = KMeansConfig(dim=config.num_mels, codebook_size=config.codebook_size)
-        self.levels = torch.nn.ModuleList(KMeans(level) for _ in range(config.num_levels))
+        codebook = KMeansConfig(dim=config.num_mels, codebook_size=config.codebook_size)
+        self.codebooks = torch.nn.ModuleList(KMeans(codebook) for _ in range(config.num_codebooks))
 
     @property
     def sample_rate(self) -> int:
@@ -60,7 +60,7 @@ class MelUnits(UnitOnlyTokenizer):
 
     @property
     def num_codebooks(self) -> int:
-        return self.config.num_levels
+        return self.config.num_codebooks
 
     @property
     def codebook_size(self) -> int:
@@ -68,7 +68,7 @@ class MelUnits(UnitOnlyTokenizer):
 
     @classmethod
     def tiny_config(cls) -> MelUnitsConfig:
-        return MelUnitsConfig(num_mels=8, codebook_size=8, num_levels=2)
+        return MelUnitsConfig(num_mels=8, codebook_size=8, num_codebooks=2)
 
     @torch.no_grad()
     def fit(
@@ -79,7 +79,7 @@ class MelUnits(UnitOnlyTokenizer):
         generator: torch.Generator,
         iterations: int = 20,
     ) -> None:
-        """Place the centroids, level after level."""
+        """Place the centroids, codebook after codebook."""
         frames = torch.cat(
             [self.features(resample(x, sample_rate, self.sample_rate)[None])[0] for x in waveforms]
         )
@@ -88,12 +88,12 @@ class MelUnits(UnitOnlyTokenizer):
                 f"{self.codebook_size} centroids need as many frames, not {len(frames)}"
             )
         frames = frames[torch.randperm(len(frames), generator=generator)[:MAX_FRAMES]]
-        for level in self.levels:
-            assert isinstance(level, KMeans)
+        for codebook in self.codebooks:
+            assert isinstance(codebook, KMeans)
             centroids = kmeans.fit(
                 frames, self.codebook_size, iterations=iterations, generator=generator
             )
-            level.centroids.copy_(centroids)
+            codebook.centroids.copy_(centroids)
             frames = frames - centroids[kmeans.nearest(frames, centroids)[0]]
 
     def features(self, waveform: Float[Tensor, "b 1 n"]) -> Float[Tensor, "b t m"]:
@@ -111,10 +111,10 @@ class MelUnits(UnitOnlyTokenizer):
 
     def _encode(self, waveform: Float[Tensor, "b 1 n"]) -> Int[Tensor, "b k t"]:
         residual, codes = self.features(waveform).transpose(1, 2), []
-        for level in self.levels:
-            assert isinstance(level, KMeans)
-            codes.append(level.encode(residual))
-            residual = residual - level.decode(codes[-1])
+        for codebook in self.codebooks:
+            assert isinstance(codebook, KMeans)
+            codes.append(codebook.encode(residual))
+            residual = residual - codebook.decode(codes[-1])
         return torch.cat(codes, 1)
 
 

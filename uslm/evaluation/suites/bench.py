@@ -123,8 +123,8 @@ class _Bench:
     def add_alignment(self, encoded: EncodedSet, tokenizer: AudioTokenizer) -> None:
         if not self.has_phonemes:
             return
-        for levels in encoded.ranges():
-            part = encoded.of(levels)
+        for codebooks in encoded.ranges():
+            part = encoded.of(codebooks)
             self._aligned(part.name, part)
         if self.config.controls:
             part = encoded.of(encoded.ranges()[0])
@@ -146,8 +146,8 @@ class _Bench:
 
     def add_stream(self, encoded: EncodedSet, tokenizer: AudioTokenizer) -> None:
         rate = encoded.frame_rate
-        for levels in encoded.ranges()[:2]:
-            part = encoded.of(levels)
+        for codebooks in encoded.ranges()[:2]:
+            part = encoded.of(codebooks)
             found = [
                 predict_stream(part, self.config.probe, seed=seed) for seed in self.config.seeds
             ]
@@ -171,8 +171,8 @@ class _Bench:
 
     def add_probes(self, encoded: EncodedSet, tokenizer: AudioTokenizer) -> None:
         seeds, probe = self.config.seeds, self.config.probe
-        for levels in encoded.ranges():
-            part = encoded.of(levels)
+        for codebooks in encoded.ranges():
+            part = encoded.of(codebooks)
             if self.has_times:
                 found = [probe_phonemes(part, probe, seed=seed) for seed in seeds]
                 self._seeds("phonemes", part.name, {"frame_errors": _errors(found)})

@@ -50,14 +50,14 @@ def empty_sections(num_seeds: int, num_decoded: int, probe: ProbeConfig) -> dict
         ),
         "robustness": Section(
             title="Robustness",
-            note="Edits for each run of the first level when the sound is altered and the words "
+            note="Edits for each run of the first codebook when the sound is altered and the words "
             f"are not, {num_decoded} utterances at most.",
             rows={},
             drawn=("token_changes",),
         ),
         "compression": Section(
             title="Token compression",
-            note=f"The first level, with a share of its tokens kept. {budget}",
+            note=f"The first codebook, with a share of its tokens kept. {budget}",
             rows={},
         ),
     }

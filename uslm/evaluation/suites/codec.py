@@ -35,7 +35,7 @@ def _decode(
 
 @dataclass
 class CodeCounts:
-    """How often each code of each level was used."""
+    """How often each code of each codebook was used."""
 
     tokenizer: AudioTokenizer
 
@@ -45,21 +45,21 @@ class CodeCounts:
 
     def add(self, codes: Int[Tensor, "1 k t"]) -> None:
         """Count the codes of one recording."""
-        for level, row in enumerate(codes[0].cpu()):
-            self.counts[level] += torch.bincount(row, minlength=self.counts.shape[1])
+        for codebook, row in enumerate(codes[0].cpu()):
+            self.counts[codebook] += torch.bincount(row, minlength=self.counts.shape[1])
 
-    def entropy(self, level: int) -> float:
-        """Bits that a code of the level carries."""
-        share = self.counts[level].double() / self.counts[level].sum()
+    def entropy(self, codebook: int) -> float:
+        """Bits that a code of the codebook carries."""
+        share = self.counts[codebook].double() / self.counts[codebook].sum()
         return float(-(share * share.clamp(min=1e-12).log2()).sum())
 
     def section(self) -> Section:
-        """Use of each level, and bits a second."""
+        """Use of each codebook, and bits a second."""
         tokenizer, rows = self.tokenizer, {}
-        entropies = [self.entropy(level) for level in range(tokenizer.num_codebooks)]
-        for level, bits in enumerate(entropies):
-            used = float((self.counts[level] > 0).double().mean())
-            rows[f"level {level}"] = {"codes_used": _fact(used), "perplexity": _fact(2**bits)}
+        entropies = [self.entropy(codebook) for codebook in range(tokenizer.num_codebooks)]
+        for codebook, bits in enumerate(entropies):
+            used = float((self.counts[codebook] > 0).double().mean())
+            rows[f"codebook {codebook}"] = {"codes_used": _fact(used), "perplexity": _fact(2**bits)}
         rate, size = tokenizer.frame_rate, math.log2(tokenizer.codebook_size)
         rows["all"] = {
             "bit_rate": _fact(rate * size * tokenizer.num_codebooks),

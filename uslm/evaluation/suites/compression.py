@@ -33,7 +33,7 @@ REACH = 3
 
 
 def code_vectors(encoded: EncodedSet) -> Float[Tensor, "v d"]:
-    """For each code of the first level, which codes stand near it, in at most 32 dimensions.
+    """For each code of the first codebook, which codes stand near it, in at most 32 dimensions.
 
     Codes are counted in the order in which they first occur. Under other numbers they get the very
     same vectors then, and ties between segments, of which runs of one code are full, are broken in
@@ -44,9 +44,9 @@ def code_vectors(encoded: EncodedSet) -> Float[Tensor, "v d"]:
     place = order.argsort()
     counts = torch.zeros(size * size)
     for row in encoded.train:
-        level = place[row.codes[0]]
+        codebook = place[row.codes[0]]
         for shift in range(1, REACH + 1):
-            pairs = level[:-shift] * size + level[shift:]
+            pairs = codebook[:-shift] * size + codebook[shift:]
             counts += torch.bincount(pairs, minlength=size * size)
     near = counts.view(size, size)
     near = F.normalize((near + near.T).sqrt(), dim=1)

@@ -1,4 +1,4 @@
-"""A tokenizer's codes of a speech set, and which levels of them a probe is shown."""
+"""A tokenizer's codes of a speech set, and which codebooks of them a probe is shown."""
 
 import time
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from uslm_tokenizer.base import AudioTokenizer
 
 
 @dataclass(frozen=True, kw_only=True)
-class Levels:
+class CodebookRange:
     """A range of a tokenizer's codebooks."""
 
     start: int
@@ -27,8 +27,8 @@ class Levels:
 
     def __str__(self) -> str:
         if self.stop == self.start + 1:
-            return f"level {self.start + 1}"
-        return f"levels {self.start + 1}-{self.stop}"
+            return f"codebook {self.start + 1}"
+        return f"codebooks {self.start + 1}-{self.stop}"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -55,31 +55,35 @@ class EncodedSet:
     real_time_factor: float = 0.0
     """Seconds that a second of speech took to encode."""
 
-    def of(self, levels: Levels) -> "EncodedSet":
-        """The same with these levels only."""
+    def of(self, codebooks: CodebookRange) -> "EncodedSet":
+        """The same with these codebooks only."""
 
         def narrowed(rows: Sequence[EncodedSpeech]) -> tuple[EncodedSpeech, ...]:
             return tuple(
-                EncodedSpeech(codes=row.codes[levels.start : levels.stop], speech=row.speech)
+                EncodedSpeech(codes=row.codes[codebooks.start : codebooks.stop], speech=row.speech)
                 for row in rows
             )
 
         return EncodedSet(
-            name=f"{self.name}, {levels}",
+            name=f"{self.name}, {codebooks}",
             train=narrowed(self.train),
             test=narrowed(self.test),
             frame_rate=self.frame_rate,
             codebook_size=self.codebook_size,
-            num_codebooks=levels.stop - levels.start,
+            num_codebooks=codebooks.stop - codebooks.start,
             real_time_factor=self.real_time_factor,
         )
 
-    def ranges(self) -> tuple[Levels, ...]:
-        """The first level; all; all but the first."""
+    def ranges(self) -> tuple[CodebookRange, ...]:
+        """The first codebook; all; all but the first."""
         k = self.num_codebooks
         if k == 1:
-            return (Levels(start=0, stop=1),)
-        return (Levels(start=0, stop=1), Levels(start=0, stop=k), Levels(start=1, stop=k))
+            return (CodebookRange(start=0, stop=1),)
+        return (
+            CodebookRange(start=0, stop=1),
+            CodebookRange(start=0, stop=k),
+            CodebookRange(start=1, stop=k),
+        )
 
 
 @torch.no_grad()

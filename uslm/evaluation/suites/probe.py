@@ -59,10 +59,10 @@ class TokenProbe(nn.Module):
         self.head = nn.Linear(config.dim, num_classes)
 
     def embed(self, codes: Int[Tensor, "b k t"]) -> Float[Tensor, "b t d"]:
-        """The sum of the levels' embeddings."""
+        """The sum of the codebooks' embeddings."""
         rows = [
-            F.embedding(level, table)
-            for level, table in zip(codes.unbind(1), self.embeddings, strict=True)
+            F.embedding(codebook, table)
+            for codebook, table in zip(codes.unbind(1), self.embeddings, strict=True)
         ]
         return torch.stack(rows).sum(0)
 

@@ -1,6 +1,6 @@
 """Robustness: how many tokens change when the sound does and the words do not.
 
-The measure is the unit edit distance (Gat et al. 2023): between the first level's runs of the
+The measure is the unit edit distance (Gat et al. 2023): between the first codebook's runs of the
 recording and those of its altered copy, for each run of the recording.
 """
 
@@ -89,7 +89,7 @@ def token_changes(
     *,
     seed: int,
 ) -> ProbeErrors:
-    """Edits for each run of the first level's codes."""
+    """Edits for each run of the first codebook's codes."""
     draw = torch.Generator().manual_seed(seed)
     errors, questions = [], []
     for each in speech:

@@ -1,6 +1,6 @@
 """The stream as a language model meets it: how well the next token can be told, and what it costs.
 
-A small causal network of fixed budget predicts each level of a frame from the frames before.
+A small causal network of fixed budget predicts each codebook of a frame from the frames before.
 """
 
 import math
@@ -18,7 +18,7 @@ from uslm.evaluation.suites.probe import Batch, ProbeConfig, ordered_batches, sh
 
 @dataclass(frozen=True, kw_only=True)
 class Predictability:
-    """Of each test utterance, nats over all levels; divide by the frames."""
+    """Of each test utterance, nats over all codebooks; divide by the frames."""
 
     cross_entropy: tuple[float, ...]
     """Under the language model."""
@@ -28,7 +28,7 @@ class Predictability:
 
 
 class CausalProbe(nn.Module):
-    """Codes -> scores of each level of the next frame."""
+    """Codes -> scores of each codebook of the next frame."""
 
     def __init__(self, config: ProbeConfig, num_codebooks: int, codebook_size: int) -> None:
         super().__init__()
@@ -46,7 +46,10 @@ class CausalProbe(nn.Module):
 
     def forward(self, codes: Int[Tensor, "b k t"]) -> Float[Tensor, "b k t v"]:
         """Frame i of the scores has seen the frames before i."""
-        rows = [table(level) for table, level in zip(self.embeddings, codes.unbind(1), strict=True)]
+        rows = [
+            table(codebook)
+            for table, codebook in zip(self.embeddings, codes.unbind(1), strict=True)
+        ]
         x = F.pad(torch.stack(rows).sum(0).transpose(1, 2), (1, -1))
         for convolution in self.convolutions:
             x = x + F.gelu(convolution(F.pad(x, (self.reach, 0))))
@@ -89,7 +92,7 @@ def bits_per_second(nats_per_frame: float, frame_rate: float) -> float:
 
 
 def _nats(scores: Float[Tensor, "b k t v"], batch: Batch) -> Float[Tensor, " b"]:
-    """Summed over the levels and the frames of each row."""
+    """Summed over the codebooks and the frames of each row."""
     each = F.cross_entropy(scores.permute(0, 3, 1, 2), batch.codes, reduction="none")
     return (each * batch.mask[:, None]).sum((1, 2))
 
@@ -98,6 +101,6 @@ def _unigram(codes: Sequence[Int[Tensor, "k _"]], encoded: EncodedSet) -> Float[
     """Log frequencies, each code counted once more than it was seen."""
     together = torch.cat(list(codes), 1)
     counts = torch.stack(
-        [torch.bincount(level, minlength=encoded.codebook_size) for level in together]
+        [torch.bincount(codebook, minlength=encoded.codebook_size) for codebook in together]
     )
     return ((counts + 1).float() / (counts + 1).sum(1, keepdim=True)).log()

@@ -10,18 +10,18 @@ from uslm_tokenizer.sequence.dedup import deduplicate
 
 
 def code_use(encoded: EncodedSet) -> dict[str, dict[str, Estimate]]:
-    """Rows for the tokenizer and for each of its levels.
+    """Rows for the tokenizer and for each of its codebooks.
 
-    `token_rate` of the tokenizer is that of all levels; a row for the first level without repeats
-    says how many tokens are left after run-length coding.
+    `token_rate` of the tokenizer is that of all codebooks; a row for the first codebook without
+    repeats says how many tokens are left after run-length coding.
     """
     codes = torch.cat([row.codes for row in (*encoded.train, *encoded.test)], 1)
     rows: dict[str, dict[str, Estimate]] = {}
     entropies = []
-    for number, level in enumerate(codes, start=1):
-        share = torch.bincount(level, minlength=encoded.codebook_size).double() / codes.shape[1]
+    for number, codebook in enumerate(codes, start=1):
+        share = torch.bincount(codebook, minlength=encoded.codebook_size).double() / codes.shape[1]
         entropies.append(float(-(share * share.clamp(min=1e-12).log2()).sum()))
-        rows[f"{encoded.name}, level {number}"] = {
+        rows[f"{encoded.name}, codebook {number}"] = {
             "codes_used": _fact(float((share > 0).double().mean())),
             "perplexity": _fact(2 ** entropies[-1]),
         }
@@ -34,7 +34,7 @@ def code_use(encoded: EncodedSet) -> dict[str, dict[str, Estimate]]:
             "token_rate": _fact(rate * encoded.num_codebooks),
             "real_time_factor": _fact(encoded.real_time_factor),
         },
-        f"{encoded.name}, level 1 without repeats": {
+        f"{encoded.name}, codebook 1 without repeats": {
             "token_rate": _fact(rate * runs / codes.shape[1])
         },
         **rows,

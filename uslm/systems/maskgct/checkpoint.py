@@ -33,7 +33,7 @@ def read_s2a_config(pretrained: Mapping[str, Any]) -> MaskGCTSemanticToAcousticC
     return MaskGCTSemanticToAcousticConfig(
         num_units=pretrained["cond_codebook_size"],
         num_codebooks=pretrained["num_quantizer"],
-        first_level=0 if pretrained["predict_layer_1"] else 1,
+        first_codebook=0 if pretrained["predict_layer_1"] else 1,
         codebook_size=pretrained["codebook_size"],
         dim=pretrained["hidden_size"],
         num_heads=pretrained["num_heads"],
@@ -76,7 +76,7 @@ S2A = KeyMapping(
     read_config=read_s2a_config,
     rules=(
         *_SHARED,
-        Rename(r"layer_emb\.weight", "level_embedding.weight"),
+        Rename(r"layer_emb\.weight", "codebook_embedding.weight"),
         Rename(r"token_emb\.(\d+)\.weight", r"code_embeddings.\1.weight"),
         Rename(r"to_logits\.(\d+\..*)", r"to_logits.\1"),
     ),

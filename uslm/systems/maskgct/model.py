@@ -1,7 +1,7 @@
 """MaskGCT's two stages (Wang et al. 2025, section 3.2): phonemes -> units -> codes.
 
-    T2S   phonemes | prompt's units, target's units        one level
-    S2A   prompt's codes, target's codes                   level by level
+    T2S   phonemes | prompt's units, target's units        one codebook
+    S2A   prompt's codes, target's codes                   codebook by codebook
           + units of prompt and target
 
 Both are a LLaMA that sees both sides and knows how much is masked.
@@ -65,7 +65,7 @@ class MaskGCTTextToSemantic(MaskedModel):
         return self.config.codebook_size
 
     @property
-    def first_level(self) -> int:
+    def first_codebook(self) -> int:
         return 0
 
     @property
@@ -84,7 +84,7 @@ class MaskGCTTextToSemantic(MaskedModel):
         is_masked: Bool[Tensor, "b t"],
         time: Float[Tensor, " b"] | float,
         *,
-        level: int = 0,
+        codebook: int = 0,
         conditional: Bool[Tensor, " b"] | None = None,
     ) -> Float[Tensor, "b t d"]:
         """Rows that are not `conditional` do without phonemes, too."""
@@ -106,7 +106,7 @@ class MaskGCTTextToSemantic(MaskedModel):
             ),
         )
 
-    def logits(self, hidden: Float[Tensor, "*any d"], level: int = 0) -> Float[Tensor, "*any v"]:
+    def logits(self, hidden: Float[Tensor, "*any d"], codebook: int = 0) -> Float[Tensor, "*any v"]:
         return cast(Tensor, self.to_logits(hidden.to(self.dtype)).float())
 
 
@@ -118,8 +118,8 @@ class MaskGCTSemanticToAcousticConfig:
     """Number of different units."""
     num_codebooks: int = 12
     """Codes in one frame; the published first model knows only the first of them."""
-    first_level: int = 1
-    """The lowest level that is filled."""
+    first_codebook: int = 1
+    """The lowest codebook that is filled."""
     codebook_size: int = 1024
     """Entries of each codebook."""
     dim: int = 1024
@@ -132,9 +132,10 @@ class MaskGCTSemanticToAcousticConfig:
     """Share of training rows without prompt, for guidance."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.first_level < self.num_codebooks:
+        if not 0 <= self.first_codebook < self.num_codebooks:
             raise ConfigError(
-                f"first_level must be from 0 to {self.num_codebooks - 1}, but is {self.first_level}"
+                f"first_codebook must be from 0 to {self.num_codebooks - 1}, "
+                f"but is {self.first_codebook}"
             )
 
 
@@ -152,7 +153,7 @@ class MaskGCTSemanticToAcoustic(MaskedModel):
         super().__init__(config)
         dim, size, count = config.dim, config.codebook_size, config.num_codebooks
         self.unit_embedding = nn.Embedding(config.num_units, dim)
-        self.level_embedding = nn.Embedding(count, dim)
+        self.codebook_embedding = nn.Embedding(count, dim)
         self.mask_embedding = nn.Embedding(1, dim)
         self.code_embeddings = nn.ModuleList(nn.Embedding(size, dim) for _ in range(count))
         self.estimator = DiffusionLlama(dim, config.num_heads, config.num_layers)
@@ -168,8 +169,8 @@ class MaskGCTSemanticToAcoustic(MaskedModel):
         return self.config.codebook_size
 
     @property
-    def first_level(self) -> int:
-        return self.config.first_level
+    def first_codebook(self) -> int:
+        return self.config.first_codebook
 
     @property
     def drop_rate(self) -> float:
@@ -192,7 +193,7 @@ class MaskGCTSemanticToAcoustic(MaskedModel):
         is_masked: Bool[Tensor, "b t"],
         time: Float[Tensor, " b"] | float,
         *,
-        level: int = 0,
+        codebook: int = 0,
         conditional: Bool[Tensor, " b"] | None = None,
     ) -> Float[Tensor, "b t d"]:
         if conditional is None:
@@ -200,24 +201,25 @@ class MaskGCTSemanticToAcoustic(MaskedModel):
         return cast(
             Tensor,
             self.estimator(
-                self._frames(batch, is_masked, level),
+                self._frames(batch, is_masked, codebook),
                 time,
-                condition=self.unit_embedding(batch.condition) + self.level_embedding.weight[level],
+                condition=self.unit_embedding(batch.condition)
+                + self.codebook_embedding.weight[codebook],
                 mask=batch.frame_mask & (batch.is_target | conditional[:, None]),
                 offsets=torch.where(conditional, 0, -batch.prompt_lengths),
             ),
         )
 
-    def logits(self, hidden: Float[Tensor, "*any d"], level: int) -> Float[Tensor, "*any v"]:
-        return cast(Tensor, self.to_logits[level](hidden.to(self.dtype)).float())
+    def logits(self, hidden: Float[Tensor, "*any d"], codebook: int) -> Float[Tensor, "*any v"]:
+        return cast(Tensor, self.to_logits[codebook](hidden.to(self.dtype)).float())
 
     def _frames(
-        self, batch: MaskedBatch, is_masked: Bool[Tensor, "b t"], level: int
+        self, batch: MaskedBatch, is_masked: Bool[Tensor, "b t"], codebook: int
     ) -> Float[Tensor, "b t d"]:
-        """The sum of the levels; each that is not known counts as the mask once more."""
+        """The sum of the codebooks; each that is not known counts as the mask once more."""
         total: Tensor | float = 0.0
         for index, table in enumerate(self.code_embeddings):
-            unknown = is_masked if index == level else batch.is_target & (index > level)
+            unknown = is_masked if index == codebook else batch.is_target & (index > codebook)
             codes = table(batch.codes[:, index])
             total = total + torch.where(unknown[..., None], self.mask_embedding.weight, codes)
         assert isinstance(total, Tensor)

@@ -1,8 +1,8 @@
 """MaskGCT, whole (Wang et al. 2025): a text and a voice to speech, without a word by word order.
 
     phonemes of prompt and text, units of the prompt -> t2s       -> units
-    units, level 0 of the prompt's codes             -> s2a_first -> level 0
-    units, all codes of the prompt, level 0          -> s2a_rest  -> all levels -> decoder
+    units, codebook 0 of the prompt's codes             -> s2a_first -> codebook 0
+    units, all codes of the prompt, codebook 0          -> s2a_rest  -> all codebooks -> decoder
 
 The folder holds pretrained.json, vocab.json and a sub-folder for each part. The published way is
 kept where the models depend on it. Apart from it, units and codes of a prompt are cut to one

@@ -75,7 +75,7 @@ class MaskGCTSegmentSynthesizer:
     def _codes(
         self, requests: Sequence[SegmentRequest], units: Sequence[Int[Tensor, " t"]]
     ) -> list[Int[Tensor, "k t"]]:
-        """Level 0 by the first model, the levels above by the other."""
+        """Codebook 0 by the first model, the codebooks above by the other."""
         draws = [generator(request.seed, "acoustic") for request in requests]
         codes = [row.new_zeros(0, len(row)) for row in units]
         for model in (self._stages.first, self._stages.rest):
@@ -89,7 +89,9 @@ class MaskGCTSegmentSynthesizer:
                 for request, row, done in zip(requests, units, codes, strict=True)
             ]
             settings = self._settings
-            steps = tuple(_nth(settings.acoustic_steps, level) for level in range(given, count))
+            steps = tuple(
+                _nth(settings.acoustic_steps, codebook) for codebook in range(given, count)
+            )
             how = replace(settings.acoustic, steps=steps)
             codes = fill_masked(model, rows, how, generators=draws)
         return codes

@@ -31,9 +31,9 @@ class MaskGCTSettings(PretrainedSettings):
     semantic: Unmasking = field(default_factory=Unmasking)
     """How units are filled in."""
     acoustic: Unmasking = field(default_factory=lambda: Unmasking(temperature=1.5))
-    """How codes are filled in, whichever the level."""
+    """How codes are filled in, whichever the codebook."""
     acoustic_steps: tuple[int, ...] = (25, 10, 1)
-    """Steps of each level of codes; the last number is that of all levels above."""
+    """Steps of each codebook of codes; the last number is that of all codebooks above."""
     duration: DurationRule = field(default_factory=DurationRule)
     """How long speech is."""
 
@@ -49,10 +49,10 @@ class MaskGCTStages:
         for name, model in {"s2a_first": self.first, "s2a_rest": self.rest}.items():
             check_equal(name, model.config.num_units, self.num_units, "units")
             check_equal(name, model.codebook_size, self.codec.codebook_size, "codes")
-        check_equal("s2a_first", self.first.first_level, 0, "levels below its own")
+        check_equal("s2a_first", self.first.first_codebook, 0, "codebooks below its own")
         below = self.first.num_codebooks
-        check_equal("s2a_rest", self.rest.first_level, below, "levels below its own")
-        check_equal("s2a_rest", self.rest.num_codebooks, self.codec.num_codebooks, "levels")
+        check_equal("s2a_rest", self.rest.first_codebook, below, "codebooks below its own")
+        check_equal("s2a_rest", self.rest.num_codebooks, self.codec.num_codebooks, "codebooks")
 
     @property
     def num_units(self) -> int:

@@ -57,7 +57,9 @@ def tiny_parts(*, seed: int = 0) -> dict[str, PretrainedModel]:
             "semantic": SSLUnits(SSLUnits.tiny_config()),
             "acoustic": MaskGCTCodec(codec),
             "t2s": MaskGCTTextToSemantic(t2s),
-            "s2a_first": MaskGCTSemanticToAcoustic(replace(rest, num_codebooks=1, first_level=0)),
+            "s2a_first": MaskGCTSemanticToAcoustic(
+                replace(rest, num_codebooks=1, first_codebook=0)
+            ),
             "s2a_rest": MaskGCTSemanticToAcoustic(rest),
         }
         for stage in STAGES:  # fresh weights hardly attend

@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from uslm.generate.levels import fill_levels
+from uslm.generate.codebooks import fill_codebooks
 from uslm.generate.sampling import Sampling
 from uslm.models.base import AcousticModel, AcousticRow, PitchedModel, SemanticModel
 from uslm.models.device import move, read_dtype
@@ -67,7 +67,7 @@ class Bundle:
     """Tells these weights from any others."""
     tokenizer_hash: str = field(init=False)
     """The same of the tokenizer alone; a voice is made of its codes."""
-    _vectors: Float[Tensor, "levels v e"] | None = field(init=False, repr=False)
+    _vectors: Float[Tensor, "codebooks v e"] | None = field(init=False, repr=False)
     _voice_rows: WeakKeyDictionary[VoicePrompt, AcousticRow] = field(
         init=False, repr=False, default_factory=WeakKeyDictionary
     )
@@ -86,20 +86,20 @@ class Bundle:
         parts = {part: getattr(self, part) for part in PARTS}
         object.__setattr__(self, "tokenizer_hash", weight_hash(tokenizer=self.tokenizer))
         object.__setattr__(self, "hash", weight_hash(**parts))
-        object.__setattr__(self, "_vectors", self._level_vectors())
+        object.__setattr__(self, "_vectors", self._codebook_vectors())
 
     @property
-    def pitch_level(self) -> int | None:
-        """Level of the codes that stage 1 draws beside the units, and stage 2 is given."""
-        return self.tokenizer.pitch_level if self.acoustic.num_given_levels > 1 else None
+    def pitch_codebook(self) -> int | None:
+        """Codebook of the codes that stage 1 draws beside the units, and stage 2 is given."""
+        return self.tokenizer.pitch_codebook if self.acoustic.num_given_codebooks > 1 else None
 
     def _check_pitch(self) -> None:
-        if self.acoustic.num_given_levels == 1:
+        if self.acoustic.num_given_codebooks == 1:
             return
-        if self.tokenizer.pitch_level != 1:
+        if self.tokenizer.pitch_codebook != 1:
             raise ConfigError(
-                f"stage 2 is a {self.acoustic.model_type}, which is given pitches, but level 1 of "
-                f"the tokenizer, a {self.tokenizer.model_type}, is none"
+                f"stage 2 is a {self.acoustic.model_type}, which is given pitches, but codebook 1 "
+                f"of the tokenizer, a {self.tokenizer.model_type}, is none"
             )
         if not isinstance(self.semantic, PitchedModel) or not self.semantic.num_pitches:
             raise ConfigError(
@@ -135,8 +135,8 @@ class Bundle:
     def fill(
         self, rows: Sequence[AcousticRow], generators: Sequence[torch.Generator]
     ) -> list[Int[Tensor, "k _"]]:
-        """Let stage 2 fill the levels of some rows, the way the model is meant to."""
-        return fill_levels(
+        """Let stage 2 fill the codebooks of some rows, the way the model is meant to."""
+        return fill_codebooks(
             self.acoustic,
             rows,
             temperature=self.config.acoustic_temperature,
@@ -144,7 +144,7 @@ class Bundle:
             vectors=self._vectors,
         )
 
-    def _level_vectors(self) -> Float[Tensor, "levels v e"] | None:
+    def _codebook_vectors(self) -> Float[Tensor, "codebooks v e"] | None:
         if not self.config.expected_latents:
             return None
         if not isinstance(self.tokenizer, UnitCodec):
@@ -152,7 +152,7 @@ class Bundle:
                 f"expected_latents needs a unit codec, but the tokenizer is a "
                 f"{self.tokenizer.model_type!r}"
             )
-        return self.tokenizer.level_vectors()
+        return self.tokenizer.codebook_vectors()
 
     def frontend(
         self, *, language: str | None = None, lexicon: Lexicon | None = None

@@ -33,7 +33,7 @@ class ConvRegressorConfig:
     text_vocab_size: int = 53
     """Text ids run from 0 to this, exclusive."""
     num_codebooks: int = 10
-    """Codes in one frame: the unit, the pitch, and residual levels."""
+    """Codes in one frame: the unit, the pitch, and residual codebooks."""
     codebook_size: int = 1024
     """Entries of each codebook."""
     num_pitches: int = 78
@@ -95,15 +95,15 @@ class ConvRegressor(VectorModel):
 
     model_type: ClassVar[str] = "conv_regressor"
     config_class: ClassVar[type] = ConvRegressorConfig
-    num_given_levels: ClassVar[int] = FIRST_RESIDUAL
+    num_given_codebooks: ClassVar[int] = FIRST_RESIDUAL
     config: ConvRegressorConfig
 
     def __init__(self, config: ConvRegressorConfig) -> None:
         super().__init__(config)
         dim, width, kernel = config.dim, config.latent_dim, config.kernel_size
-        levels = config.num_codebooks - FIRST_RESIDUAL
-        # What each code of the residual levels adds to the latents; of the codec.
-        self.register_buffer("vectors", torch.randn(levels, config.codebook_size, width))
+        codebooks = config.num_codebooks - FIRST_RESIDUAL
+        # What each code of the residual codebooks adds to the latents; of the codec.
+        self.register_buffer("vectors", torch.randn(codebooks, config.codebook_size, width))
         self.unit_embedding = nn.Embedding(config.codebook_size + 1, dim)  # the last: not known
         self.spoken_embedding = nn.Embedding(config.text_vocab_size + 1, dim)  # the first: as well
         self.pitch_embedding = nn.Embedding(config.num_pitches, dim)
@@ -157,7 +157,7 @@ class ConvRegressor(VectorModel):
         )
 
     @torch.no_grad()
-    def learn_vectors(self, vectors: Float[Tensor, "levels v e"]) -> None:
+    def learn_vectors(self, vectors: Float[Tensor, "codebooks v e"]) -> None:
         """Take over the codec's vectors."""
         self.vectors.copy_(vectors)
 
@@ -234,10 +234,10 @@ class ConvRegressor(VectorModel):
         return 2 * F.smooth_l1_loss(found[batch.is_target], wanted, beta=0.5)
 
     def latents_of(self, codes: Int[Tensor, "b k t"]) -> Float[Tensor, "b t e"]:
-        """What the residual levels of codes add up to."""
+        """What the residual codebooks of codes add up to."""
         total = F.embedding(codes[:, FIRST_RESIDUAL], self.vectors[0])
-        for level, table in enumerate(self.vectors[1:], start=FIRST_RESIDUAL + 1):
-            total = total + F.embedding(codes[:, level], table)
+        for codebook, table in enumerate(self.vectors[1:], start=FIRST_RESIDUAL + 1):
+            total = total + F.embedding(codes[:, codebook], table)
         return total.float()
 
     def _said(

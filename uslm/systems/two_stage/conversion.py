@@ -1,4 +1,5 @@
-"""Voice conversion with a model of ours: units (and melody) of the source, levels of the voice."""
+"""Voice conversion with a model of ours: units (and melody) of the source, codebooks of the
+voice."""
 
 import torch
 from jaxtyping import Float, Int
@@ -55,12 +56,12 @@ def units_and_pitches(
 ) -> tuple[Int[Tensor, " t"], Int[Tensor, " _"]]:
     """What stage 1 would have given for a recording of any length: its units, and its melody at
     the height of the voice; no pitches where the model knows none."""
-    tokenizer, level = bundle.tokenizer, bundle.pitch_level
-    if level is None:
+    tokenizer, codebook = bundle.tokenizer, bundle.pitch_codebook
+    if codebook is None:
         return encode_units(tokenizer, waveform), torch.zeros(0, dtype=torch.long)
     codes = tokenizer.encode_long(waveform, seconds=WINDOW_SECONDS)
     highest = tokenizer.num_pitches - 1
-    return codes[0], transposed(codes[level], voice.codes[level], highest)
+    return codes[0], transposed(codes[codebook], voice.codes[codebook], highest)
 
 
 def transposed(

@@ -32,7 +32,7 @@ class AcousticRegressorConfig:
     text_vocab_size: int = 53
     """Text ids run from 0 to this, exclusive."""
     num_codebooks: int = 8
-    """Codes in one frame; level 0 is the unit."""
+    """Codes in one frame; codebook 0 is the unit."""
     codebook_size: int = 1024
     """Entries of each codebook."""
     vector_dim: int = 256
@@ -52,7 +52,7 @@ class AcousticRegressorConfig:
 
 
 class AcousticRegressor(VectorModel):
-    """Units and a voice -> the decoder's input, and so the codes of all levels."""
+    """Units and a voice -> the decoder's input, and so the codes of all codebooks."""
 
     model_type: ClassVar[str] = "acoustic_regressor"
     config_class: ClassVar[type] = AcousticRegressorConfig
@@ -63,8 +63,8 @@ class AcousticRegressor(VectorModel):
     def __init__(self, config: AcousticRegressorConfig) -> None:
         super().__init__(config)
         dim, width = config.dim, config.vector_dim
-        levels = config.num_codebooks - 1
-        self.register_buffer("vectors", torch.randn(levels, config.codebook_size, width))
+        codebooks = config.num_codebooks - 1
+        self.register_buffer("vectors", torch.randn(codebooks, config.codebook_size, width))
         # Of the decoder's input, less the units' part, over speech.
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("scale", torch.ones(()))
@@ -106,9 +106,9 @@ class AcousticRegressor(VectorModel):
 
     @torch.no_grad()
     def learn_vectors(
-        self, vectors: Float[Tensor, "levels v e"], codes: Sequence[Int[Tensor, "k _"]]
+        self, vectors: Float[Tensor, "codebooks v e"], codes: Sequence[Int[Tensor, "k _"]]
     ) -> None:
-        """Take over the codec's vectors (`UnitCodec.level_vectors`), and from the codes of some
+        """Take over the codec's vectors (`UnitCodec.codebook_vectors`), and from the codes of some
         speech where they lie and how far they spread."""
         self.vectors.copy_(vectors)
         known_latents = torch.cat(
@@ -153,8 +153,8 @@ class AcousticRegressor(VectorModel):
 
     def _sum_of_vectors(self, codes: Int[Tensor, "b k t"]) -> Float[Tensor, "b t e"]:
         total = F.embedding(codes[:, 1], self.vectors[0])
-        for level in range(2, self.num_codebooks):
-            total = total + F.embedding(codes[:, level], self.vectors[level - 1])
+        for codebook in range(2, self.num_codebooks):
+            total = total + F.embedding(codes[:, codebook], self.vectors[codebook - 1])
         return total.float()
 
 

@@ -92,10 +92,10 @@ class BundleSegmentSynthesizer:
 
     def _prompt_pitches(self, request: SegmentRequest) -> Int[Tensor, " p"] | None:
         """The pitches of the units that stage 1 goes on from, where it draws pitches."""
-        model, level = self._bundle.semantic, self._bundle.pitch_level
-        if not isinstance(model, PitchedModel) or level is None:
+        model, codebook = self._bundle.semantic, self._bundle.pitch_codebook
+        if not isinstance(model, PitchedModel) or codebook is None:
             return None
-        return model.relative_pitch(request.voice.codes[level])[: len(self._prompt(request)[1])]
+        return model.relative_pitch(request.voice.codes[codebook])[: len(self._prompt(request)[1])]
 
     def _in_progress(self, requests: Sequence[SegmentRequest]) -> list["_SegmentInProgress"]:
         return [
@@ -152,8 +152,8 @@ class _SegmentInProgress:
         self.decoder = StreamingDecoder(bundle.tokenizer)
         self._bundle = bundle
         self._median = 0
-        if bundle.pitch_level is not None:
-            self._median = median_pitch(request.voice.codes[bundle.pitch_level])
+        if bundle.pitch_codebook is not None:
+            self._median = median_pitch(request.voice.codes[bundle.pitch_codebook])
         self.blocks = CodeBlocks(
             bundle.config.blocks,
             bundle.voice_row(request.voice),
@@ -180,6 +180,6 @@ class _SegmentInProgress:
     def _pitches(self, relative: Sequence[int]) -> list[int]:
         """What was drawn, as the codec's pitches in the segment's voice."""
         model, most = self._bundle.semantic, self._bundle.tokenizer.num_pitches - 1
-        if not isinstance(model, PitchedModel) or self._bundle.pitch_level is None:
+        if not isinstance(model, PitchedModel) or self._bundle.pitch_codebook is None:
             return []
         return [min(model.absolute_pitch(each, self._median), most) for each in relative]

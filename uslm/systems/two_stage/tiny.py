@@ -44,7 +44,7 @@ def tiny_pitched_bundle(config: BundleConfig = TINY, *, seed: int = 0) -> Bundle
         acoustic = ConvRegressor(ConvRegressor.tiny_config()).eval()
         for parameter in acoustic.parameters():  # many begin at zero, and would see nothing
             torch.nn.init.normal_(parameter, std=0.1)
-        acoustic.learn_vectors(codec.level_vectors())
+        acoustic.learn_vectors(codec.codebook_vectors())
         semantic = MonotonicLM(MonotonicLM.tiny_config()).eval()
         return Bundle(config, codec, semantic, acoustic)
 

@@ -45,16 +45,16 @@ def read_config(pretrained: Mapping[str, Any]) -> ValleConfig:
 
 def rules(config: ValleConfig) -> tuple[Rule, ...]:
     """What becomes of each tensor; which heads repeat an embedding is the config's choice."""
-    levels = [str(level) for level in range(config.nar.num_codebooks)]
+    codebooks = [str(codebook) for codebook in range(config.nar.num_codebooks)]
     own = untied(config.nar)
     heads: list[Rule] = []
-    for level in range(1, config.nar.num_codebooks):
-        theirs = rf"nar_predict_layers\.{level - 1}\.weight"
-        if level in own:
-            heads.append(Rename(theirs, f"nar.heads.{own.index(level)}.weight"))
+    for codebook in range(1, config.nar.num_codebooks):
+        theirs = rf"nar_predict_layers\.{codebook - 1}\.weight"
+        if codebook in own:
+            heads.append(Rename(theirs, f"nar.heads.{own.index(codebook)}.weight"))
         else:
-            other = f"nar_audio_embeddings.{level + 1}.word_embeddings.weight"
-            reason = "the scores of a level use the embeddings of the level above it"
+            other = f"nar_audio_embeddings.{codebook + 1}.word_embeddings.weight"
+            reason = "the scores of a codebook use the embeddings of the codebook above it"
             heads.append(Tie(theirs, other, reason))
     return (
         *_stage("ar", "unit_positions"),
@@ -64,12 +64,12 @@ def rules(config: ValleConfig) -> tuple[Rule, ...]:
         Concat(
             r"nar_audio_embeddings\.(?P<part>\d+)\.word_embeddings\.weight",
             "nar.code_embedding.weight",
-            tuple(levels),
+            tuple(codebooks),
         ),
         Concat(
             r"nar_stage_embeddings\.(?P<part>\d+)\.word_embeddings\.weight",
-            "nar.level_embedding.weight",
-            tuple(levels[:-1]),
+            "nar.codebook_embedding.weight",
+            tuple(codebooks[:-1]),
         ),
         *heads,
     )

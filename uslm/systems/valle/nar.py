@@ -1,9 +1,9 @@
-"""Stage 2 of VALL-E (Wang et al. 2023, arXiv 2301.02111) and USLM: the other levels, one a pass.
+"""Stage 2 of VALL-E (Wang et al. 2023, arXiv 2301.02111) and USLM: the other codebooks, one a pass.
 
     text | prompt frames, frames to fill       each frame is the sum of what is known of it
     0 1 2  0 1 2 ... p p+1 p+2 ...             positions
 
-Adaptive norms tell the transformer which level it is to fill.
+Adaptive norms tell the transformer which codebook it is to fill.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ class ValleNARConfig:
     text_vocab_size: int = 511
     """Text ids run from 0 to this, exclusive; one more is added for a separator."""
     num_codebooks: int = 8
-    """Codes in one frame; level 0 is the unit."""
+    """Codes in one frame; codebook 0 is the unit."""
     codebook_size: int = 1024
     """Entries of each codebook."""
     dim: int = 1024
@@ -41,10 +41,11 @@ class ValleNARConfig:
     norm_first: bool = True
     """Whether layers normalise what goes in, rather than what comes out."""
     prefix_mode: Literal[0, 1, 2, 4] = 0
-    """How the model was taught to see a prompt. 0: a prompt frame shows the levels that the other
-    frames show; 1: it shows all levels; 2 and 4: so too, and the prompt's text is not read."""
+    """How the model was taught to see a prompt. 0: a prompt frame shows the codebooks that the
+    other frames show; 1: it shows all codebooks; 2 and 4: so too, and the prompt's text is not
+    read."""
     tied_heads: bool = True
-    """Whether the scores of a level use the embeddings of the level above it."""
+    """Whether the scores of a codebook use the embeddings of the codebook above it."""
     prenet: bool = False
     """Whether small networks stand between the embeddings and the transformer."""
     prenet_sees_padding: bool = False
@@ -52,7 +53,7 @@ class ValleNARConfig:
 
 
 class ValleNAR(CodeModel):
-    """Units and a voice -> codes of all levels."""
+    """Units and a voice -> codes of all codebooks."""
 
     model_type: ClassVar[str] = "valle_nar"
     config_class: ClassVar[type] = ValleNARConfig
@@ -60,8 +61,8 @@ class ValleNAR(CodeModel):
 
     def __init__(self, config: ValleNARConfig) -> None:
         super().__init__(config)
-        dim, size, levels = config.dim, config.codebook_size, config.num_codebooks
-        assert levels >= 2
+        dim, size, codebooks = config.dim, config.codebook_size, config.num_codebooks
+        assert codebooks >= 2
         self.text = TextInput(
             config.text_vocab_size + 1,
             dim,
@@ -69,9 +70,9 @@ class ValleNAR(CodeModel):
             sees_padding=config.prenet_sees_padding,
             learnt_positions=False,
         )
-        # Of each level its codes; level 0 has one more, for padding.
-        self.code_embedding = nn.Embedding(1 + levels * size, dim)
-        self.level_embedding = nn.Embedding(levels - 1, dim)
+        # Of each codebook its codes; codebook 0 has one more, for padding.
+        self.code_embedding = nn.Embedding(1 + codebooks * size, dim)
+        self.codebook_embedding = nn.Embedding(codebooks - 1, dim)
         self.prenet = AudioPrenet(dim) if config.prenet else nn.Identity()
         self.frame_positions = SinePositions(dim, config.dropout, learnt=False)
         self.transformer = ReLUTransformer(
@@ -89,7 +90,7 @@ class ValleNAR(CodeModel):
         return self.config.num_codebooks
 
     @property
-    def level_groups(self) -> tuple[int, ...]:
+    def codebook_groups(self) -> tuple[int, ...]:
         return (1,) * (self.num_codebooks - 1)
 
     @classmethod
@@ -116,47 +117,49 @@ class ValleNAR(CodeModel):
         return batch
 
     def forward(self, batch: AcousticBatch, num_known: Int[Tensor, " b"]) -> Float[Tensor, "b t d"]:
-        """Hidden state of each frame when target frames show their first `num_known` levels."""
+        """Hidden state of each frame when target frames show their first `num_known` codebooks."""
         text = self.text(batch.text_ids, batch.text_mask)
         frames = self.frame_positions(self.prenet(self._sum(batch, num_known)), batch.positions)
         x = torch.cat([text, frames], dim=1)
         mask = torch.cat([batch.text_mask, batch.frame_mask], dim=1)[:, None, None]
         positions = torch.arange(x.shape[1], device=x.device).expand(len(x), -1)
-        condition = self.level_embedding(num_known - 1)
+        condition = self.codebook_embedding(num_known - 1)
         hidden = self.transformer(x, positions, mask=mask, condition=condition)
         return cast(Tensor, hidden[:, text.shape[1] :])
 
-    def logits(self, hidden: Float[Tensor, "*any d"], level: int) -> Float[Tensor, "*any v"]:
+    def logits(self, hidden: Float[Tensor, "*any d"], codebook: int) -> Float[Tensor, "*any v"]:
         own = untied(self.config)
-        if level in own:
-            return cast(Tensor, self.heads[own.index(level)](hidden).float())
-        start = 1 + (level + 1) * self.config.codebook_size
+        if codebook in own:
+            return cast(Tensor, self.heads[own.index(codebook)](hidden).float())
+        start = 1 + (codebook + 1) * self.config.codebook_size
         weight = self.code_embedding.weight[start : start + self.config.codebook_size]
         return F.linear(hidden, weight).float()
 
-    def pretrained_loss(self, batch: AcousticBatch, level: int) -> Float[Tensor, ""]:
-        """The sum that the published code makes small for one level: in prefix mode 1, where the
+    def pretrained_loss(self, batch: AcousticBatch, codebook: int) -> Float[Tensor, ""]:
+        """The sum that the published code makes small for one codebook: in prefix mode 1, where the
         first frames serve as prompt, the others weigh as much as all would."""
-        known = torch.full((len(batch.codes),), level, device=batch.codes.device)
-        logits = self.logits(self(batch, known)[batch.is_target], level)
-        targets = batch.codes[:, level][batch.is_target]
+        known = torch.full((len(batch.codes),), codebook, device=batch.codes.device)
+        logits = self.logits(self(batch, known)[batch.is_target], codebook)
+        targets = batch.codes[:, codebook][batch.is_target]
         loss = F.cross_entropy(logits, targets, reduction="sum")
         if self.config.prefix_mode != 1:
             return loss
         return loss * (batch.frame_mask.sum() / batch.is_target.sum())
 
     def _sum(self, batch: AcousticBatch, num_known: Int[Tensor, " b"]) -> Float[Tensor, "b t d"]:
-        """Each frame as the sum of the levels that it shows."""
-        levels = torch.arange(self.num_codebooks, device=batch.codes.device)[:, None]
-        known = (levels < num_known[:, None, None]).expand_as(batch.codes)
+        """Each frame as the sum of the codebooks that it shows."""
+        codebooks = torch.arange(self.num_codebooks, device=batch.codes.device)[:, None]
+        known = (codebooks < num_known[:, None, None]).expand_as(batch.codes)
         if self.config.prefix_mode != 0:
             known = known | ~batch.is_target[:, None]
-        rows = batch.codes + (1 + levels * self.config.codebook_size).masked_fill(levels == 0, 0)
+        rows = batch.codes + (1 + codebooks * self.config.codebook_size).masked_fill(
+            codebooks == 0, 0
+        )
         vectors = self.code_embedding(rows)
         return cast(Tensor, (vectors * known[..., None]).sum(dim=1))
 
 
 def untied(config: ValleNARConfig) -> list[int]:
-    """Levels whose scores have weights of their own."""
+    """Codebooks whose scores have weights of their own."""
     last = config.num_codebooks - 1
     return [last] if config.tied_heads else list(range(1, last + 1))

@@ -7,8 +7,8 @@ from jaxtyping import Int
 from torch import Tensor
 
 from uslm.generate.autoregressive import StopRule, UnitRow, in_order, speak_units
+from uslm.generate.codebooks import fill_codebooks
 from uslm.generate.length import LengthConfig
-from uslm.generate.levels import fill_levels
 from uslm.generate.sampling import Sampling
 from uslm.output.samples import checked_samples
 from uslm.synthesis.protocols import SegmentAudio, SegmentRequest, SegmentResult
@@ -82,7 +82,7 @@ class UslmSegmentSynthesizer:
                 request.voice.codes,
                 row.tensor(),
             )
-            [codes] = fill_levels(self._model.nar, [filled])
+            [codes] = fill_codebooks(self._model.nar, [filled])
         with self._timer.stage("decode"):
             device = self._tokenizer.device
             waveform = self._tokenizer.decode(codes[None].to(device))[0].float().cpu()

@@ -28,11 +28,11 @@ def tiny_uslm(*, seed: int = 0) -> Uslm:
         SpeechTokenizer.tiny_config(),
         network=SEANetConfig(dim=12, num_filters=2, strides=(8, 5, 4, 2), bidirectional=True),
     )
-    size, levels = tokenizer.level.codebook_size, tokenizer.num_levels
+    size, codebooks = tokenizer.level.codebook_size, tokenizer.num_levels
     model = ValleConfig(
         ar=replace(ValleAR.tiny_config(), text_vocab_size=100, codebook_size=size),
         nar=replace(
-            ValleNAR.tiny_config(), text_vocab_size=100, codebook_size=size, num_codebooks=levels
+            ValleNAR.tiny_config(), text_vocab_size=100, codebook_size=size, num_codebooks=codebooks
         ),
     )
     with torch.random.fork_rng(devices=[]):

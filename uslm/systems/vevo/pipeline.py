@@ -6,8 +6,8 @@
 
 The folder holds pretrained.json, vocab.json and a sub-folder for each part. Apart from the
 published way, a prompt's frames are cut to its units, where the published code has a frame more and
-loses the unit behind it; speech may be short; each segment is guided by itself; no level is changed
-at the end.
+loses the unit behind it; speech may be short; each segment is guided by itself; no codebook is
+changed at the end.
 """
 
 from os import PathLike

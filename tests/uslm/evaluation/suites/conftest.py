@@ -20,8 +20,8 @@ def speech() -> SpeechSet:
 
 @pytest.fixture(scope="session")
 def units(speech: SpeechSet) -> MelUnits:
-    """Two levels of k-means."""
-    tokenizer = MelUnits(MelUnitsConfig(codebook_size=32, num_levels=2)).eval()
+    """Two codebooks of k-means."""
+    tokenizer = MelUnits(MelUnitsConfig(codebook_size=32, num_codebooks=2)).eval()
     waveforms = [each.waveform for each in speech.train]
     tokenizer.fit(waveforms, SAMPLE_RATE, generator=torch.Generator().manual_seed(0), iterations=8)
     return tokenizer

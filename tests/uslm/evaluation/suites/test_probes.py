@@ -18,7 +18,7 @@ from uslm.evaluation.suites.alignment import (
 from uslm.evaluation.suites.baseline import MelUnits, permuted
 from uslm.evaluation.suites.compression import WAYS, code_vectors, compressor
 from uslm.evaluation.suites.downstream import chance, probe_label, probe_phonemes
-from uslm.evaluation.suites.encoded import EncodedSet, Levels
+from uslm.evaluation.suites.encoded import Codebooks, EncodedSet
 from uslm.evaluation.suites.preservation import preserve
 from uslm.evaluation.suites.probe import ProbeConfig, TokenProbe
 from uslm.evaluation.suites.robustness import ALTERATIONS, gain, noise, token_changes
@@ -28,7 +28,7 @@ from uslm.evaluation.suites.use import code_use
 from uslm.systems.two_stage.tiny import tiny_bundle
 from uslm_tokenizer.errors import UserError
 
-FIRST, SECOND = Levels(start=0, stop=1), Levels(start=1, stop=2)
+FIRST, SECOND = Codebooks(start=0, stop=1), Codebooks(start=1, stop=2)
 
 
 def with_random_codes(encoded: EncodedSet) -> EncodedSet:
@@ -191,8 +191,8 @@ def test_use_is_counted(encoded: EncodedSet) -> None:
     rows = code_use(encoded)
     assert rows["mel"]["bit_rate"].value == 50 * 2 * 5
     assert rows["mel"]["token_rate"].value == 100
-    assert rows["mel, level 1 without repeats"]["token_rate"].value < 50
-    assert 0.9 < rows["mel, level 1"]["codes_used"].value <= 1
+    assert rows["mel, codebook 1 without repeats"]["token_rate"].value < 50
+    assert 0.9 < rows["mel, codebook 1"]["codes_used"].value <= 1
 
 
 def test_decoded_speech_is_compared(speech: SpeechSet) -> None:

@@ -133,7 +133,7 @@ def test_voices_of_another_model_and_damaged_ones_are_refused(
 
 def test_parts_that_do_not_fit_are_refused() -> None:
     parts = tiny_parts()
-    with pytest.raises(ConfigError, match="s2a_first was made for 1 levels below its own, but"):
+    with pytest.raises(ConfigError, match="s2a_first was made for 1 codebooks below its own, but"):
         MaskGCT(Parts(parts | {"s2a_first": parts["s2a_rest"]}), PhonemeVocab())
 
 

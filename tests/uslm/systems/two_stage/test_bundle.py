@@ -128,7 +128,7 @@ def test_parts_in_the_wrong_place_are_named(folder: Path) -> None:
 
 
 def test_parts_of_different_models_are_refused(bundle: Bundle) -> None:
-    config = replace(AcousticLM.tiny_config(), num_codebooks=3, level_groups=(1, 1))
+    config = replace(AcousticLM.tiny_config(), num_codebooks=3, codebook_groups=(1, 1))
     with pytest.raises(ConfigError, match="4 codebooks, but stage 2 was made for 3"):
         replace(bundle, acoustic=AcousticLM(config))
 

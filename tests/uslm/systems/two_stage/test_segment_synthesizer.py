@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
+from uslm.generate.codebooks import fill_codebooks
 from uslm.generate.length import LengthConfig
-from uslm.generate.levels import fill_levels
 from uslm.models.base import AcousticRow
 from uslm.serving.engine import Engine
 from uslm.systems.two_stage.bundle import Bundle
@@ -48,9 +48,9 @@ def test_each_frame_knows_its_symbol_of_the_text_to_speak(
 
     def watched(model: Any, rows: list[AcousticRow], **options: Any) -> Any:
         seen.extend(rows)
-        return fill_levels(model, rows, **options)
+        return fill_codebooks(model, rows, **options)
 
-    monkeypatch.setattr("uslm.systems.two_stage.bundle.fill_levels", watched)
+    monkeypatch.setattr("uslm.systems.two_stage.bundle.fill_codebooks", watched)
     speech = ZeroShotTTS(bundle).generate(TEXT, tiny_voice(bundle), seed=3)
     assert speech.units.shape[-1] > 10 and seen
     for row in seen:

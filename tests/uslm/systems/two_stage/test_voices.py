@@ -26,7 +26,7 @@ def voice(bundle: Bundle) -> VoicePrompt:
     return tiny_voice(bundle)
 
 
-def with_other_levels(voice: VoicePrompt) -> VoicePrompt:
+def with_other_codebooks(voice: VoicePrompt) -> VoicePrompt:
     """Somebody else who says the same: equal units, other codes."""
     codes = voice.codes.clone()
     codes[1:] = (codes[1:] + 7) % 32
@@ -35,14 +35,14 @@ def with_other_levels(voice: VoicePrompt) -> VoicePrompt:
 
 def test_the_voices_codes_colour_what_is_spoken(bundle: Bundle, voice: VoicePrompt) -> None:
     tts = ZeroShotTTS(bundle)
-    spoken = [tts.generate(TEXT, each, seed=1) for each in (voice, with_other_levels(voice))]
+    spoken = [tts.generate(TEXT, each, seed=1) for each in (voice, with_other_codebooks(voice))]
     assert torch.equal(spoken[0].units, spoken[1].units)
     assert not torch.equal(spoken[0].waveform, spoken[1].waveform)
 
 
 def test_the_voices_codes_colour_what_is_converted(bundle: Bundle, voice: VoicePrompt) -> None:
     converter, source = VoiceConverter(bundle), speech_like(1.5)
-    made = [converter.convert(source, each) for each in (voice, with_other_levels(voice))]
+    made = [converter.convert(source, each) for each in (voice, with_other_codebooks(voice))]
     assert torch.equal(made[0].codes[0], made[1].codes[0])
     assert not torch.equal(made[0].waveform, made[1].waveform)
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from uslm.generate.autoregressive import speak_units
-from uslm.generate.levels import fill_levels
+from uslm.generate.codebooks import fill_codebooks
 from uslm.generate.sampling import Sampling
 from uslm.models.base import AcousticRow
 from uslm.systems.valle.ar import ValleAR
@@ -55,7 +55,7 @@ def a_row() -> AcousticRow:
 
 
 @pytest.mark.parametrize(("prefix_mode", "same"), [(0, True), (1, False), (4, False)])
-def test_a_prompt_shows_its_upper_levels_only_where_it_was_taught_to(
+def test_a_prompt_shows_its_upper_codebooks_only_where_it_was_taught_to(
     prefix_mode: int, same: bool
 ) -> None:
     model, row = nar(prefix_mode), a_row()
@@ -142,12 +142,12 @@ def test_the_pretrained_rule_ends_where_nothing_is_likelier() -> None:
     assert spoken() == (0, "end")
 
 
-def test_a_speech_is_filled_level_by_level() -> None:
+def test_a_speech_is_filled_codebook_by_codebook() -> None:
     torch.manual_seed(0)
     model = Valle(Valle.tiny_config()).eval()
     prompt, units, text = ids(20, seed=1).reshape(4, 5), ids(7), ids(6)
     row = pretrained_row(model.config, text, 3, prompt, units)
-    [codes] = fill_levels(model.nar, [row])
+    [codes] = fill_codebooks(model.nar, [row])
     assert codes.shape == (4, 7)
     assert torch.equal(codes[0], units)
 

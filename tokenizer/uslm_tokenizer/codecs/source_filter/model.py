@@ -89,7 +89,7 @@ class SourceFilterCodec(AudioTokenizer):
     config_class: ClassVar[type] = SourceFilterCodecConfig
     config: SourceFilterCodecConfig
     decodes_from_start: ClassVar[bool] = True
-    pitch_level: ClassVar[int | None] = PITCH_ROW
+    pitch_codebook: ClassVar[int | None] = PITCH_ROW
     mean: Tensor
     scale: Tensor
 
@@ -185,7 +185,7 @@ class SourceFilterCodec(AudioTokenizer):
         return self.quantizer.decode(codes).transpose(1, 2)
 
     @torch.no_grad()
-    def level_vectors(self) -> Float[Tensor, "levels v c"]:
+    def codebook_vectors(self) -> Float[Tensor, "levels v c"]:
         """What each code of the mel codebooks adds to the latents."""
         codes = torch.arange(self.codebook_size, device=self.device)[None, None]
         levels = (cast(Quantizer, level) for level in self.quantizer.levels)

@@ -1,9 +1,9 @@
 """The acoustic tokenizer: units first, then residual levels that add the voice and the room.
 
 Level 0 of the codes is the unit of a frozen UnitTokenizer. The encoder's latents, less the
-embedding of that unit, are quantised by a residual stack; the decoder turns the sum of all levels
-into a spectrum and that into a waveform (Vocos, Siuzdak 2023). So codes without level 1.. say what
-is spoken, and the levels above say how it sounds.
+embedding of that unit, are quantised by a residual stack; the decoder turns the sum of all
+codebooks into a spectrum and that into a waveform (Vocos, Siuzdak 2023). So codes without codebook
+1.. say what is spoken, and the levels above say how it sounds.
 """
 
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ class UnitCodecConfig:
     """Sizes of a UnitCodec."""
 
     units: UnitTokenizerConfig = field(default_factory=UnitTokenizerConfig)
-    """The semantic tokenizer inside; it gives level 0, the sample rate and the hop."""
+    """The semantic tokenizer inside; it gives codebook 0, the sample rate and the hop."""
     num_residual_levels: int = 7
     """Codebooks above the units."""
     residual: FactorizedQuantizerConfig = field(
@@ -154,7 +154,7 @@ class UnitCodec(AudioTokenizer):
         return Reconstruction(self.synthesize(quantized.latents + embedded), quantized)
 
     @torch.no_grad()
-    def level_vectors(self) -> Float[Tensor, "levels v d"]:
+    def codebook_vectors(self) -> Float[Tensor, "levels v d"]:
         """What each code of levels 1 and up adds to the decoder's input."""
         codes = torch.arange(self.codebook_size, device=self.device)[None, None]
         levels = (cast(Quantizer, level) for level in self.residual.levels)
@@ -171,7 +171,7 @@ class UnitCodec(AudioTokenizer):
         return cast(Tensor, self.unit_embedding(units).float().transpose(1, 2))
 
     def synthesize(self, latents: Float[Tensor, "b d t"]) -> Float[Tensor, "b 1 n"]:
-        """The decoder: from the sum of all levels to samples."""
+        """The decoder: from the sum of all codebooks to samples."""
         hidden = self.decoder(latents.transpose(1, 2).to(self.head.weight.dtype))
         return self.inverse_stft.from_log_polar(self.head(hidden))
 

@@ -1,4 +1,4 @@
-"""Filling the acoustic levels: what is given stays, and rows do not see each other."""
+"""Filling the acoustic codebooks: what is given stays, and rows do not see each other."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from uslm.generate.levels import fill_levels
+from uslm.generate.codebooks import fill_codebooks
 from uslm.models.base import AcousticModel, AcousticRow
 from uslm.systems.registry import MODELS, model_class
 from uslm.systems.two_stage.nar import AcousticLM
@@ -38,7 +38,7 @@ def rows_of(model: AcousticModel) -> list[AcousticRow]:
 def fill(model: AcousticModel, rows: list[AcousticRow], temperature: float) -> list[Tensor]:
     """Filled with a source of random numbers that belongs to the row."""
     sources = [torch.Generator().manual_seed(row.codes.shape[1]) for row in rows]
-    return fill_levels(model, rows, temperature=temperature, generators=sources)
+    return fill_codebooks(model, rows, temperature=temperature, generators=sources)
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
@@ -48,7 +48,7 @@ def test_a_row_is_the_same_alone_and_among_others(model: Any, temperature: float
         assert torch.equal(fill(model, [row], temperature)[0], filled)
 
 
-def test_units_stay_and_all_levels_are_codes(model: Any) -> None:
+def test_units_stay_and_all_codebooks_are_codes(model: Any) -> None:
     rows = rows_of(model)
     given = [row.codes.clone() for row in rows]
     for row, before, filled in zip(rows, given, fill(model, rows, 1.0), strict=True):
@@ -83,7 +83,7 @@ def test_codes_nearest_to_the_expected_input_fit_better_than_the_likeliest() -> 
     def error(codes: torch.Tensor) -> float:
         return float((vectors[0][codes[1]] - expected).square().mean())
 
-    [likeliest] = fill_levels(model, [row])
-    [nearest] = fill_levels(model, [row], vectors=vectors)
+    [likeliest] = fill_codebooks(model, [row])
+    [nearest] = fill_codebooks(model, [row], vectors=vectors)
     assert torch.equal(nearest[0], row.codes[0])
     assert error(nearest) < error(likeliest)
