@@ -18,7 +18,7 @@ from uslm.evaluation.suites.alignment import (
 from uslm.evaluation.suites.baseline import MelUnits, permuted
 from uslm.evaluation.suites.compression import WAYS, code_vectors, compressor
 from uslm.evaluation.suites.downstream import chance, probe_label, probe_phonemes
-from uslm.evaluation.suites.encoded import Codebooks, EncodedSet
+from uslm.evaluation.suites.encoded import CodebookRange, EncodedSet
 from uslm.evaluation.suites.preservation import preserve
 from uslm.evaluation.suites.probe import ProbeConfig, TokenProbe
 from uslm.evaluation.suites.robustness import ALTERATIONS, gain, noise, token_changes
@@ -28,7 +28,7 @@ from uslm.evaluation.suites.use import code_use
 from uslm.systems.two_stage.tiny import tiny_bundle
 from uslm_tokenizer.errors import UserError
 
-FIRST, SECOND = Codebooks(start=0, stop=1), Codebooks(start=1, stop=2)
+FIRST, SECOND = CodebookRange(start=0, stop=1), CodebookRange(start=1, stop=2)
 
 
 def with_random_codes(encoded: EncodedSet) -> EncodedSet:
