@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from uslm_demo.tiny_files import SessionVoices
+from uslm_demo.session_voices import SessionVoices
 
 from uslm.generate.length import LengthConfig
 from uslm.output.joiner import JoinConfig

@@ -50,7 +50,7 @@ def verification(error_rate: float, stop_reason: str = "end") -> VerificationRes
 
 
 @pytest.mark.parametrize(
-    ("verdicts", "kept"),
+    ("verifications", "kept"),
     [
         ([verification(0.1)], 0),
         ([verification(0.9), verification(0.2)], 1),
