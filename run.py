@@ -24,8 +24,8 @@ import urllib.request
 import venv
 from pathlib import Path
 
-HOUSE = Path(__file__).resolve().parent
-VENV = HOUSE / ".venv"
+PROJECT = Path(__file__).resolve().parent
+VENV = PROJECT / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
 
@@ -113,9 +113,9 @@ def say(message: str) -> None:
 
 def fingerprint() -> str:
     """Changes whenever the installation must be made anew."""
-    digest = hashlib.sha256(str(HOUSE).encode())
+    digest = hashlib.sha256(str(PROJECT).encode())
     for name in ("pyproject.toml", "constraints.txt", "run.py"):
-        digest.update((HOUSE / name).read_bytes())
+        digest.update((PROJECT / name).read_bytes())
     return digest.hexdigest()
 
 
@@ -126,7 +126,7 @@ def pip_install(*arguments: str) -> None:
     """
     quiet = [] if sys.stderr.isatty() else ["--quiet"]
     options = [*quiet, "--disable-pip-version-check", *arguments]
-    subprocess.run([*pip(), "install", *options], check=True, stdout=sys.stderr, cwd=HOUSE)
+    subprocess.run([*pip(), "install", *options], check=True, stdout=sys.stderr, cwd=PROJECT)
 
 
 def pip() -> list[str]:

@@ -74,7 +74,7 @@ def table(report: dict[str, Any], found: Sequence[Goal]) -> Iterator[str]:
     yield f"| with the cache, ms | {_ms(alone)} | {_ms(many)} |"
     yield f"| without it, ms | {1000 * alone['uncached_seconds']:.2f} | |"
     rates = [f"{step['tokens_per_second']:.0f}" for step in (alone, many)]
-    yield f"| units a second | {rates[0]} | {rates[1]} |"
+    yield f"| units per second | {rates[0]} | {rates[1]} |"
     sizes = [f"{step['bytes_read'] / 1e6:.1f}" for step in (alone, many)]
     yield f"| bytes read, MB | {sizes[0]} | {sizes[1]} |"
     for name, key in (("memory", "times_read"), ("a cache", "times_hot_read")):

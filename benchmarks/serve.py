@@ -71,7 +71,7 @@ class Load:
 
     @property
     def throughput(self) -> float:
-        """Seconds of speech made in a second."""
+        """Seconds of speech made per second."""
         return sum(answer.audio_seconds for answer in self.answers) / self.seconds
 
 
@@ -231,7 +231,7 @@ def batching_goals(voices: Path, options: argparse.Namespace) -> Iterator[Goal]:
 
 def main(arguments: Sequence[str]) -> int:
     options = parse(arguments)
-    print("| clients | first audio, median | worst | speech made in a second |\n|---|---|---|---|")
+    print("| clients | first audio, median | worst | speech made per second |\n|---|---|---|---|")
     goals = []
     for found in measure(options):
         if isinstance(found, Goal):

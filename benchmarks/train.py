@@ -5,9 +5,9 @@
     python benchmarks/train.py --sizes mini base --device cuda --compiled
     python benchmarks/train.py --sizes tiny --seconds 0.1        # does it run at all?
 
-Prints a Markdown table: steps, frames and hours of speech a second, arithmetic, and MFU, the share
-of the device's peak (measured before, in the same precision) that goes into frames and not into
-padding. On an H100 or H200 it ends with 1 if a goal is missed.
+Prints a Markdown table: steps, frames and hours of speech per second, arithmetic, and MFU, the
+share of the device's peak (measured before, in the same precision) that goes into frames and not
+into padding. On an H100 or H200 it ends with 1 if a goal is missed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MFU_GOALS = {
     ("nar", "mini"): 0.25,
 }
 CODEC_STEPS = 20.0
-"""Steps a second of the codec at `mini` size, 16 crops of 0.8 s, on such a machine."""
+"""Steps per second of the codec at `mini` size, 16 crops of 0.8 s, on such a machine."""
 WARM_UP = 3
 
 

@@ -5,7 +5,7 @@
 #   SPEECH=../shared/speech TEACHER=openai/whisper-base recipes/default.sh runs/default
 #
 # Each stage takes up where it was left: run the script again after it was stopped, or with some
-# stages named behind the folder (prepare units codec ar nar bundle evaluate card).
+# stages named after the folder (prepare units codec ar nar bundle evaluate card).
 # How long each stage trains, its config says: at `mini`, four hours in all. For a
 # machine rented for minutes, STOP_AFTER_MINUTES ends a stage with a checkpoint; run it again.
 #

@@ -1,4 +1,4 @@
-"""The house in figures: `pytest tests/test_architecture.py -s` prints them; some are held.
+"""The project in figures: `pytest tests/test_architecture.py -s` prints them; some are held.
 
 What import-linter holds (who may import whom) is not repeated here.
 """
@@ -25,7 +25,7 @@ ALLOWED_CIRCLES = {
         for name in ("bundle", "conversion", "segment_synthesizer", "voice_creation")
     ),
 }
-MOST_FILES = 30
+MAX_FILES = 30
 """In one folder."""
 LONGEST = 70
 """Lines of a function; the longest are the loops of recipes and tables of options."""
@@ -107,7 +107,7 @@ def functions() -> Iterator[tuple[int, str, str]]:
                 yield node.end_lineno - node.lineno + 1, module, node.name
 
 
-def room(module: str) -> str:
+def package(module: str) -> str:
     """The folder that a module lies in, two names deep."""
     parts = module.split(".")
     return ".".join(parts[:2]) if len(parts) > 2 or module in packages() else parts[0]
@@ -119,22 +119,22 @@ def packages() -> frozenset[str]:
 
 
 def test_figures() -> None:
-    """Files and lines a room; the longest functions."""
+    """Files and lines per package; the longest functions."""
     files: Counter[str] = Counter()
     lines: Counter[str] = Counter()
     folders: Counter[Path] = Counter()
     for module, path in modules().items():
-        files[room(module)] += 1
-        lines[room(module)] += len(path.read_text("utf-8").splitlines())
+        files[package(module)] += 1
+        lines[package(module)] += len(path.read_text("utf-8").splitlines())
         folders[path.parent] += 1
-    print(f"\n{'room':<32}{'files':>6}{'lines':>8}")
+    print(f"\n{'package':<32}{'files':>6}{'lines':>8}")
     for name in sorted(files):
         print(f"{name:<32}{files[name]:>6}{lines[name]:>8}")
     print(f"{'all':<32}{files.total():>6}{lines.total():>8}")
     print("longest functions:")
     for length, module, name in sorted(functions(), reverse=True)[:5]:
         print(f"{length:>6} {module}.{name}")
-    assert max(folders.values()) <= MOST_FILES
+    assert max(folders.values()) <= MAX_FILES
 
 
 def test_no_circle_is_hidden_in_functions() -> None:

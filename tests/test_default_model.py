@@ -11,7 +11,7 @@ import torch
 import uslm
 from uslm.systems.two_stage.bundle import Bundle
 from uslm.tts import ZeroShotTTS
-from uslm.voices.phonemes import phoneme_error_rate
+from uslm.voices.phoneme_error_rate import phoneme_error_rate
 from uslm.voices.verification import recognizer
 from uslm_tokenizer.audio.read import read_audio
 from uslm_tokenizer.nn.spectral import LogMel

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from uslm_demo.session_voices import SessionVoices
 
 from uslm.generate.length import LengthConfig
 from uslm.output.joiner import JoinConfig
@@ -27,6 +26,7 @@ from uslm.voices.store import VoiceStore
 from uslm_app.cli import main as uslm
 from uslm_demo import app, page
 from uslm_demo.model import Model
+from uslm_demo.session_voices import SessionVoices
 from uslm_demo.voices import VoiceChoice, make_voice
 from uslm_tokenizer.audio.write import write_audio
 
@@ -94,7 +94,7 @@ def test_a_voice_of_the_page_speaks_everywhere(
         with urllib.request.urlopen(request, timeout=60) as answer:
             over_http = answer.read()
 
-    # A WAV that is streamed does not know its length: behind its header come the samples.
+    # A WAV that is streamed does not know its length: after its header come the samples.
     heard = np.frombuffer(over_http[44:], "<i2")
     assert len(heard) > 1000
 

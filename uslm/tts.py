@@ -81,7 +81,7 @@ class ZeroShotTTS:
 
     @property
     def sample_rate(self) -> int:
-        """Samples a second of what is spoken, Hz."""
+        """Samples per second of what is spoken, Hz."""
         return self.synthesizer.sample_rate
 
     def create_voice(

@@ -101,7 +101,7 @@ class Effect:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What all seeds came to."""
+    """Results of all seeds."""
 
     name: str
     arms: Mapping[str, Estimate]

@@ -49,7 +49,7 @@ class Coded:
 
     @property
     def bit_rate(self) -> float:
-        """Bits a second."""
+        """Bits per second."""
         tokenizer = self.tokenizer
         return len(self.codes) * tokenizer.frame_rate * math.log2(tokenizer.codebook_size)
 
@@ -58,7 +58,7 @@ class Coded:
         codebooks = "1 codebook" if count == 1 else f"{count} codebooks"
         return (
             f"**{self.choice.name}**, {codebooks} of {self.tokenizer.codebook_size} codes, "
-            f"{rate:g} frames a second: {self.bit_rate / 1000:.2f} kbit/s, "
+            f"{rate:g} frames per second: {self.bit_rate / 1000:.2f} kbit/s, "
             f"mel distance {self.mel_distance:.2f}"
         )
 

@@ -19,9 +19,9 @@ class ReadOptions(SpeakOptions):
     """How a long text is spoken."""
 
     sentence_seconds: float = 0.3
-    """Rest behind a sentence."""
+    """Rest after a sentence."""
     paragraph_seconds: float = 0.6
-    """Rest behind a paragraph."""
+    """Rest after a paragraph."""
 
 
 def script_voices(

@@ -39,7 +39,7 @@ class SpeakOptions:
     speed: float = 1.0
     """1 is as fast as the model speaks."""
     verify: bool = False
-    """Whether each segment is processed, and bad ones are drawn again."""
+    """Whether each segment is verified, and bad ones are regenerated."""
 
 
 @dataclass(frozen=True, kw_only=True)

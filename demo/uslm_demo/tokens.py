@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from uslm.voices.alignment import align_ctc
-from uslm.voices.phonemes import INAUDIBLE, PHONEMES
+from uslm.voices.phoneme_error_rate import INAUDIBLE, PHONEMES
 from uslm.voices.verification import Recognizer, find_recognizer
 from uslm_demo.speaking import Made
 from uslm_demo.widgets.sounds import Sounds
@@ -27,7 +27,7 @@ MAX_SECONDS = 30.0
 """More speech than this is not shown: nothing could be told apart."""
 NUM_MELS = 80
 MEL_RATE = 100
-"""Columns of the mel picture a second."""
+"""Columns of the mel picture per second."""
 MEL_DECIBELS = 80.0
 """From the darkest to the brightest."""
 

@@ -179,7 +179,7 @@ def test_a_prompt_that_can_be_mended(kind: str, say: Say, tmp_path: Path) -> Non
     else:
         path = tmp_path / "voice.flac"
         soundfile.write(path, voice, RATE, format="WAV")
-        # An hour of silence behind it, as a hole in the file; and a header that knows.
+        # An hour of silence after it, as a hole in the file; and a header that knows.
         num_bytes = 2 * RATE * 3600
         os.truncate(path, 44 + num_bytes)
         with path.open("r+b") as file:

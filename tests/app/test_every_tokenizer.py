@@ -120,7 +120,7 @@ def test_a_folder_of_transformers_is_read(recording: Path, uslm: Uslm, tmp_path:
         assert result.code == 0
         # Saving, above, showed a bar of its own; loading shows none.
         assert result.stderr.endswith(
-            f"uslm: {name}.safetensors: 3 x 23 codes, 75 frames a second\n"
+            f"uslm: {name}.safetensors: 3 x 23 codes, 75 frames per second\n"
         )
         assert "Loading" not in result.stderr
     theirs, ours = ((tmp_path / f"{name}.safetensors").read_bytes() for name in ("theirs", "ours"))

@@ -1,4 +1,4 @@
-"""Scripts with several voices: who speaks behind which mark, and what is refused."""
+"""Scripts with several voices: who speaks after which mark, and what is refused."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def client(address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
 
 
 def fields(recording: Path | None = None, kept: str = "", seed: str = "3") -> tuple[Any, ...]:
-    """What /speak takes behind the text."""
+    """What /speak takes after the text."""
     return (kept, recording and handle_file(recording), "", seed, 0.8, 40, 0.95, 1.0, False)
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from uslm.voices.phonemes import PHONEMES
+from uslm.voices.phoneme_error_rate import PHONEMES
 from uslm.voices.prompt import VoicePrompt
 from uslm.voices.verification import find_recognizer
 from uslm_demo import tokens

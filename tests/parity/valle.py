@@ -109,7 +109,7 @@ def check_spoken(golden: GoldenFile, model: Valle, case: str) -> None:
 
 
 def ends(model: Valle, text: Tensor, prompt: Tensor, units: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits before the first unit and behind the last one."""
+    """Logits before the first unit and after the last one."""
     cache = model.ar.new_cache(1, len(text) + len(prompt) + len(units) + 1)
     first = logits = model.ar.prefill([text], [prompt], cache)
     for unit in units:

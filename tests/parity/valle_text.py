@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from uslm.systems.valle.text import VallePhonemizer, ValleVocab, cut, tidy, tokens
+from uslm.systems.valle.text import VallePhonemizer, ValleVocab, clean_phonemes, cut, tokens
 from uslm.text.phonemize import EspeakPhonemizer
 from uslm_tokenizer.pretrained.golden import GoldenFile
 from uslm_tokenizer.sequence.edit_distance import edit_distance
@@ -54,7 +54,7 @@ def check_case(case: dict[str, Any], vocab: ValleVocab, phonemizer: VallePhonemi
 def check_espeak(version: str, recorded: dict[str, str]) -> None:
     """Our espeak says what theirs said; where it is another version, a few words otherwise."""
     espeak = EspeakPhonemizer()
-    theirs = [token for said in recorded.values() for token in tokens(tidy(said))]
-    ours = [t for segment in recorded for t in tokens(tidy(espeak.separated(segment)))]
+    theirs = [token for said in recorded.values() for token in tokens(clean_phonemes(said))]
+    ours = [t for segment in recorded for t in tokens(clean_phonemes(espeak.separated(segment)))]
     allowed = 0 if version.startswith(espeak.version) else MAX_OTHER_TOKENS * len(theirs)
     assert edit_distance(ours, theirs) <= allowed

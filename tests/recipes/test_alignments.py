@@ -59,7 +59,7 @@ def test_each_symbol_begins_where_the_recogniser_hears_it(
 def test_durations_of_the_corpus_are_taken_where_it_has_them(
     recognizer: UnitTokenizer, tmp_path: Path
 ) -> None:
-    # Silence, three symbols, and what is behind them.
+    # Silence, three symbols, and what is after them.
     alignments = found(tmp_path, recognizer, [0.04, 0.1, 0.02, 0.05, 0.03])
     assert alignments[0].tolist() == [2, 7, 8]
 

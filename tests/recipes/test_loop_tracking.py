@@ -164,7 +164,7 @@ def test_the_bar_shows_the_share_that_is_over(
     progress = Progress(step=0)
     bar = Bar(LoopConfig(steps=10), progress, shown=True)
     progress.step = 5
-    time.sleep(0.11)  # it is drawn ten times a second at most
+    time.sleep(0.11)  # it is drawn ten times per second at most
     bar.update(loss=0.25)
     bar.close()
     assert "50%" in screen.getvalue() and "loss=0.25" in screen.getvalue()

@@ -341,7 +341,7 @@ def test_a_text_that_cannot_be_read_leaves_out_its_recording_only(tmp_path: Path
         ('{"segment": {"offset": 0, "num_bytes": -1}}', "num_bytes of the segment"),
         ('{"segment": {"offset": 1e999, "num_bytes": 9}}', "offset of the segment"),
         (f'{{"segment": {{"num_bytes": {10**30}}}}}', "num_bytes of the segment"),
-        (f'{{"segment": {{"num_bytes": {2**62}}}}}', "segment ends behind"),
+        (f'{{"segment": {{"num_bytes": {2**62}}}}}', "segment ends after"),
         ('{"segment": [1]}', "segment must be an object"),
         (f'{{"segment": {"9" * 5000}}}', "not JSON"),
         ('{"phonemes": "a", "durations": [0.1, NaN, 0.1]}', "durations"),

@@ -79,7 +79,7 @@ def test_codes_of_a_causal_tokenizer_do_not_depend_on_what_follows(
 def test_padding_does_not_change_the_codes_of_a_row(tokenizer: AudioTokenizer, length: int) -> None:
     waveform = audio(2, 4000)
     noise = waveform.clone()
-    noise[1, :, length:] = 0.5  # whatever lies behind a row's end is not heard
+    noise[1, :, length:] = 0.5  # whatever lies after a row's end is not heard
     lengths, count = torch.tensor([4000, length]), frames(tokenizer, length)
     alone = tokenizer.encode(waveform[1:, :, :length])[0]
     for padded in (waveform, noise):

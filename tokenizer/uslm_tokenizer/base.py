@@ -27,7 +27,7 @@ class AudioTokenizer(PretrainedModel, ABC):
     @property
     @abstractmethod
     def sample_rate(self) -> int:
-        """Samples a second of the waveform, Hz."""
+        """Samples per second of the waveform, Hz."""
 
     @property
     @abstractmethod
@@ -36,7 +36,7 @@ class AudioTokenizer(PretrainedModel, ABC):
 
     @property
     def frame_rate(self) -> float:
-        """Frames a second, Hz."""
+        """Frames per second, Hz."""
         return self.sample_rate / self.hop_length
 
     @property
@@ -51,7 +51,7 @@ class AudioTokenizer(PretrainedModel, ABC):
 
     @property
     def causal(self) -> bool:
-        """Whether the codes of a frame depend on no sample behind it, so that they can stream.
+        """Whether the codes of a frame depend on no sample after it, so that they can stream.
 
         At the very start EnCodec and its kin still do: they mirror the first frames.
         """
@@ -68,7 +68,7 @@ class AudioTokenizer(PretrainedModel, ABC):
     ) -> Int[Tensor, "b k t"]:
         """Codes of each row; t = ceil(n / hop_length).
 
-        `lengths` are the true samples of each row; padding behind them does not change a row's
+        `lengths` are the true samples of each row; padding after them does not change a row's
         codes, and the codes of padding mean nothing.
         """
 

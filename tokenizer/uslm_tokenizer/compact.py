@@ -7,7 +7,7 @@ from torch import Tensor
 
 SCALE = ":scale"
 """What the name of a matrix's scales ends with; no module can bear such a name."""
-LEAST_WEIGHTS = 1 << 14
+MIN_WEIGHTS = 1 << 14
 """Smaller tensors stay in float16: they are little to save, and often matter most."""
 
 
@@ -17,7 +17,7 @@ def compacted(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for name, tensor in tensors.items():
         if not tensor.is_floating_point():
             stored[name] = tensor
-        elif tensor.ndim < 2 or tensor.numel() < LEAST_WEIGHTS:
+        elif tensor.ndim < 2 or tensor.numel() < MIN_WEIGHTS:
             stored[name] = tensor.half()
         else:
             rows = tensor.float().flatten(1)

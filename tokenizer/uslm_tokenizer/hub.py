@@ -161,9 +161,9 @@ def build_for(weights: Path, build: Callable[[], Model], config: Path) -> Model:
     Sizes are somebody else's numbers: no more is built than the file could hold, and whatever goes
     wrong is told as a ConfigError of `config`.
     """
-    room = _Room.of(weights)
+    budget = _Budget.of(weights)
     try:
-        with empty_parameters(room):
+        with empty_parameters(budget):
             return build()
     except UserError as problem:
         raise ConfigError(f"{config}: {problem}") from problem
@@ -173,7 +173,7 @@ def build_for(weights: Path, build: Callable[[], Model], config: Path) -> Model:
 
 
 @dataclass
-class _Room:
+class _Budget:
     """How much may be built for a file of weights."""
 
     parameters: int
@@ -182,7 +182,7 @@ class _Room:
     """Numbers that one tensor may have."""
 
     @classmethod
-    def of(cls, weights: Path) -> "_Room":
+    def of(cls, weights: Path) -> "_Budget":
         with _reading(weights) as file:
             shapes = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118
         # Tensors that are not stored are windows, filters and tables; some parameters are made
@@ -203,7 +203,7 @@ class _Room:
 
 
 @contextmanager
-def empty_parameters(room: _Room | None = None) -> Iterator[None]:
+def empty_parameters(budget: _Budget | None = None) -> Iterator[None]:
     """Models built within have parameters of the right shape that take no memory (meta device).
 
     Buffers are real, as those that are not saved must have their values from the start.
@@ -213,15 +213,15 @@ def empty_parameters(room: _Room | None = None) -> Iterator[None]:
     def to_meta(module: nn.Module, name: str, parameter: nn.Parameter) -> nn.Parameter | None:
         if threading.get_ident() != builder:
             return None
-        if room is not None:
-            room.take_parameter()
+        if budget is not None:
+            budget.take_parameter()
         if parameter.is_meta:  # a tied one stays tied
             return None
         return nn.Parameter(parameter.detach().to("meta"), requires_grad=parameter.requires_grad)
 
     handle = register_module_parameter_registration_hook(to_meta)  # type: ignore[arg-type]
     try:
-        with _NothingToDraw(room):
+        with _NothingToDraw(budget):
             yield
     finally:
         handle.remove()
@@ -234,9 +234,9 @@ class _NothingToDraw(TorchFunctionMode):
     tensors that there is no room for before they take any memory.
     """
 
-    def __init__(self, room: _Room | None) -> None:
+    def __init__(self, budget: _Budget | None) -> None:
         super().__init__()
-        self._room = room
+        self._budget = budget
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
@@ -246,8 +246,8 @@ class _NothingToDraw(TorchFunctionMode):
             tensor = args[0] if args else kwargs["tensor"]
             if tensor.is_meta:
                 return tensor
-        if self._room is not None and getattr(func, "__name__", "") in MADE_BY_SIZE:
-            self._room.take(_size_of(func.__name__, args, kwargs))
+        if self._budget is not None and getattr(func, "__name__", "") in MADE_BY_SIZE:
+            self._budget.take(_size_of(func.__name__, args, kwargs))
         return func(*args, **kwargs)
 
 

@@ -22,10 +22,10 @@ class LengthConfig:
         if self.margin_frames < 1:
             raise ConfigError(f"margin_frames must be 1 or more, but is {self.margin_frames}")
 
-    def least_frames(self, num_symbols: int) -> int:
+    def min_frames(self, num_symbols: int) -> int:
         """How long speech of so many symbols must be."""
         return int(self.min_frames_per_symbol * num_symbols)
 
-    def most_frames(self, num_symbols: int) -> int:
+    def max_frames(self, num_symbols: int) -> int:
         """How long it may become."""
         return int(self.max_frames_per_symbol * num_symbols + self.margin_frames)

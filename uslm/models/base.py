@@ -153,7 +153,7 @@ class AcousticBatch:
         return replace(self, **tensors)
 
     def in_sight(self) -> Bool[Tensor, "b #q l"]:
-        """Which of text and frames, behind each other, each of them may look at."""
+        """Which of text and frames, after each other, each of them may look at."""
         if self.text_rows is None or self.frame_rows is None:
             return torch.cat([self.text_mask, self.frame_mask], dim=1)[:, None]
         rows = torch.cat([self.text_rows, self.frame_rows], dim=1)

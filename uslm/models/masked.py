@@ -51,7 +51,7 @@ class MaskedBatch:
         return (self.frame_mask & ~self.is_target).sum(1)
 
     def duplicated(self) -> "MaskedBatch":
-        """The rows, and all of them once more behind."""
+        """The rows, and all of them once more after these."""
         return MaskedBatch(**{name: torch.cat([part, part]) for name, part in vars(self).items()})
 
 
@@ -62,7 +62,7 @@ class MaskedModel(PretrainedModel, ABC):
     """Whether the condition has an entry for each frame of prompt and target."""
     prompt_limit: ClassVar[float]
     """The longest prompt in training, as a share of the row."""
-    least_masked: ClassVar[float]
+    min_masked: ClassVar[float]
     """The least share of the target that is masked in training."""
 
     @property
@@ -173,7 +173,7 @@ class MaskedModel(PretrainedModel, ABC):
         places = torch.arange(t, device=self.device)
         batch = replace(batch, is_target=batch.frame_mask & (places >= prompts[:, None]))
         time = draws[2].clamp(min=1e-5)
-        share = (time * math.pi / 2).sin().clamp(min=self.least_masked)
+        share = (time * math.pi / 2).sin().clamp(min=self.min_masked)
         chance = torch.rand(b, t, generator=generator, device=generator.device).to(self.device)
         chance = chance.masked_fill(~batch.is_target, math.inf)
         # The frame with the least chance is masked in any case: there is something to learn.

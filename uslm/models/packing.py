@@ -1,4 +1,4 @@
-"""Several utterances behind each other in one row: little is padded, and none sees another.
+"""Several utterances after each other in one row: little is padded, and none sees another.
 
     text a | text b | ...   frames a | frames b | ...
 

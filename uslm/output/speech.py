@@ -101,7 +101,7 @@ class AudioChunk:
     waveform: Float[Tensor, "1 n"]
     """May be empty where a segment ends without new samples."""
     sample_rate: int
-    """Samples a second, Hz."""
+    """Samples per second, Hz."""
     index: int
     """The segment of the text that is being spoken, from 0."""
     is_final: bool = False
@@ -123,7 +123,7 @@ class Speech:
     waveform: Float[Tensor, "1 n"]
     """Samples in [-1, 1], on the CPU."""
     sample_rate: int
-    """Samples a second, Hz."""
+    """Samples per second, Hz."""
     seed: int
     """The seed it was made with, given or drawn."""
     text: str
@@ -213,7 +213,7 @@ class Speech:
 
 
 def rounded(value: Any) -> Any:
-    """JSON values with at most four digits behind the point: a tenth of a millisecond."""
+    """JSON values with at most four digits after the point: a tenth of a millisecond."""
     if isinstance(value, float):
         return round(value, 4)
     if isinstance(value, Mapping):

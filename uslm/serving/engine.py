@@ -6,7 +6,7 @@ A turn is what comes between two pulls at a request's stream: at most one step o
 and one block of stage 2 for this one. So nobody waits longer than for the others' single blocks.
 
 All requests of a model of ours are active at once, more than there are slots of stage 1: a slot
-that is free goes to the request that has been without one for longest. So a short text behind
+that is free goes to the request that has been without one for longest. So a short text after
 many long ones waits for one segment of theirs, not for their ends.
 """
 
@@ -125,7 +125,7 @@ class Engine:
 
     @property
     def sample_rate(self) -> int:
-        """Samples a second of what is spoken, Hz."""
+        """Samples per second of what is spoken, Hz."""
         return self.synthesizer.sample_rate
 
     @property

@@ -28,7 +28,7 @@ class Line:
     voice: str
     """Name of the voice that speaks it; empty where there is nothing to say."""
     pause_seconds: float
-    """Rest behind it."""
+    """Rest after it."""
     report: SegmentReport | None
     """How it was spoken, its times counted from its own beginning; None where it was not yet."""
 

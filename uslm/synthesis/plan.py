@@ -20,13 +20,13 @@ class PlanConfig:
     max_chars: int = 220
     """Longest segment, characters."""
     sentence_seconds: float = 0.3
-    """Rest behind . ! ? and the like."""
+    """Rest after . ! ? and the like."""
     clause_seconds: float = 0.12
-    """Rest behind , ; : and the like, where a long sentence was cut."""
+    """Rest after , ; : and the like, where a long sentence was cut."""
     word_seconds: float = 0.0
     """Rest where a sentence had to be cut between two words."""
     paragraph_seconds: float = 0.6
-    """Rest behind a paragraph."""
+    """Rest after a paragraph."""
 
     def __post_init__(self) -> None:
         if self.max_chars < 20:

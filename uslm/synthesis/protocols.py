@@ -148,7 +148,7 @@ class VoiceMaker(Protocol):
 
     @property
     def sample_rate(self) -> int:
-        """Samples a second of what it makes, Hz."""
+        """Samples per second of what it makes, Hz."""
         ...
 
     @property

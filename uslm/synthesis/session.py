@@ -43,7 +43,7 @@ class Request:
     speed: float
     on_segment: OnSegment | None = None
     voices: Mapping[str, VoicePrompt] | None = None
-    """Who speaks behind marks like [anna]; None: such marks mean nothing."""
+    """Who speaks after marks like [anna]; None: such marks mean nothing."""
     plan: PlanConfig | None = None
     """How the text is cut, and the rests; the model's own where it is None."""
     any_language: bool = False

@@ -52,7 +52,7 @@ class PretrainedSynthesizer(ABC):
     """The same of what a voice's codes depend on."""
     earlier_tokenizer_hash: str = ""
     """What voices of before are marked with, where that was another."""
-    least_symbols: ClassVar[int] = 0
+    min_symbols: ClassVar[int] = 0
     """How many symbols the text of a voice must have."""
 
     def __init__(
@@ -64,7 +64,7 @@ class PretrainedSynthesizer(ABC):
     @property
     @abstractmethod
     def sample_rate(self) -> int:
-        """Samples a second of what it speaks, Hz."""
+        """Samples per second of what it speaks, Hz."""
 
     @abstractmethod
     def segment_synthesizer(self, sampling: Sampling, timer: StageTimer) -> SegmentSynthesizer:
@@ -102,7 +102,7 @@ class PretrainedSynthesizer(ABC):
             frontend=frontend,
             recognizer=default_recognizer(frontend.language),
             sample_rate=self.sample_rate,
-            most_seconds=self.settings.prompt_seconds,
+            used_seconds=self.settings.prompt_seconds,
             max_seconds=max_seconds,
             name=name,
         )
@@ -132,7 +132,7 @@ class PretrainedSynthesizer(ABC):
             self.tokenizer_hash, self.settings.name, or_earlier=self.earlier_tokenizer_hash
         )
         self.check_encoded(voice)
-        voice.check_readable(self.vocab.size, self.settings.name, least=self.least_symbols)
+        voice.check_readable(self.vocab.size, self.settings.name, min_symbols=self.min_symbols)
 
     def check_can_verify(self) -> None:
         """Raise MissingResource unless the default model is there, whose ear listens."""

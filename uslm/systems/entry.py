@@ -1,4 +1,4 @@
-"""What the rest of the house knows of a system: one entry, in the system's folder."""
+"""What the rest of the package knows of a system: one entry, in the system's folder."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

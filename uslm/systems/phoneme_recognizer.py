@@ -8,7 +8,7 @@ from torch import Tensor
 from uslm.models.folders import resolve_bundle
 from uslm.text.frontend import TextFrontend
 from uslm.voices.length import AlignedWord
-from uslm.voices.phonemes import PHONEMES, phoneme_error_rate
+from uslm.voices.phoneme_error_rate import PHONEMES, phoneme_error_rate
 from uslm.voices.verification import VerificationResult, recognize_phonemes, recognizer
 from uslm.voices.word_times import WordAligner
 from uslm_tokenizer.audio.read import Audio

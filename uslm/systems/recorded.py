@@ -45,15 +45,15 @@ def record(
     frontend: FrontEnd,
     recognizer: PhonemeRecognizer,
     sample_rate: int,
-    most_seconds: float,
+    used_seconds: float,
     max_seconds: float | None = None,
     name: str | None = None,
 ) -> Recorded:
-    """Examine a recording for a system that uses `most_seconds` of it, at `sample_rate`.
+    """Examine a recording for a system that uses `used_seconds` of it, at `sample_rate`.
 
     Raises AudioError where nothing of it is usable, TextError if the text cannot be read.
     """
-    policy = prompt_policy(most_seconds, max_seconds)
+    policy = prompt_policy(used_seconds, max_seconds)
     if text is not None:
         frontend(text)  # a text that cannot be read is refused before any work
     prompt = examine_prompt(

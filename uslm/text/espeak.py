@@ -1,6 +1,6 @@
 """espeak-ng in a process of its own, which may die without harm.
 
-Some texts make espeak-ng 1.52 write behind its buffers, which ends its process: 65 times "'s" in
+Some texts make espeak-ng 1.52 write beyond its buffers, which ends its process: 65 times "'s" in
 one word do, and four characters of Devanagari. So the library is never loaded here. A text that
 ends the process twice, a fresh one the second time, becomes a TextError; anything else is asked
 again, as the process may die of what an earlier text has done to it.

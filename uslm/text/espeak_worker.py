@@ -1,6 +1,6 @@
 """espeak-ng for one other process: what it asks on stdin is answered on stdout, a line for a line.
 
-Some texts make espeak-ng 1.52 write behind its buffers; what then ends is this process alone
+Some texts make espeak-ng 1.52 write beyond its buffers; what then ends is this process alone
 (espeak.py, which starts it, says the rest). A question is a JSON object with `how` ("phonemes",
 "separated" or "version"), `language` and `words`; an answer has `said`, or `error` and `message`.
 """

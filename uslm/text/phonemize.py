@@ -25,7 +25,7 @@ _MARKS = re.compile(r'\s?(?:[;:!?¡¿—…"«»“”(){}\[\]]|(?<![0-9])[,.]|[
                     r'(?:[;:!?¡¿—…"«»“”(){}\[\]\s]|(?<![0-9])[,.]|[,.](?![0-9]))*')  # fmt: skip
 _SPACES = re.compile(r"\s+")
 _LONG_WORD = re.compile(rf"\S{{{LONGEST_WORD + 1},}}")
-# Where it is cut: rather behind a hyphen or a slash than within "don't", or within letters.
+# Where it is cut: rather after a hyphen or a slash than within "don't", or within letters.
 _PART_OF_WORD = re.compile(rf"\S{{1,{LONGEST_WORD - 1}}}[^\w\s'’](?=\S)|\S{{1,{LONGEST_WORD}}}")
 _SPELLED = re.compile(r"(?<![\w'-])[A-Z](?: [A-Z])+(?:'s)?(?!\w)")
 _LETTER_A = re.compile(

@@ -19,7 +19,7 @@ LONGEST_PAUSE_SECONDS = 10.0
 _PARAGRAPH = re.compile(r"\n\s*\n")
 _SENTENCE_END = re.compile(r"(?<![.!?…])[.!?…]+[\"'”’)\]]{0,9}(?=\s)|[。！？]+[」』”]?|(?=\n)")
 _CLAUSE_END = re.compile(r"[,;:—–)]+(?=\s)|[，；：、]|(?=\n)")
-# The number or letter of an item belongs to the words behind it.
+# The number or letter of an item belongs to the words after it.
 _LAST_NUMBER = re.compile(r"(?<=\s)(\d{1,2})[.)]$")
 _ITEM_NUMBER = re.compile(r"\s*\(?(?:\d{1,3}(?:\.\d{1,3}){0,3}|[A-Za-z]|[ivxIVX]{1,5})[.)]+")
 _LAST_WORD = re.compile(r"([^\W\d_]+(?:\.[^\W\d_]+)*)\.$")

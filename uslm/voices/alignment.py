@@ -27,7 +27,7 @@ def align_ctc(logits: Float[Tensor, "t v"], ids: Sequence[int]) -> list[int] | N
         steps[frame] = ways.argmax(axis=0)
         best = ways.max(axis=0) + row[states]
 
-    # A path ends in the last id or in the blank behind it.
+    # A path ends in the last id or in the blank after it.
     state = len(states) - 1 - int(len(ids) > 0 and best[-2] > best[-1])
     if not np.isfinite(best[state]):
         return None

@@ -184,10 +184,10 @@ class VoicePrompt:
                 "create it again from its recording"
             )
 
-    def check_readable(self, num_symbols: int, model: str, *, least: int = 0) -> None:
+    def check_readable(self, num_symbols: int, model: str, *, min_symbols: int = 0) -> None:
         """Raise ConfigError unless its text is at least so many of a model's symbols."""
         ids = self.text_ids.tolist()
-        if len(ids) < least or not all(0 <= place < num_symbols for place in ids):
+        if len(ids) < min_symbols or not all(0 <= place < num_symbols for place in ids):
             raise ConfigError(
                 f"voice {self.name!r} holds text that model {model!r} cannot read; "
                 "create it again from its recording"

@@ -33,7 +33,7 @@ class PreparedPrompt:
     waveform: Float[Tensor, "1 n"]
     """Mono, levelled, trimmed."""
     sample_rate: int
-    """Samples a second of `waveform`, Hz."""
+    """Samples per second of `waveform`, Hz."""
     text: str | None
     """What is said in `waveform`; None where it is not known."""
     findings: tuple[Finding, ...]

@@ -6,24 +6,24 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from uslm import __version__
-from uslm.voices.phonemes import phoneme_error_rate
+from uslm.voices.phoneme_error_rate import phoneme_error_rate
 from uslm.voices.policy import Finding, PromptPolicy
 from uslm.voices.prompt import VoiceOrigin
 from uslm_tokenizer.audio.read import Audio, AudioSource, read_audio
 from uslm_tokenizer.errors import UserError
 
 
-def prompt_policy(most_seconds: float, max_seconds: float | None = None) -> PromptPolicy:
-    """The usual policy for a model that uses `most_seconds`, and a caller who wants fewer."""
+def prompt_policy(used_seconds: float, max_seconds: float | None = None) -> PromptPolicy:
+    """The usual policy for a model that uses `used_seconds`, and a caller who wants fewer."""
     if max_seconds is not None:
         if not max_seconds > 0:
             raise UserError(f"max_seconds must be above 0, but is {max_seconds}")
-        most_seconds = min(most_seconds, max_seconds)
+        used_seconds = min(used_seconds, max_seconds)
     usual = PromptPolicy()
     return PromptPolicy(
-        max_seconds=most_seconds,
-        good_seconds=min(usual.good_seconds, most_seconds),
-        min_seconds=min(usual.min_seconds, most_seconds),
+        max_seconds=used_seconds,
+        good_seconds=min(usual.good_seconds, used_seconds),
+        min_seconds=min(usual.min_seconds, used_seconds),
     )
 
 

@@ -7,14 +7,14 @@ from typing import Protocol, runtime_checkable
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from uslm.voices.phonemes import phoneme_error_rate
+from uslm.voices.phoneme_error_rate import phoneme_error_rate
 from uslm_tokenizer.base import AudioTokenizer
 from uslm_tokenizer.errors import ConfigError, UserError
 
 
 @dataclass(frozen=True, kw_only=True)
 class VerifyConfig:
-    """When a segment is drawn again."""
+    """When a segment is regenerated."""
 
     max_error_rate: float = 0.3
     """Phoneme error rate beyond which a segment counts as badly spoken."""

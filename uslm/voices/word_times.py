@@ -22,7 +22,7 @@ class WordAligner:
         self.tokenizer, self._phoneme_ids = tokenizer, phoneme_ids
 
     def __call__(self, waveform: Float[Tensor, "1 n"], text: str) -> list[AlignedWord]:
-        """Each word with the beginnings of its first and behind its last phoneme, in seconds.
+        """Each word with the beginnings of its first and after its last phoneme, in seconds.
 
         Empty where the tokenizer has no recogniser, and where the text does not fit into the
         waveform.

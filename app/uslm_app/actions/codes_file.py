@@ -29,9 +29,9 @@ class CodesInfo:
     tokenizer_hash: str
     """Tells its weights from others'."""
     sample_rate: int
-    """Samples a second of the waveform, Hz."""
+    """Samples per second of the waveform, Hz."""
     frame_rate: float
-    """Frames of codes a second, Hz."""
+    """Frames of codes per second, Hz."""
     codebook_size: int
     """Codes lie in [0, codebook_size)."""
     num_samples: int

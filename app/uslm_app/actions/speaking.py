@@ -160,5 +160,5 @@ def _report(record: dict[str, Any], options: argparse.Namespace, console: Consol
     out = "standard output" if options.out == "-" else options.out
     console.note(
         f"{out}: {seconds:.2f} s of speech in {total:.2f} s "
-        f"({total / max(seconds, 1e-9):.2f} s a second), seed {record['seed']}"
+        f"({total / max(seconds, 1e-9):.2f} s per second), seed {record['seed']}"
     )

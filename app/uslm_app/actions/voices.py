@@ -20,7 +20,7 @@ from uslm_app.cli.roles import is_voice_file
 from uslm_tokenizer.audio.read import Audio, AudioSource
 
 EMBEDDED_RATE = 16_000
-"""Samples a second that speaker models work at, Hz."""
+"""Samples per second that speaker models work at, Hz."""
 
 
 class VoiceMaker(Protocol):
@@ -91,7 +91,7 @@ def make_voices(
     maker: VoiceMaker,
     console: Console,
 ) -> tuple[VoicePrompt, dict[str, VoicePrompt] | None]:
-    """The voice of a text, and those behind its marks; each source becomes a voice once."""
+    """The voice of a text, and those after its marks; each source becomes a voice once."""
     made = {narrator: narrator.voice(maker, console)}
     for source in (roles or {}).values():
         if source not in made:

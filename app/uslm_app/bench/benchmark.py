@@ -23,7 +23,7 @@ from uslm_tokenizer.machine import Machine
 
 SENTENCE = "The quick brown fox jumps over the lazy dog, and nobody in the village minds at all."
 CONTEXT = 500
-"""Tokens that stage 1 has behind it in the experiments on single steps: ten seconds or so."""
+"""Tokens that stage 1 has after it in the experiments on single steps: ten seconds or so."""
 PROMPT_FRAMES = 150
 """Length of the made-up voice: three seconds, as much work as a real one."""
 
@@ -100,7 +100,7 @@ def show(report: BenchReport) -> Iterator[str]:
 
 
 def _show_steps(steps: tuple[StepCost, ...]) -> Iterator[str]:
-    yield f"a step of stage 1, behind {steps[0].context} tokens"
+    yield f"a step of stage 1, after {steps[0].context} tokens"
     columns = [f"{step.rows} row{'s' * (step.rows > 1)}" for step in steps]
     yield _row("", columns)
     yield _row("with the cache, ms", [f"{1e3 * step.cached_seconds:.2f}" for step in steps])
@@ -108,7 +108,7 @@ def _show_steps(steps: tuple[StepCost, ...]) -> Iterator[str]:
         "without it, ms",
         [f"{1e3 * s.uncached_seconds:.2f}" if s.uncached_seconds else "" for s in steps],
     )
-    yield _row("units a second", [f"{step.tokens_per_second:.0f}" for step in steps])
+    yield _row("units per second", [f"{step.tokens_per_second:.0f}" for step in steps])
     yield _row("bytes read, MB", [f"{step.bytes_read / 1e6:.1f}" for step in steps])
     yield _row("times reading, memory", [f"{step.times_read:.2f}" for step in steps])
     yield _row("times reading, cache", [f"{step.times_hot_read:.2f}" for step in steps])

@@ -22,7 +22,8 @@ def peak_memory_bytes() -> int | None:
 
 
 def read_bandwidth(device: torch.device, num_bytes: int = BUFFER_BYTES, repeats: int = 5) -> float:
-    """Bytes a second that can be read from memory, by summing a large buffer; the best of some."""
+    """Bytes per second that can be read from memory, by summing a large buffer; the best of
+    some."""
     buffer = torch.ones(num_bytes // 4, dtype=torch.float32, device=device)
     best = float("inf")
     for _ in range(repeats):

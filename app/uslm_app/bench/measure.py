@@ -84,7 +84,7 @@ class StepCost:
 
     @property
     def tokens_per_second(self) -> float:
-        """Units drawn a second, all rows together."""
+        """Units drawn per second, all rows together."""
         return self.rows / self.cached_seconds
 
     @property
@@ -113,7 +113,7 @@ class BenchReport:
     peak_memory_bytes: int | None
     """Of the whole process while it spoke; None where nobody counts it."""
     bandwidth: float
-    """Bytes a second that this machine reads from memory."""
+    """Bytes per second that this machine reads from memory."""
     steps: tuple[StepCost, ...]
     """Of stage 1: one row, and many."""
 
@@ -194,9 +194,9 @@ def _first_audio(tts: ZeroShotTTS, voice: VoicePrompt, text: str, seed: int) -> 
 def measure_steps(
     model: SemanticModel, *, rows: int, context: int, bandwidth: float, repeats: int, seed: int
 ) -> StepCost:
-    """The cost of one step of stage 1 behind `context` tokens of random text and units.
+    """The cost of one step of stage 1 after `context` tokens of random text and units.
 
-    `bandwidth` is that of the memory, in bytes a second.
+    `bandwidth` is that of the memory, in bytes per second.
     """
     generator = torch.Generator().manual_seed(seed)
     num_text = context // 4

@@ -179,7 +179,7 @@ def add_script(parser: ArgumentParser) -> None:
     script.add_argument(
         "--script",
         action="store_true",
-        help="behind [anna] in the text the kept voice anna speaks, until the next such mark; "
+        help="after [anna] in the text the kept voice anna speaks, until the next such mark; "
         "what stands before the first one is said by --prompt or --voice",
     )
     script.add_argument(
@@ -188,7 +188,7 @@ def add_script(parser: ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VOICE",
-        help="who speaks behind [NAME], where it is no kept voice of that name: another kept "
+        help="who speaks after [NAME], where it is no kept voice of that name: another kept "
         "voice, a voice file or a recording; may be repeated, means --script",
     )
 

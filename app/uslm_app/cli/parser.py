@@ -237,7 +237,7 @@ def find_command(arguments: Sequence[str]) -> str:
     if first in ("-h", "--help", "--version"):
         return ""
     if first.startswith("-"):
-        raise UsageError(f"{first} comes behind a command, as in: uslm say {first} ...")
+        raise UsageError(f"{first} comes after a command, as in: uslm say {first} ...")
     actions = [words for words in COMMANDS if words.startswith(f"{first} ")]
     words = " ".join(arguments[:2]) if actions else first
     if words in COMMANDS:

@@ -20,7 +20,7 @@ def is_script(options: argparse.Namespace) -> bool:
 
 
 def find_roles(text: str, options: argparse.Namespace) -> dict[str, str]:
-    """The voice files and recordings of those who speak behind a mark, by their names.
+    """The voice files and recordings of those who speak after a mark, by their names.
 
     Where no voice is given for what stands before the first mark, it is the default one; if nothing
     stands there, the first who speaks becomes `--voice` or `--prompt` in the options.

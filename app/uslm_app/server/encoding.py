@@ -43,7 +43,7 @@ class ByteEncoder:
         check_format(format)
         self.media_type = MEDIA_TYPES[format]
         self.sample_rate = to_rate or (PCM_RATE if format == "pcm" else from_rate)
-        """Samples a second of what comes out, Hz."""
+        """Samples per second of what comes out, Hz."""
         self._resampler = None
         if self.sample_rate != from_rate:
             self._resampler = soxr.ResampleStream(from_rate, self.sample_rate, 1, dtype="float32")

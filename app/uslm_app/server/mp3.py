@@ -7,7 +7,7 @@ it how long the whole is. Sent as it is at first, it says that there is nothing.
 from __future__ import annotations
 
 HEADER_BYTES = 4
-# ISO 11172-3 and 13818-3, layer III: kbit/s by index, and samples a second by version and index.
+# ISO 11172-3 and 13818-3, layer III: kbit/s by index, and samples per second by version and index.
 BIT_RATES = {
     True: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
     False: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
@@ -47,7 +47,7 @@ def frame_length(data: bytes) -> int | None:
     header = int.from_bytes(data[:HEADER_BYTES], "big")
     assert header >> 21 == 0x7FF, "not the beginning of an MP3 frame"
     version, bit_rate, rate = header >> 19 & 3, header >> 12 & 15, header >> 10 & 3
-    is_first = version == 3  # MPEG 1: 1152 samples a frame, the later ones 576
+    is_first = version == 3  # MPEG 1: 1152 samples per frame, the later ones 576
     bytes_of_samples = 144_000 if is_first else 72_000
     kilobits = BIT_RATES[is_first][bit_rate]
     return bytes_of_samples * kilobits // SAMPLE_RATES[version][rate] + (header >> 9 & 1)

@@ -49,7 +49,7 @@ class SpeechRequest(Strict):
     temperature: Annotated[float | None, Field(ge=0, le=5)] = None
     top_k: Annotated[int | None, Field(strict=True, ge=0, le=100_000)] = None
     top_p: Annotated[float | None, Field(gt=0, le=1)] = None
-    verify: Annotated[bool, Field(description="Listen to it, and draw bad segments again")] = False
+    verify: Annotated[bool, Field(description="Verify it, and regenerate bad segments")] = False
     retries: Annotated[int | None, Field(strict=True, ge=0, le=5)] = None
     any_language: Annotated[
         bool, Field(description="Speak texts in languages that the model was not trained on, too")

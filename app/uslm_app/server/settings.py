@@ -45,7 +45,7 @@ class ServeSettings:
     max_json_bytes: int = 128 * 2**10
     """Largest body of any other request."""
     max_recording_seconds: float = 60.0
-    """So much of a recording is read; what is behind it is not even decoded."""
+    """So much of a recording is read; what is after it is not even decoded."""
     max_voices: int = 256
     """Voices in the folder from which on uploads are refused."""
     voice_aliases: Mapping[str, str] = field(default_factory=lambda: dict(OPENAI_VOICES))

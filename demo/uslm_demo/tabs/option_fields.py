@@ -60,9 +60,7 @@ def option_fields(sampling: Sampling, *, elem_id: str) -> OptionFields:
             MIN_SPEED, MAX_SPEED, 1.0, step=0.05, label="Speed",
             info="The pitch stays. Other than 1, speech comes in whole segments.",
         )  # fmt: skip
-        verify = gr.Checkbox(
-            label="Verify", info="Listen to each segment, and draw bad ones again."
-        )
+        verify = gr.Checkbox(label="Verify", info="Verify each segment, and regenerate bad ones.")
     return OptionFields(
         seed=seed, temperature=temperature, top_k=top_k, top_p=top_p, speed=speed, verify=verify
     )

@@ -1,7 +1,7 @@
 // The token view. `element`, `props` and `watch` are Gradio's; audio.js and token_tracks.js come
 // before this.
 
-const MIN_SCALE = 30; // CSS pixels a second
+const MIN_SCALE = 30; // CSS pixels per second
 const MAX_SCALE = 960;
 const MIN_SCALE_FIRST = 60; // on a narrow screen one scrolls
 const MIN_HEARD_SECONDS = 0.06; // less is a click
@@ -19,7 +19,7 @@ let recordings = [];
 let layout = null;
 let pictures = new Map();
 let spans = new Map(); // of each track
-let scale = 0; // CSS pixels a second; 0: as wide as there is room
+let scale = 0; // CSS pixels per second; 0: as wide as there is room
 let row = 0; // the track that the keyboard is in
 let span = null; // what is chosen
 let drag = null;

@@ -223,7 +223,7 @@ def _limits(config: Mapping[str, Any]) -> list[str]:
         "- English only; other languages are read with English sounds, badly.",
         "- 16 kHz samples: nothing above 8 kHz is heard.",
         "- Words may be dropped, repeated or swallowed, the more so in long or odd sentences; "
-        "`--verify` listens and draws again.",
+        "`--verify` verifies and regenerates.",
         "- Only the first seconds of a prompt are used; noise and echo in it are imitated too.",
         f"- The numbers rest on {config['sentences'] * config['voices']} utterances and on one "
         "recogniser; the intervals say how far they may be off.",

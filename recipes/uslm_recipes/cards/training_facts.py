@@ -120,8 +120,8 @@ def trained_on(runs: Sequence[RunFacts]) -> str:
 def speed_table(runs: Sequence[RunFacts]) -> list[str]:
     """Runs with their length and speed, as Markdown."""
     lines = [
-        "| run | steps | minutes | hours of speech seen | hours of speech a second "
-        "| frames a second | MFU | waiting for data |",
+        "| run | steps | minutes | hours of speech seen | hours of speech per second "
+        "| frames per second | MFU | waiting for data |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for run in runs:

@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--name", default="uslm-default", help="what the model is called")
     parser.add_argument("--language", default="en-us", help="language as espeak calls it")
     parser.add_argument(
-        "--vocab", metavar="FILE.model", help="pieces that stage 1 reads in place of phonemes"
+        "--vocab", metavar="FILE.model", help="subwords that stage 1 reads in place of phonemes"
     )
     parser.add_argument("--dtype", default="float16", choices=["float16", "float32"])
     parser.add_argument("--out", type=Path, required=True, help="the folder to write")

@@ -236,7 +236,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--needs-text", action="store_true", help="leave out recordings without text")
     add("--seed", type=int, default=0, help="draws the speakers that --limit keeps")
     add("--vocab", type=Path, metavar="FILE.model",
-        help="text ids are pieces of it (see uslm_recipes.vocab), not phonemes")  # fmt: skip
+        help="text ids are subwords of it (see uslm_recipes.vocab), not phonemes")  # fmt: skip
     return parser
 
 

@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_place_arguments(parser)
-    parser.add_argument("--size", type=int, default=1000, help="pieces at most (1000)")
+    parser.add_argument("--size", type=int, default=1000, help="subwords at most (1000)")
     parser.add_argument("--limit", type=int, help="recordings of each hf:NAME whose text is read")
     parser.add_argument("--out", type=Path, required=True, help="the .model file to write")
     options = parser.parse_args(arguments)
@@ -42,11 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise UserError(f"there is no text in the {len(found)} recordings that were found")
         vocab = SentencePieceVocab.train(texts, size=options.size)
         vocab.save(options.out)
-        pieces = sum(len(vocab.encode(text)) for text in texts)
+        subwords = sum(len(vocab.encode(text)) for text in texts)
         characters = sum(map(len, texts))
         print(
-            f"{options.out}: {vocab.size} pieces, learnt from {len(texts)} texts; "
-            f"{characters / max(1, pieces):.2f} characters per piece"
+            f"{options.out}: {vocab.size} subwords, learnt from {len(texts)} texts; "
+            f"{characters / max(1, subwords):.2f} characters per subword"
         )
 
     return run_command("vocab", action)

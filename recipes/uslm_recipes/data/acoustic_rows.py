@@ -64,7 +64,7 @@ class AcousticRows:
     ) -> None:
         self.corpus, self.tokens, self.alignments = corpus, tokens, alignments
         self.same_speaker = SameSpeakerSampler(corpus, indices)
-        self.most_pitch = max(1, tokens.header.num_pitches - 1)
+        self.max_pitch = max(1, tokens.header.num_pitches - 1)
 
     def row(self, index: int, shape: RowShape, random: np.random.Generator) -> AcousticRow:
         """Prompt, target, text and known frames of one utterance."""
@@ -124,7 +124,7 @@ class AcousticRows:
             shaken = random.integers(-4, 5, num_frames) * (random.random(num_frames) < 0.3)
             off = torch.from_numpy(shaken + random.integers(-3, 4))
             pitch = codes[codebook]
-            codes[codebook] = torch.where(pitch > 0, (pitch + off).clamp(1, self.most_pitch), 0)
+            codes[codebook] = torch.where(pitch > 0, (pitch + off).clamp(1, self.max_pitch), 0)
         return codes
 
     def _text_positions(self, index: int, first: int, num_frames: int) -> Int[Tensor, " t"] | None:

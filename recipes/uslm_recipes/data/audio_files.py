@@ -29,7 +29,7 @@ class AudioLimits:
     """What a recording must be to enter a corpus."""
 
     sample_rate: int = 16_000
-    """Samples a second of the corpus, Hz; recordings of other rates are resampled."""
+    """Samples per second of the corpus, Hz; recordings of other rates are resampled."""
     hop_length: int = 320
     """Recordings are cut to a multiple of so many samples."""
     min_seconds: float = 0.4
@@ -55,7 +55,7 @@ def read_samples(
             head = file.read(SNIFFED_BYTES)
             size = file.seek(0, os.SEEK_END)
             if end_of_first(file, head, size) < size:
-                raise AudioError("holds two recordings, one behind the other")
+                raise AudioError("holds two recordings, one after the other")
             file.seek(0)
             is_plain = segment.data is None and segment.num_bytes is None
             # Straight from the disk it is faster; what has to be mended passes through here.
@@ -117,7 +117,7 @@ def _opened(path: Path, segment: Segment) -> BinaryIO:
     with archive:
         size = archive.seek(0, os.SEEK_END)
         if segment.offset + segment.num_bytes > size:
-            raise AudioError(f"segment ends behind its file of {size} bytes")
+            raise AudioError(f"segment ends after its file of {size} bytes")
         archive.seek(segment.offset)
         return io.BytesIO(archive.read(segment.num_bytes))
 

@@ -65,7 +65,7 @@ class CorpusWriter:
     """Takes utterances one after another.
 
     with CorpusWriter(folder, sample_rate=16_000, key="...") as writer:
-        ...  # go on behind writer.done
+        ...  # go on after writer.done
         writer.add(utterance, samples)
         writer.commit(rejected, Done(...))  # what was added so far survives a kill
         summary = writer.finish(rejected)
@@ -144,7 +144,7 @@ class CorpusWriter:
         self.next_sample += len(samples)
 
     def commit(self, rejected: Iterable[Rejected], done: Done) -> None:
-        """Put what was added onto the disk, so that an interrupted run goes on behind it."""
+        """Put what was added onto the disk, so that an interrupted run goes on after it."""
         with self._disk():
             self._write_rejected(rejected)
             for file in self._files.values():

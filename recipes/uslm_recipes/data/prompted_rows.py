@@ -1,4 +1,4 @@
-"""Rows for stage 1: text and units of an utterance, behind another one of its speaker or not."""
+"""Rows for stage 1: text and units of an utterance, after another one of its speaker or not."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class PromptedRows:
     def batch(
         self, model: SemanticModel, indices: Sequence[int], prompts: Sequence[int | None]
     ) -> PromptedBatch:
-        """Rows of utterances behind their prompts; a prompt's units are not predicted."""
+        """Rows of utterances after their prompts; a prompt's units are not predicted."""
         separator = torch.tensor([model.separator_id])
         texts, units, starts, before = [], [], [], []
         pitched = model if isinstance(model, PitchedModel) and model.num_pitches else None

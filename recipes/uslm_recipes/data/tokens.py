@@ -40,7 +40,7 @@ class TokenHeader:
     num_codebooks: int
     codebook_size: int
     hop_length: int
-    """Samples a frame."""
+    """Samples per frame."""
     pitch_codebook: int | None = None
     """Codebook of the codes that is pitch, where there is one."""
     num_pitches: int = 0
@@ -174,7 +174,7 @@ class TokenWriter:
         self._missing[index] = False
 
     def commit(self) -> None:
-        """Put what was written onto the disk, so that an interrupted run goes on behind it."""
+        """Put what was written onto the disk, so that an interrupted run goes on after it."""
         self._codes.flush()
         missing = np.packbits(self._missing).tobytes().hex()
         with told_when_full(self._part.path, "what was committed is kept"):

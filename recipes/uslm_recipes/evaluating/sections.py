@@ -15,7 +15,7 @@ from uslm.evaluation.suites.sections import JUDGE_RATE, Scorer, at_judges
 from uslm.tts import ZeroShotTTS
 from uslm_recipes.data.recording import Recording
 from uslm_recipes.evaluating.held_out import VoiceChoice, read_recording
-from uslm_recipes.evaluating.parts import phoneme_errors, stage2_alone
+from uslm_recipes.evaluating.stage_errors import phoneme_errors, stage2_alone
 
 
 def voices_section(

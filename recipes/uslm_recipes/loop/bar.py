@@ -30,7 +30,7 @@ class Bar:
         )
 
     def update(self, **values: float) -> None:
-        """Move on to where the run is; `values` stand behind the bar from now on."""
+        """Move on to where the run is; `values` stand after the bar from now on."""
         if self._bar.disable:
             return
         self._told |= values

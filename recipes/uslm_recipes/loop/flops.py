@@ -79,7 +79,8 @@ def counted_flops(action: Callable[[], object]) -> int:
 
 @cache
 def peak_flops(device: torch.device, dtype: torch.dtype) -> float:
-    """FLOPs a second that this device does in large multiplications of matrices: the best of some.
+    """FLOPs per second that this device does in large multiplications of matrices: the best of
+    some.
 
     A machine that is busy with something else does less.
     """

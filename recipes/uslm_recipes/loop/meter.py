@@ -16,7 +16,7 @@ class Meter:
     """Adds up what batches say; tensors stay on their device until they are read."""
 
     def __init__(self, peak_flops: float | None = None, num_devices: int = 1) -> None:
-        """`peak_flops` is what one device can do, FLOPs a second; without it there is no MFU."""
+        """`peak_flops` is what one device can do, FLOPs per second; without it there is no MFU."""
         self.peak_flops, self.num_devices = peak_flops, num_devices
         self.reset()
 

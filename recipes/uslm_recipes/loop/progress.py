@@ -56,4 +56,4 @@ class TrainingState:
     scaler: Any = None
     """fp16's gradient scaler, where there is one; `start_run` fills this."""
     places: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Places in the streams behind the last batch that was trained on; a thread may be ahead."""
+    """Places in the streams after the last batch that was trained on; a thread may be ahead."""

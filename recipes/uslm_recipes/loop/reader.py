@@ -37,7 +37,7 @@ class TrainBatch(Generic[Batch]):
 
 
 class BatchReader(Generic[Batch]):
-    """Hands out what `draw` makes of the streams, and keeps the places behind what it handed out.
+    """Hands out what `draw` makes of the streams, and keeps the places after what it handed out.
 
     With a thread ahead of the training, the streams are further on than a checkpoint must be; so
     `draw` must take all its randomness from the streams' places.

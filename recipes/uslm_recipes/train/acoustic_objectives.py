@@ -77,7 +77,7 @@ class LMObjective(nn.Module):
     def forward(
         self, batch: AcousticBatch, num_known: Int[Tensor, " b"]
     ) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
-        """The next codebook's cross-entropy and, with less weight, that of the codebooks behind
+        """The next codebook's cross-entropy and, with less weight, that of the codebooks after
         it."""
         smoothing = self.label_smoothing if self.training else 0.0
         losses = self.model.loss(batch, num_known, smoothing=smoothing, vectors=self.vectors)

@@ -96,7 +96,7 @@ class NARRecipe:
     input_weight: float = 10.0
     """acoustic_lm: weight of that input's error."""
     ahead_weight: float = 0.3
-    """acoustic_lm: weight of the codebooks behind the next one."""
+    """acoustic_lm: weight of the codebooks after the next one."""
     label_smoothing: float = 0.05
     """Of models that score codes: probability mass that the target code gives to the others."""
 
@@ -110,7 +110,7 @@ class Rows:
 
 
 def draw_num_known(groups: Sequence[int], random: np.random.Generator) -> int:
-    """Codebooks that a row shows: 1, or as many as there are behind some passes of generation.
+    """Codebooks that a row shows: 1, or as many as there are after some passes of generation.
 
     Low ones are drawn more often, as all others lean on them.
     """

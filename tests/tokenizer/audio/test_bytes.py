@@ -43,9 +43,9 @@ def test_a_wav_whose_sizes_were_left_open(tmp_path: Path, riff: int | None, befo
         assert audio.source is not None and audio.source.complete and not audio.source.warnings
 
 
-@pytest.mark.parametrize("behind", [b"", b"LIST\x04\0\0\0abcd"])
-def test_a_wav_without_samples_stays_one(behind: bytes) -> None:
-    empty = with_sizes(encoded()[:44], 36 + len(behind), 0) + behind
+@pytest.mark.parametrize("after", [b"", b"LIST\x04\0\0\0abcd"])
+def test_a_wav_without_samples_stays_one(after: bytes) -> None:
+    empty = with_sizes(encoded()[:44], 36 + len(after), 0) + after
     assert mended(empty, len(empty)) == empty
     with pytest.raises(AudioError, match="without a single sample"):
         read_audio(empty)
@@ -59,7 +59,7 @@ def test_a_second_recording_in_the_file_is_told(format: str, subtype: str) -> No
     assert first.source is not None and both.source is not None
     assert not first.source.warnings
     [warning] = both.source.warnings
-    assert "another recording behind the first" in warning
+    assert "another recording after the first" in warning
 
 
 def test_the_second_is_found_far_behind_and_across_two_blocks() -> None:

@@ -74,6 +74,6 @@ def test_as_much_is_masked_as_the_time_says(name: str, monkeypatch: pytest.Monke
     watched = Watched(name, monkeypatch)
     watched.loss(0, num_rows=16)
     masked = watched.is_masked.sum(dim=1) / watched.is_target.sum(dim=1)
-    wanted = (watched.time * math.pi / 2).sin().clamp(min=watched.model.least_masked)
+    wanted = (watched.time * math.pi / 2).sin().clamp(min=watched.model.min_masked)
     assert float((masked - wanted).abs().max()) < 0.12
     assert float((masked - wanted).abs().mean()) < 0.04

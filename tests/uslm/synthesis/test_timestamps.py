@@ -48,7 +48,7 @@ class Beeps(WordAligner):
 
 
 def beeping(num_beeps: int) -> torch.Tensor:
-    """Beeps of 0.2 s, with 0.1 s of silence before each and behind the last."""
+    """Beeps of 0.2 s, with 0.1 s of silence before each and after the last."""
     beep = torch.cat([torch.zeros(800), torch.full((1_600,), 0.5)])
     return torch.cat([beep.repeat(num_beeps), torch.zeros(800)])[None]
 

@@ -16,7 +16,7 @@ import uslm
 from uslm.systems.two_stage.bundle import Bundle
 from uslm.systems.two_stage.tiny import TINY, speech_like, tiny_bundle
 from uslm.tts import ZeroShotTTS
-from uslm.voices.phonemes import PHONEMES
+from uslm.voices.phoneme_error_rate import PHONEMES
 from uslm.voices.prompt import PromptConfig, VoicePrompt
 from uslm_tokenizer.audio.read import Audio
 from uslm_tokenizer.audio.write import write_audio

@@ -1,4 +1,4 @@
-"""Badly spoken segments are drawn again, and the best attempt is kept."""
+"""Badly spoken segments are regenerated, and the best attempt is kept."""
 
 from __future__ import annotations
 

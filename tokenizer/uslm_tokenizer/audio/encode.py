@@ -116,7 +116,7 @@ class Sink:
 
 
 class _PlainEncoder:
-    """The samples as they are, behind a WAV header or none."""
+    """The samples as they are, after a WAV header or none."""
 
     def __init__(self, format: str, sample_rate: int, sink: Sink) -> None:
         self.has_header = format != "raw"

@@ -40,7 +40,7 @@ class AudioInfo:
     name: str
     """The path, quoted, or words for bytes and open files; for messages."""
     sample_rate: int
-    """Samples a second in the file, Hz."""
+    """Samples per second in the file, Hz."""
     channels: int
     """Channels in the file; they are mixed to one."""
     seconds: float
@@ -107,7 +107,7 @@ def read_audio(
         with open_sound(file, name, head, end) as sound:
             audio = _read_sound(sound, name, announced_bytes(head) > size, max_seconds, silent_dbfs)
         if end < size:
-            return audio.noting(f"{name} holds another recording behind the first; it is not read")
+            return audio.noting(f"{name} holds another recording after the first; it is not read")
         return audio
 
 

@@ -92,7 +92,7 @@ def wav_tokenizer(title: str, file: Source) -> System:
 def hifi_codec(title: str, path: str, config: str) -> System:
     """One of the published HiFi-Codecs."""
     return tokenizer(
-        f"HiFi-Codec, {title}, 320 samples a frame",
+        f"HiFi-Codec, {title}, 320 samples per frame",
         Weights(key_mapping="hifi_codec", file=huggingface(HIFI, path), config=config),
     )
 

@@ -241,7 +241,7 @@ class Attention(nn.Module):
         lengths: Sequence[int] | None = None,
     ) -> Float[Tensor, "b t d"]:
         """`mask` is True where a query may look; `causal` needs no mask. Without `rotary`, what
-        goes in already knows its place. With `lengths`, the only row is several, one behind the
+        goes in already knows its place. With `lengths`, the only row is several, one after the
         other, and each sees itself only."""
         # Plain views: in a step of one token, einops would cost as much as the arithmetic.
         qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, -1))  # b t s h dh

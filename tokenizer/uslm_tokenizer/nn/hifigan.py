@@ -64,7 +64,7 @@ class ResidualStack(nn.Module):
 
 
 class HiFiGAN(nn.Module):
-    """Transposed convolutions, and behind each the mean of several stacks; a hop for each frame.
+    """Transposed convolutions, and after each the mean of several stacks; a hop for each frame.
 
     `kernel_sizes` are those of the transposed convolutions; each must exceed its stride by an even
     number.

@@ -109,7 +109,7 @@ class Llama(Stack):
         *,
         condition: Float[Tensor, "1 c"] | None = None,
     ) -> Float[Tensor, "1 n d"]:
-        """Rows of `lengths` one behind the other, each seeing both sides of itself.
+        """Rows of `lengths` one after the other, each seeing both sides of itself.
 
         Nothing is computed for padding, as there is none; all rows share the condition.
         """
@@ -168,8 +168,8 @@ class DiffusionLlama(nn.Module):
             mask = _joined(prefix_mask, mask, prefix, frames)
         positions = torch.arange(x.shape[1], device=x.device).expand(len(x), -1)
         if offsets is not None:
-            behind = positions[:, num_before:] - num_before + offsets[:, None]
-            positions = torch.cat([positions[:, :num_before], behind], dim=1)
+            after = positions[:, num_before:] - num_before + offsets[:, None]
+            positions = torch.cat([positions[:, :num_before], after], dim=1)
         hidden = self._hidden(x, positions, time, mask)
         return cast(Tensor, self.output_mlp(hidden[:, num_before:]))
 

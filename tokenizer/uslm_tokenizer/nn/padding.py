@@ -15,7 +15,7 @@ def length_mask(lengths: Int[Tensor, " b"], size: int) -> Bool[Tensor, "b n"]:
 def pad_right(
     rows: Sequence[Shaped[Tensor, "_ *rest"]], value: int = 0
 ) -> tuple[Shaped[Tensor, "b l *rest"], Bool[Tensor, "b l"]]:
-    """Rows that begin together, `value` behind their ends; and `length_mask`."""
+    """Rows that begin together, `value` after their ends; and `length_mask`."""
     padded = nn.utils.rnn.pad_sequence(list(rows), batch_first=True, padding_value=value)
     lengths = torch.tensor([len(row) for row in rows], device=padded.device)
     return padded, length_mask(lengths, padded.shape[1])

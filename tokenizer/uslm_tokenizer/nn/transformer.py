@@ -159,7 +159,7 @@ def window_mask(length: int, window: int, device: torch.device) -> Bool[Tensor, 
 
 
 class Transformer(Stack):
-    """The house's own: layer norms without bias, and scales that follow a condition."""
+    """Our own: layer norms without bias, and scales that follow a condition."""
 
     def __init__(
         self,

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-LEAST_MAGNITUDE = 1e-5
+MIN_MAGNITUDE = 1e-5
 COMPRESSION = 0.3
 """Power of the magnitudes, so that quiet bands count beside loud ones."""
 
@@ -44,7 +44,7 @@ class SpectrogramDiscriminator(nn.Module):
             waveform[:, 0].float(), self.n_fft, self.n_fft // 4, window=self.window.float(),
             return_complex=True,
         )  # fmt: skip
-        magnitude = spectrum.abs().clamp(min=LEAST_MAGNITUDE)
+        magnitude = spectrum.abs().clamp(min=MIN_MAGNITUDE)
         hidden = torch.view_as_real(spectrum * magnitude.pow(COMPRESSION - 1)).movedim(-1, 1)
         features = []
         for layer in self.layers:

@@ -35,7 +35,7 @@ class Weights:
 
 @dataclass(frozen=True, kw_only=True)
 class SpeechEncoder:
-    """A pretrained encoder of transformers, cut behind the layer that is processed."""
+    """A pretrained encoder of transformers, cut after the layer that is processed."""
 
     repo: str
     revision: str

@@ -25,7 +25,7 @@ class CodecFacts:
     """Of all codebooks, kbit/s."""
     num_parameters: int
     causal: bool
-    """Whether no code depends on samples behind its frame."""
+    """Whether no code depends on samples after its frame."""
     decodes: bool
     """Whether the codes alone give sound."""
     source: str

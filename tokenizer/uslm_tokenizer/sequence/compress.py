@@ -17,7 +17,7 @@ from uslm_tokenizer.nn.padding import length_mask
 
 @dataclass
 class Compressed:
-    """Rows of vectors; behind `lengths` vectors and durations are zero."""
+    """Rows of vectors; after `lengths` vectors and durations are zero."""
 
     vectors: Float[Tensor, "b s d"]
     durations: Int[Tensor, "b s"]
@@ -96,7 +96,7 @@ class QueryPooling(nn.Module):
 
 
 def restore(compressed: Compressed) -> Float[Tensor, "b t d"]:
-    """Each vector for as many frames as it stands for; zero behind the end of a row."""
+    """Each vector for as many frames as it stands for; zero after the end of a row."""
     rows = [
         vectors.repeat_interleave(durations, 0)
         for vectors, durations in zip(compressed.vectors, compressed.durations, strict=True)

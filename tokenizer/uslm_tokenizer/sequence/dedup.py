@@ -15,7 +15,7 @@ from uslm_tokenizer.nn.padding import length_mask
 
 @dataclass
 class Runs:
-    """The runs of a padded batch; behind `lengths` values and counts are zero."""
+    """The runs of a padded batch; after `lengths` values and counts are zero."""
 
     values: Int[Tensor, "b r"]
     counts: Int[Tensor, "b r"]
@@ -56,7 +56,7 @@ def deduplicate_batch(units: Int[Tensor, "b t"], lengths: Int[Tensor, " b"]) -> 
 
 
 def repeat_batch(runs: Runs) -> tuple[Int[Tensor, "b t"], Int[Tensor, " b"]]:
-    """The units of every row, zero behind their lengths; and these lengths."""
+    """The units of every row, zero after their lengths; and these lengths."""
     rows = [
         repeat(values[:length], counts[:length])
         for values, counts, length in zip(

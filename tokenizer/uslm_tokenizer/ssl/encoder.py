@@ -254,8 +254,8 @@ class SSLEncoder(nn.Module):
 
     def _pad(self, waveform: Float[Tensor, "b n"], missing: int) -> Float[Tensor, "b padded"]:
         before = {"both": missing // 2, "end": 0, "none": 0}[self.config.padding]
-        behind = 0 if self.config.padding == "none" else missing - before
-        return F.pad(waveform, (before, behind))
+        after = 0 if self.config.padding == "none" else missing - before
+        return F.pad(waveform, (before, after))
 
     def _transform(self, extracted: Tensor, frames: Tensor) -> list[Tensor]:
         projected = self.backbone.feature_projection(extracted)  # type: ignore[operator]

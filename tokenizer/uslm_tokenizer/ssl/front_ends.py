@@ -53,7 +53,7 @@ class WhisperLogMel(nn.Module):
 class KaldiFilterBank(nn.Module):
     """Kaldi's 80 log-mel bins at 100 Hz, each of zero mean and unit variance over the row's frames.
 
-    w2v-BERT reads them in pairs, so 50 times a second.
+    w2v-BERT reads them in pairs, so 50 times per second.
     """
 
     def __init__(self) -> None:

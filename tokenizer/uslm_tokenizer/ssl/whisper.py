@@ -12,7 +12,7 @@ from uslm_tokenizer.nn.padding import length_mask
 from uslm_tokenizer.ssl.front_ends import HOP_LENGTH, WhisperLogMel
 
 SILENT_FRAMES = 50
-"""A second behind each row, as the encoder expects speech to end in some silence."""
+"""A second after each row, as the encoder expects speech to end in some silence."""
 
 
 def whisper_outputs(
@@ -24,7 +24,7 @@ def whisper_outputs(
 ) -> list[Float[Tensor, "b t d"]]:
     """What some layers (from 1) of a WhisperEncoder give of rows of whole hops, t = n // 320.
 
-    What lies further behind a row than the silence is masked. Longer audio than the encoder has
+    What lies further after a row than the silence is masked. Longer audio than the encoder has
     positions for, 30 s, goes through in windows.
     """
     limit = encoder.config.max_source_positions
@@ -80,5 +80,5 @@ def layer_outputs(
         hidden = hidden + block.self_attn(normed, attention_mask=attention)[0]
         normed = block.final_layer_norm(hidden)
         hidden = hidden + block.fc2(block.activation_fn(block.fc1(normed)))
-        # By the config: an encoder may have been cut behind the last layer that is processed.
+        # By the config: an encoder may have been cut after the last layer that is processed.
         yield encoder.layer_norm(hidden) if number == encoder.config.encoder_layers else hidden

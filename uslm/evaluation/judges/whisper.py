@@ -26,7 +26,7 @@ from uslm_tokenizer.transformers_package import import_transformers, transformer
 FULL_SECONDS = 30
 STEP_SECONDS = 5
 SPARE_SECONDS = 1.5
-"""Silence behind the speech, at least: Whisper expects some."""
+"""Silence after the speech, at least: Whisper expects some."""
 MAX_TOKENS = 220
 MIN_LOG_PROBABILITY = -0.5
 MAX_COMPRESSION = 2.2

@@ -53,7 +53,7 @@ MEASURES: dict[str, tuple[str, float, int]] = {
     "real_time_factor": ("real-time factor", 1, 3),
     "first_audio": ("first audio, s", 1, 2),
 }
-"""Of each measure: its words, the factor it is shown with, and digits behind the point."""
+"""Of each measure: its words, the factor it is shown with, and digits after the point."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -54,7 +54,7 @@ class CodeCounts:
         return float(-(share * share.clamp(min=1e-12).log2()).sum())
 
     def section(self) -> Section:
-        """Use of each codebook, and bits a second."""
+        """Use of each codebook, and bits per second."""
         tokenizer, rows = self.tokenizer, {}
         entropies = [self.entropy(codebook) for codebook in range(tokenizer.num_codebooks)]
         for codebook, bits in enumerate(entropies):
@@ -71,7 +71,8 @@ class CodeCounts:
             title="Codes",
             note=(
                 f"{tokenizer.num_codebooks} codebooks of {tokenizer.codebook_size} codes, "
-                f"{rate:g} frames a second, over {frames} frames. Perplexity: as many codes, used "
+                f"{rate:g} frames per second, over {frames} frames. Perplexity: as many codes, "
+                "used "
                 "evenly, would carry as much. By entropy: what an ideal coder of single codes "
                 "would need."
             ),

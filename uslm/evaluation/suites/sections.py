@@ -17,7 +17,7 @@ from uslm.evaluation.suites.speaking import STAGES, Spoken, waveform_at
 from uslm_tokenizer.audio.read import resample
 
 JUDGE_RATE = 16_000
-"""Samples a second that all judges work at, Hz."""
+"""Samples per second that all judges work at, Hz."""
 STAGE_WORDS = {
     "frontend": "text to phonemes",
     "semantic": "stage 1: phonemes to units",

@@ -7,7 +7,7 @@ from uslm_tokenizer.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class DurationRule:
-    """Frames for phonemes; at 50 frames a second."""
+    """Frames for phonemes; at 50 frames per second."""
 
     usual: float = 4.5
     """Frames a phoneme where the prompt does not tell."""

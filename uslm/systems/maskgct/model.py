@@ -45,7 +45,7 @@ class MaskGCTTextToSemantic(MaskedModel):
     config: MaskGCTTextToSemanticConfig
     condition_per_frame: ClassVar[bool] = False
     prompt_limit: ClassVar[float] = 0.4
-    least_masked: ClassVar[float] = 0.2
+    min_masked: ClassVar[float] = 0.2
 
     def __init__(self, config: MaskGCTTextToSemanticConfig) -> None:
         super().__init__(config)
@@ -147,7 +147,7 @@ class MaskGCTSemanticToAcoustic(MaskedModel):
     config: MaskGCTSemanticToAcousticConfig
     condition_per_frame: ClassVar[bool] = True
     prompt_limit: ClassVar[float] = 0.5
-    least_masked: ClassVar[float] = 0.0
+    min_masked: ClassVar[float] = 0.0
 
     def __init__(self, config: MaskGCTSemanticToAcousticConfig) -> None:
         super().__init__(config)

@@ -21,7 +21,7 @@ from uslm.synthesis.timer import StageTimer
 from uslm.systems.base import Encoded, PretrainedSynthesizer
 from uslm.systems.maskgct.segment_synthesizer import MaskGCTSegmentSynthesizer
 from uslm.systems.maskgct.stages import CODECS, STAGES, UNITS, MaskGCTSettings, MaskGCTStages
-from uslm.systems.parts import Parts, check_equal
+from uslm.systems.model_parts import Parts, check_equal
 from uslm.text.maskgct import VOCAB_FILE, MaskGCTPhonemizer, MaskGCTVocab
 from uslm.text.phonemize import Phonemizer
 from uslm.text.vocab import TextVocab
@@ -74,7 +74,7 @@ class MaskGCT(PretrainedSynthesizer):
 
     @property
     def sample_rate(self) -> int:
-        """Samples a second of what it speaks, Hz."""
+        """Samples per second of what it speaks, Hz."""
         return self.tokenizer.sample_rate
 
     def encode(self, recording: Audio) -> Encoded:

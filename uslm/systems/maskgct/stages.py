@@ -7,7 +7,7 @@ from uslm.generate.sampling import Sampling
 from uslm.systems.base import PretrainedSettings
 from uslm.systems.maskgct.duration import DurationRule
 from uslm.systems.maskgct.model import MaskGCTSemanticToAcoustic, MaskGCTTextToSemantic
-from uslm.systems.parts import Parts, check_equal
+from uslm.systems.model_parts import Parts, check_equal
 from uslm_tokenizer.codecs.maskgct.model import MaskGCTCodec
 
 CODECS = ("semantic", "acoustic")

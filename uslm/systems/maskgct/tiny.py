@@ -12,7 +12,7 @@ from uslm.systems.maskgct.duration import DurationRule
 from uslm.systems.maskgct.model import MaskGCTSemanticToAcoustic, MaskGCTTextToSemantic
 from uslm.systems.maskgct.pipeline import MaskGCT
 from uslm.systems.maskgct.stages import STAGES, MaskGCTSettings
-from uslm.systems.parts import Parts
+from uslm.systems.model_parts import Parts
 from uslm.systems.tiny_folder import save_parts, save_signs
 from uslm.text.vocab import PhonemeVocab
 from uslm_tokenizer.codecs.maskgct.model import (
@@ -39,7 +39,7 @@ SETTINGS = MaskGCTSettings(
 
 
 def tiny_parts(*, seed: int = 0) -> dict[str, PretrainedModel]:
-    """Every part, at 50 frames a second as published."""
+    """Every part, at 50 frames per second as published."""
     codec = MaskGCTCodecConfig(
         encoder=MaskGCTEncoderConfig(dim=2, strides=(3, 4, 5, 8), out_dim=8),
         decoder=MaskGCTDecoderConfig(

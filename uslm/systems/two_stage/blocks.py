@@ -29,7 +29,7 @@ class BlockSchedule:
     """Each block is so many times longer than the one before; sound does not break off as long as
     a second of it takes less than 1 / growth seconds to make."""
     max_frames: int = 300
-    """Longest block; segments of the text behind the first start with it."""
+    """Longest block; segments of the text after the first start with it."""
     lookahead_frames: int = 8
     """Units to the right of a block that are looked at."""
     context_frames: int = 100

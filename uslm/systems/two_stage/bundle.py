@@ -124,7 +124,7 @@ class Bundle:
 
     @property
     def sample_rate(self) -> int:
-        """Samples a second of what it speaks, Hz."""
+        """Samples per second of what it speaks, Hz."""
         return self.tokenizer.sample_rate
 
     @property

@@ -182,7 +182,7 @@ class MonotonicLM(SpecialTokenLM, PitchedModel):
         )
 
     def _path(self, starts: Int[Tensor, " s"], num_frames: int) -> Int[Tensor, " t"]:
-        """Where the text position is at each frame, and behind the last one; steps of
+        """Where the text position is at each frame, and after the last one; steps of
         `max_advance`."""
         wanted = torch.searchsorted(starts, torch.arange(num_frames), right=True) - 1
         path: list[int] = []
@@ -244,7 +244,7 @@ class MonotonicLM(SpecialTokenLM, PitchedModel):
         prompt_pitches: Sequence[Int[Tensor, " _"]] | None = None,
     ) -> Float[Tensor, "b v"]:
         """The prompt's units are read one by one, as the alignment has to be found for
-        them; at their end it goes on to the symbol behind the separator. `prompt_pitches` are
+        them; at their end it goes on to the symbol after the separator. `prompt_pitches` are
         relative to the prompt's median; without them it counts as unvoiced."""
         assert isinstance(cache, AlignmentCache) and cache.length == 0
         texts = [F.pad(text.cpu(), (0, 1), value=self.text_eos_id) for text in text_ids]
@@ -369,6 +369,6 @@ def _autocasts(device_type: str) -> bool:
 
 
 def _behind(text: Int[Tensor, " s"], separator: int) -> int:
-    """Index of the symbol behind the last separator; 0 where there is none."""
+    """Index of the symbol after the last separator; 0 where there is none."""
     places = (text == separator).nonzero()
     return int(places[-1]) + 1 if len(places) else 0

@@ -1,4 +1,4 @@
-"""Segments of text to samples: stage 1, stage 2 and the decoder, hand in hand."""
+"""Segments of text to samples: stage 1, stage 2 and the decoder, interleaved."""
 
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
@@ -106,7 +106,7 @@ class BundleSegmentSynthesizer:
     def _stop_rule(self, num_symbols: int) -> StopRule:
         length = self._bundle.config.length
         return StopRule(
-            min_frames=length.least_frames(num_symbols), max_frames=length.most_frames(num_symbols)
+            min_frames=length.min_frames(num_symbols), max_frames=length.max_frames(num_symbols)
         )
 
     def _fill(self, in_progress: Sequence["_SegmentInProgress"], rows: Sequence[UnitRow]) -> bool:

@@ -14,7 +14,7 @@ from uslm.systems.two_stage.voice_fitting import fit_voice
 from uslm.systems.two_stage.voice_row import voice_extras
 from uslm.text.frontend import FrontendResult
 from uslm.voices.alignment import align_ctc, symbols_of
-from uslm.voices.phonemes import PHONEMES
+from uslm.voices.phoneme_error_rate import PHONEMES
 from uslm.voices.policy import Finding
 from uslm.voices.prompt import VoicePrompt
 from uslm.voices.prompt_preprocessing import examine_prompt

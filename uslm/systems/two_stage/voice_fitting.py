@@ -16,7 +16,7 @@ from uslm.models.base import AcousticRow, VoiceFit
 from uslm.systems.two_stage.conv_regressor import ConvRegressor
 from uslm_tokenizer.errors import ConfigError
 
-LEAST_FRAMES = 100
+MIN_FRAMES = 100
 """A shorter prompt is not fitted: its halves say too little of each other."""
 
 
@@ -45,7 +45,7 @@ def fit_voice(
     config: FitConfig,
 ) -> VoiceFit | None:
     """What `prompt` asks for beyond what the model sees in it; None if it is not to be fitted."""
-    if not config.steps or prompt.shape[1] < LEAST_FRAMES:
+    if not config.steps or prompt.shape[1] < MIN_FRAMES:
         return None
     # Voices are made by threads that do without gradients.
     with torch.inference_mode(False), torch.enable_grad():

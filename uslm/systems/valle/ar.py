@@ -137,7 +137,7 @@ class ValleAR(SemanticModel):
         return ValleBatch(text, text_mask, read, unit_mask, wanted)
 
     def forward(self, batch: ValleBatch) -> Float[Tensor, "b t v"]:
-        """Logits behind every unit that is read."""
+        """Logits after every unit that is read."""
         places = torch.arange(batch.units.shape[1], device=batch.units.device)[None]
         x = torch.cat(
             [self.text(batch.text_ids, batch.text_mask), self._audio(batch.units, places)], dim=1

@@ -35,7 +35,7 @@ class Uslm(PretrainedSynthesizer):
     """The system, speaking. One object may serve several threads."""
 
     settings: UslmSettings
-    least_symbols: ClassVar[int] = 2  # the marks at both ends
+    min_symbols: ClassVar[int] = 2  # the marks at both ends
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Uslm(PretrainedSynthesizer):
 
     @property
     def sample_rate(self) -> int:
-        """Samples a second of what it makes, Hz."""
+        """Samples per second of what it makes, Hz."""
         return self.tokenizer.sample_rate
 
     def encode(self, recording: Audio) -> Encoded:

@@ -67,8 +67,8 @@ class UslmSegmentSynthesizer:
     def _stop_rule(self, request: SegmentRequest) -> StopRule:
         num_symbols, length = len(request.text.text_ids), self._length
         return StopRule(
-            min_frames=max(1, length.least_frames(num_symbols)),
-            max_frames=length.most_frames(num_symbols),
+            min_frames=max(1, length.min_frames(num_symbols)),
+            max_frames=length.max_frames(num_symbols),
             end_if_likeliest=True,
         )
 

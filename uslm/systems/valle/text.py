@@ -36,7 +36,7 @@ _TOKEN = re.compile(r"\w+|[^\w\s]")
 
 
 class ValleVocab:
-    """Symbols in the order of their code points, behind padding and the two marks of a text."""
+    """Symbols in the order of their code points, after padding and the two marks of a text."""
 
     reads: Literal["phonemes", "text"] = "phonemes"
 
@@ -120,7 +120,9 @@ class VallePhonemizer:
 
     def _line(self, text: str, language: str) -> str:
         parts = cut(text)
-        spoken = [tidy(self._speak(part, language)) if part else "" for part in parts[::2]]
+        spoken = [
+            clean_phonemes(self._speak(part, language)) if part else "" for part in parts[::2]
+        ]
         marks = [mark.replace(" ", WORD) for mark in parts[1::2]]
         return "".join(said + mark for said, mark in zip(spoken, [*marks, ""], strict=True))
 
@@ -130,7 +132,7 @@ def cut(text: str) -> list[str]:
     return _MARKED.split(text.strip())
 
 
-def tidy(spoken: str) -> str:
+def clean_phonemes(spoken: str) -> str:
     """What espeak says of a segment, with our signs between phones and words, without stress."""
     # espeak leaves a separator too many at the end of some words.
     line = re.sub("_+", "_", spoken.strip()).replace("_ ", " ")

@@ -23,7 +23,7 @@ UNTRIMMED = JoinConfig(trim_silence=False)
 
 
 def tiny_uslm(*, seed: int = 0) -> Uslm:
-    """A USLM that babbles, at 50 frames a second as the pretrained one."""
+    """A USLM that babbles, at 50 frames per second as the pretrained one."""
     tokenizer = replace(
         SpeechTokenizer.tiny_config(),
         network=SEANetConfig(dim=12, num_filters=2, strides=(8, 5, 4, 2), bidirectional=True),

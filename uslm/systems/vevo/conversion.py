@@ -80,7 +80,7 @@ def _said_anew(
             f"voice {voice.name!r} has no content units, which its manner is imitated by; "
             "create it again from its recording"
         )
-    # Content units are read behind the symbols of text, where the model knows both.
+    # Content units are read after the symbols of text, where the model knows both.
     shift = model.config.text_vocab_size - parts.content.codebook_size
     if shift < 0:
         raise ConfigError(

@@ -62,7 +62,7 @@ def flow_frames(
     generators: Sequence[torch.Generator] | None = None,
     noise: Sequence[Float[Tensor, "_ c"]] | None = None,
 ) -> list[Float[Tensor, "_ c"]]:
-    """The frames of each row behind its prompt.
+    """The frames of each row after its prompt.
 
     They begin as the `noise`, or as what row i draws from generator i, and do not depend on the
     rows beside it, but for rounding where rows of unequal length are padded.

@@ -92,7 +92,7 @@ class FlowMatching(PretrainedModel):
         Without a condition the model guesses what people say, for guidance. `mask` is False in
         padding, whose directions mean nothing.
         """
-        if condition is None:  # a zero, which is not the same as none: the layers behind have bias
+        if condition is None:  # a zero, which is not the same as none: the layers after have bias
             condition = frames.new_zeros(*frames.shape[:2], self.config.dim)
         return cast(Tensor, self.estimator(frames, time, condition=condition, mask=mask))
 

@@ -23,7 +23,7 @@ from uslm_tokenizer.nn.llama import Llama
 from uslm_tokenizer.nn.padding import pad_left, pad_right
 
 MARKS = 20
-"""Ids behind units and symbols; five are in use."""
+"""Ids after units and symbols; five are in use."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class VevoLMConfig:
     """Sizes of a VevoLM."""
 
     text_vocab_size: int = 1024
-    """Symbols that are read; content units, where they are read as well, come behind the text's."""
+    """Symbols that are read; content units, where they are read as well, come after the text's."""
     codebook_size: int = 8192
     """Units that are spoken."""
     dim: int = 1920
@@ -94,11 +94,11 @@ class VevoLM(SemanticModel):
         )
 
     def forward(self, tokens: Int[Tensor, "b l"]) -> Float[Tensor, "b l v"]:
-        """Logits of every id behind every token of whole rows; padding stands at the right."""
+        """Logits of every id after every token of whole rows; padding stands at the right."""
         return cast(Tensor, self.to_logits(self._hidden(tokens)))
 
     def loss(self, batch: VevoBatch) -> Float[Tensor, ""]:
-        """Mean cross-entropy, nats a unit (the marks in front of and behind them included)."""
+        """Mean cross-entropy, nats a unit (the marks in front of and after them included)."""
         predicted = batch.targets != NOT_PREDICTED
         logits = self.to_logits(self._hidden(batch.tokens)[predicted]).float()
         return F.cross_entropy(logits, batch.targets[predicted])

@@ -6,7 +6,7 @@
 
 The folder holds pretrained.json, vocab.json and a sub-folder for each part. Apart from the
 published way, a prompt's frames are cut to its units, where the published code has a frame more and
-loses the unit behind it; speech may be short; each segment is guided by itself; no codebook is
+loses the unit after it; speech may be short; each segment is guided by itself; no codebook is
 changed at the end.
 """
 
@@ -19,7 +19,7 @@ from uslm.generate.sampling import Sampling
 from uslm.synthesis.protocols import Converted, Imitate, SegmentSynthesizer
 from uslm.synthesis.timer import StageTimer
 from uslm.systems.base import Encoded, PretrainedSynthesizer
-from uslm.systems.parts import Parts
+from uslm.systems.model_parts import Parts
 from uslm.systems.vevo.conversion import convert
 from uslm.systems.vevo.segment_synthesizer import VevoSegmentSynthesizer
 from uslm.systems.vevo.settings import CONTENT, MEL, VevoSettings
@@ -54,7 +54,7 @@ class Vevo(PretrainedSynthesizer):
 
     @property
     def sample_rate(self) -> int:
-        """Samples a second of what it makes, Hz."""
+        """Samples per second of what it makes, Hz."""
         return self.parts.vocoder.config.sample_rate
 
     @property

@@ -56,8 +56,8 @@ class VevoSegmentSynthesizer:
     def _stop_rule(self, num_symbols: int) -> StopRule:
         length = self._settings.length
         return StopRule(
-            min_frames=max(1, length.least_frames(num_symbols)),
-            max_frames=length.most_frames(num_symbols),
+            min_frames=max(1, length.min_frames(num_symbols)),
+            max_frames=length.max_frames(num_symbols),
         )
 
     def _segment_audio(self, request: SegmentRequest, row: UnitRow) -> SegmentAudio:

@@ -29,7 +29,7 @@ class VevoSettings(PretrainedSettings):
         default_factory=lambda: LengthConfig(min_frames_per_symbol=1.0, max_frames_per_symbol=10.0)
     )
     """How long speech may be for its phonemes. The published code asks for 50 units at least, which
-    makes a model babble on behind a single word, and stops at 2,000 tokens."""
+    makes a model babble on after a single word, and stops at 2,000 tokens."""
     segment_seconds: float = 12.0
     """Longer recordings are cut into segments for the language model, at pauses."""
     pace: tuple[float, float] = (0.5, 2.0)

@@ -1,6 +1,6 @@
 """Vevo's models at work, one function a step: units of speech, frames of units, samples of frames.
 
-waveform -> HuBERT -> content-style units        50 a second, they keep the manner of speaking
+waveform -> HuBERT -> content-style units        50 per second, they keep the manner of speaking
                    -> content units              repeats dropped: neither voice nor pace is left
 units + a voice's frames -> flow matching -> mel frames -> vocoder -> waveform at 24 kHz
 """
@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from uslm.output.samples import checked_samples
-from uslm.systems.parts import Parts, check_equal
+from uslm.systems.model_parts import Parts, check_equal
 from uslm.systems.vevo.flow import FlowRow, FlowSteps, flow_frames
 from uslm.systems.vevo.flow_matching import FlowMatching
 from uslm.systems.vevo.lm import VevoLM

@@ -7,7 +7,7 @@ import torch
 
 from uslm.generate.length import LengthConfig
 from uslm.synthesis.plan import PlanConfig
-from uslm.systems.parts import Parts
+from uslm.systems.model_parts import Parts
 from uslm.systems.tiny_folder import save_parts, save_signs
 from uslm.systems.vevo.flow import FlowSteps
 from uslm.systems.vevo.flow_matching import FlowMatching

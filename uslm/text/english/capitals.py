@@ -76,7 +76,7 @@ def _shouting(match: Match[str]) -> bool:
     text = match.string
     before = text[max(0, match.start() - 24) : match.start()].split()[-2:]
     after = text[match.end() : match.end() + 24].split()[:2]
-    # IT'S is it's by now, so look at the word behind it.
+    # IT'S is it's by now, so look at the word after it.
     before = before if "'" in "".join(before[-1:]) else before[-1:]
     after = after if "'" in "".join(after[:1]) else after[:1]
     beside = [re.sub(r"[^A-Za-z]", "", word) for word in before + after]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import unicodedata
 from re import Match
 
+from uslm.text.english.measures import UNITS, plural
 from uslm.text.english.numbers import roman_to_int
 from uslm.text.english.rule import rule
-from uslm.text.english.units import UNITS, plural
 
 SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎", "0123456789+-=()")
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 import re
 from re import Match
 
+from uslm.text.english.measures import UNITS, plural
 from uslm.text.english.numbers import cardinal, decimal, ordinal
 from uslm.text.english.rule import NUMBER, NUMBER_STARTS, one_of, rule, words
-from uslm.text.english.units import UNITS, plural
 
 ELEMENTS = words(
     "H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br "

@@ -7,8 +7,8 @@ from __future__ import annotations
 import re
 from re import Match
 
+from uslm.text.english.measures import UNITS, plural
 from uslm.text.english.rule import one_of, rule
-from uslm.text.english.units import UNITS, plural
 
 SAID_UNITS = {said for said in UNITS.values()} | {plural(said) for said in UNITS.values()}
 SAID_UNITS |= {"metre", "metres", "litre", "litres", "million", "billion", "percent", "euro"}

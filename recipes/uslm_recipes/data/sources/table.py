@@ -1,6 +1,6 @@
 """Tables of recordings and texts with `|` between the columns, as LJSpeech's metadata.csv.
 
-name|text                     the text is all behind the first `|`
+name|text                     the text is all after the first `|`
 name|text|normalised text     the last is what is said
 name|text|speaker             told from the one above by what the column holds
 audio_file|text|speaker_name  a first line of names says it best, in any order

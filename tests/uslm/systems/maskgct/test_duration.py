@@ -7,7 +7,7 @@ from uslm_tokenizer.errors import ConfigError
 
 
 def test_the_pace_is_the_prompts() -> None:
-    # 3.01 s of prompt at 50 frames a second, 31 phonemes; 40 to speak: 150.5 * 40 / 31 = 194.19
+    # 3.01 s of prompt at 50 frames per second, 31 phonemes; 40 to speak: 150.5 * 40 / 31 = 194.19
     assert DurationRule().num_frames(40, 31, 3.01 * 50) == 194
 
 

@@ -14,7 +14,7 @@ from uslm.systems.loading import read_frontend, read_imitates, read_settings
 from uslm.systems.maskgct.pipeline import MaskGCT, load_maskgct
 from uslm.systems.maskgct.stages import STAGES
 from uslm.systems.maskgct.tiny import save_tiny_maskgct, tiny_maskgct, tiny_parts
-from uslm.systems.parts import Parts
+from uslm.systems.model_parts import Parts
 from uslm.systems.two_stage.tiny import speech_like
 from uslm.text.vocab import PhonemeVocab
 from uslm.voices.prompt import VoicePrompt

@@ -58,7 +58,7 @@ def speak(model: MonotonicLM, text: torch.Tensor, seed: int, *, pooled: bool) ->
 
 @pytest.mark.parametrize("pooled", [False, True])
 def test_no_symbol_is_skipped_and_none_is_left(pooled: bool) -> None:
-    """A model that moves by one symbol at most visits each; and only behind the last it may end,
+    """A model that moves by one symbol at most visits each; and only after the last it may end,
     though at each step the end is as likely as any unit."""
 
     @BOUNDED

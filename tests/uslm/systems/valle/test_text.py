@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from uslm.systems.valle.text import SYMBOLS, VallePhonemizer, ValleVocab, cut, tidy, tokens
+from uslm.systems.valle.text import (
+    SYMBOLS,
+    VallePhonemizer,
+    ValleVocab,
+    clean_phonemes,
+    cut,
+    tokens,
+)
 from uslm.text.frontend import TextFrontend
 from uslm.text.vocab import TextVocab
 from uslm_tokenizer.errors import ConfigError, MissingResource, TextError
@@ -26,7 +33,7 @@ def test_spaces_of_marks_become_word_signs() -> None:
 
 
 def test_espeak_is_tidied() -> None:
-    assert tidy(" m_ˌiː _æ_t_ f_ˈaɪ_v__ (en-us) ") == "m|iː_|æ|t_f|aɪ|v_(enus)"
+    assert clean_phonemes(" m_ˌiː _æ_t_ f_ˈaɪ_v__ (en-us) ") == "m|iː_|æ|t_f|aɪ|v_(enus)"
     assert tokens("m|iː_|æ|t, f|aɪ") == ["m", "iː", "_", "æ", "t", ",", "_", "f", "aɪ"]
 
 

@@ -11,7 +11,7 @@ import torch
 from uslm import VoiceConverter, ZeroShotTTS
 from uslm.synthesis.protocols import Converter, Synthesizer
 from uslm.systems.loading import read_frontend, read_imitates, read_settings
-from uslm.systems.parts import Parts
+from uslm.systems.model_parts import Parts
 from uslm.systems.two_stage.tiny import speech_like
 from uslm.systems.vevo import steps as vevo_parts
 from uslm.systems.vevo.pipeline import Vevo

@@ -26,9 +26,9 @@ class EcdcFormat:
     """What the file leaves to the model's name."""
 
     sample_rate: int
-    """Samples a second, Hz."""
+    """Samples per second, Hz."""
     frame_rate: int
-    """Frames of codes a second, Hz."""
+    """Frames of codes per second, Hz."""
     segment_samples: int | None = None
     """Samples of one segment, each with a loudness of its own; None: one segment without."""
     stride_samples: int | None = None

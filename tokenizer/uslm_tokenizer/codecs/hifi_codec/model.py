@@ -35,7 +35,7 @@ class HiFiCodecConfig:
     """Sizes of a HiFiCodec; the defaults are the pretrained ones at 24 kHz with a hop of 320."""
 
     sample_rate: int = 24_000
-    """Samples a second of the waveform, Hz."""
+    """Samples per second of the waveform, Hz."""
     strides: tuple[int, ...] = (2, 4, 5, 8)
     """Down-sampling of each stage of the encoder; the decoder goes back in reverse order."""
     kernel_sizes: tuple[int, ...] = (4, 8, 11, 16)
@@ -76,7 +76,7 @@ class HiFiCodecConfig:
 
 
 class HiFiCodecEncoder(nn.Module):
-    """Strided convolutions, and behind each the normalised sum of several stacks.
+    """Strided convolutions, and after each the normalised sum of several stacks.
 
     The sum is normalised after each stack is added, so that their order matters.
     """

@@ -1,4 +1,4 @@
-"""MaskGCT's acoustic codec: 24 kHz speech as 12 residual codes, 50 times a second.
+"""MaskGCT's acoustic codec: 24 kHz speech as 12 residual codes, 50 times per second.
 
     waveform -> DAC's encoder -> residual factorised codebooks -> Vocos -> waveform
 
@@ -99,7 +99,7 @@ class MaskGCTCodecConfig:
     decoder: MaskGCTDecoderConfig = field(default_factory=MaskGCTDecoderConfig)
     """Latents to codes, codes to waveform."""
     sample_rate: int = 24_000
-    """Samples a second of the waveform, Hz."""
+    """Samples per second of the waveform, Hz."""
     num_codebooks: int | None = None
     """How many of the codebooks are in use, from the first; None: all."""
 

@@ -113,7 +113,7 @@ class RepCodec(PretrainedModel):
     def encode(
         self, features: Float[Tensor, "b t d"], lengths: Int[Tensor, " b"] | None = None
     ) -> Int[Tensor, "b k t"]:
-        """Codes of each row, k = 1; `lengths` are its true frames, codes behind mean nothing."""
+        """Codes of each row, k = 1; `lengths` are its true frames, codes after mean nothing."""
         mask = None if lengths is None else length_mask(lengths, features.shape[1])
         return self.quantizer.encode(self.latents(features, mask))
 

@@ -26,7 +26,7 @@ class SpeechTokenizerConfig:
     """Sizes of a SpeechTokenizer; the defaults are the pretrained ones."""
 
     sample_rate: int = 16_000
-    """Samples a second of the waveform, Hz."""
+    """Samples per second of the waveform, Hz."""
     network: SEANetConfig = field(
         default_factory=lambda: SEANetConfig(dim=1024, num_filters=64, bidirectional=True)
     )

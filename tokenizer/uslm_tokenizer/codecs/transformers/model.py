@@ -31,7 +31,7 @@ class EncodecSegments:
 
 
 class Encodec(TransformersCodec):
-    """EnCodec (Defossez et al. 2022): 24 kHz, causal, 75 frames a second.
+    """EnCodec (Defossez et al. 2022): 24 kHz, causal, 75 frames per second.
 
     The 48 kHz network cuts stereo sound into seconds and takes their loudness out, so its codes
     alone are not the sound: it has `encode_segments` and `decode_segments` only.
@@ -145,7 +145,7 @@ class Dac(TransformersCodec):
 
 
 class Mimi(TransformersCodec):
-    """Mimi (Defossez et al. 2024): 24 kHz, causal, 12.5 frames a second.
+    """Mimi (Defossez et al. 2024): 24 kHz, causal, 12.5 frames per second.
 
     Its first codebook was trained to hold the content of WavLM features, the others are a residual
     stack.

@@ -1,4 +1,4 @@
-"""The semantic tokenizer: 16 kHz speech -> 50 units a second that say what is spoken.
+"""The semantic tokenizer: 16 kHz speech -> 50 units per second that say what is spoken.
 
 One codebook is learnt between two transformers. The network behind it must give back, from the
 units alone, the features of a frozen speech encoder and the phonemes; so the units keep what is
@@ -26,7 +26,7 @@ class UnitTokenizerConfig:
     """Sizes of a UnitTokenizer."""
 
     sample_rate: int = 16_000
-    """Samples a second of the waveform, Hz."""
+    """Samples per second of the waveform, Hz."""
     hop_length: int = 320
     """Samples a unit stands for."""
     num_mels: int = 80
@@ -40,7 +40,7 @@ class UnitTokenizerConfig:
     encoder_stride: int = 1
     """Frames that those layers read as one; 2 halves their rate and more than halves their cost."""
     num_decoder_layers: int = 2
-    """Layers behind the codebook, which read units only."""
+    """Layers after the codebook, which read units only."""
     kernel_size: int = 9
     """Frames that the convolution beside each layer sees."""
     dropout: float = 0.0
@@ -150,7 +150,7 @@ class UnitTokenizer(UnitOnlyTokenizer):
     def frame(
         self, waveform: Float[Tensor, "b 1 n"], lengths: Int[Tensor, " b"] | None
     ) -> tuple[Float[Tensor, "b 1 padded"], Bool[Tensor, "b t"]]:
-        """Pad to whole frames, silence what lies behind `lengths`, mark the frames that count."""
+        """Pad to whole frames, silence what lies after `lengths`, mark the frames that count."""
         hop = self.config.hop_length
         num_frames = -(-waveform.shape[-1] // hop)
         waveform = F.pad(waveform, (0, num_frames * hop - waveform.shape[-1]))

@@ -25,7 +25,7 @@ class VevoVocoderConfig:
     )
     """The network; `in_dim` is the number of mel bands, and the frames have its window and hop."""
     sample_rate: int = 24_000
-    """Samples a second of the waveform, Hz."""
+    """Samples per second of the waveform, Hz."""
     mel_mean: float = -4.92
     """Mean of the log-mel values of speech."""
     mel_variance: float = 8.14

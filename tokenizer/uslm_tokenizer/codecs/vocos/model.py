@@ -25,7 +25,7 @@ class VocosCodecConfig:
     decoder: VocosConfig
     """From quantized latents to the waveform."""
     sample_rate: int = 24_000
-    """Samples a second of the waveform, Hz."""
+    """Samples per second of the waveform, Hz."""
     num_codebooks: int | None = None
     """Codebooks in use, from the first; None: all."""
 

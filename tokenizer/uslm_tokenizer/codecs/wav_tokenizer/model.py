@@ -1,4 +1,4 @@
-"""WavTokenizer (Ji et al. 2024): one codebook of 4,096 codes, 40 or 75 frames a second.
+"""WavTokenizer (Ji et al. 2024): one codebook of 4,096 codes, 40 or 75 frames per second.
 
 All of a frame is in one code; so the decoder looks at all frames, by an attention before its
 blocks, to tell what the code leaves open.
@@ -24,7 +24,7 @@ def one_codebook(dim: int, codebook_size: int, num_levels: int = 1) -> ResidualQ
 
 @dataclass(frozen=True, kw_only=True)
 class WavTokenizerConfig(VocosCodecConfig):
-    """Sizes of a WavTokenizer; the defaults are those of the one with 75 frames a second."""
+    """Sizes of a WavTokenizer; the defaults are those of the one with 75 frames per second."""
 
     encoder: SEANetConfig = field(default_factory=lambda: SEANetConfig(dim=512))
     """From the waveform to latents."""

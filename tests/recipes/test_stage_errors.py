@@ -18,7 +18,7 @@ from uslm.systems.two_stage.tiny import (
 )
 from uslm.voices.alignment import align_ctc
 from uslm.voices.verification import recognizer
-from uslm_recipes.evaluating.parts import stage2_alone
+from uslm_recipes.evaluating.stage_errors import stage2_alone
 
 
 def test_stage_2_alone_knows_which_symbol_each_frame_is_of(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from uslm.voices.phonemes import PHONEMES, phoneme_error_rate
+from uslm.voices.phoneme_error_rate import PHONEMES, phoneme_error_rate
 
 
 @pytest.mark.parametrize(

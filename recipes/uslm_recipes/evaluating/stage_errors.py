@@ -12,7 +12,7 @@ from uslm.systems.two_stage.blocks import CodeBlocks
 from uslm.systems.two_stage.bundle import Bundle
 from uslm.systems.two_stage.conversion import units_and_pitches
 from uslm.voices.alignment import align_ctc, symbols_of
-from uslm.voices.phonemes import audible
+from uslm.voices.phoneme_error_rate import audible
 from uslm.voices.prompt import VoicePrompt
 from uslm.voices.verification import recognize_phonemes, recognizer
 from uslm_tokenizer.base import AudioTokenizer
