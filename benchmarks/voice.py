@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""An ear for regressions: 24 fixed sentences in 4 voices, by two models, judged and paired.
+"""A check for regressions: 24 fixed sentences in 4 voices, by two models, judged and paired.
 
     python benchmarks/voice.py --recognizer openai/whisper-small --out runs/voice
     python benchmarks/voice.py --recognizer WHISPER --against FOLDER --out runs/voice

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from uslm.systems.registry import ENTRIES, MODELS, SYSTEMS
 from uslm_tokenizer.registry import TOKENIZERS
+from uslm_tokenizer.renames import COMMANDS, CONFIG_KEYS, FILES, OPTIONS, TENSOR_NAMES
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = [ROOT, *(ROOT / name for name in ("tokenizer", "recipes", "app", "demo"))]
@@ -193,3 +194,107 @@ def test_one_resolver_of_addresses_and_one_hash_of_weights() -> None:
     print(f"resolvers: {sorted(resolvers)}, hashes of weights: {sorted(hashes)}")
     assert set(resolvers) == {"uslm_tokenizer.addresses"}
     assert set(hashes) == {"uslm_tokenizer.weight_hash"}
+
+
+# ---- words
+
+OLD_WORDS = {
+    "finger": r"\b[Ff]ingers?\b|\bfinger_list\b",
+    "ReadingCache, patience": r"\bReadingCache\b|\breading_cache\b|\bpatience\b",
+    "Speaker = a model": r"\bSpeaker(Settings)?\b(?= ?[(:,\]`])|\b(resolve|load)_speaker\b"
+    r"|\b(Published|Shared)Speaker\b|\btts\.speaker\b",
+    "self.speaker, self.reader": r"\bself\.(speaker|reader)\b",
+    "Reader, Job, Take, hurry": r"\b(Job|Shared|Uslm|MaskGCT|Vevo)Reader\b|\bread_batch\b"
+    r"|\bclass (Job|Take|Reader)\b|\bhurry\b",
+    "piece": r"(?<![A-Za-z])[Pp]ieces?(?![A-Za-z])",
+    "chunk of a text": r"\bChunkReport\b|\b[Oo]n_?[Cc]hunk\b|\btext[./]chunking\b",
+    "Ear, hears": r"\b[Ee]ars?\b|\bhears\b|\bcheck_hears\b|_hears_",
+    "Verdict.badness": r"\bVerdict\b|\bbadness\b",
+    "Copying, nothing": r"\bCopying\b|\bself\.(copying|nothing)\b",
+    "sees_spoken, expected_input": r"\bsees_spoken\b|\bexpected_input\b",
+    "marks": r"\bMarkedLM\b|\btwo_stage[./]marks\b|\b(start|end) marks?\b|\bmarks=\(r",
+    "level": r"\b(pitch_level|level_vectors|fill_levels|first_level|level_groups|level \d)\b",
+    "informed, twice": r"\b(un)?informed\b|\.twice\(",
+    "late_start, starts anew": r"\blate_start\b|\bstarts? anew\b",
+    "listened to": r"\b(is|are|was|were) (never )?listened to\b",
+    "told, heard": r"(?<![.`\w])(told|heard)(?= = |\.\w+\()",
+    "turns": r"\b_turns\b|\bturned_(first|second)\b",
+    "Mates": r"\b[Mm]ates?\b",
+    "adversary": r"\b[Aa]dversary\b|\bAdversaryConfig\b|\bjoins_at\b|\bteach\(|\bplaying\(run",
+    "sealed": r"\b[Ss]eal(s|ed)?\b|\bput_in_place\b",
+    "Drawn, Named, tune": r"\bDrawn\b(?=[\[(])|\bNamed\b(?=\()|(?<![-\w])tune\b|\bTuneRecipe\b",
+    "slot of a lexicon": r"\bFIRST_SLOT\b|\b_slot\(",
+    "prompt doctor, Clock": r"\bprompt_doctor\b|\b(prompt|the) doctor('s)?\b(?!\")|\brevoic\w+"
+    r"|\bClock\b|\bsettle_seed\b",
+    "published, Layout, Join": r"\b[Pp]ublished (models?|systems?|codecs?|tokenizers?|weights)\b"
+    r"|\bload_published\b|\bunconvert\b|\bLayout\b|\bJoin\b(?=\()|\bPublished[A-Z]\w+",
+    "Shelf, Manuscript": r"\b_?[Ss]helf\b|\b[Mm]anuscripts?\b",
+    "pretended_gpu": r"\bpretended_gpu\b",
+    "most_, least_": r"\b(most|least)_(?!common)\w+|\b(LEAST|MOST)_\w+",
+    "house, tidy": r"\bof the house\b|\bthe house's\b|\bHOUSE\b|\btidy\b|\blines a room\b",
+    "parts.py": r"\b(pipeline|systems|evaluating)[./]parts\b|\benglish[./]units\b"
+    r"|\bvoices[./]phonemes\b",
+    "a second": r"(?i)(?<!\| )\b(samples|frames|units|bits|bytes|flops|tokens|steps) a second\b",
+    "behind": r"(?<!left )(?<!open )(?<!digit )\bbehind\b(?! (our|one|a small|a server|the page|the"
+    r" paths|it must|every error|them\.)|$)",
+    "drawn again": r"\bdrawn again\b|\b[Dd]raws? (it|them|bad \w+|what)( is bad)? again\b",
+    "came to, hand in hand, lent": r"\b(it|seeds) came to\b(?! (an|its|no) end)|\bhand in hand\b"
+    r"|\bmachine that is lent\b",
+}
+"""Private words that the field has others for: what each was, and what finds it."""
+EXEMPT = {
+    "tokenizer/uslm_tokenizer/renames.py": "the table of renames",
+    "tests/test_architecture.py": "this list",
+    "docs/changelog.md": "history",
+    "docs/speed.md": "printed by benchmarks, with checksums",
+    "docs/default-model.md": "the card that comes with the weights",
+    "tests/tokenizer/test_renames.py": "reads what has the names of before",
+    "recipes/uslm_recipes/entry/tune.py": "a command's name of before",
+}
+NOT_OURS = ("assets", "golden", "files", "english", "published.py", "published_sections.py")
+"""Stored files, what others wrote, words of a language, benchmarks that the page on speed names."""
+WORDED = (".py", ".md", ".yaml", ".yml", ".toml", ".sh", ".js", ".css", ".svg")
+
+
+def worded() -> Iterator[tuple[str, str]]:
+    """Files whose words are ours, and their texts."""
+    folders = [
+        "uslm",
+        "tokenizer",
+        "recipes",
+        "app",
+        "demo",
+        "docs",
+        "tests",
+        "benchmarks",
+        "examples",
+    ]
+    paths = [path for folder in folders for path in sorted((ROOT / folder).rglob("*"))]
+    for path in [*ROOT.glob("*.md"), *paths]:
+        name = path.relative_to(ROOT)
+        if path.suffix not in WORDED or set(name.parts) & set(NOT_OURS) or not path.is_file():
+            continue
+        if name.name != "CHANGELOG.md" and name.as_posix() not in EXEMPT:
+            yield name.as_posix(), path.read_text("utf-8")
+
+
+def test_old_words_are_gone() -> None:
+    """Each has a word of the field in its place (CONTRIBUTING, Words); stored ones are read by
+    `uslm_tokenizer.renames` alone."""
+    patterns = {row: re.compile(pattern, re.M) for row, pattern in OLD_WORDS.items()}
+    left = [
+        f"{name}:{text.count(chr(10), 0, found.start()) + 1}: {row}: {found[0]}"
+        for name, text in worded()
+        for row, pattern in patterns.items()
+        for found in pattern.finditer(text)
+    ]
+    print(f"words of the old list: {len(left)}, of {len(OLD_WORDS)} rows")
+    assert left == []
+
+
+def test_no_stored_name_is_given_another_meaning() -> None:
+    """A name of before is no name of today in the same place, and each has one successor."""
+    for tables in (CONFIG_KEYS.values(), TENSOR_NAMES.values(), [OPTIONS, COMMANDS, FILES]):
+        for table in tables:
+            assert not table.keys() & set(table.values())
+            assert len(set(table.values())) == len(table)

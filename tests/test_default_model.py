@@ -72,14 +72,14 @@ def test_its_units_say_the_words(tts: ZeroShotTTS) -> None:
     third.
     """
     voice = tts.create_voice(ROOT / "examples" / "voice.wav")
-    ear, frontend = recognizer(tts.bundle.tokenizer), tts.bundle.frontend()
-    heard = [
-        ear.recognize(tts.generate(sentence, voice, seed=seed).units)
+    phoneme_recognizer, frontend = recognizer(tts.bundle.tokenizer), tts.bundle.frontend()
+    received = [
+        phoneme_recognizer.recognize(tts.generate(sentence, voice, seed=seed).units)
         for seed, sentence in enumerate(SENTENCES)
     ]
     texts = [tts.bundle.phoneme_ids(frontend(sentence)) for sentence in SENTENCES]
-    errors = list(map(phoneme_error_rate, texts, heard))
-    shuffled = list(map(phoneme_error_rate, [*texts[1:], texts[0]], heard))
+    errors = list(map(phoneme_error_rate, texts, received))
+    shuffled = list(map(phoneme_error_rate, [*texts[1:], texts[0]], received))
     assert sum(errors) / len(errors) < 0.45
     assert min(shuffled) > 0.7
 
@@ -101,10 +101,12 @@ def test_its_codec_gives_the_voice_back(tts: ZeroShotTTS) -> None:
     own = [distance(made, clip[None]) for made, clip in zip(decoded, clips, strict=True)]
     other = distance(decoded[0], clips[1][None])
     assert max(own) < min(other / 2, 0.5)
-    level = tokenizer.pitch_level
-    assert level is not None
+    codebook = tokenizer.pitch_codebook
+    assert codebook is not None
     for made, clip in zip(decoded, clips, strict=True):
-        melodies = torch.stack([tokenizer.encode(w)[0, level] for w in (clip[None], made)]).float()
+        melodies = torch.stack(
+            [tokenizer.encode(w)[0, codebook] for w in (clip[None], made)]
+        ).float()
         voiced = (melodies > 0).all(dim=0)
         assert voiced.sum() > 40
         assert torch.corrcoef(melodies[:, voiced])[0, 1] > 0.95

@@ -95,12 +95,12 @@ def test_a_voice_of_the_page_speaks_everywhere(
             over_http = answer.read()
 
     # A WAV that is streamed does not know its length: after its header come the samples.
-    heard = np.frombuffer(over_http[44:], "<i2")
-    assert len(heard) > 1000
+    received = np.frombuffer(over_http[44:], "<i2")
+    assert len(received) > 1000
 
     out = str(tmp_path / "said.wav")
     say = ["say", "--text", "Hello there.", "--voice", "anna", "--seed", "7", "--out", out]
     assert uslm([*say, "--model", str(model)]) == 0
     said, rate = soundfile.read(out, dtype="int16")
     assert rate == soundfile.info(io.BytesIO(over_http)).samplerate
-    np.testing.assert_array_equal(said, heard)
+    np.testing.assert_array_equal(said, received)

@@ -51,7 +51,7 @@ def test_it_speaks_judges_and_compares(
         audio = speech_like(3.2, seed=seed)
         voices.append(str(tmp_path / f"{seed}.wav"))
         write_audio(voices[-1], audio.waveform, audio.sample_rate)
-    options = ["--recognizer", "ears", "--sentences", str(sentences), "--voices", *voices]
+    options = ["--recognizer", "judges", "--sentences", str(sentences), "--voices", *voices]
     code = benchmark.main(
         [*options, "--model", str(model), "--against", str(model), "--out", str(tmp_path / "out")]
     )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-    Ear = Callable[[Float[Tensor, "1 n"]], object]
+    OnAudio = Callable[[Float[Tensor, "1 n"]], object]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,9 +82,10 @@ def speak(
     voice: VoicePrompt,
     options: SpeakOptions | None = None,
     *,
-    hear: Ear | None = None,
+    on_audio: OnAudio | None = None,
 ) -> Iterator[Progress]:
-    """Speak the text; `hear` gets the samples as they are made. Closing the iterator stops it."""
+    """Speak the text; `on_audio` gets the samples as they are made. Closing the iterator stops
+    it."""
     reports: list[SegmentReport] = []
     num_segments = 0
 
@@ -99,8 +100,8 @@ def speak(
     try:
         for part in utterance:
             parts.append(part)
-            if hear is not None:
-                hear(part.waveform)
+            if on_audio is not None:
+                on_audio(part.waveform)
             if part.report is not None:
                 reports.append(part.report)
             yield _so_far(parts, reports, num_segments)

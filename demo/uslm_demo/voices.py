@@ -34,19 +34,19 @@ class VoiceChoice:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Heard:
-    """A choice that was listened to already."""
+class PreparedVoice:
+    """A choice whose voice was made already."""
 
     choice: VoiceChoice
     voice: VoicePrompt
 
 
 def find_voice(
-    model: Model, store: VoiceStore, choice: VoiceChoice, heard: Heard | None = None
+    model: Model, store: VoiceStore, choice: VoiceChoice, prepared: PreparedVoice | None = None
 ) -> VoicePrompt:
-    """The voice, ready to speak with; what was heard before is not listened to again."""
-    if heard is not None and heard.choice == choice:
-        return heard.voice
+    """The voice, ready to speak with; what was made before is not made again."""
+    if prepared is not None and prepared.choice == choice:
+        return prepared.voice
     tts = model.tts()
     if choice.kept:
         return named_voice(model, store, choice.kept)
@@ -83,12 +83,12 @@ def make_voice(
     *,
     consent: str,
     licence: str = "",
-    heard: Heard | None = None,
+    prepared: PreparedVoice | None = None,
 ) -> VoicePrompt:
     """A voice to be kept, of a recording. UserError where nobody says who agreed."""
     check_consent(consent)
     assert not choice.kept
-    voice = find_voice(model, VoiceStore(), choice, heard)
+    voice = find_voice(model, VoiceStore(), choice, prepared)
     return replace(
         voice, name=name.strip(), consent=consent.strip(), licence=licence.strip() or None
     )

@@ -16,13 +16,13 @@ from uslm.evaluation.suites.made_speech import made_speech
 from uslm.systems.two_stage.tiny import speech_like
 
 Uslm = Callable[..., Any]
-JUDGES = ("--recognizer", "my_ears:hear", "--speaker-model", "my_ears:voice")
+JUDGES = ("--recognizer", "my_judges:hear", "--speaker-model", "my_judges:voice")
 
 
 @pytest.fixture
 def listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A list of two lines, its prompts, and judges to import."""
-    (tmp_path / "my_ears.py").write_text(
+    (tmp_path / "my_judges.py").write_text(
         "def hear(waveforms): return ['Hello, World'] * len(waveforms)\n"
         "def voice(waveform): return waveform[:400].abs() + 0.01\n"
     )

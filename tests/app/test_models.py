@@ -98,7 +98,7 @@ def test_a_checkpoint_of_ones_own_is_converted(
     weights.write_bytes(pretrained[f"{FOLDER}/SpeechTokenizer.pt"])
     config.write_bytes(pretrained[f"{FOLDER}/config.json"])
     convert = ("models", "convert", NAME, "--out", "made", "--config", config)
-    uslm(*convert, "--checkpoint", "ear=" + str(weights)).assert_refused(1, "PART of ['codec']")
+    uslm(*convert, "--checkpoint", "part=" + str(weights)).assert_refused(1, "PART of ['codec']")
     uslm(*convert, "--checkpoint", "no.pt").assert_refused(2, "no file at no.pt")
     result = uslm(*convert, "--checkpoint", f"codec={weights}", "--dtype", "float16", "--json")
     assert json.loads(result.out) == {"path": "made"} and hub.asked == []

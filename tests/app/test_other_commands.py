@@ -171,7 +171,7 @@ def test_a_step_reads_the_cache_and_the_weights_that_speak(name: str) -> None:
     found: Any = model_class(name)
     model = found(found.tiny_config()).eval()
     # The one reads text and units with the same layers, the other has layers for each.
-    speaking = ("transformer.", "speaker.", "to_logits.", "to_advance.")
+    speaking = ("transformer.", "decoder.", "to_logits.", "to_advance.")
     weights = 4 * sum(
         part.numel() for key, part in model.named_parameters() if key.startswith(speaking)
     )

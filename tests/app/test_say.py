@@ -205,7 +205,7 @@ def test_a_reader_that_leaves_is_no_error(tiny_files: Path) -> None:
 
 def test_subtitles_and_timestamps_are_written(say: Say, tmp_path: Path) -> None:
     subtitles = ("--srt", "a.srt", "--vtt", "a.vtt")
-    slowly = ("--speed", "0.5")  # the babbler speaks too fast for any ear
+    slowly = ("--speed", "0.5")  # the babbler speaks too fast for any recogniser
     assert say("--text", TEXT, "--out", "a.wav", "--sidecar", *subtitles, *slowly).code == 0
     segments = json.loads((tmp_path / "a.wav.json").read_text())["segments"]
     words = [word for segment in segments for word in segment["words"]]

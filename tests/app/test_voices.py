@@ -81,13 +81,13 @@ def test_any_speaker_model_makes_the_vector(
     uslm: Uslm, tiny_files: Path, model: tuple[str, Path], kept: Path, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    (tmp_path / "voice_ears.py").write_text("def embed(waveform): return waveform[:3] * 0 + 7\n")
+    (tmp_path / "voice_judges.py").write_text("def embed(waveform): return waveform[:3] * 0 + 7\n")
     monkeypatch.syspath_prepend(tmp_path)
     create = ("voice", "create", "--prompt", tiny_files / "prompt.wav", "--name", "ann", *model)
-    assert uslm(*create, "--speaker-model", "voice_ears:embed").code == 0
+    assert uslm(*create, "--speaker-model", "voice_judges:embed").code == 0
     voice = VoicePrompt.load(kept / "ann.safetensors")
     assert voice.speaker_embedding is not None and voice.speaker_embedding.tolist() == [7, 7, 7]
-    assert voice.speaker_model == "voice_ears:embed"
+    assert voice.speaker_model == "voice_judges:embed"
     wrong = uslm(*create, "--force", "--speaker-model", "ecapa")
     wrong.assert_refused(1, "speaker model must be", "'ecapa'")
 

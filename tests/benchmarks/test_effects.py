@@ -86,9 +86,9 @@ def test_speech_of_a_corpus_keeps_its_phonemes_times_and_speakers(
     for each in found.test:
         truth = by_text["".join(each.phonemes)]
         wanted = [(s.symbol.translate(letters), s.end) for s in truth.segments if s.symbol != PAUSE]
-        heard = [(s.symbol, s.end) for s in each.segments if s.symbol != PAUSE]
-        assert [symbol for symbol, _ in heard] == [symbol for symbol, _ in wanted]
-        assert [t for _, t in heard] == pytest.approx([t for _, t in wanted], abs=1e-3)
+        received = [(s.symbol, s.end) for s in each.segments if s.symbol != PAUSE]
+        assert [symbol for symbol, _ in received] == [symbol for symbol, _ in wanted]
+        assert [t for _, t in received] == pytest.approx([t for _, t in wanted], abs=1e-3)
 
 
 def test_the_script_lists_prints_and_writes(

@@ -109,7 +109,7 @@ def state(page: Any, selector: str, wanted: str) -> None:
     page.locator(f"{selector} [data-state='{wanted}']").first.wait_for(state="attached")
 
 
-def heard(page: Any, selector: str) -> None:
+def received(page: Any, selector: str) -> None:
     """Wait until a player has begun to sound."""
     page.locator(f"{selector} .player[data-heard]").wait_for()
 
@@ -136,7 +136,7 @@ def test_upload_speak_hear_tokens(
     box(page, "#clone-text").fill("One sentence is here to begin. And here is another one.")
     page.locator("#clone-dice").click()
     page.locator("#clone-speak").click()
-    heard(page, "#clone-player")
+    received(page, "#clone-player")
     says(page, "#clone-segments", "2 of 2 segments done")
     state(page, "#clone-player", "ended")
     seed = box(page, "#clone-seed").input_value()
@@ -183,7 +183,7 @@ def test_cancel(visit: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> N
     page.get_by_role("option", name="anna").click()
     page.locator("#clone-recording").wait_for(state="hidden")
     page.locator("#clone-speak").click()
-    heard(page, "#clone-player")
+    received(page, "#clone-player")
     holds(page, "#clone-status", "of speech so far")
     assert not stopped.is_set()
     page.locator("#clone-cancel").click()
@@ -225,7 +225,7 @@ def test_a_long_text_segment_by_segment(
     page.locator("#long-speak").click()
     says(page, "#long-segments", "2 of 2 segments done")
     page.get_by_role("button", name="Listen segment 2").click()
-    heard(page, "#long-player")
+    received(page, "#long-player")
     done = model.engine().stats().done
     page.get_by_role("button", name="Redo segment 2").click()
     while model.engine().stats().done == done:
@@ -261,7 +261,7 @@ def test_a_voice_is_kept_used_renamed_and_deleted(
     page.locator("#voices-save").click()
     says(page, "#voices-facts", "a machine")
     page.locator("#voices-listen").click()
-    heard(page, "#voices-player")
+    received(page, "#voices-player")
     box(page, "#voices-new-name").fill("carl")
     page.locator("#voices-rename").click()
     holds(page, "#voices-status", "'bob' is now 'carl'")
@@ -283,7 +283,7 @@ def test_convert(visit: Callable[..., Any], recording: Path) -> None:
     page.locator("#convert-recording input[type=file]").set_input_files(recording)
     says(page, "#convert-note", "Heard, as phonemes")
     page.locator("#convert-start").click()
-    heard(page, "#convert-player")
+    received(page, "#convert-player")
     holds(page, "#convert-status", "4.0 s of speech")
 
 

@@ -40,9 +40,9 @@ def test_speaking_is_what_the_library_speaks(model: Model, voice: VoicePrompt, m
 
 
 def test_progress_comes_segment_by_segment(model: Model, voice: VoicePrompt) -> None:
-    heard: list[torch.Tensor] = []
+    received: list[torch.Tensor] = []
     options = SpeakOptions(seed=5, temperature=0.5, top_k=3, top_p=0.9, verify=True)
-    steps = list(speak(model, TEXT, voice, options, hear=heard.append))
+    steps = list(speak(model, TEXT, voice, options, hear=received.append))
     done = [len(step.segments) for step in steps]
     assert done[-1] == 2
     assert all(before <= after <= before + 1 for before, after in pairwise(done))
@@ -51,7 +51,7 @@ def test_progress_comes_segment_by_segment(model: Model, voice: VoicePrompt) -> 
     last = steps[-1]
     assert all(segment.phoneme_error_rate is not None for segment in last.segments)
     assert last.made is not None
-    assert torch.equal(torch.cat(heard, dim=1), last.made.speech.waveform)
+    assert torch.equal(torch.cat(received, dim=1), last.made.speech.waveform)
     assert "Seed 5" in last.status
 
 

@@ -39,10 +39,10 @@ def test_a_recording_is_listened_to_once(model: Model, store: VoiceStore, record
     voice = find_voice(model, store, choice)
     assert voice.name == "prompt"
     assert voice.phonemes in describe(voice)
-    heard = Heard(choice=choice, voice=voice)
-    assert find_voice(model, store, choice, heard) is voice
+    received = Heard(choice=choice, voice=voice)
+    assert find_voice(model, store, choice, received) is voice
     other = replace(choice, transcript="Hello there.")
-    assert find_voice(model, store, other, heard).transcript == "Hello there."
+    assert find_voice(model, store, other, received).transcript == "Hello there."
 
 
 def test_fields_that_were_never_shown_say_nothing() -> None:

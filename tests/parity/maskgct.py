@@ -116,11 +116,11 @@ def check_s2a(golden: GoldenFile) -> None:
     given = matching(golden.inputs, "fwd_")
     if given:
         codebook = int(given["layer"])
-        heard = (
+        received = (
             model.unit_embedding(given["cond_codes"]) + model.codebook_embedding.weight[codebook]
         )
         mask = given["x_mask"].bool()
-        hidden = model.estimator(given["x"], given["time"], condition=heard, mask=mask)
+        hidden = model.estimator(given["x"], given["time"], condition=received, mask=mask)
         compare(golden, {"fwd_hidden": hidden, "fwd_logits": model.logits(hidden, codebook)})
     for case in cases(golden):
         given = matching(golden.inputs, f"{case}_")

@@ -27,7 +27,7 @@ def check(golden: GoldenFile) -> None:
         check_filter(golden)
         return
     config = VALLE.read_config(golden.config)
-    # The original hears padding in its prenets: to be compared with, ours has to.
+    # The original sees padding in its prenets: to be compared with, ours has to.
     config = replace(
         config,
         ar=replace(config.ar, prenet_sees_padding=True),

@@ -69,9 +69,9 @@ def check_flow(golden: GoldenFile) -> None:
     mask = inputs["fwd_x_mask"].bool()
     condition = model.condition(content(golden, "fwd"))
     flow = {"fwd_flow": condition, "fwd_flow_no_cond": None}
-    for name, heard in flow.items():
+    for name, received in flow.items():
         if name in golden.outputs:
-            ours = model(inputs["fwd_x"], inputs["fwd_time"], heard, mask)
+            ours = model(inputs["fwd_x"], inputs["fwd_time"], received, mask)
             golden.compare(name, ours)
     rows = [
         FlowRow(content=units, prompt=prompt)

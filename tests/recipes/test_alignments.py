@@ -45,7 +45,7 @@ def recognizer() -> UnitTokenizer:
     return UnitTokenizer(UnitTokenizer.tiny_config()).eval()
 
 
-def test_each_symbol_begins_where_the_recogniser_hears_it(
+def test_each_symbol_begins_where_the_recogniser_finds_it(
     recognizer: UnitTokenizer, tmp_path: Path
 ) -> None:
     alignments = found(tmp_path, recognizer)

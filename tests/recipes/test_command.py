@@ -33,8 +33,10 @@ def test_errors_become_one_line(
     problem: BaseException, code: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_command("uslm-x", raising(problem)) == code
-    told = capsys.readouterr()
-    assert told.err.startswith("uslm-x: ") and told.err.count("\n") == 1 and not told.out
+    reported = capsys.readouterr()
+    assert (
+        reported.err.startswith("uslm-x: ") and reported.err.count("\n") == 1 and not reported.out
+    )
 
 
 def test_our_own_mistakes_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,7 +53,7 @@ def tts() -> ZeroShotTTS:
 
 
 def options(manifest: Path, out: Path, *more: str) -> argparse.Namespace:
-    usual = ["--recognizer", "ears", "--manifest", str(manifest), "--out", str(out)]
+    usual = ["--recognizer", "judges", "--manifest", str(manifest), "--out", str(out)]
     few = ["--voices", "2", "--sentences", "1", "--clips", "2", "--clip-sources", "kokoro"]
     return parser().parse_args([*usual, *few, *more])
 
@@ -218,9 +218,9 @@ def test_an_utterance_that_fails_counts_as_silence(
 def test_refuses_to_replace_and_names_what_is_missing(
     evaluation: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["--recognizer", "ears", "--out", str(evaluation)]) == 1
+    assert main(["--recognizer", "judges", "--out", str(evaluation)]) == 1
     assert "--force" in capsys.readouterr().err
-    arguments = ["--recognizer", "ears", "--out", str(tmp_path), "--model", str(tmp_path / "no")]
+    arguments = ["--recognizer", "judges", "--out", str(tmp_path), "--model", str(tmp_path / "no")]
     assert main(arguments) == 2
     assert "no model folder" in capsys.readouterr().err
 

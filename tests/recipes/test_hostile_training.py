@@ -1,4 +1,4 @@
-"""Configs and checkpoints of others, or a slip of the finger: refused in a line, or used."""
+"""Configs and checkpoints of others, or slips of typing: refused in a line, or used."""
 
 from __future__ import annotations
 

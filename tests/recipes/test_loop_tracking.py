@@ -124,20 +124,20 @@ def test_tensorboard_gets_numbers_sounds_and_pictures(tmp_path: Path) -> None:
 def test_wandb_gets_sounds_and_pictures_in_its_own_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: dict[str, Any] = {}
+    reported: dict[str, Any] = {}
     wandb = SimpleNamespace(Audio=lambda samples, sample_rate: (len(samples), sample_rate))
     monkeypatch.setitem(sys.modules, "wandb", wandb)
     tracker = SimpleNamespace(
         name="wandb",
-        log=lambda values, step: told.update(values),
-        log_images=lambda values, step: told.update(values),
+        log=lambda values, step: reported.update(values),
+        log_images=lambda values, step: reported.update(values),
     )
     accelerator: Any = SimpleNamespace(trackers=[tracker])
     play_sound(accelerator, "tone", torch.zeros(80), 16_000, 3)
-    assert told["tone"] == (80, 16_000)
+    assert reported["tone"] == (80, 16_000)
     draw_mels({"tone": torch.zeros(1600)}, 16_000).savefig(tmp_path / "tone.png")
     show_picture(accelerator, "tone", tmp_path / "tone.png", 3)
-    assert np.ndim(told["tone"]) == 4 and len(told["tone"]) == 1
+    assert np.ndim(reported["tone"]) == 4 and len(reported["tone"]) == 1
 
 
 def test_trackers_that_cannot_be_used_are_told() -> None:

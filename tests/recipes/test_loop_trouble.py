@@ -215,9 +215,9 @@ def test_too_little_memory_names_the_knob_and_keeps_the_checkpoint(
                 raise error
             return super().forward(x)
 
-    with pytest.raises(EnvironmentProblem) as told:
+    with pytest.raises(EnvironmentProblem) as reported:
         train_toy(LOOP, tmp_path, model=Hungry)
-    message = str(told.value)
+    message = str(reported.value)
     assert "at step 3" in message and "step-00000003 is kept" in message
     assert "seconds_per_batch smaller (it is 8.0)" in message
     assert "--set seconds_per_batch=4.0 --set loop.gradient_accumulation=2" in message

@@ -281,8 +281,8 @@ def test_command_says_what_is_wrong(
     message: str,
 ) -> None:
     assert main([*arguments, "--out", str(tmp_path / "c")]) == code
-    told = capsys.readouterr().err
-    assert message in told and told.count("\n") == 1
+    reported = capsys.readouterr().err
+    assert message in reported and reported.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 
@@ -360,8 +360,8 @@ def test_one_bad_line_ends_nothing(tmp_path: Path, line: str, reason: str) -> No
     bad = f'{{{audio}"speaker": "s", {line[1:]}'
     corpus = make(tmp_path, [bad, {"audio": "a.wav", "speaker": "s"}])
     assert [each.id for each in corpus] == ["a"]
-    [told] = rejected(tmp_path)
-    assert reason in told["reason"] and len(told["reason"]) < 300
+    [reported] = rejected(tmp_path)
+    assert reason in reported["reason"] and len(reported["reason"]) < 300
 
 
 def test_places_that_are_null_are_those_that_are_not_given(tmp_path: Path) -> None:

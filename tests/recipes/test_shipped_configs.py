@@ -126,7 +126,7 @@ def test_base_has_the_pretrained_sizes() -> None:
     """12 layers of width 1,024, and so about as many weights as VALL-E's stages."""
     _, stage1, stage2 = parts("base")
     assert isinstance(stage1, MonotonicLM)
-    for speaking in (stage1.speaker, stage2.transformer):
+    for speaking in (stage1.decoder, stage2.transformer):
         assert (speaking.num_layers, speaking.dim) == (12, 1024)
     assert 150e6 < stage1.num_parameters() < 250e6
     assert 150e6 < stage2.num_parameters() < 200e6

@@ -25,13 +25,13 @@ def test_stage_2_alone_knows_which_symbol_each_frame_is_of(monkeypatch: pytest.M
     bundle = tiny_bundle()
     voice, waveform = tiny_voice(bundle), speech_like(1.0).waveform
     text_ids = bundle.vocab.encode("hɛloʊ")
-    told: list[int] = []
+    reported: list[int] = []
     fill = type(bundle).fill
 
     def seen(self: object, rows: Sequence[AcousticRow], generators: object) -> list[Tensor]:
         for row in rows:
             assert row.text_positions is not None
-            told.extend(row.text_positions[row.num_context :].tolist())
+            reported.extend(row.text_positions[row.num_context :].tolist())
         return fill(self, rows, generators)  # type: ignore[arg-type]
 
     monkeypatch.setattr(type(bundle), "fill", seen)
@@ -41,7 +41,7 @@ def test_stage_2_alone_knows_which_symbol_each_frame_is_of(monkeypatch: pytest.M
     starts = align_ctc(phoneme_recognizer.phoneme_logits(units)[0], text_ids)
     assert starts is not None
     wanted = [max(sum(start <= frame for start in starts) - 1, 0) for frame in range(len(units[0]))]
-    assert told == wanted
+    assert reported == wanted
 
 
 def test_a_text_that_does_not_fit_is_not_pointed_at() -> None:

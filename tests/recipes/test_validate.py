@@ -101,8 +101,10 @@ def test_texts_that_slipped_are_told(shift: int) -> None:
 def test_shuffled_texts_are_told() -> None:
     texts, seconds = lengths()
     random = np.random.default_rng(1)
-    told = [order_problem(random.permutation(texts).tolist(), seconds.tolist()) for _ in range(50)]
-    assert sum("wrong order" in str(each) for each in told) > 40
+    reported = [
+        order_problem(random.permutation(texts).tolist(), seconds.tolist()) for _ in range(50)
+    ]
+    assert sum("wrong order" in str(each) for each in reported) > 40
 
 
 def test_texts_of_one_length_or_a_few_say_nothing_of_their_order() -> None:

@@ -65,7 +65,7 @@ def test_codes_of_a_causal_tokenizer_do_not_depend_on_what_follows(
     tokenizer: AudioTokenizer,
 ) -> None:
     if not tokenizer.causal:
-        pytest.skip("it hears the future")
+        pytest.skip("it sees the future")
     hop, kept = tokenizer.hop_length, 16  # EnCodec mirrors its first frames in front of them
     waveform = 1000 * audio(1, 24 * hop)  # random weights give one code to all that is softer
     changed = waveform.clone()
@@ -123,15 +123,15 @@ def test_a_decoded_frame_depends_on_no_more_than_is_said(tokenizer: AudioTokeniz
     torch.testing.assert_close(one[..., span], two[..., span], atol=1e-6, rtol=1e-5)
 
 
-def test_another_device_hears_and_makes_the_same(
+def test_another_device_encodes_and_makes_the_same(
     tokenizer: AudioTokenizer, fake_device: torch.device
 ) -> None:
     waveform, lengths, codes = audio(2, 4000), torch.tensor([4000, 1500]), codes_of(tokenizer, 2, 5)
-    heard = tokenizer.encode(waveform, lengths)
+    received = tokenizer.encode(waveform, lengths)
     made = tokenizer.decode(codes) if tokenizer.can_decode else None
     tokenizer.to(fake_device)
     there = tokenizer.encode(waveform.to(fake_device), lengths.to(fake_device))
-    assert there.device == fake_device and torch.equal(there.cpu(), heard)
+    assert there.device == fake_device and torch.equal(there.cpu(), received)
     if made is not None:
         torch.testing.assert_close(tokenizer.decode(codes.to(fake_device)).cpu(), made)
 

@@ -111,18 +111,20 @@ def test_samples_and_sidecar_are_saved(speech: Speech, tmp_path: Path) -> None:
 
 
 def test_progress_is_told(tts: ZeroShotTTS, voice: VoicePrompt) -> None:
-    told: list[tuple[SegmentReport, int]] = []
-    speech = tts.generate(TEXT, voice, seed=7, on_segment=lambda *news: told.append(news))
-    assert [report for report, _ in told] == list(speech.segments)
-    assert {total for _, total in told} == {3}
+    reported: list[tuple[SegmentReport, int]] = []
+    speech = tts.generate(TEXT, voice, seed=7, on_segment=lambda *news: reported.append(news))
+    assert [report for report, _ in reported] == list(speech.segments)
+    assert {total for _, total in reported} == {3}
 
 
 def test_a_closed_stream_stops_the_work(tts: ZeroShotTTS, voice: VoicePrompt) -> None:
-    told: list[SegmentReport] = []
-    stream = tts.stream(TEXT * 20, voice, seed=7, on_segment=lambda report, _: told.append(report))
+    reported: list[SegmentReport] = []
+    stream = tts.stream(
+        TEXT * 20, voice, seed=7, on_segment=lambda report, _: reported.append(report)
+    )
     next(stream)
     stream.close()  # type: ignore[attr-defined]
-    assert not told
+    assert not reported
     assert next(stream, None) is None
 
 

@@ -31,7 +31,7 @@ def from_dict(cls: type[Config], data: object, *, where: str = "") -> Config:
     hints = get_type_hints(cls)
     fields = {field.name: field for field in dataclasses.fields(cls)}
     prefix = f"{where}." if where else ""
-    data = current_keys(cls.__name__, data)
+    data = current_keys(cls, data)
     for key in data:
         if key not in fields:
             raise ConfigError(_unknown_key(f"{prefix}{key}", str(key), cls.__name__, list(fields)))

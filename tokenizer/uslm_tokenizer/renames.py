@@ -70,12 +70,13 @@ def current_arguments(arguments: Sequence[str] | None) -> list[str]:
     return current
 
 
-def current_keys(owner: str, stored: Mapping[Any, Any]) -> dict[Any, Any]:
-    """A stored config of the class `owner` with the keys of today.
+def current_keys(owner: type | str, stored: Mapping[Any, Any]) -> dict[Any, Any]:
+    """A stored config of the class `owner`, which has its bases' keys too, by the keys of today.
 
     Of a key that is there under both names the later one counts, as an override does.
     """
-    table = CONFIG_KEYS.get(owner, {})
+    owners = [owner] if isinstance(owner, str) else [each.__name__ for each in owner.__mro__]
+    table = {old: new for name in owners for old, new in CONFIG_KEYS.get(name, {}).items()}
     current: dict[Any, Any] = {}
     for key, value in stored.items():
         current[table.get(key, key)] = value

@@ -27,7 +27,7 @@ whose times are known; half of them within 13 ms of it)."""
 
 
 def word_aligner(synthesizer: Synthesizer, frontend: FrontEnd) -> WordAligner:
-    """The ear of a model of ours; for another system's speech, that of the default model."""
+    """The recogniser of a model of ours; for another system's speech, that of the default model."""
     tokenizer = synthesizer.tokenizer
     if isinstance(synthesizer, Bundle) and find_recognizer(synthesizer.tokenizer) is not None:
         return WordAligner(

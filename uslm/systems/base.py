@@ -135,7 +135,7 @@ class PretrainedSynthesizer(ABC):
         voice.check_readable(self.vocab.size, self.settings.name, min_symbols=self.min_symbols)
 
     def check_can_verify(self) -> None:
-        """Raise MissingResource unless the default model is there, whose ear listens."""
+        """Raise MissingResource unless the default model is there, whose recogniser verifies."""
         default_recognizer(self.settings.language)
 
     def verify(

@@ -169,7 +169,7 @@ class SentencePieceVocab:
 
     @property
     def hash(self) -> str:
-        """Tells these pieces from any others."""
+        """Tells these subwords from any others."""
         return hashlib.sha256(self._model).hexdigest()[:16]
 
     def encode(self, text: str) -> list[int]:

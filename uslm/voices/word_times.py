@@ -16,7 +16,8 @@ PhonemeIds = Callable[[str], list[int]]
 
 
 class WordAligner:
-    """Finds the words of a text in a waveform of the tokenizer's rate; the doctor's `Align`."""
+    """Finds the words of a text in a waveform of the tokenizer's rate; the `Align` of prompt
+    preprocessing."""
 
     def __init__(self, tokenizer: AudioTokenizer, phoneme_ids: PhonemeIds) -> None:
         self.tokenizer, self._phoneme_ids = tokenizer, phoneme_ids

@@ -50,8 +50,8 @@ class Bodies:
     ) -> None:
         is_whole, seconds = False, self._settings.body_seconds
         try:
-            with anyio.fail_after(seconds) as patience:
-                self._reading[patience] = body
+            with anyio.fail_after(seconds) as deadline_scope:
+                self._reading[deadline_scope] = body
                 try:
                     while not is_whole:
                         message = await receive()
@@ -64,7 +64,7 @@ class Bodies:
                         self._take_room(len(part))
                         is_whole = not message.get("more_body", False)
                 finally:
-                    del self._reading[patience]
+                    del self._reading[deadline_scope]
         except TimeoutError:
             raise ApiError(
                 408, f"the request took too long to arrive, at most {seconds:g} s", code="too_slow"
@@ -73,10 +73,10 @@ class Bodies:
     def _take_room(self, size: int) -> None:
         self._room -= size
         missing = -self._room
-        for patience, body in self._reading.items():
+        for deadline_scope, body in self._reading.items():
             if missing <= 0:
                 return
-            patience.deadline = anyio.current_time()  # as if its time were over
+            deadline_scope.deadline = anyio.current_time()  # as if its time were over
             missing -= len(body)  # which comes back only when it is told so
 
 

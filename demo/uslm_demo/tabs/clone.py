@@ -15,7 +15,7 @@ from uslm_demo.speaking import SpeakOptions, check_text, speak
 from uslm_demo.tabs.option_fields import check_options, option_fields, read_options
 from uslm_demo.tabs.outcome import beginning, ending, going_on, outcome
 from uslm_demo.tabs.voice_field import VoiceField, check_voice, voice_field
-from uslm_demo.voices import Heard, VoiceChoice, find_voice
+from uslm_demo.voices import PreparedVoice, VoiceChoice, find_voice
 from uslm_demo.widgets.segments import report, segments
 
 SAMPLE_TEXT = "Every word of this is new, and yet the voice is one that you have heard."
@@ -69,7 +69,7 @@ class _Cloning:
 
     def check(
         self, text: str, kept: str | None, recording: str | None, transcript: str | None,
-        heard: Heard | None, seed: str, *_: Any,
+        prepared: PreparedVoice | None, seed: str, *_: Any,
     ) -> list[dict[str, Any]]:  # fmt: skip
         return [
             field(lambda: check_text(self._model, text, self._limits.max_chars)),
@@ -80,7 +80,7 @@ class _Cloning:
     @shown
     def on_speak(
         self, text: str, kept: str | None, recording: str | None, transcript: str | None,
-        heard: Heard | None, seed: str, temperature: float, top_k: float, top_p: float,
+        prepared: PreparedVoice | None, seed: str, temperature: float, top_k: float, top_p: float,
         speed: float, verify: bool, request: gr.Request,
     ) -> Iterator[list[Any]]:  # fmt: skip
         choice = VoiceChoice.asked(kept, recording, transcript)
@@ -91,8 +91,8 @@ class _Cloning:
         try:
             yield [*beginning("Listening to the voice …", sound), "", None]
             store = self._context.session_voices.store(session_of(request))
-            spoken = find_voice(self._model, store, choice, heard)
-            steps = speak(self._model, text, spoken, SpeakOptions(**wanted), hear=sound.push)
+            spoken = find_voice(self._model, store, choice, prepared)
+            steps = speak(self._model, text, spoken, SpeakOptions(**wanted), on_audio=sound.push)
             for step in steps:
                 table = report(step.segments, step.num_segments)
                 if step.made is None:

@@ -15,7 +15,7 @@ from uslm_demo.speaking import convert, read_seed
 from uslm_demo.tabs.option_fields import seed_field
 from uslm_demo.tabs.outcome import beginning, ending, going_on, outcome
 from uslm_demo.tabs.voice_field import VoiceField, check_voice, voice_field
-from uslm_demo.voices import Heard, VoiceChoice, find_voice, needed, read
+from uslm_demo.voices import PreparedVoice, VoiceChoice, find_voice, needed, read
 
 IMITATED: dict[Imitate, str] = {
     "timbre": "How it sounds",
@@ -73,7 +73,7 @@ class _Converting:
     def check(
         self, source: str | None, kept: str | None, recording: str | None,
         transcript: str | None,
-        heard: Heard | None, seed: str, imitate: Imitate,
+        prepared: PreparedVoice | None, seed: str, imitate: Imitate,
     ) -> list[dict[str, Any]]:  # fmt: skip
         return [
             field(
@@ -90,13 +90,13 @@ class _Converting:
     def on_convert(
         self, source: str | None, kept: str | None, recording: str | None,
         transcript: str | None,
-        heard: Heard | None, seed: str, imitate: Imitate, request: gr.Request,
+        prepared: PreparedVoice | None, seed: str, imitate: Imitate, request: gr.Request,
     ) -> Iterator[list[Any]]:  # fmt: skip
         status = "Listening to the voice …" if self._model.is_loaded else "Loading the model …"
         yield [*beginning(status), None]
         store = self._context.session_voices.store(session_of(request))
         choice = VoiceChoice.asked(kept, recording, transcript)
-        target = find_voice(self._model, store, choice, heard)
+        target = find_voice(self._model, store, choice, prepared)
         for step in convert(self._model, source, target, read_seed(seed), self._limits, imitate):
             if step.made is None:
                 yield [*going_on(step.status), gr.skip()]

@@ -20,7 +20,7 @@ from uslm_demo.speaking import check_text
 from uslm_demo.tabs.option_fields import OptionFields, check_options, option_fields, read_options
 from uslm_demo.tabs.outcome import download, ready
 from uslm_demo.tabs.voice_field import VoiceField, check_voice, voice_field
-from uslm_demo.voices import Heard, VoiceChoice, find_voice
+from uslm_demo.voices import PreparedVoice, VoiceChoice, find_voice
 from uslm_demo.widgets.player import player, playing
 from uslm_demo.widgets.segments import progress, segments
 from uslm_tokenizer.errors import TextError
@@ -83,7 +83,7 @@ class _Work:
     cancel: gr.Button
     status: gr.Textbox
     table: Any
-    heard: gr.HTML
+    player: gr.HTML
     whole: gr.Audio
     wav: gr.DownloadButton
     json: gr.DownloadButton
@@ -134,7 +134,7 @@ def _show(context: Context) -> _Work:
         placeholder="Nothing yet.",
     )  # fmt: skip
     table = segments("Segments", elem_id="long-segments")
-    heard = player(context.sounds, "Segment", elem_id="long-player")
+    segment_player = player(context.sounds, "Segment", elem_id="long-player")
     whole = gr.Audio(
         label="Whole text", type="filepath", interactive=False, buttons=[],
         elem_id="long-whole",
@@ -144,8 +144,8 @@ def _show(context: Context) -> _Work:
         json = download("Download JSON", elem_id="long-json")
         srt = download("Download SRT", elem_id="long-srt")
     return _Work(
-        start=start, cut=cut, cancel=cancel, status=status, table=table, heard=heard, whole=whole,
-        wav=wav, json=json, srt=srt,
+        start=start, cut=cut, cancel=cancel, status=status, table=table, player=segment_player,
+        whole=whole, wav=wav, json=json, srt=srt,
     )  # fmt: skip
 
 
@@ -175,7 +175,7 @@ def _connect(does: _Reading, asked: _Fields, there: _Work) -> None:
     )  # fmt: skip
     again = there.table.redo(does.on_redo, inputs=work, outputs=there.outputs, **working)
     there.table.listen(
-        does.on_listen, inputs=work, outputs=there.heard, queue=False, show_progress="hidden",
+        does.on_listen, inputs=work, outputs=there.player, queue=False, show_progress="hidden",
         api_visibility="private",
     )  # fmt: skip
 
@@ -193,7 +193,7 @@ class _Reading:
 
     def check(
         self, request: gr.Request, text: str, kept: str | None, recording: str | None,
-        transcript: str | None, heard: Heard | None, is_script: bool, seed: str, *_: Any,
+        transcript: str | None, prepared: PreparedVoice | None, is_script: bool, seed: str, *_: Any,
     ) -> list[dict[str, Any]]:  # fmt: skip
         names = tuple(self._context.voice_names(request)) if is_script else None
         narrator = (Path(recording).stem,) if recording and not kept else ()
@@ -248,13 +248,13 @@ class _Reading:
 
     def prepared(self, work: Work | None, asked: tuple[Any, ...], request: gr.Request) -> Work:
         """The text in segments; where nothing changed and some are missing, those that were cut."""
-        (text, kept, recording, transcript, heard, is_script), rest = asked[:6], asked[6:]
+        (text, kept, recording, transcript, prepared, is_script), rest = asked[:6], asked[6:]
         key = (text, kept, recording, transcript, is_script, *rest)
         if work is not None and work.asked == key and work.long_form_job.missing:
             return work
         store = self._context.session_voices.store(session_of(request))
         choice = VoiceChoice.asked(kept, recording, transcript)
-        narrator = find_voice(self._model, store, choice, heard)
+        narrator = find_voice(self._model, store, choice, prepared)
         voices: dict[str, VoicePrompt] | None = None
         if is_script:
             voices = script_voices(self._model, text, store, narrator)

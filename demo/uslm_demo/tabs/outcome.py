@@ -68,8 +68,8 @@ def going_on(status: str) -> list[Any]:
 
 def ending(status: str, files: Files, sound: Sound | None = None) -> list[Any]:
     """What `outputs` show in the end; the sound where it was not heard yet."""
-    heard = gr.skip() if sound is None else gr.update(value=playing(sound, autoplay=True))
-    return [status, heard, str(files.wav), str(files.json)]
+    shown = gr.skip() if sound is None else gr.update(value=playing(sound, autoplay=True))
+    return [status, shown, str(files.wav), str(files.json)]
 
 
 def ready(path: Any) -> Any:

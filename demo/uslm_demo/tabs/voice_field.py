@@ -12,7 +12,7 @@ import gradio as gr
 from uslm.voices.stock import DEFAULT_STOCK_VOICE, stock_voices
 from uslm_demo.context import LISTENING, Context, session_of
 from uslm_demo.errors import EXPECTED, field, fine
-from uslm_demo.voices import Heard, VoiceChoice, check_recording, describe, find_voice
+from uslm_demo.voices import PreparedVoice, VoiceChoice, check_recording, describe, find_voice
 
 RECORDING = "A recording of yours"
 ADVICE = "Three to ten seconds of one person speaking, without music or echo."
@@ -26,13 +26,13 @@ class VoiceField:
     """Empty: the recording."""
     recording: gr.Audio
     transcript: gr.Textbox
-    heard: gr.State
-    """A `Heard`, where the voice was listened to already."""
+    prepared: gr.State
+    """A `PreparedVoice`, where the voice was made already."""
 
     @property
     def inputs(self) -> list[Any]:
-        """kept, recording, transcript, heard."""
-        return [self.kept, self.recording, self.transcript, self.heard]
+        """kept, recording, transcript, prepared."""
+        return [self.kept, self.recording, self.transcript, self.prepared]
 
 
 def voice_field(
@@ -72,7 +72,9 @@ def voice_field(
         visible=has_transcript and not ready,
     )
     note = gr.Markdown(ADVICE, elem_classes="note", elem_id=f"{elem_id}-note")
-    fields = VoiceField(kept=kept, recording=recording, transcript=transcript, heard=gr.State(None))
+    fields = VoiceField(
+        kept=kept, recording=recording, transcript=transcript, prepared=gr.State(None)
+    )
     _hide_while_kept(context, fields, elem_id, has_transcript)
     _listen_when_changed(context, fields, note)
     return fields
@@ -115,11 +117,11 @@ def _listen_when_changed(context: Context, fields: VoiceField, note: gr.Markdown
         kept: str | None,
         recording: str | None,
         transcript: str | None,
-        heard: Heard | None,
+        prepared: PreparedVoice | None,
         request: gr.Request,
     ) -> Iterator[tuple[Any, Any]]:
         choice = VoiceChoice.asked(kept, recording, transcript)
-        if heard is not None and heard.choice == choice:
+        if prepared is not None and prepared.choice == choice:
             yield gr.skip(), gr.skip()
         elif not choice.kept and not recording:
             yield ADVICE, None
@@ -131,14 +133,14 @@ def _listen_when_changed(context: Context, fields: VoiceField, note: gr.Markdown
             except EXPECTED as error:
                 yield f"**Problem:** {html.escape(str(error))}", None
             else:
-                yield describe(voice), Heard(choice=choice, voice=voice)
+                yield describe(voice), PreparedVoice(choice=choice, voice=voice)
 
     changes = [fields.kept.change, fields.recording.change]
     gr.on(
         [*changes, fields.transcript.blur, fields.transcript.submit],
         on_change,
         inputs=fields.inputs,
-        outputs=[note, fields.heard],
+        outputs=[note, fields.prepared],
         show_progress="hidden",
         trigger_mode="always_last",
         concurrency_limit=1,

@@ -114,7 +114,9 @@ def _lay_out(context: Context) -> _KeptVoices:
 
     chosen = gr.Dropdown([], value=None, label="Voice", elem_id="voices-chosen")
     known = gr.HTML(NONE, elem_id="voices-facts", container=True, css_template=asset("facts.css"))
-    heard = player(context.sounds, "The voice, as its codes hold it", elem_id="voices-player")
+    voice_player = player(
+        context.sounds, "The voice, as its codes hold it", elem_id="voices-player"
+    )
     with gr.Row():
         hear = button("Listen", "listen", interactive=False)
         export = download("Export", elem_id="voices-export")
@@ -133,22 +135,23 @@ def _lay_out(context: Context) -> _KeptVoices:
         label="Status", interactive=False, placeholder="Nothing yet.", elem_id="voices-status"
     )
     return _KeptVoices(
-        chosen=chosen, facts=known, player=heard, hear=hear, export=export, new_name=new_name,
-        rename=rename, delete=delete, sure=sure, keep=keep, bring=bring, status=status,
+        chosen=chosen, facts=known, player=voice_player, hear=hear, export=export,
+        new_name=new_name, rename=rename, delete=delete, sure=sure, keep=keep, bring=bring,
+        status=status,
     )  # fmt: skip
 
 
 def _connect(does: _Keeping, new: _New, kept: _KeptVoices, menus: Sequence[gr.Dropdown]) -> None:
-    told = [kept.status, kept.chosen, *menus]
+    shown = [kept.status, kept.chosen, *menus]
     new.save.click(
-        does.on_save, inputs=[*new.inputs, *menus], outputs=told,
+        does.on_save, inputs=[*new.inputs, *menus], outputs=shown,
         validator=does.check, show_progress_on=kept.status, **WORKING,
     )  # fmt: skip
-    kept.bring.upload(does.on_bring, inputs=[kept.bring, *menus], outputs=told, **WORKING)
+    kept.bring.upload(does.on_bring, inputs=[kept.bring, *menus], outputs=shown, **WORKING)
     kept.rename.click(
-        does.on_rename, inputs=[kept.chosen, kept.new_name, *menus], outputs=told, **QUIETLY
+        does.on_rename, inputs=[kept.chosen, kept.new_name, *menus], outputs=shown, **QUIETLY
     )
-    kept.sure.click(does.on_delete, inputs=[kept.chosen, *menus], outputs=told, **QUIETLY)
+    kept.sure.click(does.on_delete, inputs=[kept.chosen, *menus], outputs=shown, **QUIETLY)
     kept.hear.click(does.on_hear, inputs=kept.chosen, outputs=kept.player, **WORKING)
     kept.chosen.change(
         does.on_chosen,
@@ -193,7 +196,7 @@ class _Keeping:
 
     def check(
         self, request: gr.Request, name: str, kept: str | None, recording: str | None,
-        transcript: str | None, heard: Any, consent: str, *rest: Any,
+        transcript: str | None, prepared: Any, consent: str, *rest: Any,
     ) -> list[dict[str, Any]]:  # fmt: skip
         return [
             field(lambda: self.store_of(request).check_free(name.strip())),
@@ -206,11 +209,11 @@ class _Keeping:
     def on_save(
         self, request: gr.Request, name: str, kept: str | None, recording: str | None,
         transcript: str | None,
-        heard: Any, consent: str, licence: str, *current: str,
+        prepared: Any, consent: str, licence: str, *current: str,
     ) -> Iterator[list[Any]]:  # fmt: skip
         choice = VoiceChoice.asked(None, recording, transcript)
         made = make_voice(
-            self._context.model, choice, name, heard=heard, consent=consent, licence=licence
+            self._context.model, choice, name, prepared=prepared, consent=consent, licence=licence
         )
         store = self.store_of(request)
         store.save(made)

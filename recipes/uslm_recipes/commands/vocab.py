@@ -3,7 +3,7 @@
     python -m uslm_recipes.vocab speech/manifest.jsonl --size 1000 --out data/vocab.model
     uslm-prepare speech/manifest.jsonl --vocab data/vocab.model --out data/corpus
 
-Pieces (SentencePiece unigrams; Kudo and Richardson 2018) need no phonemizer, and so work for any
+Subwords (SentencePiece unigrams; Kudo and Richardson 2018) need no phonemizer, and so work for any
 language; a model has to learn what their letters sound like.
 """
 

@@ -154,7 +154,7 @@ class Corpus:
         """Raise ConfigError if the text ids are of something else."""
         if self.text_vocab != PHONEMES:
             raise ConfigError(
-                f"{what} are of phonemes, but the texts of {self.folders[0]} are in pieces "
+                f"{what} are of phonemes, but the texts of {self.folders[0]} are in subwords "
                 f"({self.text_vocab}); {advice}"
             )
 

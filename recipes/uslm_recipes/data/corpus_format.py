@@ -56,7 +56,7 @@ class Utterance:
     language: str
     text: str
     phonemes: str
-    """Or the normalised text, in a corpus whose text ids are pieces of it."""
+    """Or the normalised text, in a corpus whose text ids are subwords of it."""
     text_ids: tuple[int, ...]
     """Ids of `phonemes`; empty where there is no text or no front end for the language."""
     split: str

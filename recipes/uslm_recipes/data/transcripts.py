@@ -1,4 +1,4 @@
-"""Texts of a corpus -> text ids: phonemes with their durations kept in step, or pieces."""
+"""Texts of a corpus -> text ids: phonemes with their durations kept in step, or subwords."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class EnglishFrontEnd:
 
 
 class PieceFrontEnd:
-    """Normalised text in pieces of a vocabulary that was learnt: any language, no phonemes."""
+    """Normalised text in subwords of a vocabulary that was learnt: any language, no phonemes."""
 
     def __init__(self, vocab: SentencePieceVocab) -> None:
         self.vocab = vocab
@@ -79,7 +79,7 @@ def transcribe(
     recordings: Sequence[Recording], front_end: FrontEnd | PieceFrontEnd
 ) -> list[Transcript]:
     """A transcript for each recording: its own phonemes, or the front end's where it is English;
-    pieces of every text from a front end for pieces."""
+    subwords of every text from a front end for subwords."""
     if isinstance(front_end, PieceFrontEnd):
         return [front_end.transcribe(recording) for recording in recordings]
     spoken = [_sentence(each.text) if _needs_phonemes(each) else "" for each in recordings]

@@ -72,7 +72,7 @@ def parts_sections(
     rows: dict[str, dict[str, Estimate]] = {}
     unit_rows: dict[str, dict[str, Estimate]] = {}
     for source, recordings in clips.items():
-        real, coded, revoiced, errors = [], [], [], []
+        real, coded, converted, errors = [], [], [], []
         for i, recording in enumerate(recordings):
             waveform = read_recording(recording, rate).waveform
             phonemes = tts.frontend(recording.text)
@@ -84,7 +84,7 @@ def parts_sections(
             coded.append(Sample(name=name, waveform=again, text=text, voices=_likeness(vector)))
             draw = torch.Generator().manual_seed(seed + i)
             other = stage2_alone(bundle, waveform, phonemes.text_ids, prompts[place], draw)
-            revoiced.append(
+            converted.append(
                 Sample(
                     name=name,
                     waveform=at_judges(other, rate),
@@ -96,7 +96,7 @@ def parts_sections(
         steps = (
             ("recordings as they are", real),
             ("codec alone", coded),
-            ("stage 2 from true units", revoiced),
+            ("stage 2 from true units", converted),
         )
         for words, samples in steps:
             rows[f"{source}: {words}"] = scorer.summarize(judge(samples, scorer.judges))

@@ -53,7 +53,7 @@ class Meter:
         flops_per_slot: float | None = None,
         mean_of_all: Callable[[Tensor], Tensor] | None = None,
     ) -> dict[str, float]:
-        """The means and the speed since the last reading; starts anew.
+        """The means and the speed since the last reading; starts again.
 
         `mean_of_all` averages over processes.
         """

@@ -70,8 +70,8 @@ def test_it_speaks_with_a_voice_that_was_uploaded(
             assert answer.headers["x-uslm-sample-rate"] == str(tts.sample_rate)
             spoken = tts.generate("Hi.", running.voices.load("anna"), seed=seed)
             wanted = np.rint(spoken.waveform[0].numpy() * np.float32(32768))
-            heard = np.frombuffer(answer.content[44:], "<i2")
-            np.testing.assert_array_equal(heard, wanted.clip(-32768, 32767))
+            received = np.frombuffer(answer.content[44:], "<i2")
+            np.testing.assert_array_equal(received, wanted.clip(-32768, 32767))
 
         running.voices.save(tiny_voice(bundle))
         refused = running.speak(**{**ask, "voice": "babble"})

@@ -377,7 +377,7 @@ def test_a_disk_that_takes_no_voice_is_told_without_its_paths(
 def test_what_the_system_says_of_our_files_stays_here() -> None:
     error = UserError("the voice folder '/home/ada/voices' cannot be made")
     error.__cause__ = PermissionError(13, "Permission denied")
-    told = to_api_error(error)
-    assert told.status_code == 500 and "/home" not in str(told.body())
+    reported = to_api_error(error)
+    assert reported.status_code == 500 and "/home" not in str(reported.body())
     full = OSError(28, "No space left on device", "/tmp/x")
     assert to_api_error(full).status_code == 507 and "/tmp" not in str(to_api_error(full).body())

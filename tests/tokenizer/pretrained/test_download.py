@@ -176,12 +176,12 @@ def test_removing_leaves_nothing_behind(tmp_path: Path) -> None:
     ],
 )
 def test_a_server_that_is_not_the_hub_writes_nothing_elsewhere(
-    hub: HubServer, tmp_path: Path, lies: dict[str, str], told: str
+    hub: HubServer, tmp_path: Path, lies: dict[str, str], reported: str
 ) -> None:
     digest = hashlib.sha256(LARGE).hexdigest()
     elsewhere = hub.endpoint.replace("127.0.0.1", "localhost")
     hub.lies = {"Location": f"{elsewhere}/cdn/{digest}", **lies}
-    with pytest.raises(EnvironmentProblem, match=told):
+    with pytest.raises(EnvironmentProblem, match=reported):
         fetch(WEIGHTS)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 

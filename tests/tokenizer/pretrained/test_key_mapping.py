@@ -109,8 +109,8 @@ def test_the_loaded_model_computes_with_the_pretrained_weights() -> None:
     norm = v.flatten(1).norm(dim=1)[:, None, None]
     by_hand.load_state_dict({"weight": state["conv.weight_g"] * v / norm, "bias": v[:, 0, 0] * 0})
     x = torch.randn(1, 4, 9, generator=torch.Generator().manual_seed(1))
-    heard = model.conv(x) - state["conv.bias"][:, None]
-    torch.testing.assert_close(heard, by_hand(x))
+    received = model.conv(x) - state["conv.bias"][:, None]
+    torch.testing.assert_close(received, by_hand(x))
     stacked = torch.cat([state[f"{part}_proj.weight"] for part in "qkv"])
     assert torch.equal(model.qkv.weight, stacked)
     assert model.scale.item() == 0.5  # not saved, and yet there
@@ -136,7 +136,7 @@ def without(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
         (lambda s: without(s, "conv.bias"), r"lacks 1 tensor \(conv\.bias\)"),
         (lambda s: without(s, "k_proj.weight"), r"k_again\.weight repeats k_proj\.weight"),
         (lambda s: without(without(s, "v_proj.weight"), "k_again.weight"), r"lacks its part 1"),
-        (lambda s: s | {"ear.weight": torch.zeros(1)}, r"unknown 1 tensor \(ear\.weight\)"),
+        (lambda s: s | {"other.weight": torch.zeros(1)}, r"unknown 1 tensor \(other\.weight\)"),
         (lambda s: s | {"lstm.weight_ih_l1": torch.zeros(1)}, r"has no use for 1 tensor \(lstm"),
         (
             lambda s: s | {"count": torch.zeros(2)},

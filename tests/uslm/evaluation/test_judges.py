@@ -14,7 +14,7 @@ from uslm_tokenizer.errors import MissingResource, UserError
 
 
 @pytest.fixture
-def ears(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def judges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A module of the user's own."""
     (tmp_path / "own_judges.py").write_text(
         "def hear(waveforms): return ['Hello, World'] * len(waveforms)\n"
@@ -24,18 +24,18 @@ def ears(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(tmp_path)
 
 
-@pytest.mark.usefixtures("ears")
+@pytest.mark.usefixtures("judges")
 def test_anything_can_judge() -> None:
     judges = load_judges("own_judges:hear", "own_judges:voice", normalizer="seed-tts-eval")
-    [heard] = judges.recognizer([torch.zeros(3)])
-    assert judges.normalize(heard) == "hello world"
+    [received] = judges.recognizer([torch.zeros(3)])
+    assert judges.normalize(received) == "hello world"
     assert judges.speaker_model is not None
     assert judges.speaker_model(torch.arange(8.0)).tolist() == [0, 1, 2, 3]
     with pytest.raises(UserError, match="only Whisper brings a normaliser"):
         load_judges("own_judges:hear")
 
 
-@pytest.mark.usefixtures("ears")
+@pytest.mark.usefixtures("judges")
 @pytest.mark.parametrize(
     ("name", "words"),
     [

@@ -72,7 +72,7 @@ def test_weights_are_read_without_running_code(tmp_path: Path) -> None:
     state = {**model.state_dict(), "similarity_weight": torch.ones(1)}
     torch.save({"model_state": state}, tmp_path / "pretrained.pt")
     loaded = Resemblyzer.from_file(tmp_path / "pretrained.pt")
-    assert torch.equal(loaded.linear.weight, model.linear.weight)
+    assert torch.equal(loaded.linother.weight, model.linother.weight)
     assert not loaded.training
 
 
@@ -96,26 +96,26 @@ class Session:
 
     def __init__(self, *answer: float) -> None:
         self.answer = np.array([answer], dtype=np.float32)
-        self.heard: list[Any] = []
+        self.received: list[Any] = []
 
     def run(self, outputs: None, inputs: dict[str, Any]) -> list[Any]:
-        self.heard.append(inputs["input_1"])
+        self.received.append(inputs["input_1"])
         return [self.answer]
 
 
 @pytest.mark.parametrize(("seconds", "windows"), [(0.5, 1), (9.5, 1), (12.3, 3), (60.0, 8)])
-def test_dnsmos_hears_whole_windows(seconds: float, windows: int) -> None:
+def test_dnsmos_takes_whole_windows(seconds: float, windows: int) -> None:
     session, p808 = Session(1.0, 2.0, 3.0), Session(3.5)
     scores = Dnsmos(session, p808)(2 * sound(seconds))
     assert set(scores) == {"dnsmos", "dnsmos_signal", "dnsmos_background", "dnsmos_p808"}
     assert scores["dnsmos_p808"] == pytest.approx(3.5)
-    assert len(p808.heard) == len(session.heard)
-    assert {each.shape for each in p808.heard} == {(1, 900, 120)}
+    assert len(p808.received) == len(session.received)
+    assert {each.shape for each in p808.received} == {(1, 900, 120)}
     assert scores["dnsmos"] == pytest.approx(-0.06766283 * 9 + 1.11546468 * 3 + 0.04602535)
-    assert all(each.shape == (1, WINDOW_SAMPLES) for each in session.heard)
-    assert all(np.abs(each).max() <= 1 for each in session.heard)
+    assert all(each.shape == (1, WINDOW_SAMPLES) for each in session.received)
+    assert all(np.abs(each).max() <= 1 for each in session.received)
     if seconds >= 9.01:
-        assert len(session.heard) == windows
+        assert len(session.received) == windows
 
 
 def test_p808_sees_where_the_energy_lies() -> None:

@@ -32,8 +32,8 @@ def report(tmp_path: Path) -> Report:
     draw = torch.Generator().manual_seed(0)
     utterances = [
         {"audio": f"{name}.wav", "prompt": "prompt.wav", "text": "One <b>two</b> three.",
-         "reference": "one two three", "hypothesis": heard, "wer": wer, "sim_o": 0.5 + wer / 10}
-        for name, heard, wer in (("a", "one two three", 0.0), ("b", "one <i> three", 1 / 3),
+         "reference": "one two three", "hypothesis": received, "wer": wer, "sim_o": 0.5 + wer / 10}
+        for name, received, wer in (("a", "one two three", 0.0), ("b", "one <i> three", 1 / 3),
                                  ("c", "", 1.0))
     ]  # fmt: skip
     row = {"wer": estimate([0, 1, 3], [3, 3, 3], generator=draw)}

@@ -22,9 +22,9 @@ def test_errors_of_one_utterance() -> None:
     assert errors.character_errors == 1 + len(" down")
 
 
-@pytest.mark.parametrize(("heard", "wrong"), [("", 3), ("the cat sat", 0), ("a b c d e f", 6)])
-def test_nothing_heard_is_all_wrong_and_more_is_worse(heard: str, wrong: int) -> None:
-    assert count_errors("the cat sat", heard, str).word_errors == wrong
+@pytest.mark.parametrize(("received", "wrong"), [("", 3), ("the cat sat", 0), ("a b c d e f", 6)])
+def test_nothing_heard_is_all_wrong_and_more_is_worse(received: str, wrong: int) -> None:
+    assert count_errors("the cat sat", received, str).word_errors == wrong
 
 
 def test_a_reference_without_words_is_refused() -> None:

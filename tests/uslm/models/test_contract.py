@@ -268,9 +268,9 @@ def masked_rows(model: MaskedModel) -> list[MaskedRow]:
     for seed, (num_heard, num_prompt, num_frames) in enumerate([(5, 4, 9), (9, 0, 12), (3, 7, 2)]):
         k, total = model.num_codebooks, num_prompt + num_frames
         codes = ids(k * total, seed=seed).reshape(k, total)
-        heard = ids(total if model.condition_per_frame else num_heard, seed=10 + seed)
+        received = ids(total if model.condition_per_frame else num_heard, seed=10 + seed)
         prompt, target = codes[:, :num_prompt], codes[:, num_prompt:]
-        rows.append(MaskedRow(condition=heard, prompt=prompt, target=target))
+        rows.append(MaskedRow(condition=received, prompt=prompt, target=target))
     return rows
 
 
@@ -280,9 +280,9 @@ def masked_hidden(
     """Hidden states of each row's target frames, every other of them masked."""
     batch = model.batch(rows)
     is_masked = batch.is_target & (batch.is_target.cumsum(1) % 2 == 1)
-    time, told = torch.full((len(rows),), 0.4), torch.full((len(rows),), conditional)
+    time, reported = torch.full((len(rows),), 0.4), torch.full((len(rows),), conditional)
     with torch.no_grad():
-        hidden = model(batch, is_masked, time, codebook=codebook, conditional=told)
+        hidden = model(batch, is_masked, time, codebook=codebook, conditional=reported)
     return [hidden[row][batch.is_target[row]] for row in range(len(rows))]
 
 

@@ -165,13 +165,13 @@ def test_who_waits_may_leave_the_queue(start: Callable[..., Engine], voice: Voic
 
 
 def test_a_listener_is_told(start: Callable[..., Engine], voice: VoicePrompt) -> None:
-    told = threading.Event()
+    reported = threading.Event()
     utterance = start().submit("Hi there.", voice, seed=1)
-    utterance.listen(told.set)
+    utterance.listen(reported.set)
     chunks: list[AudioChunk] = []
     while True:
-        assert told.wait(30)
-        told.clear()
+        assert reported.wait(30)
+        reported.clear()
         is_over = utterance.is_over
         while (chunk := utterance.result()) is not None:
             chunks.append(chunk)

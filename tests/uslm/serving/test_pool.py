@@ -41,11 +41,11 @@ class Listening(UnitPool):
 
     def __init__(self, model: SemanticModel, num_slots: int) -> None:
         super().__init__(model, num_slots)
-        self.heard: dict[int, list[Tensor]] = {}
+        self.received: dict[int, list[Tensor]] = {}
 
     def _draw(self, logits: Tensor, seated: list[tuple[int, PoolRow]]) -> Any:
         for slot, row in seated:
-            self.heard.setdefault(id(row), []).append(logits[slot].clone())
+            self.received.setdefault(id(row), []).append(logits[slot].clone())
         return super()._draw(logits, seated)
 
     def run(self, *rows: PoolRow) -> None:
@@ -53,7 +53,7 @@ class Listening(UnitPool):
             self.step()
 
 
-def test_what_a_row_hears_does_not_depend_on_who_is_beside_it(model: SemanticModel) -> None:
+def test_what_a_row_sees_does_not_depend_on_who_is_beside_it(model: SemanticModel) -> None:
     """Not even in the last bit, and not on its slot or when it came."""
     together = Listening(model, 3)
     rows = [make_row(number) for number in range(5)]
@@ -73,7 +73,9 @@ def test_what_a_row_hears_does_not_depend_on_who_is_beside_it(model: SemanticMod
         alone.join(same)
         alone.run(same)
         assert (same.units, same.stop_reason) == (row.units, row.stop_reason)
-        assert torch.equal(torch.stack(alone.heard[id(same)]), torch.stack(together.heard[id(row)]))
+        assert torch.equal(
+            torch.stack(alone.received[id(same)]), torch.stack(together.received[id(row)])
+        )
 
 
 def test_a_row_says_what_it_says_without_a_pool(model: SemanticModel) -> None:

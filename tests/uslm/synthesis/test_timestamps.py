@@ -84,10 +84,10 @@ def test_over_ten_minutes_no_word_drifts() -> None:
     waveform = torch.cat([chunk.waveform for chunk in chunks], dim=1)
     assert waveform.shape[1] > 600 * RATE
     words = [word for chunk in chunks if chunk.report for word in chunk.report.words or ()]
-    heard = Beeps()(waveform, " ".join(word.text for word in words))
+    received = Beeps()(waveform, " ".join(word.text for word in words))
     drift = [
         abs(word.start_seconds - at - LEAD_SECONDS)
-        for word, (_, at, _) in zip(words, heard, strict=True)
+        for word, (_, at, _) in zip(words, received, strict=True)
     ]
     assert max(drift) < 0.05
     assert max(drift[-50:]) < 1e-3, "counted, not summed up"
@@ -116,7 +116,7 @@ def test_timing_leaves_the_stream_as_it_is(tts: ZeroShotTTS, voice: VoicePrompt)
 
 
 def test_words_are_those_of_the_text(tts: ZeroShotTTS, voice: VoicePrompt) -> None:
-    """A babbler's recogniser hears nothing sensible, yet it puts all words somewhere."""
+    """A babbler's recogniser finds nothing sensible, yet it puts all words somewhere."""
     text = 'He paid $5 — "too much", on 3/4.'
     speech = tts.generate(text, voice, seed=1, words=True)
     assert [word.text for word in speech.words] == text.split()
@@ -146,10 +146,10 @@ def test_another_rate_is_heard_as_well(bundle: Bundle) -> None:
     )
     speech = speech_like(2.0, 24_000)
     chunk = AudioChunk(waveform=speech.waveform, sample_rate=24_000, index=0, report=report)
-    [heard] = timed([chunk], word_aligner(bundle, bundle.frontend()))
-    assert heard.report is not None and heard.report.words is not None
-    assert [word.text for word in heard.report.words] == ["two", "words"]
-    assert 0 <= heard.report.words[1].start_seconds <= 2.0
+    [received] = timed([chunk], word_aligner(bundle, bundle.frontend()))
+    assert received.report is not None and received.report.words is not None
+    assert [word.text for word in received.report.words] == ["two", "words"]
+    assert 0 <= received.report.words[1].start_seconds <= 2.0
 
 
 def test_systems_without_an_ear_borrow_the_default_models(bundle: Bundle) -> None:
@@ -167,8 +167,8 @@ def test_the_default_models_ear_follows_the_speech() -> None:
     tokenizer = load_tokenizer(resolve_bundle("default") / "tokenizer")
     rate = tokenizer.sample_rate
     audio = read_audio(VOICE, max_seconds=4.0).resampled(rate).waveform
-    heard = recognize_phonemes(tokenizer, audio)
-    groups = {str(i): heard[i : i + 4] for i in range(0, len(heard), 4)}
+    received = recognize_phonemes(tokenizer, audio)
+    groups = {str(i): received[i : i + 4] for i in range(0, len(received), 4)}
     align = WordAligner(tokenizer, lambda word: groups[word])
     now = align(audio, " ".join(groups))
     later = align(torch.cat([torch.zeros(1, rate), audio], dim=1), " ".join(groups))

@@ -92,9 +92,9 @@ def test_no_word_is_ever_lost(espeak: EspeakPhonemizer, language: str) -> None:
                 text += " " + draw.choice(NUMBERS) + draw.choice([" ", *MARKS])
         for spoken in (text, normalize(text, language)):
             (said,) = espeak.phonemize([spoken], language)
-            heard, place = bare(said), 0
+            received, place = bare(said), 0
             for word in words:
-                place = heard.find(stems[word], place)
+                place = received.find(stems[word], place)
                 assert place >= 0, (spoken, word, said)
                 place += len(stems[word])
 

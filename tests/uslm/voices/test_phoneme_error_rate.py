@@ -10,7 +10,7 @@ from uslm.voices.phoneme_error_rate import PHONEMES, phoneme_error_rate
 
 
 @pytest.mark.parametrize(
-    ("wanted", "heard", "rate"),
+    ("wanted", "received", "rate"),
     [
         ("həlˈoʊ wˈɜːld.", "həloʊ wɜld", 0.0),
         ("həlˈoʊ", "həlˈaʊ", 0.2),
@@ -20,6 +20,6 @@ from uslm.voices.phoneme_error_rate import PHONEMES, phoneme_error_rate
         ("", "a", 1.0),
     ],
 )
-def test_error_rate(wanted: str, heard: str, rate: float) -> None:
+def test_error_rate(wanted: str, received: str, rate: float) -> None:
     ids = PHONEMES.encode
-    assert phoneme_error_rate(ids(wanted), ids(heard)) == pytest.approx(rate)
+    assert phoneme_error_rate(ids(wanted), ids(received)) == pytest.approx(rate)

@@ -99,7 +99,7 @@ def write_voice(path: Path, voice: VoicePrompt, facts: object, **tensors: torch.
 @pytest.mark.parametrize(
     ("facts", "tensors", "words"),
     [
-        ({"format": 3}, {}, "format 3, this version reads up to 2"),
+        ({"format": 4}, {}, "format 4, this version reads up to 3"),
         ({"format": None}, {}, "which format"),
         ({"name": 5}, {}, "name must be str"),
         ({"name": "An\nn"}, {}, "printable"),

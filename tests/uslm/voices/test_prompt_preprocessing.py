@@ -124,10 +124,10 @@ def test_text_is_cut_with_the_audio() -> None:
     long = long_voice()
     text = "one two three four five six"
     places = [(word, 3.0 * i, 3.0 * i + 2.8) for i, word in enumerate(text.split())]
-    heard: list[int] = []
+    received: list[int] = []
 
     def align(waveform: torch.Tensor, text: str) -> list[tuple[str, float, float]]:
-        heard.append(waveform.shape[-1])
+        received.append(waveform.shape[-1])
         return places
 
     prompt = examine_prompt(audio(long), text=f"  {text}\n", align=align)
@@ -136,7 +136,7 @@ def test_text_is_cut_with_the_audio() -> None:
     assert 2 <= len(words) <= 4
     assert places[len(words) - 1][2] <= prompt.seconds + 0.05  # the last word is whole
     assert prompt.seconds <= places[len(words)][1] + 0.05  # the next one is not begun
-    assert heard[0] > 12 * RATE  # the aligner sees what the whole text belongs to
+    assert received[0] > 12 * RATE  # the aligner sees what the whole text belongs to
     assert "text_cut" in codes(prompt)
 
 

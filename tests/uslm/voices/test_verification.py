@@ -35,14 +35,14 @@ def script(
     monkeypatch: pytest.MonkeyPatch, verifications: list[VerificationResult]
 ) -> list[torch.Tensor]:
     """Let the recogniser give these results in turn; returns the list of what it is given."""
-    heard: list[torch.Tensor] = []
+    received: list[torch.Tensor] = []
 
     def verify(tokenizer: object, waveform: torch.Tensor, *rest: object) -> VerificationResult:
-        heard.append(waveform)
-        return verifications[len(heard) - 1]
+        received.append(waveform)
+        return verifications[len(received) - 1]
 
-    monkeypatch.setattr(bundle_module, "judge", listen)
-    return heard
+    monkeypatch.setattr(bundle_module, "verify", verify)
+    return received
 
 
 def verification(error_rate: float, stop_reason: str = "end") -> VerificationResult:
@@ -66,25 +66,25 @@ def test_the_best_of_the_attempts_is_kept(
     verifications: list[VerificationResult],
     kept: int,
 ) -> None:
-    heard = script(monkeypatch, verifications)
+    received = script(monkeypatch, verifications)
     speech = tts.generate(TEXT, voice, seed=1, verify=True, retries=2)
     [report] = speech.segments
-    assert len(heard) == report.attempts == len(verifications)
+    assert len(received) == report.attempts == len(verifications)
     assert report.phoneme_error_rate == verifications[kept].error_rate
     faded = slice(400, -400)
-    assert torch.equal(speech.waveform[:, faded], heard[kept][:, faded])
+    assert torch.equal(speech.waveform[:, faded], received[kept][:, faded])
 
 
 def test_attempts_differ_and_can_be_repeated(
     tts: ZeroShotTTS, voice: VoicePrompt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    heard = script(monkeypatch, [verification(0.9)] * 3 * 2)
+    received = script(monkeypatch, [verification(0.9)] * 3 * 2)
     for _ in range(2):
         tts.generate(TEXT, voice, seed=1, verify=True, retries=2)
-    first, second, third = heard[:3]
+    first, second, third = received[:3]
     assert not torch.equal(first[:, :5000], second[:, :5000])
     assert not torch.equal(second[:, :5000], third[:, :5000])
-    assert all(map(torch.equal, heard[:3], heard[3:]))
+    assert all(map(torch.equal, received[:3], received[3:]))
 
 
 def test_a_good_segment_is_what_it_would_be_unverified(
@@ -98,10 +98,10 @@ def test_a_good_segment_is_what_it_would_be_unverified(
 def test_a_stream_yields_only_what_was_verified(
     tts: ZeroShotTTS, voice: VoicePrompt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    heard = script(monkeypatch, [verification(0.9), verification(0.0)])
+    received = script(monkeypatch, [verification(0.9), verification(0.0)])
     stream = tts.stream(TEXT, voice, seed=1, verify=True)
     next(chunk for chunk in stream if chunk.waveform.numel())
-    assert len(heard) == 2
+    assert len(received) == 2
 
 
 def test_batches_are_verified_too(
@@ -114,9 +114,9 @@ def test_batches_are_verified_too(
 
 def test_listening_compares_phonemes(bundle: Bundle) -> None:
     waveform = torch.randn(1, 16_000, generator=torch.Generator().manual_seed(0)) * 0.1
-    heard = recognize_phonemes(bundle.tokenizer, waveform)
-    assert heard
-    assert verify(bundle.tokenizer, waveform, heard, "end").error_rate == 0
+    received = recognize_phonemes(bundle.tokenizer, waveform)
+    assert received
+    assert verify(bundle.tokenizer, waveform, received, "end").error_rate == 0
     assert recognize_phonemes(bundle.tokenizer, torch.zeros(1, 0)) == []
 
 

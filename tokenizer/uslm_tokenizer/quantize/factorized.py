@@ -30,7 +30,7 @@ class FactorizedQuantizerConfig(VectorQuantizerConfig):
     commitment_weight: float = 0.25
     """Weight of the loss that pulls projected latents to their codes."""
     dead_share: float = 0.0
-    """A code used less than this share of the average use starts anew; 0: never."""
+    """A code used less than this share of the average use is reset; 0: never."""
     weight_norm: bool = False
     """Whether the projections learn direction and length apart (Salimans & Kingma 2016)."""
 

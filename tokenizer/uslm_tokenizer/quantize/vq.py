@@ -43,7 +43,7 @@ class VectorQuantizerConfig:
     decay: float = 0.99
     """How much of the moving averages is kept at each step."""
     dead_share: float = 0.03
-    """A code used less than this share of the average use is dead and starts anew; 0: never."""
+    """A code used less than this share of the average use is dead and is reset; 0: never."""
     dead_count: float = 0.0
     """A code that fewer frames of a step than this choose, on average, is dead too; 0: never."""
     smoothing: float = 0.0

@@ -84,7 +84,7 @@ class SSLEncoder(nn.Module):
                 f"layers must be at most {self.num_blocks}, the blocks of this "
                 f"{self.family} encoder, but is {config.layers}"
             )
-        del self._blocks[self.layers[-1] :]  # what is never listened to is neither run nor stored
+        del self._blocks[self.layers[-1] :]  # what is never read is neither run nor stored
         if self.family == "whisper":
             self.front_end: nn.Module = WhisperLogMel(self._block_config.num_mel_bins)
         elif self.family == "wav2vec2-bert":

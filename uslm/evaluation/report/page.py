@@ -138,11 +138,11 @@ def _worst(utterances: Sequence[Mapping[str, Any]], most: int) -> list[Mapping[s
     if len(utterances) <= most:
         return list(utterances)
 
-    def badness(place: int) -> float:
+    def error(place: int) -> float:
         each = utterances[place]
         return float(each.get("wer", -each.get("pesq", each.get("stoi", 0.0))))
 
-    places = sorted(range(len(utterances)), key=badness, reverse=True)[:most]
+    places = sorted(range(len(utterances)), key=error, reverse=True)[:most]
     return [utterances[place] for place in sorted(places)]
 
 

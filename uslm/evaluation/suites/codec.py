@@ -72,8 +72,7 @@ class CodeCounts:
             note=(
                 f"{tokenizer.num_codebooks} codebooks of {tokenizer.codebook_size} codes, "
                 f"{rate:g} frames per second, over {frames} frames. Perplexity: as many codes, "
-                "used "
-                "evenly, would carry as much. By entropy: what an ideal coder of single codes "
+                "used evenly, would carry as much. By entropy: what an ideal coder of single codes "
                 "would need."
             ),
             rows=rows,

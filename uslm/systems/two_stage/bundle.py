@@ -192,9 +192,9 @@ class Bundle:
     ) -> Converted:
         """See `VoiceConverter.convert`."""
         assert imitate in self.imitates
-        from uslm.systems.two_stage.conversion import revoice
+        from uslm.systems.two_stage.conversion import convert_by_units
 
-        return revoice(self, source, voice, seed, timer)
+        return convert_by_units(self, source, voice, seed, timer)
 
     def check_can_verify(self) -> None:
         """Raise UserError unless the tokenizer can recognise phonemes."""

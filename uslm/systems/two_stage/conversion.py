@@ -23,7 +23,7 @@ WINDOW_SECONDS = 20.0
 """Longer recordings are encoded in windows of this length."""
 
 
-def revoice(
+def convert_by_units(
     bundle: Bundle, source: Audio, voice: VoicePrompt, seed: int, timer: StageTimer
 ) -> Converted:
     """The words of `source` in the voice; the seed matters only where stage 2 draws."""

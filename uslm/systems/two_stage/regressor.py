@@ -6,8 +6,8 @@ One row is text (optional), then the prompt's frames, then the frames to fill:
            <- before zero -> <- utterance positions from zero ->
 
 Each frame's prediction is a sum: what it *copies* from the frames that are known, by attention
-over their codes' own vectors, and what the transformer adds. Copying is what clones a voice with
-little training: from the first step the prediction is in the prompt's voice, and attention has
+over their codes' own vectors, and what the transformer adds. Copy attention is what clones a voice
+with little training: from the first step the prediction is in the prompt's voice, and attention has
 only to learn which of the prompt's frames sound alike (as kNN-VC does without training; Baas et
 al. 2023). The codes are those whose vectors add up to nearly the prediction.
 """

@@ -14,12 +14,12 @@ from uslm.text.english import (
     dates_times,
     durations,
     formulas,
+    measures,
     money,
     quantities,
     ranges,
     separators,
     symbols,
-    units,
 )
 from uslm.text.english.numbers import digits
 from uslm.text.english.punctuation import spoken_punctuation, tidy
@@ -40,9 +40,9 @@ RULES: tuple[Rule, ...] = (
     *abbreviations.COUNTED_RULES,
     *quantities.LETTERED_RULES,
     *formulas.RULES,
-    *units.SIGN_RULES,
+    *measures.SIGN_RULES,
     *money.RULES,
-    *units.RULES,
+    *measures.RULES,
     *abbreviations.RULES,
     *capitals.ROMAN_RULES,
     *quantities.RULES,

@@ -53,11 +53,11 @@ def test_what_is_remembered_of_a_voice_is_what_is_read_of_it(model: ConvRegresso
 
 
 def test_pitch_and_symbols_of_the_prompt_are_heard(model: ConvRegressor) -> None:
-    higher, told = row(), replace(row(), prompt_spoken=torch.arange(12))
+    higher, reported = row(), replace(row(), prompt_spoken=torch.arange(12))
     higher.codes[1] = (higher.codes[1] + 1) % 32
     before = predicted(model, row())
     assert not torch.allclose(predicted(model, higher), before, **CLOSE)
-    assert not torch.allclose(predicted(model, told), before, **CLOSE)
+    assert not torch.allclose(predicted(model, reported), before, **CLOSE)
 
 
 def test_units_count_less_only_where_the_symbol_is_known(model: ConvRegressor) -> None:

@@ -101,8 +101,8 @@ class EngineMachine(RuleBasedStateMachine):
     @rule(data=st.data(), count=st.integers(1, 5))
     def listen(self, data: Any, count: int) -> None:
         if self.there:
-            _, utterance, heard = self.there[data.draw(st.integers(0, len(self.there) - 1))]
-            heard += [chunk.waveform for chunk in islice(read(utterance), count)]
+            _, utterance, received = self.there[data.draw(st.integers(0, len(self.there) - 1))]
+            received += [chunk.waveform for chunk in islice(read(utterance), count)]
 
     @rule(data=st.data())
     def leave(self, data: Any) -> None:
@@ -126,9 +126,9 @@ class EngineMachine(RuleBasedStateMachine):
             for utterance in self.wrong:
                 with pytest.raises((TextError, IndexError)):
                     list(read(utterance))
-            for what, utterance, heard in self.there:
-                heard += [chunk.waveform for chunk in read(utterance)]
-                assert torch.equal(torch.cat(heard, dim=1), alone(*what)), what
+            for what, utterance, received in self.there:
+                received += [chunk.waveform for chunk in read(utterance)]
+                assert torch.equal(torch.cat(received, dim=1), alone(*what)), what
             for utterance in self.left:
                 with suppress(Cancelled):
                     list(read(utterance))
@@ -160,9 +160,9 @@ def test_a_short_text_behind_long_ones_is_not_the_last() -> None:
         for each in chunks[:2]:
             next(each)
         short = engine.submit(text_of(1), voice, seed=0)
-        heard = torch.cat([chunk.waveform for chunk in read(short)], dim=1)
+        received = torch.cat([chunk.waveform for chunk in read(short)], dim=1)
         assert not any(utterance.is_over for utterance in long)
-        assert torch.equal(heard, alone(1, 0))
+        assert torch.equal(received, alone(1, 0))
         for each in chunks:
             assert list(each)[-1].is_final
 
@@ -217,7 +217,7 @@ def test_a_mistake_of_a_listener_or_of_letting_go_ends_nobody_else() -> None:
             first.listen(stumble)  # once here, later in the engine's thread
         second.cancel()
         for seed, utterance in enumerate((first, third)):
-            heard = torch.cat([chunk.waveform for chunk in read(utterance)], dim=1)
-            assert torch.equal(heard, alone(2, seed))
+            received = torch.cat([chunk.waveform for chunk in read(utterance)], dim=1)
+            assert torch.equal(received, alone(2, seed))
         with pytest.raises(Cancelled):
             list(read(second))

@@ -69,9 +69,9 @@ def test_odd_descriptions(
     copied = tmp_path / "copy"
     shutil.rmtree(copied, ignore_errors=True)
     shutil.copytree(folder, copied)
-    told = json.loads((folder / file).read_text())
-    place = data.draw(st.sampled_from(list(places(told))))
-    (copied / file).write_text(json.dumps(put(told, place, value)))
+    reported = json.loads((folder / file).read_text())
+    place = data.draw(st.sampled_from(list(places(reported))))
+    (copied / file).write_text(json.dumps(put(reported, place, value)))
     try:
         read_frontend(copied)("Hi.")
         load_synthesizer(copied)

@@ -96,8 +96,8 @@ def test_only_predicted_units_have_a_pitch_to_learn(model: MonotonicLM) -> None:
 
 
 def test_a_pitch_is_relative_to_the_median_of_the_voiced(model: MonotonicLM) -> None:
-    heard = torch.tensor([0, 20, 22, 24, 0, 40])
-    relative = model.relative_pitch(heard)
+    received = torch.tensor([0, 20, 22, 24, 0, 40])
+    relative = model.relative_pitch(received)
     # A reach of 6: 7 stands for the median (22), 13 for 6 steps and more above it.
     assert relative.tolist() == [0, 5, 7, 9, 0, 13]
     assert [model.absolute_pitch(each, 30) for each in relative.tolist()] == [0, 28, 30, 32, 0, 36]
@@ -149,12 +149,12 @@ def test_a_conversion_keeps_the_melody_at_the_height_of_the_voice() -> None:
     voice, recording = tiny_voice(bundle), speech_like(2.0)
     voice.codes[1] = 16
     converted = VoiceConverter(bundle).convert(recording, voice, seed=0)
-    heard = bundle.tokenizer.encode(recording.waveform[None])[0, 1]
+    received = bundle.tokenizer.encode(recording.waveform[None])[0, 1]
     assert converted.codes is not None
     made = converted.codes[1]
-    assert torch.equal(made > 0, heard > 0) and int((made > 0).sum()) > 10
+    assert torch.equal(made > 0, received > 0) and int((made > 0).sum()) > 10
     assert median_pitch(made) == 16
-    steps = (made - heard)[(made > 1) & (made < 31)]
+    steps = (made - received)[(made > 1) & (made < 31)]
     assert len(set(steps.tolist())) == 1
 
 

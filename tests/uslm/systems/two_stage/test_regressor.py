@@ -1,4 +1,4 @@
-"""Stage 2 hears which symbol each frame is of, where that is known."""
+"""Stage 2 sees which symbol each frame is of, where that is known."""
 
 from __future__ import annotations
 

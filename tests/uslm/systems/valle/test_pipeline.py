@@ -72,10 +72,10 @@ def test_the_default_models_ear_listens(tts: ZeroShotTTS, voice: VoicePrompt) ->
 def test_voices_are_read_by_id_or_by_ear(tts: ZeroShotTTS, voice: VoicePrompt) -> None:
     vocab = ValleVocab()
     assert voice.text_ids.tolist() == vocab.encode("s|ʌ|m_w|ɜː|d|z.")
-    heard = tts.create_voice(speech_like(3.0))
-    assert heard.transcript is None
-    assert (int(heard.text_ids[0]), int(heard.text_ids[-1])) == (1, 2)
-    assert tts.generate("Yes.", heard, seed=1).waveform.numel()
+    received = tts.create_voice(speech_like(3.0))
+    assert received.transcript is None
+    assert (int(received.text_ids[0]), int(received.text_ids[-1])) == (1, 2)
+    assert tts.generate("Yes.", received, seed=1).waveform.numel()
 
 
 def test_the_prompt_is_heard(tts: ZeroShotTTS, voice: VoicePrompt) -> None:

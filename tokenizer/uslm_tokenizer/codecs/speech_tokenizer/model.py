@@ -67,7 +67,7 @@ class SpeechTokenizer(TrainableCodec):
     """Waveform <-> codes [b, levels, t], the first of them semantic.
 
     Where the published code errs in training, this does not: the commitment of every level reaches
-    the encoder (theirs: the first level's only), and dead codes really start anew.
+    the encoder (theirs: the first level's only), and dead codes really are reset.
     """
 
     model_type: ClassVar[str] = "speech_tokenizer"
@@ -151,7 +151,7 @@ class SpeechTokenizer(TrainableCodec):
     ) -> Quantized:
         """Encode into latents; in training mode the codebooks follow their moving averages.
 
-        `generator` draws what dead codes start anew from.
+        `generator` draws the frames that dead codes are reset to.
         """
         return cast(
             Quantized,

@@ -199,7 +199,7 @@ class UnitTokenizer(UnitOnlyTokenizer):
     ) -> UnitPrediction:
         """One training pass: quantise, then predict the teacher and the phonemes from that.
 
-        `generator` draws what dead codes start anew from.
+        `generator` draws the frames that dead codes are reset to.
         """
         waveform, mask = self.frame(waveform, lengths)
         latents = self.latents(waveform, mask)

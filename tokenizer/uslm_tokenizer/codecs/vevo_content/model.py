@@ -171,7 +171,8 @@ class VevoContentTokenizer(PretrainedModel):
     def forward(
         self, features: Float[Tensor, "b t d"], generator: torch.Generator | None = None
     ) -> ContentReconstruction:
-        """One training pass over whole rows; `generator` draws what dead codes start anew from."""
+        """One training pass over whole rows; `generator` draws the frames that dead codes are reset
+        to."""
         quantized = self.quantizer(self.latents(features), generator=generator)
         restored = self.decoder(quantized.latents).transpose(1, 2)
         perplexity = _perplexity(quantized.codes, self.codebook_size)
