@@ -69,7 +69,7 @@ class VoiceConverter:
         imitate: Imitate = "timbre",
         seed: int | None = None,
     ) -> Speech:
-        """What `audio` says, in the voice.
+        """The content of `audio`, in the voice.
 
         `imitate` is what is taken from the voice. With "timbre" the pace stays that of the
         recording; a model may be able to take the manner of speaking, "style", or "both".

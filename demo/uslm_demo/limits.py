@@ -1,4 +1,4 @@
-"""How much one visitor may ask for."""
+"""Limits for one visitor."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """How much one visitor may ask for."""
+    """Limits for one visitor."""
 
     max_chars: int = 2_000
     """Longest text that is spoken at once, characters."""

@@ -74,7 +74,7 @@ class Model:
         return read_settings(self.name)
 
     def imitates(self) -> tuple[Imitate, ...]:
-        """What it can take from a voice; nothing if it only speaks. Reads no weights."""
+        """Aspects of a voice that it can imitate; none if it only speaks. Reads no weights."""
         from uslm.systems.loading import read_imitates
 
         return read_imitates(self.name)

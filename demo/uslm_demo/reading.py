@@ -16,7 +16,7 @@ from uslm_demo.voices import named_voice, voice_names
 
 @dataclass(frozen=True, kw_only=True)
 class ReadOptions(SpeakOptions):
-    """How a long text is spoken."""
+    """Settings of a long text."""
 
     sentence_seconds: float = 0.3
     """Rest after a sentence."""

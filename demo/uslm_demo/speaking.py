@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class SpeakOptions:
-    """How a text is spoken, as `ZeroShotTTS.stream` has it; None is the model's own choice."""
+    """Settings of a text, as `ZeroShotTTS.stream` has them; None is the model's own choice."""
 
     seed: int | None = None
     """Drawn where there is none."""
@@ -44,7 +44,7 @@ class SpeakOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Spoken:
-    """What a stretch of the codes says."""
+    """Phonemes of a stretch of the codes."""
 
     num_frames: int
     """Length of the stretch."""
@@ -64,7 +64,7 @@ class Made:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Progress:
-    """How far the work is."""
+    """Progress of the work."""
 
     status: str
     """Some plain words."""

@@ -38,7 +38,7 @@ def test_tensors_of_before_are_loaded_and_have_the_hash_of_before(tmp_path: Path
 
 
 def test_keys_of_before_are_those_of_the_class_and_its_bases() -> None:
-    config = from_dict(FactorizedQuantizerConfig, {"dim": 4, "late_start": True})
+    config = from_dict(FactorizedQuantizerConfig, {"dim": 4, "code_dim": 2, "late_start": True})
     assert config.delayed_init and "late_start" not in to_dict(config)
 
     @dataclass(frozen=True, kw_only=True)

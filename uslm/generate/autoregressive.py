@@ -30,7 +30,7 @@ class StopRule:
 
 @dataclass(eq=False)
 class UnitRow:
-    """What one row has said so far. Rows are told apart by identity: two may have said the same,
+    """Units of one row so far. Rows are told apart by identity: two may have said the same,
     as all have at their beginning."""
 
     units: list[int] = field(default_factory=list)
@@ -115,7 +115,8 @@ def forbid(logits: Tensor, units: list[int], stop: StopRule, end: int) -> None:
 def text_position_list(
     model: SemanticModel, cache: KVCache, num_rows: int
 ) -> Sequence[int] | Sequence[None]:
-    """Which symbol the unit that each row draws next is of; None where the model cannot tell."""
+    """Index of the symbol that each row's next unit belongs to; None where the model cannot
+    tell."""
     text_positions = model.text_positions(cache)
     return [None] * num_rows if text_positions is None else text_positions
 

@@ -1,4 +1,4 @@
-"""How long speech may be for its text, where a model says itself when it ends."""
+"""Limits of the length of speech for its text, where a model says itself when it ends."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from uslm_tokenizer.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class LengthConfig:
-    """How long speech may be for its text; a symbol lasts about 3.4 frames."""
+    """Limits of the length of speech for its text; a symbol lasts about 3.4 frames."""
 
     min_frames_per_symbol: float = 1.2
     """Stage 1 may not end before."""
@@ -23,9 +23,9 @@ class LengthConfig:
             raise ConfigError(f"margin_frames must be 1 or more, but is {self.margin_frames}")
 
     def min_frames(self, num_symbols: int) -> int:
-        """How long speech of so many symbols must be."""
+        """Fewest frames of speech of so many symbols."""
         return int(self.min_frames_per_symbol * num_symbols)
 
     def max_frames(self, num_symbols: int) -> int:
-        """How long it may become."""
+        """Most frames of it."""
         return int(self.max_frames_per_symbol * num_symbols + self.margin_frames)

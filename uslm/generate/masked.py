@@ -30,7 +30,7 @@ Uniform = Callable[[int, tuple[int, ...]], Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class Unmasking:
-    """How masked codes are filled in."""
+    """Settings of the filling of masked codes."""
 
     steps: tuple[int, ...] = (25,)
     """Steps of each codebook that is filled, lowest first; more speak better, and longer."""
@@ -67,7 +67,7 @@ class Unmasking:
             raise UserError(f"rescale must be in [0, 1], but is {self.rescale}")
 
     def num_kept(self, codebook_size: int) -> int:
-        """How many codes may be drawn, of so many."""
+        """Number of codes that may be drawn, of so many."""
         if self.top_k is None:
             return math.ceil((1 - self.filter_threshold) * codebook_size)
         return min(self.top_k or codebook_size, codebook_size)
@@ -75,7 +75,7 @@ class Unmasking:
 
 @dataclass(frozen=True, eq=False)
 class RowStep:
-    """What one step did to the target frames of one row."""
+    """Outcome of one step for the target frames of one row."""
 
     row: int
     codebook: int
@@ -99,7 +99,7 @@ class RowHidden:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RowDrawn:
-    """What was drawn for the target frames of one row."""
+    """Codes drawn for the target frames of one row."""
 
     logits: Float[Tensor, "t v"]
     """-inf where a code may not be drawn."""
@@ -127,7 +127,7 @@ class _Moment:
         return self.step + 1 == self.steps
 
     def num_masked_next(self, num_frames: int) -> int:
-        """How many frames the next step finds masked, of so many."""
+        """Number of frames that the next step finds masked, of so many."""
         time = torch.tensor(1 - (self.step + 1) / self.steps)
         return int((time * math.pi / 2).sin() * num_frames)
 

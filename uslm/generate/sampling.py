@@ -16,7 +16,7 @@ from uslm_tokenizer.errors import UserError
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """How tokens are chosen; the defaults are what the default model speaks best with."""
+    """Settings of sampling; the defaults are those that the default model speaks best with."""
 
     temperature: float = 0.8
     """Sharpens (< 1) or flattens (> 1) the distribution; 0 always takes the likeliest token."""

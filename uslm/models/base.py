@@ -1,4 +1,4 @@
-"""What the pipeline may ask of the two stages."""
+"""Interfaces of the two stages."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -80,7 +80,7 @@ class SemanticModel(PretrainedModel, ABC):
 
     @abstractmethod
     def loss(self, batch: Any) -> Float[Tensor, ""]:
-        """What training makes small, nats a unit."""
+        """The loss that training minimises, nats per unit."""
 
     @classmethod
     @abstractmethod
@@ -102,7 +102,8 @@ class PitchedModel(SemanticModel, ABC):
 
     @abstractmethod
     def relative_pitch(self, pitches: Int[Tensor, " t"]) -> Int[Tensor, " t"]:
-        """What the model draws in place of a codec's pitches (0: unvoiced) of one utterance."""
+        """Relative pitches, which the model draws in place of a codec's (0: unvoiced) of one
+        utterance."""
 
     @abstractmethod
     def absolute_pitch(self, relative: int, median: int) -> int:
@@ -153,7 +154,7 @@ class AcousticBatch:
         return replace(self, **tensors)
 
     def in_sight(self) -> Bool[Tensor, "b #q l"]:
-        """Which of text and frames, after each other, each of them may look at."""
+        """The attention mask over text and frames, after each other."""
         if self.text_rows is None or self.frame_rows is None:
             return torch.cat([self.text_mask, self.frame_mask], dim=1)[:, None]
         rows = torch.cat([self.text_rows, self.frame_rows], dim=1)
@@ -175,7 +176,7 @@ class AcousticBatch:
 
 @dataclass(frozen=True, eq=False)
 class VoiceFit:
-    """What was fitted to a voice beyond its prompt: shifts of what stage 2 makes of it."""
+    """Parameters fitted to a voice beyond its prompt: shifts of what stage 2 makes of it."""
 
     pooled: Float[Tensor, " d"]
     """Added to the pooled voice."""
@@ -277,7 +278,7 @@ class VectorModel(AcousticModel):
     """What each code of these codebooks adds to the decoder's input, [codebooks, v, e]."""
 
     def predict(self, batch: Any) -> Float[Tensor, "b t e"]:
-        """What the codes are taken from."""
+        """Predictions that the codes are taken from."""
         return cast(Tensor, self(batch, torch.ones_like(batch.codes[:, 0, 0])))
 
 

@@ -1,4 +1,4 @@
-"""Where models work and in which precision: asked for in words, refused in words."""
+"""Device and precision of models: asked for in words, refused in words."""
 
 from collections.abc import Iterable
 from typing import cast

@@ -1,4 +1,4 @@
-"""Where the folder of a bundle is: named, on the Hub, or the one that comes with the package."""
+"""The folder of a bundle: named, on the Hub, or the one that comes with the package."""
 
 from os import PathLike
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What generation may ask of a masked model: a code of every frame at once, the masked ones too.
+"""Interface of masked models: a code of every frame at once, the masked ones too.
 
     conditional     condition | prompt   target: known, known, masked, known, masked
     unconditional                        target: known, known, masked, known, masked
@@ -113,7 +113,8 @@ class MaskedModel(PretrainedModel, ABC):
 
     @property
     def codebook_weights(self) -> Float[Tensor, " k"]:
-        """How often training asks for each codebook: less the higher it is, for fewer hear it."""
+        """Weights by which training draws codebooks: less the higher one is, as fewer others depend
+        on it."""
         count = self.num_codebooks
         weights = torch.arange(count, 0, -1, dtype=torch.float32)
         weights[: self.first_codebook] = 0

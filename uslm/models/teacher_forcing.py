@@ -1,4 +1,4 @@
-"""What training batches of every stage 1 have in common: tensors, and targets that do not count."""
+"""Base of the training batches of every stage 1: tensors, and targets that do not count."""
 
 from dataclasses import dataclass
 from typing import TypeVar

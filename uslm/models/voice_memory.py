@@ -1,4 +1,4 @@
-"""What stage 2 makes of a prompt once, and looks at while it fills frames."""
+"""The memory of a prompt: made once by stage 2, and attended to while it fills frames."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -14,7 +14,7 @@ WINDOW_SECONDS = 0.02
 
 @dataclass(frozen=True, kw_only=True)
 class JoinConfig:
-    """How segments of speech follow each other."""
+    """Settings of the joining of segments."""
 
     trim_silence: bool = True
     """Whether silence at the ends of a segment, and over-long silence inside, is shortened."""
@@ -134,7 +134,7 @@ class _Trimmer:
         return torch.cat(out)
 
     def end(self) -> Float[Tensor, " m"]:
-        """What is kept of the silence at the end; nothing of a segment without any sound."""
+        """The silence kept at the end; nothing of a segment without any sound."""
         held = torch.cat([self._silence, self._rest])
         return held[: self._edge] if self._speaking else held[:0]
 

@@ -1,4 +1,4 @@
-"""What comes out: speech with everything that is needed to make it again."""
+"""Finished speech, with everything that is needed to make it again."""
 
 import dataclasses
 import json
@@ -29,7 +29,7 @@ class Word:
 
 @dataclass(frozen=True, kw_only=True)
 class SegmentReport:
-    """How one segment of the text was spoken."""
+    """Report on one spoken segment of the text."""
 
     index: int
     """Place in the text, from 0."""
@@ -58,7 +58,7 @@ class SegmentReport:
 
 @dataclass(frozen=True, kw_only=True)
 class Timings:
-    """Where the time went, in seconds."""
+    """Seconds of each stage."""
 
     frontend: float = 0.0
     """Text to phonemes."""

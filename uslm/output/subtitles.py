@@ -18,7 +18,7 @@ CLOSING = "\"'”’»)]"  # noqa: RUF001 (quotation marks)
 
 @dataclass(frozen=True, kw_only=True)
 class Cue:
-    """What is shown at once."""
+    """Text that is shown at once."""
 
     start_seconds: float
     end_seconds: float

@@ -118,7 +118,7 @@ class Perth(nn.Module):
 
     @torch.no_grad()
     def score(self, waveform: Float[Tensor, "1 n"], sample_rate: int) -> float:
-        """How surely the mark is there, 0 to 1."""
+        """Confidence that the mark is there, 0 to 1."""
         levels = _levels(self._spectrum(resample(waveform.float().cpu(), sample_rate, SAMPLE_RATE)))
         low, is_sound = levels[:, :NUM_BINS], _is_sound(levels)
         # The mark is also looked for as it is after speech was made faster or slower.
@@ -211,7 +211,7 @@ class MarkedStream:
 
 @dataclass(frozen=True, kw_only=True)
 class Detection:
-    """Where the mark was found in a recording."""
+    """Places of a recording in which the mark was found."""
 
     windows: tuple[tuple[float, float, float], ...]
     """Begin and end in seconds, and score, of each window."""

@@ -43,7 +43,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, kw_only=True)
 class EngineConfig:
-    """How much is done at once, and how long anything may take."""
+    """Limits of an engine: how much at once, how long."""
 
     num_slots: int = 8
     """Rows of stage 1 in one step. A step always computes them all: more serve more callers, and
@@ -66,7 +66,7 @@ class EngineConfig:
 
 @dataclass(kw_only=True)
 class EngineStats:
-    """What an engine has done so far."""
+    """Counts of an engine's work so far."""
 
     active: int = 0
     """Requests that are worked on."""
@@ -169,7 +169,7 @@ class Engine:
         return future
 
     def stats(self) -> EngineStats:
-        """What was done until now."""
+        """Counts until now."""
         with self._changed:
             stats = EngineStats(**vars(self._stats))
             stats.active = len(self._active)

@@ -1,4 +1,4 @@
-"""Who may ask a program that listens on this machine only, and so wants no password.
+"""Access rules of a program that listens on this machine only, and so wants no password.
 
 A browser on this machine asks for whatever page its user has open. A page of another site may
 send forms here, or have its own name point here (DNS rebinding) to read the answers as well: both

@@ -1,4 +1,4 @@
-"""What is said, in order: segments of about a sentence, and the pauses between them."""
+"""The plan of a text, in order: segments of about a sentence, and the pauses between them."""
 
 # ruff: noqa: RUF001 (this file is about characters that look alike)
 
@@ -15,7 +15,7 @@ _CLOSING = "\"'”’)]»"
 
 @dataclass(frozen=True, kw_only=True)
 class PlanConfig:
-    """How a text is cut, and how long the voice rests between the segments, seconds."""
+    """Settings of the segmentation of a text, and of the rests between segments, seconds."""
 
     max_chars: int = 220
     """Longest segment, characters."""

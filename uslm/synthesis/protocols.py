@@ -29,10 +29,10 @@ the rest stays as it was in the recording."""
 
 @dataclass(frozen=True, kw_only=True)
 class SynthesizerSettings:
-    """What a model says of itself, and how it is used unless the caller says otherwise."""
+    """Name and language of a model, and its settings unless the caller gives others."""
 
     name: str
-    """What the model is called."""
+    """Name of the model."""
     language: str = "en-us"
     """Language of its texts, as espeak calls it."""
     languages: tuple[str, ...] = ()
@@ -153,7 +153,7 @@ class VoiceMaker(Protocol):
 
     @property
     def tokenizer(self) -> AudioTokenizer | None:
-        """What turns the codes of a take into samples; None where no single tokenizer does."""
+        """The tokenizer that decodes the codes of a result; None where no single tokenizer does."""
         ...
 
     def frontend(self, *, language: str | None = None, lexicon: Lexicon | None = None) -> FrontEnd:
@@ -182,7 +182,7 @@ class Synthesizer(VoiceMaker, Protocol):
     """A model that speaks texts."""
 
     def segment_synthesizer(self, sampling: Sampling, timer: StageTimer) -> SegmentSynthesizer:
-        """Who speaks segment, drawing so, and counts the time of each stage."""
+        """The synthesizer of segments with this sampling, which times each stage."""
         ...
 
     def check_can_verify(self) -> None:
@@ -192,7 +192,7 @@ class Synthesizer(VoiceMaker, Protocol):
     def verify(
         self, waveform: Float[Tensor, "1 n"], text: FrontendResult, stop_reason: str
     ) -> VerificationResult:
-        """How well a segment was spoken."""
+        """The verification of a segment."""
         ...
 
 
@@ -202,7 +202,7 @@ class Converter(VoiceMaker, Protocol):
 
     @property
     def imitates(self) -> tuple[Imitate, ...]:
-        """What it can take from a voice."""
+        """Aspects of a voice that it can imitate."""
         ...
 
     def convert(

@@ -32,7 +32,7 @@ OnSegment = Callable[[SegmentReport, int], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What is asked for, with every choice made."""
+    """A request, with every choice made."""
 
     text: str
     voice: VoicePrompt
@@ -251,7 +251,7 @@ class Session:
     def report(
         self, item: SegmentRequest | Unspeakable, result: SegmentResult | None, start: int, end: int
     ) -> SegmentReport:
-        """How a segment that reaches from sample `start` to `end` was spoken."""
+        """Report on a segment that reaches from sample `start` to `end`."""
         rate = self._synthesizer.sample_rate
         start_seconds, end_seconds = start / rate, end / rate
         if result is None or isinstance(item, Unspeakable):

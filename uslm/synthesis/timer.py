@@ -45,7 +45,7 @@ class StageTimer:
             self._first_audio = time.perf_counter() - self._start
 
     def timings(self) -> Timings:
-        """What was counted until now."""
+        """Seconds counted until now."""
         return Timings(
             **self._seconds,
             total=time.perf_counter() - self._start,

@@ -26,7 +26,7 @@ from uslm_tokenizer.audio.read import Audio, AudioSource
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainedSettings(SynthesizerSettings):
-    """How a pretrained system is used."""
+    """Settings of a pretrained system."""
 
     prompt_seconds: float = 10.0
     """How much of a voice is used."""
@@ -34,7 +34,7 @@ class PretrainedSettings(SynthesizerSettings):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Encoded:
-    """What a system keeps of a recording."""
+    """Codes and extras that a system keeps of a recording."""
 
     codes: Int[Tensor, "k t"]
     extras: Mapping[str, Tensor] = field(default_factory=dict)
@@ -68,11 +68,11 @@ class PretrainedSynthesizer(ABC):
 
     @abstractmethod
     def segment_synthesizer(self, sampling: Sampling, timer: StageTimer) -> SegmentSynthesizer:
-        """Who speaks segment, drawing so."""
+        """The synthesizer of segments with this sampling."""
 
     @abstractmethod
     def encode(self, recording: Audio) -> Encoded:
-        """What a voice keeps of a recording at `sample_rate`."""
+        """Codes and extras of a recording at `sample_rate`."""
 
     @abstractmethod
     def check_encoded(self, voice: VoicePrompt) -> None:
@@ -141,6 +141,6 @@ class PretrainedSynthesizer(ABC):
     def verify(
         self, waveform: Float[Tensor, "1 n"], text: FrontendResult, stop_reason: str
     ) -> VerificationResult:
-        """How well a segment was spoken, by the default model's recogniser."""
+        """The verification of a segment, by the default model's recogniser."""
         audio = Audio(waveform, self.sample_rate)
         return default_recognizer(self.settings.language).verify(audio, text.text, stop_reason)

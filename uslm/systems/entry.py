@@ -30,7 +30,8 @@ class LoadSynthesizer(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Pipeline:
-    """How a converted folder speaks, by addresses: nothing is imported before it is asked for."""
+    """The pipeline of a converted folder, by addresses: nothing is imported before it is asked
+    for."""
 
     load: str
     """Of a `LoadSynthesizer`."""
@@ -49,15 +50,15 @@ class Pipeline:
         return load(folder, device=device, dtype=dtype)
 
     def read_settings(self, folder: Path) -> SynthesizerSettings:
-        """How the model is used; loads no weights, and neither do the others."""
+        """Settings of the model; loads no weights, and neither do the others."""
         return cast(SynthesizerSettings, load_address(self.settings)(folder))
 
     def read_text(self, folder: Path) -> tuple[TextVocab, Phonemizer]:
-        """What the model reads, and how texts become it."""
+        """The front end of the model and its vocabulary."""
         return cast(tuple[TextVocab, Phonemizer], load_address(self.text)(folder))
 
     def read_imitates(self, folder: Path) -> tuple[Imitate, ...]:
-        """What the model can take from a voice."""
+        """Aspects of a voice that the model can imitate."""
         if not self.imitates:
             return ()
         return cast(tuple[Imitate, ...], load_address(self.imitates)(folder))

@@ -80,14 +80,14 @@ def resolve_synthesizer(
 
 
 def read_settings(name_or_path: str | PathLike[str] = "default") -> SynthesizerSettings:
-    """What a model says of itself, without loading any weights."""
+    """Settings of a model, without loading any weights."""
     folder = resolve_synthesizer(name_or_path)
     pipeline = _pretrained(folder)
     return read_bundle_config(folder) if pipeline is None else pipeline.read_settings(folder)
 
 
 def read_imitates(name_or_path: str | PathLike[str] = "default") -> tuple[Imitate, ...]:
-    """What a model can take from a voice, nothing if it only speaks; loads no weights."""
+    """Aspects of a voice that a model can imitate, none if it only speaks; loads no weights."""
     folder = resolve_synthesizer(name_or_path)
     pipeline = _pretrained(folder)
     return IMITATES if pipeline is None else pipeline.read_imitates(folder)

@@ -63,7 +63,7 @@ class Parts:
         return weight_hash(**self._weights(names))
 
     def earlier_hash(self, *names: str) -> str:
-        """What voices of before are marked with."""
+        """The hash in voices of before."""
         return earlier_hash_of_parts(**self._weights(names))
 
     def _weights(self, names: Iterable[str]) -> dict[str, Weights]:

@@ -42,12 +42,12 @@ class PhonemeRecognizer:
         return PHONEMES.decode(self.recognize(audio))
 
     def align(self, audio: Audio, text: str) -> list[AlignedWord]:
-        """Where the words of a text lie; empty where they cannot be found."""
+        """Aligned words of a text; empty where they cannot be found."""
         waveform = audio.resampled(self.tokenizer.sample_rate).waveform
         return WordAligner(self.tokenizer, self.phoneme_ids)(waveform, text)
 
     def verify(self, audio: Audio, text: str, stop_reason: str) -> VerificationResult:
-        """How well a text was spoken."""
+        """The verification of a text."""
         error_rate = phoneme_error_rate(self.phoneme_ids(text), self.recognize(audio))
         return VerificationResult(error_rate=error_rate, stop_reason=stop_reason)
 

@@ -66,7 +66,7 @@ class TextVocab(Protocol):
     def decode(self, ids: Sequence[int]) -> str: ...
 
     def unknown(self, text: str) -> tuple[str, ...]:
-        """What `encode` would leave out, each named once."""
+        """Symbols that `encode` would leave out, each named once."""
         ...
 
 

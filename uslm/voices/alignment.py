@@ -1,4 +1,4 @@
-"""Where each phoneme lies in a recording: the best CTC path (Graves et al. 2006)."""
+"""Position of each phoneme in a recording: the best CTC path (Graves et al. 2006)."""
 
 from collections.abc import Sequence
 

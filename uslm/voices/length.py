@@ -1,4 +1,4 @@
-"""Where to cut a prompt that is too long, and which of its words are then left."""
+"""The cut of a prompt that is too long, and the words that are then left."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ LONG_PAUSE_SECONDS = 0.3
 
 @dataclass(frozen=True, kw_only=True)
 class Cut:
-    """Where a recording ends from now on."""
+    """The new end of a recording."""
 
     seconds: float
     """Place of the cut."""

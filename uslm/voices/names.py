@@ -1,4 +1,4 @@
-"""What a voice may be called, and where the voices of a user are; without loading anything."""
+"""Names of voices, and the folder of a user's voices; without loading anything."""
 
 import difflib
 import os
@@ -50,7 +50,7 @@ def existing_voice(folder: Path, name: str, *, others: Sequence[str] = ()) -> Pa
 
 
 def default_folder() -> Path:
-    """Where this user's voices are: USLM_VOICES, else where the platform keeps such data."""
+    """The folder of this user's voices: USLM_VOICES, else where the platform keeps such data."""
     if given := os.environ.get("USLM_VOICES"):
         return Path(given).expanduser()
     return _data_home() / "uslm" / "voices"

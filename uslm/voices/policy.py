@@ -1,4 +1,4 @@
-"""What a good voice prompt is, and the words for what was noticed about one."""
+"""Rules for a good voice prompt, and the words of findings."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,7 +10,7 @@ Severity = Literal["info", "warning", "error"]
 
 @dataclass(frozen=True, kw_only=True)
 class PromptPolicy:
-    """What a good prompt is, and what is done about the others."""
+    """Rules for a good prompt, and for what is done about the others."""
 
     read_seconds: float = 60.0
     """How much of a file is worth reading; silence before that does not count."""

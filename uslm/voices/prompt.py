@@ -30,7 +30,7 @@ WHOLE_NUMBERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 @dataclass(frozen=True, kw_only=True)
 class PromptConfig:
-    """How much of a voice is used, and when its transcript is doubted."""
+    """Limits of the part of a voice that is used, and of doubt in its transcript."""
 
     semantic_frames: int = 225
     """Frames that stage 1 goes on from, at most."""

@@ -22,7 +22,7 @@ FORMAT = 1
 
 @dataclass(frozen=True, kw_only=True)
 class CodesInfo:
-    """What the codes are of, and who can decode them."""
+    """Origin of the codes, and the tokenizer that can decode them."""
 
     tokenizer: str
     """Kind of tokenizer, as its config.json names it."""

@@ -29,7 +29,7 @@ READ_REPEATS = 20
 
 @dataclass(frozen=True, kw_only=True)
 class StageCost:
-    """What one stage takes of a whole utterance."""
+    """Cost of one stage of a whole utterance."""
 
     name: str
     """The stage; `in all` is everything from the call to the last sample."""
@@ -41,7 +41,7 @@ class StageCost:
 
 @dataclass(frozen=True, kw_only=True)
 class SpeechCost:
-    """What it takes to speak one sentence."""
+    """Cost of speaking one sentence."""
 
     speech_seconds: float
     """Length of what was spoken."""
@@ -55,7 +55,7 @@ class SpeechCost:
 
 @dataclass(frozen=True, kw_only=True)
 class BatchCost:
-    """What it takes to speak several texts side by side."""
+    """Cost of speaking several texts side by side."""
 
     rows: int
     """Texts at once."""
@@ -65,7 +65,7 @@ class BatchCost:
 
 @dataclass(frozen=True, kw_only=True)
 class StepCost:
-    """What one step of stage 1 takes, and what it could take at best."""
+    """Cost of one step of stage 1, and the least that it could be."""
 
     rows: int
     """Rows that step side by side."""

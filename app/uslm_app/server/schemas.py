@@ -124,7 +124,7 @@ class Health(BaseModel):
 
 
 class Problem(BaseModel):
-    """What went wrong."""
+    """A problem, as clients read it."""
 
     message: str
     type: str

@@ -38,7 +38,7 @@ class Service:
 
     @property
     def model_name(self) -> str:
-        """What the model is called."""
+        """Name of the model."""
         return self.engine.synthesizer.settings.name
 
     def check_model(self, name: str) -> None:

@@ -1,4 +1,4 @@
-"""What a finished run leaves: models in the Hub's layout, with their cards; sent there if asked."""
+"""Models of a finished run, in the Hub's layout, with their cards; sent there if asked."""
 
 from __future__ import annotations
 

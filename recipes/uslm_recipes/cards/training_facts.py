@@ -18,7 +18,7 @@ from uslm_tokenizer.errors import MissingResource, UserError
 
 @dataclass(frozen=True, kw_only=True)
 class SpeedFacts:
-    """How fast a run was; the median of the lines of its log."""
+    """Speed of a run; the median of the lines of its log."""
 
     audio_seconds_per_second: float | None = None
     tokens_per_second: float | None = None

@@ -42,7 +42,7 @@ from uslm_tokenizer.errors import UserError
 
 @dataclass(frozen=True, kw_only=True)
 class PrepareConfig(ExamineConfig):
-    """What may enter a corpus, and how it is made."""
+    """Settings of a corpus: what may enter it, and how it is made."""
 
     limit: int | None = None
     """At most so many utterances, whole speakers as far as possible."""
@@ -60,7 +60,7 @@ class PrepareConfig(ExamineConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What a run of `prepare` did."""
+    """Report on a run of `prepare`."""
 
     summary: CorpusSummary
     reasons: dict[str, int]

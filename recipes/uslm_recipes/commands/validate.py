@@ -37,7 +37,7 @@ REPORT_FILE, MANIFEST_FILE = "report.jsonl", "manifest.jsonl"
 
 @dataclass(frozen=True, kw_only=True)
 class Validation:
-    """What was found."""
+    """Findings."""
 
     num_good: int
     num_bad: int

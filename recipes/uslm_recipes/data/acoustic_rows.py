@@ -23,7 +23,7 @@ from uslm_recipes.data.tokens import TokenCorpus
 
 @dataclass(frozen=True, kw_only=True)
 class RowShape:
-    """What a row shows."""
+    """Shape of a row."""
 
     min_prompt_frames: int = 50
     """Shortest prompt."""

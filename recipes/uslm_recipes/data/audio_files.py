@@ -26,7 +26,7 @@ UNKNOWN_FRAMES = 2**62
 
 @dataclass(frozen=True, kw_only=True)
 class AudioLimits:
-    """What a recording must be to enter a corpus."""
+    """Limits for recordings that enter a corpus."""
 
     sample_rate: int = 16_000
     """Samples per second of the corpus, Hz; recordings of other rates are resampled."""

@@ -15,7 +15,7 @@ MAX_SHIFT = 5
 
 @dataclass(frozen=True, kw_only=True)
 class TextRules:
-    """What a text must be to enter a corpus."""
+    """Rules for texts that enter a corpus."""
 
     max_ids_per_second: float = 27.0
     """A text that would have to be spoken faster belongs to another recording, or this one is cut

@@ -1,4 +1,4 @@
-"""Where the samples of a corpus folder lie: end to end in one mapped file, or in tar shards.
+"""Samples of a corpus folder: end to end in one mapped file, or in tar shards.
 
 audio.s16                mapped; nothing is read that is not asked for
 shard-000000.tar ...     WebDataset's layout: 00000007.flac beside 00000007.json

@@ -1,4 +1,4 @@
-"""What lies in a corpus folder.
+"""Format of a corpus folder.
 
 audio.s16           samples of all utterances end to end: int16, little-endian, mono;
                     or shard-*.tar with shards.npy, as corpus_audio.py says

@@ -37,7 +37,7 @@ from uslm_recipes.data.recording import Rejected
 
 @dataclass(frozen=True, kw_only=True)
 class CorpusSummary:
-    """What a corpus holds."""
+    """Contents of a corpus."""
 
     utterances: int
     with_text: int
@@ -54,7 +54,7 @@ DATA_FILES = (AUDIO_FILE, UTTERANCES_FILE, REJECTED_FILE)
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
-    """How far a run has come through its sources."""
+    """Progress of a run through its sources."""
 
     num_found: int = 0
     mark: str = ""

@@ -80,7 +80,7 @@ class Decoders:
     def decode(
         self, tasks: Sequence[Task], begun: Sequence[Future[list[Decoded]]]
     ) -> Iterator[Decoded]:
-        """What became of each task, in order."""
+        """The outcome of each task, in order."""
         if not self.num_workers:
             yield from map(self._decode_here, tasks)
             return

@@ -16,7 +16,7 @@ SEARCH_SECONDS = 0.0075
 
 @dataclass(frozen=True)
 class Perturbation:
-    """How a copy of a recording differs from it."""
+    """Difference of a copy of a recording from it."""
 
     speed: float = 1.0
     """As of a tape: twice as fast is also an octave higher."""

@@ -19,7 +19,7 @@ LONGEST_SECONDS = 1e7  # four months
 
 @dataclass(frozen=True, kw_only=True)
 class Segment:
-    """Which part of a file a recording is; without one it is the whole file."""
+    """The part of a file that is a recording; without one it is the whole file."""
 
     start_seconds: float = 0.0
     stop_seconds: float | None = None

@@ -31,7 +31,7 @@ CODES_FILE, STARTS_FILE, HEADER_FILE = "codes.npy", "starts.npy", "tokens.json"
 
 @dataclass(frozen=True, kw_only=True)
 class TokenHeader:
-    """What tokens.json says."""
+    """Contents of tokens.json."""
 
     tokenizer: str
     """Hash of the tokenizer that made the codes."""

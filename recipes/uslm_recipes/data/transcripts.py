@@ -26,7 +26,7 @@ class FrontEnd(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Transcript:
-    """What is said in a recording, as models read it."""
+    """Text of a recording, as models read it."""
 
     phonemes: str = ""
     text_ids: tuple[int, ...] = ()

@@ -1,4 +1,4 @@
-"""What no training has seen: voices, recordings and sentences."""
+"""Held-out voices, recordings and sentences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every recipe's training loop shares.
+"""The training loop that recipes share.
 
 with start_run(recipe, out, state, data=data, resume=True) as run:
     model = run.state.models["model"]

@@ -247,7 +247,7 @@ def clear_up(folder: Path, newest: Path | None) -> None:
 
 
 def read_about(path: Path) -> dict[str, Any]:
-    """What a checkpoint says of itself: progress, streams, and since it was made, its config."""
+    """A checkpoint's own record: progress, streams, and since it was made, its config."""
     about = read_mapping(path / ABOUT)
     for key in ("progress", "streams", "config", "data"):
         if not isinstance(about.get(key, {}), dict):

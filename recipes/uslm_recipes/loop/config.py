@@ -20,7 +20,7 @@ DECAYS = ("betas", "ema_decay")
 
 @dataclass(frozen=True, kw_only=True)
 class LoopConfig:
-    """What every recipe's `loop:` may say."""
+    """Settings of every recipe's `loop:`."""
 
     steps: int | None = None
     """Optimizer steps in all."""

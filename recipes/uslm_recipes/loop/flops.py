@@ -70,7 +70,7 @@ class _Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def counted_flops(action: Callable[[], object]) -> int:
-    """What an action computes, its backward passes too."""
+    """FLOPs of an action, its backward passes too."""
     mode: Any = _Counting
     with mode() as counting:
         action()

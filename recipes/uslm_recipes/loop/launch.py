@@ -25,7 +25,7 @@ PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float
 
 
 def precision_of(config: LoopConfig, device: torch.device) -> torch.dtype:
-    """What autocast computes in on a device."""
+    """Precision of autocast on a device."""
     return fast_dtype(device) if config.precision == "auto" else PRECISIONS[config.precision]
 
 

@@ -1,4 +1,4 @@
-"""What a run writes while it trains: log.jsonl, lines on the console, accelerate's trackers."""
+"""Logs of a run: log.jsonl, lines on the console, accelerate's trackers."""
 
 from __future__ import annotations
 

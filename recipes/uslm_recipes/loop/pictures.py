@@ -86,5 +86,5 @@ def _figure(height: float) -> Any:
 
 
 def count_codes(codes: Int[Tensor, ...], codebook_size: int) -> Float[Tensor, " v"]:
-    """How often each code of a codebook occurs."""
+    """Counts of each code of a codebook."""
     return torch.bincount(codes.flatten().cpu(), minlength=codebook_size).float()

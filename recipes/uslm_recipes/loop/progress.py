@@ -1,4 +1,4 @@
-"""How far a run is, and everything that a checkpoint of it holds."""
+"""Progress of a run, and everything that its checkpoint holds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Resumable(Protocol):
 
 @dataclass(kw_only=True)
 class Progress:
-    """How far a run is, over all its processes."""
+    """Progress of a run, over all its processes."""
 
     step: int = 0
     """Optimizer steps done."""
@@ -37,7 +37,7 @@ class Progress:
 
 @dataclass(kw_only=True)
 class TrainingState:
-    """What a checkpoint holds. Files are named by the keys."""
+    """Contents of a checkpoint. Files are named by the keys."""
 
     models: dict[str, nn.Module]
     optimizers: dict[str, torch.optim.Optimizer]

@@ -57,7 +57,7 @@ class Recipe(Protocol):
 
 @dataclass(kw_only=True)
 class Run:
-    """What a recipe holds while it trains. As a context it gives the signals back at its end."""
+    """State of a recipe while it trains. As a context it gives the signals back at its end."""
 
     recipe: Recipe
     out: Path
@@ -101,7 +101,7 @@ class Run:
         return any(is_sharded(model) for model in self.state.models.values())
 
     def about(self) -> dict[str, Any]:
-        """What a later process must agree with."""
+        """Config and data that a later process must agree with."""
         return {"config": to_dict(self.recipe), "data": dict(self.data.marks)}
 
     def __enter__(self) -> Run:

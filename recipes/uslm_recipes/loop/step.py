@@ -24,7 +24,7 @@ from uslm_recipes.loop.validation import Validation, keep_samples
 
 @dataclass(frozen=True)
 class Losses:
-    """What a training step found."""
+    """Losses of a training step."""
 
     total: Tensor
     """The loss to follow."""

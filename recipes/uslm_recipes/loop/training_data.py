@@ -1,4 +1,4 @@
-"""What a run is trained with, as its checkpoints and its card name it."""
+"""Training data of a run, as its checkpoints and its card name it."""
 
 from __future__ import annotations
 

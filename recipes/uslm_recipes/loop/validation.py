@@ -1,4 +1,4 @@
-"""What a validation finds: numbers, and what one can hear, see and read of some utterances."""
+"""Results of a validation: numbers, and what one can hear, see and read of some utterances."""
 
 from __future__ import annotations
 
@@ -61,6 +61,6 @@ def keep_samples(
 
 
 def codebook_perplexity(counts: Float[Tensor, " v"]) -> float:
-    """How many codes are in use, as if all of them were used alike."""
+    """Perplexity of a codebook: the number of codes in use, as if all of them were used alike."""
     share = counts.double() / counts.sum().clamp(min=1)
     return float(torch.exp(-torch.special.xlogy(share, share).sum()))

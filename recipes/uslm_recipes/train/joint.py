@@ -82,7 +82,7 @@ class JointRecipe:
     seconds_per_batch: float = 45.0
     """Seconds of target speech in a batch."""
     rows: RowShape = field(default_factory=RowShape)
-    """What a row shows."""
+    """Shape of a row."""
     crop_frames: int = 40
     """Frames of each row that are decoded."""
     max_crops: int = 12

@@ -86,7 +86,7 @@ class NARRecipe:
     seconds_per_batch: float = 200.0
     """Seconds of target speech in a batch."""
     rows: RowShape = field(default_factory=RowShape)
-    """What a row shows."""
+    """Shape of a row."""
     packed_frames: int = 0
     """acoustic_regressor: frames of a row that utterances share, so that little is padded; 0: each
     has its own. Wide models gain, narrow ones lose it again in attention."""

@@ -84,7 +84,7 @@ def load_speaker_model(name: str, *, device: str | torch.device = "cpu") -> Spea
 
 
 def load_callable(name: str) -> Callable[..., Any]:
-    """What `package.module:name` is. UserError if it cannot be imported or called."""
+    """The object that `package.module:name` names. UserError if it cannot be imported or called."""
     module_name, _, path = name.partition(":")
     try:
         found: Any = import_module(module_name)

@@ -101,7 +101,7 @@ class WhisperRecognizer:
         return " ".join(str(self._tokenizer.normalize(plain)).split())
 
     def __call__(self, waveforms: Sequence[Float[Tensor, " _"]]) -> list[str]:
-        """What is said in each; more than 30 s are cut at the quietest place."""
+        """The text of each; more than 30 s are cut at the quietest place."""
         segments = [
             (number, segment)
             for number, waveform in enumerate(waveforms)

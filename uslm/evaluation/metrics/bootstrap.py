@@ -1,4 +1,4 @@
-"""How far a mean may be trusted: bootstrap intervals."""
+"""Bootstrap intervals of means."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""How much of a recording is left after a codec: measures of a pair of waveforms of one length."""
+"""Measures of a codec: what is left of a recording, for a pair of waveforms of one length."""
 
 import warnings
 from collections.abc import Callable, Mapping

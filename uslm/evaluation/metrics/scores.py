@@ -17,7 +17,7 @@ QualityModel = Callable[[Float[Tensor, " n"]], Mapping[str, float]]
 
 @dataclass(frozen=True, kw_only=True)
 class Judges:
-    """Who listens. Who is None is not asked."""
+    """Recognisers and models that score speech. One that is None is not asked."""
 
     recognizer: Recognizer
     """Writes down what is said."""
@@ -44,7 +44,7 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """What the judges said of one sample."""
+    """Scores of one sample by all judges."""
 
     name: str
     words: WordErrors

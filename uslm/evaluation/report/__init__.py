@@ -1,1 +1,1 @@
-"""What was measured, as JSON, Markdown and a page."""
+"""Results, as JSON, Markdown and a page."""

@@ -1,4 +1,4 @@
-"""What is known of a model without measuring it."""
+"""Facts of a model that need no measurement."""
 
 from typing import Any
 

@@ -52,7 +52,7 @@ def _png(pixels: UInt8[Tensor, "h w 3"]) -> bytes:
 
 
 def histogram(values: Sequence[float], title: str) -> str:
-    """How values are spread, as SVG that takes the page's colours."""
+    """A histogram of values, as SVG that takes the page's colours."""
     low, high = min(values), max(values)
     span = high - low or 1.0
     counts = [0] * BARS

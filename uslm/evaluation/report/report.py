@@ -1,4 +1,4 @@
-"""What was measured, on what and with what: as JSON, and as Markdown to read."""
+"""Results, on what and with what: as JSON, and as Markdown to read."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -35,7 +35,7 @@ PAIRED = 32
 
 @dataclass(frozen=True, kw_only=True)
 class Alignment:
-    """What one probe found, for each test utterance."""
+    """Results of one probe, for each test utterance."""
 
     information: tuple[float, ...]
     """Nats of the utterance; their mean is vCLUB."""

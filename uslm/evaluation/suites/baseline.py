@@ -97,7 +97,7 @@ class MelUnits(UnitOnlyTokenizer):
             frames = frames - centroids[kmeans.nearest(frames, centroids)[0]]
 
     def features(self, waveform: Float[Tensor, "b 1 n"]) -> Float[Tensor, "b t m"]:
-        """What is quantised."""
+        """Features to be quantised."""
         whole = F.pad(waveform, (0, -waveform.shape[-1] % self.hop_length))
         mel: Tensor = self.mel(whole)
         return mel - mel.mean(1, keepdim=True)

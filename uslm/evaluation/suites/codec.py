@@ -35,7 +35,7 @@ def _decode(
 
 @dataclass
 class CodeCounts:
-    """How often each code of each codebook was used."""
+    """Counts of each code of each codebook."""
 
     tokenizer: AudioTokenizer
 

@@ -154,7 +154,7 @@ WAYS: Mapping[str, type[Pooling]] = {
 def compressor(
     way: str, kept: float, guide: Float[Tensor, "v d"], config: ProbeConfig, *, seed: int
 ) -> Compressor:
-    """What compresses a probe's embeddings in this way; `guide` is that of `code_vectors`."""
+    """The compressor of a probe's embeddings for this way; `guide` is that of `code_vectors`."""
     if way not in WAYS:
         raise UserError(f"a way to compress must be one of {', '.join(WAYS)}, but is {way!r}")
     return WAYS[way](kept, guide, config, seed)

@@ -50,7 +50,7 @@ def probe_phonemes(
     share: float = 1.0,
     shuffle_labels: bool = False,
 ) -> ProbeErrors:
-    """Which phoneme sounds in each frame; frames of pauses are not asked about.
+    """Probe for the phoneme of each frame; frames of pauses are not asked about.
 
     `share` of the training utterances are used, for curves of learning. `shuffle_labels` is a
     control: the labels of each utterance are in a random order.
@@ -101,7 +101,7 @@ def probe_label(
     seed: int,
     compressor: Compressor | None = None,
 ) -> ProbeErrors:
-    """Which class of this kind each utterance is of: the speaker, the language, a command.
+    """Probe for the class of each utterance, of one kind: the speaker, the language, a command.
 
     UserError unless two classes have the utterances to learn from and to ask about.
     """

@@ -44,7 +44,7 @@ class PairedQuestion:
 
 @dataclass(frozen=True, kw_only=True)
 class PairedAnswers:
-    """What was answered, averaged over the voices of each gender."""
+    """Answers, averaged over the voices of each gender."""
 
     name: str
     context: Context

@@ -69,7 +69,7 @@ class TokenProbe(nn.Module):
     def hidden(
         self, codes: Int[Tensor, "b k t"], lengths: Int[Tensor, " b"]
     ) -> tuple[Float[Tensor, "b s d"], Compressed]:
-        """What the head reads; compressed, if the probe compresses, or each frame by itself."""
+        """Input of the head; compressed, if the probe compresses, or each frame by itself."""
         x = self.embed(codes)
         if self.compressor is None:
             durations = length_mask(lengths, x.shape[1]).long()
@@ -114,7 +114,7 @@ class Batch:
 
     @property
     def mask(self) -> Bool[Tensor, "b t"]:
-        """Where there is no padding."""
+        """True where there is no padding."""
         return length_mask(self.lengths, self.codes.shape[2])
 
 

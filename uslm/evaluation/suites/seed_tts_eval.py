@@ -74,7 +74,7 @@ def _parse(line: str, folder: Path, where: str) -> ListedUtterance:
 
 
 def to_lines(utterances: list[ListedUtterance]) -> list[Line]:
-    """What is to be spoken; utterances with the same prompt have the same voice."""
+    """Lines to be spoken; utterances with the same prompt have the same voice."""
     voices: dict[tuple[Path, str], str] = {}
     lines = []
     for each in utterances:
@@ -93,7 +93,7 @@ def to_lines(utterances: list[ListedUtterance]) -> list[Line]:
 
 
 def find_spoken(utterances: list[ListedUtterance], folder: Path) -> list[Spoken]:
-    """What some other program has spoken: a file for each utterance. MissingResource without."""
+    """Recordings that another program made: a file for each utterance. MissingResource without."""
     if not folder.is_dir():
         raise MissingResource(f"there is no folder {str(folder)!r}")
     spoken, missing = [], []

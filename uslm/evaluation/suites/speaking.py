@@ -109,7 +109,7 @@ def _speak(
 
 
 def read_spoken(folder: Path) -> list[Spoken]:
-    """What `speak_all` wrote. MissingResource where a file is gone."""
+    """Records that `speak_all` wrote. MissingResource where a file is gone."""
     path = folder / MANIFEST
     if not path.is_file():
         raise MissingResource(f"there is no {path}; run without --judge-only first")

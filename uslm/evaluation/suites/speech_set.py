@@ -67,7 +67,7 @@ class LabelledSpeech:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SpeechSet:
-    """What probes learn from, and what they are asked about; no speaker is in both."""
+    """Training and test utterances of probes; no speaker is in both."""
 
     train: tuple[LabelledSpeech, ...]
     test: tuple[LabelledSpeech, ...]

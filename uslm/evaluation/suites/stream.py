@@ -87,7 +87,7 @@ def predict_stream(encoded: EncodedSet, config: ProbeConfig, *, seed: int) -> Pr
 
 
 def bits_per_second(nats_per_frame: float, frame_rate: float) -> float:
-    """What an ideal coder with this model would write."""
+    """Bit rate of an ideal coder with this model."""
     return nats_per_frame / math.log(2) * frame_rate
 
 

@@ -1,4 +1,4 @@
-"""How long speech will be, where a model has to be told: at the pace of the prompt."""
+"""Predicted length of speech, for models that need it: at the pace of the prompt."""
 
 from dataclasses import dataclass
 

@@ -100,7 +100,8 @@ class MaskGCT(PretrainedSynthesizer):
             )
 
     def segment_synthesizer(self, sampling: Sampling, timer: StageTimer) -> SegmentSynthesizer:
-        """Who speaks segment, drawing so; of `sampling` only temperature and top_k matter."""
+        """The synthesizer of segments with this sampling; of `sampling` only temperature and top_k
+        matter."""
         if sampling.top_p < 1:
             raise UserError(f"top_p must be 1 for {self.settings.name}, but is {sampling.top_p}")
         return MaskGCTSegmentSynthesizer(self.stages, self.settings, sampling, timer)
@@ -119,10 +120,10 @@ def load_maskgct(
 
 
 def maskgct_settings(folder: Path) -> MaskGCTSettings:
-    """How the model of a folder is used."""
+    """Settings of the model of a folder."""
     return MaskGCTSettings()
 
 
 def maskgct_text(folder: Path) -> tuple[TextVocab, Phonemizer]:
-    """What the model reads, and how texts become it."""
+    """The front end of the model and its vocabulary."""
     return MaskGCTVocab.load(folder / VOCAB_FILE), MaskGCTPhonemizer()

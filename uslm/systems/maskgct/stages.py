@@ -18,7 +18,7 @@ UNITS = "units"
 
 @dataclass(frozen=True, kw_only=True)
 class MaskGCTSettings(PretrainedSettings):
-    """How MaskGCT is used: the published values."""
+    """Settings of MaskGCT: the published values."""
 
     name: str = "maskgct"
     """What the model is called."""

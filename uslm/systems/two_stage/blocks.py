@@ -21,7 +21,7 @@ from uslm_tokenizer.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class BlockSchedule:
-    """How many frames stage 2 fills at a time."""
+    """Sizes of the blocks that stage 2 fills."""
 
     first_frames: int = 24
     """Frames of sound in the first block; the codec's lag comes on top."""

@@ -108,7 +108,7 @@ class Bundle:
             )
 
     def voice_row(self, voice: VoicePrompt) -> AcousticRow:
-        """What stage 2 knows of a voice, as a row without frames."""
+        """The voice as stage 2 is given it: a row without frames."""
         row = self._voice_rows.get(voice)
         if row is None:
             row = voice_row(voice, self.config.prompt.acoustic_frames)
@@ -129,7 +129,7 @@ class Bundle:
 
     @property
     def imitates(self) -> tuple[Imitate, ...]:
-        """What it can take from a voice."""
+        """Aspects of a voice that it can imitate."""
         return IMITATES
 
     def fill(
@@ -177,7 +177,7 @@ class Bundle:
         return create_voice(self, frontend, audio, text, name=name, max_seconds=max_seconds)
 
     def segment_synthesizer(self, sampling: Sampling, timer: StageTimer) -> SegmentSynthesizer:
-        """Who speaks segment, drawing so."""
+        """The synthesizer of segments with this sampling."""
         from uslm.systems.two_stage.segment_synthesizer import BundleSegmentSynthesizer
 
         return BundleSegmentSynthesizer(self, sampling, timer)
@@ -203,7 +203,7 @@ class Bundle:
     def verify(
         self, waveform: Float[Tensor, "1 n"], text: FrontendResult, stop_reason: str
     ) -> VerificationResult:
-        """How well a segment was spoken, by the tokenizer's own recogniser."""
+        """The verification of a segment, by the tokenizer's own recogniser."""
         return verify(self.tokenizer, waveform, self.phoneme_ids(text), stop_reason)
 
     def check_voice(self, voice: VoicePrompt) -> None:

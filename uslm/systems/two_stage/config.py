@@ -1,4 +1,4 @@
-"""What bundle.json holds: how a model of ours is put together and used."""
+"""Contents of bundle.json: how a model of ours is put together and used."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -23,7 +23,7 @@ class FrontendConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class BundleConfig(SynthesizerSettings):
-    """What bundle.json holds beside its format."""
+    """Contents of bundle.json beside its format."""
 
     frontend: FrontendConfig = field(default_factory=FrontendConfig)
     """Text to symbols."""

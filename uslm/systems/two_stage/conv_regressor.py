@@ -165,12 +165,12 @@ class ConvRegressor(VectorModel):
         return voiced_batch(rows, self.device)
 
     def remember(self, row: AcousticRow) -> VoiceMemory:
-        """What the model makes of the row's prompt; rows that carry it are filled sooner."""
+        """The memory of the row's prompt; rows that carry it are filled sooner."""
         with torch.no_grad():
             return self.read_prompts(self.batch([replace(row, memory=None)]))
 
     def read_prompts(self, batch: VoicedBatch) -> VoiceMemory:
-        """What frames attend to and copy from."""
+        """The memory that frames attend to and copy from."""
         latents, mask = self.latents_of(batch.prompts), batch.prompt_mask
         x = self.from_latents(latents.to(self.from_latents.weight.dtype))
         x = x + self._said(batch.prompts, batch.prompt_spoken_ids)
@@ -234,7 +234,7 @@ class ConvRegressor(VectorModel):
         return 2 * F.smooth_l1_loss(found[batch.is_target], wanted, beta=0.5)
 
     def latents_of(self, codes: Int[Tensor, "b k t"]) -> Float[Tensor, "b t e"]:
-        """What the residual codebooks of codes add up to."""
+        """Sum of the vectors of the residual codebooks."""
         total = F.embedding(codes[:, FIRST_RESIDUAL], self.vectors[0])
         for codebook, table in enumerate(self.vectors[1:], start=FIRST_RESIDUAL + 1):
             total = total + F.embedding(codes[:, codebook], table)

@@ -54,7 +54,7 @@ def convert_by_units(
 def units_and_pitches(
     bundle: Bundle, waveform: Float[Tensor, "1 n"], voice: VoicePrompt
 ) -> tuple[Int[Tensor, " t"], Int[Tensor, " _"]]:
-    """What stage 1 would have given for a recording of any length: its units, and its melody at
+    """Units and pitches of a recording of any length: its units, and its melody at
     the height of the voice; no pitches where the model knows none."""
     tokenizer, codebook = bundle.tokenizer, bundle.pitch_codebook
     if codebook is None:

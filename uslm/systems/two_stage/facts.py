@@ -15,7 +15,7 @@ FORMAT = 1
 
 
 def read_bundle_config(folder: Path) -> BundleConfig:
-    """What bundle.json says, without loading any weights."""
+    """The config in bundle.json, without loading any weights."""
     path = folder / BUNDLE_FILE
     if not path.is_file():
         raise MissingResource(f"{folder} holds no {BUNDLE_FILE}; it is not a speaking model")

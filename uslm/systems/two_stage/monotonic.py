@@ -206,7 +206,7 @@ class MonotonicLM(SpecialTokenLM, PitchedModel):
         return torch.stack(list(parts.values())).sum()
 
     def loss_parts(self, batch: MonotonicBatch) -> dict[str, Float[Tensor, ""]]:
-        """What the loss adds up, by name."""
+        """Summands of the loss, by name."""
         hidden = self._hidden(batch)
         logits = self.to_logits(hidden).float().flatten(0, 1)
         moves = self.to_advance(hidden).float().flatten(0, 1)

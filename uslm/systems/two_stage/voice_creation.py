@@ -96,7 +96,7 @@ def _fit(
 
 
 def render_voice(bundle: Bundle, voice: VoicePrompt) -> Float[Tensor, "1 n"]:
-    """What a voice was made of, as far as its codes hold it."""
+    """The recording that a voice was made of, as its codes hold it."""
     bundle.check_voice(voice)
     tokenizer = bundle.tokenizer
     with torch.no_grad():

@@ -22,7 +22,7 @@ MIN_FRAMES = 100
 
 @dataclass(frozen=True, kw_only=True)
 class FitConfig:
-    """How a voice is fitted when it is made."""
+    """Settings of the fitting of a voice when it is made."""
 
     steps: int = 0
     """Steps of gradient; 0 fits nothing."""
@@ -44,7 +44,8 @@ def fit_voice(
     spoken: Int[Tensor, " p"] | None,
     config: FitConfig,
 ) -> VoiceFit | None:
-    """What `prompt` asks for beyond what the model sees in it; None if it is not to be fitted."""
+    """Parameters fitted to `prompt` beyond what the model sees in it; None if it is not to be
+    fitted."""
     if not config.steps or prompt.shape[1] < MIN_FRAMES:
         return None
     # Voices are made by threads that do without gradients.

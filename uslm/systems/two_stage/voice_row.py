@@ -1,4 +1,4 @@
-"""What stage 2 is told of a voice, and how it is kept in a voice's file."""
+"""The voice that stage 2 is given, and how it is kept in a voice's file."""
 
 import torch
 from jaxtyping import Int

@@ -44,7 +44,7 @@ def read_config(pretrained: Mapping[str, Any]) -> ValleConfig:
 
 
 def rules(config: ValleConfig) -> tuple[Rule, ...]:
-    """What becomes of each tensor; which heads repeat an embedding is the config's choice."""
+    """The rule for each tensor; which heads repeat an embedding is the config's choice."""
     codebooks = [str(codebook) for codebook in range(config.nar.num_codebooks)]
     own = untied(config.nar)
     heads: list[Rule] = []

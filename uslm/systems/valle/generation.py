@@ -32,7 +32,7 @@ def pretrained_row(
     prompt: Int[Tensor, "k p"],
     units: Int[Tensor, " t"],
 ) -> AcousticRow:
-    """What stage 2 is to fill. `text_ids` are those of prompt and speech, read as one;
+    """The row that stage 2 is to fill. `text_ids` are those of prompt and speech, read as one;
     `num_prompt_ids` counts those of the prompt when it is read alone, with both its marks."""
     if config.nar.prefix_mode in (2, 4):
         text_ids = _without_prompt(text_ids, num_prompt_ids)

@@ -1,4 +1,4 @@
-"""What goes into the transformers of VALL-E: embeddings, optional prenets, sine positions."""
+"""Inputs of the transformers of VALL-E: embeddings, optional prenets, sine positions."""
 
 from typing import cast
 

@@ -75,7 +75,7 @@ class Uslm(PretrainedSynthesizer):
         self.tokenizer.check_codes(voice.codes[None])
 
     def segment_synthesizer(self, sampling: Sampling, timer: StageTimer) -> SegmentSynthesizer:
-        """Who speaks segment, drawing so."""
+        """The synthesizer of segments with this sampling."""
         return UslmSegmentSynthesizer(
             self.tokenizer, self.model, self.vocab, self.settings.length, sampling, timer
         )
@@ -98,12 +98,12 @@ def load_uslm(
 
 
 def uslm_settings(folder: Path) -> UslmSettings:
-    """How the model of a folder is used."""
+    """Settings of the model of a folder."""
     return UslmSettings()
 
 
 def uslm_text(folder: Path) -> tuple[TextVocab, Phonemizer]:
-    """What the model reads, and how texts become it."""
+    """The front end of the model and its vocabulary."""
     return _vocab(folder), VallePhonemizer()
 
 

@@ -1,4 +1,4 @@
-"""How USLM is used."""
+"""Settings of USLM."""
 
 from dataclasses import dataclass, field
 
@@ -9,10 +9,10 @@ from uslm.systems.base import PretrainedSettings
 
 @dataclass(frozen=True, kw_only=True)
 class UslmSettings(PretrainedSettings):
-    """How USLM is used."""
+    """Settings of USLM."""
 
     name: str = "uslm"
-    """What the model is called."""
+    """Name of the model."""
     sampling: Sampling = field(
         default_factory=lambda: Sampling(temperature=1.0, top_k=0, top_p=1.0)
     )

@@ -38,7 +38,7 @@ def convert(
     timer: StageTimer,
     imitate: Imitate,
 ) -> Converted:
-    """What `source` says, with what is to be imitated of the voice."""
+    """The content of `source`, with the imitated aspects of the voice."""
     if not source.waveform.shape[-1]:
         raise AudioError("the recording to convert is empty")
     with timer.stage("semantic"):

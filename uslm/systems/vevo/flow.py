@@ -16,7 +16,7 @@ from uslm_tokenizer.nn.padding import pad_right
 
 @dataclass(frozen=True, kw_only=True)
 class FlowSteps:
-    """How the way from noise to speech is walked; the defaults are those of Vevo."""
+    """Settings of the integration from noise to speech; the defaults are those of Vevo."""
 
     steps: int = 32
     """Euler steps, each with the direction at its middle time."""

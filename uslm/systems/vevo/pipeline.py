@@ -59,7 +59,7 @@ class Vevo(PretrainedSynthesizer):
 
     @property
     def imitates(self) -> tuple[Imitate, ...]:
-        """What it can take from a voice."""
+        """Aspects of a voice that it can imitate."""
         return _imitates(self.parts.parts)
 
     def encode(self, recording: Audio) -> Encoded:
@@ -82,7 +82,7 @@ class Vevo(PretrainedSynthesizer):
             )
 
     def segment_synthesizer(self, sampling: Sampling, timer: StageTimer) -> SegmentSynthesizer:
-        """Who speaks segment, drawing so."""
+        """The synthesizer of segments with this sampling."""
         known = self.parts.phone_lm.config.text_vocab_size
         if self.vocab.size > known:
             raise ConfigError(
@@ -115,17 +115,17 @@ def load_vevo(
 
 
 def vevo_settings(folder: Path) -> VevoSettings:
-    """How the model of a folder is used."""
+    """Settings of the model of a folder."""
     return VevoSettings()
 
 
 def vevo_imitates(folder: Path) -> tuple[Imitate, ...]:
-    """What the model of a folder can take from a voice."""
+    """Aspects of a voice that the model of a folder can imitate."""
     return _imitates(Parts(folder=folder))
 
 
 def vevo_text(folder: Path) -> tuple[TextVocab, Phonemizer]:
-    """What the model reads, and how texts become it."""
+    """The front end of the model and its vocabulary."""
     return MaskGCTVocab.load(folder / VOCAB_FILE), MaskGCTPhonemizer()
 
 

@@ -1,4 +1,4 @@
-"""How Vevo is used, and what its voices hold."""
+"""Settings of Vevo, and the extras of its voices."""
 
 from dataclasses import dataclass, field
 
@@ -13,7 +13,7 @@ MEL, CONTENT = "mel", "content"
 
 @dataclass(frozen=True, kw_only=True)
 class VevoSettings(PretrainedSettings):
-    """How Vevo is used; the published values where there are any."""
+    """Settings of Vevo; the published values where there are any."""
 
     name: str = "vevo"
     """What the model is called."""

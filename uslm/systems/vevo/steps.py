@@ -41,7 +41,7 @@ VOCODER_FRAMES = 500
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Units:
-    """What a recording says."""
+    """Units of a recording."""
 
     style: Int[Tensor, " t"]
     """Content-style units, one a frame."""
