@@ -70,7 +70,7 @@ def _trained(
 def _score(model: PatchLM, held_out: Sequence[Tensor]) -> Measured:
     """Of each utterance, how many false ends are less likely than its own.
 
-    Only units count that lie further behind the joint than the local layers look back.
+    Only units count that lie further after the joint than the local layers look back.
     """
     rows = [row for row in held_out if len(row) >= 2 * (REACH + 12)]
     totals, sizes = [], []
@@ -95,7 +95,7 @@ EFFECTS = (
         paper="LST (Lu et al. 2025)",
         arms=tuple(ARMS),
         measure="share of false ends that are less likely than the true one, by units further "
-        f"behind the joint than the {REACH} that local layers see",
+        f"after the joint than the {REACH} that local layers see",
         better="more",
         margin=0.02,
         breaks=("global model cut off",),

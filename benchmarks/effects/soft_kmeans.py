@@ -1,4 +1,4 @@
-"""Effect: phonemes that are recognised behind a codebook move its centroids to the phonemes."""
+"""Effect: phonemes that are recognised after a codebook move its centroids to the phonemes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Parts:
 
 def run(setting: Setting, seed: int) -> Mapping[str, Measured]:
     """Every arm goes on from the same encoder, whose CTC was trained without a codebook; as many
-    steps in all, the heads behind the codes among them."""
+    steps in all, the heads after the codes among them."""
     train, test = _items(setting)
     found = {}
     for arm in ARMS:
@@ -58,10 +58,10 @@ def run(setting: Setting, seed: int) -> Mapping[str, Measured]:
                 DifferentiableKMeansConfig(dim=DIM, codebook_size=SIZE)
             )
             symbols = 1 + max(int(item.ids.max()) for item in [*train, *test] if len(item.ids))
-            before, behind = (_objectives(symbols, cut=cut) for cut in (False, False))
+            before, after = (_objectives(symbols, cut=cut) for cut in (False, False))
             cut = arm == "gradient cut" or (setting.broken == "gradient cut" and arm == ARMS[0])
             if cut:
-                behind.cut = True
+                after.cut = True
         steps = setting.steps(120, 600)
         # The encoder that everybody goes on from.
         _train(Parts(encoder, quantizer, before), train, steps, draw, {"encoder"}, coded=False)
@@ -73,7 +73,7 @@ def run(setting: Setting, seed: int) -> Mapping[str, Measured]:
             "centroids alone": {"centroids"},
             "gradient cut": {"encoder", "centroids"},
         }.get(arm, set())
-        parts = Parts(encoder, quantizer, behind)
+        parts = Parts(encoder, quantizer, after)
         _train(parts, train, steps // 2, draw, set())
         if arm != ARMS[4]:
             _train(parts, train, steps, draw, learning)

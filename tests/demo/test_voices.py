@@ -14,7 +14,7 @@ from uslm.voices.stock import stock_voices
 from uslm.voices.store import VoiceStore
 from uslm_demo.model import Model
 from uslm_demo.voices import (
-    Heard,
+    PreparedVoice,
     VoiceChoice,
     check_recording,
     describe,
@@ -39,10 +39,10 @@ def test_a_recording_is_listened_to_once(model: Model, store: VoiceStore, record
     voice = find_voice(model, store, choice)
     assert voice.name == "prompt"
     assert voice.phonemes in describe(voice)
-    received = Heard(choice=choice, voice=voice)
-    assert find_voice(model, store, choice, received) is voice
+    prepared = PreparedVoice(choice=choice, voice=voice)
+    assert find_voice(model, store, choice, prepared) is voice
     other = replace(choice, transcript="Hello there.")
-    assert find_voice(model, store, other, received).transcript == "Hello there."
+    assert find_voice(model, store, other, prepared).transcript == "Hello there."
 
 
 def test_fields_that_were_never_shown_say_nothing() -> None:

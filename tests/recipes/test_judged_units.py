@@ -93,11 +93,11 @@ def test_it_leaves_a_tokenizer(finished: tuple[str, Path]) -> None:
 def test_a_resumed_run_ends_with_the_same_weights(
     finished: tuple[str, Path], material: Path, judge: Path, tmp_path: Path
 ) -> None:
-    """In two pieces, the first of one step: the second begins in the first stage."""
+    """In two processes, the first of one step: the second begins in the first stage."""
     name, out = finished
     more = ("loop.save_every_minutes=1e-9", "loop.samples=0")
     given = arguments(material, name, judge, tmp_path, *more)
-    assert main([*given, "--piece-minutes", "1e-4"]) == 0
+    assert main([*given, "--stop-after-minutes", "1e-4"]) == 0
     assert not (tmp_path / "model").exists()
     assert main([*given, "--resume"]) == 0
     whole = (out / "model" / "model.safetensors").read_bytes()

@@ -81,7 +81,7 @@ def test_a_resumed_run_ends_with_the_same_weights(
     material: Path, units: Path, finished: Path, tmp_path: Path
 ) -> None:
     given = arguments(material, units, tmp_path, "loop.save_every_minutes=1e-9")
-    assert main([*given, "--piece-minutes", "1e-4"]) == 0
+    assert main([*given, "--stop-after-minutes", "1e-4"]) == 0
     assert not (tmp_path / "model").exists()
     assert main([*given, "--resume"]) == 0
     whole = (finished / "model" / "model.safetensors").read_bytes()

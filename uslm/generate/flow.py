@@ -203,7 +203,7 @@ def sample(
     """What the noise becomes; one call of `direction` per step, two with `midpoint`.
 
     Frames that `is_known` are those of `known` bit for bit, from the first step on, and their place
-    is that of data: so speech goes on behind a prefix. UserError if the schedule does not lead from
+    is that of data: so speech goes on after a prefix. UserError if the schedule does not lead from
     noise to data.
     """
     check_schedule(path, schedule)

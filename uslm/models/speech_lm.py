@@ -38,7 +38,7 @@ class SpeechTextBatch(TeacherForced):
 
 
 class SpeechLM(PretrainedModel, ABC):
-    """Speech and text in one sequence, each kind behind a mark of its own."""
+    """Speech and text in one sequence, each kind after a mark of its own."""
 
     @property
     @abstractmethod

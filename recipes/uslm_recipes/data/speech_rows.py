@@ -103,20 +103,20 @@ class SpeechRows:
         aligned: bool,
         random: np.random.Generator,
     ) -> list[Span]:
-        """A stretch of about a third of the words as text, speech before and behind it."""
+        """A stretch of about a third of the words as text, speech before and after it."""
         count = max(1, len(starts) // 3)
         first = int(random.integers(0, len(starts) - count + 1))
         bounds = [*starts, len(speech.ids)]
         begin, end = bounds[first], bounds[first + count]
-        parts = [self._piece(speech, bounds, 0, first, aligned)]
+        parts = [self._segment(speech, bounds, 0, first, aligned)]
         assert self.alignments is not None
         at = self.alignments[index]
         said = torch.from_numpy(self.corpus.text_ids[index])[(at >= begin) & (at < end)]
         parts.append(Span("text", said))
-        parts.append(self._piece(speech, bounds, first + count, len(starts), aligned))
+        parts.append(self._segment(speech, bounds, first + count, len(starts), aligned))
         return [part for part in parts if len(part.ids)]
 
-    def _piece(
+    def _segment(
         self, speech: Span, bounds: Sequence[int], first: int, last: int, aligned: bool
     ) -> Span:
         """Words `first` to `last` of the speech, cut into patches anew."""

@@ -38,7 +38,7 @@ class StagesConfig:
     trained: tuple[Part, ...] = ("codebook",)
     """Parts of the tokenizer that learn in the second stage; an adapter always does."""
     first_stage: Literal["heads", "adapter"] = "heads"
-    """Heads alone behind the k-means codebook, as differentiable k-means begins; or the adapter by
+    """Heads alone after the k-means codebook, as differentiable k-means begins; or the adapter by
     reconstruction alone, without a codebook, which k-means places then, as LAST begins."""
     first_share: float = 0.4
     """Share of the run that the first stage takes."""
@@ -58,7 +58,7 @@ class StagesConfig:
 
     @property
     def continuous_first(self) -> bool:
-        """Whether the first stage has no codebook, which is placed behind it."""
+        """Whether the first stage has no codebook, which is placed after it."""
         return self.control == "recluster" or (
             self.first_stage == "adapter" and self.control != "frozen"
         )

@@ -27,9 +27,9 @@ from uslm_recipes.config import recipe_main
 from uslm_recipes.data.batches import SecondsBatches, pad_ids, pad_waveforms
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.loop import (
-    Drawn,
     LoopConfig,
     Losses,
+    TrainBatch,
     TrainingState,
     Validation,
     after_step,
@@ -45,7 +45,7 @@ from uslm_recipes.loop import (
     world_of,
 )
 from uslm_recipes.loop.checkpoint import list_checkpoints
-from uslm_recipes.loop.training_data import Named, TrainingData
+from uslm_recipes.loop.training_data import BatchLabel, TrainingData
 from uslm_recipes.train.judged_stages import JudgedTraining, StagesConfig
 from uslm_recipes.train.judged_validation import validate
 from uslm_recipes.train.teacher import TeacherFeatures, teacher_features
@@ -158,18 +158,18 @@ def _texts(rows: list[int], texts: Sequence[Tensor]) -> Texts:
     return Texts(torch.tensor(rows, dtype=torch.long), ids, lengths)
 
 
-def draw_batch(source: Source, batches: SecondsBatches) -> Drawn[Batch]:
+def draw_batch(source: Source, batches: SecondsBatches) -> TrainBatch[Batch]:
     """The next batch."""
     chosen = next(batches).tolist()
     batch = source.batch(chosen)
     frames = -(-batch.lengths // source.hop_length)
     texts = batch.references.phonemes
-    return Drawn(
+    return TrainBatch(
         batch=batch,
-        name=Named(source.corpus, chosen),
+        name=BatchLabel(source.corpus, chosen),
         audio_seconds=float(batch.lengths.sum()) / source.corpus.sample_rate,
         tokens=int(frames.sum()),
-        slots=len(frames) * int(frames.max()),
+        padded_frames=len(frames) * int(frames.max()),
         counts={"frames": int(frames.sum()), "texts": 0 if texts is None else len(texts.rows)},
     )
 
@@ -268,19 +268,19 @@ def train(recipe: JudgedUnitsRecipe, out: Path, *, resume: bool = False) -> bool
         def check() -> Validation:
             return validate(model, source.batch, held_out, device, recipe.loop.samples)
 
-        for drawn in each_batch(run, lambda: draw_batch(source, batches)):
+        for train_batch in each_batch(run, lambda: draw_batch(source, batches)):
             done = fraction_done(run.progress, recipe.loop)
             if not model.is_second and done >= recipe.stages.first_share:
                 some = _some(recipe, corpus, train_indices)
                 model.begin_second(gather_latents(model.tokenizer, some), generator)
             model.apply_stage(done)
-            batch = drawn.batch.to(device)
+            batch = train_batch.batch.to(device)
             with accelerator.accumulate(prepared):
                 _, found = prepared(batch.waveforms, batch.lengths, batch.references, generator)
-                total = found.total(**drawn.weights)
+                total = found.total(**train_batch.weights)
                 update(run, total)
             parts = {name: loss.detach() for name, loss in found.losses.items()}
-            after_step(run, Losses(total, parts), drawn, validate=check if held_out else None)
+            after_step(run, Losses(total, parts), train_batch, validate=check if held_out else None)
         if complete := finish_run(run):
             export(run, "model", {"model": model.tokenizer})
     return complete

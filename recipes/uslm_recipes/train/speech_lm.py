@@ -30,10 +30,10 @@ from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.speech_rows import SpeechRows, TasksConfig
 from uslm_recipes.data.tokens import TokenCorpus
 from uslm_recipes.loop import (
-    Drawn,
     LoopConfig,
     Losses,
     Run,
+    TrainBatch,
     TrainingState,
     Validation,
     after_step,
@@ -47,7 +47,7 @@ from uslm_recipes.loop import (
     update,
     world_of,
 )
-from uslm_recipes.loop.training_data import Named, TrainingData
+from uslm_recipes.loop.training_data import BatchLabel, TrainingData
 from uslm_tokenizer.codecs.unit_tokenizer.model import UnitTokenizer
 from uslm_tokenizer.errors import ConfigError, UserError
 from uslm_tokenizer.registry import load_tokenizer
@@ -71,7 +71,7 @@ class SpeechLMRecipe:
     tokens: tuple[str, ...] = ("runs/tokens",)
     """Token folders, as encode makes them; one for each corpus."""
     recognizer: str = ""
-    """A unit tokenizer that hears phonemes, or a codec with one, which aligns texts where the
+    """A unit tokenizer that recognises phonemes, or a codec with one, which aligns texts where the
     corpus tells no durations; empty: rows without durations are speech alone."""
     sources: tuple[str, ...] = ()
     """Collections to learn from; empty means all."""
@@ -116,19 +116,21 @@ class Objective(nn.Module):
 
 def draw_batch(
     run: Run, recipe: SpeechLMRecipe, model: PatchLM, rows: SpeechRows, batches: SecondsBatches
-) -> Drawn[SpeechTextBatch]:
+) -> TrainBatch[SpeechTextBatch]:
     """The next batch; what a row holds is drawn from epoch and utterance alone."""
     epoch = batches.epoch
     chosen = next(batches).tolist()
     done = fraction_done(run.progress, recipe.loop)
-    drawn = [rows.row(i, done, np.random.default_rng((recipe.loop.seed, epoch, i))) for i in chosen]
-    batch = model.batch(drawn)
-    return Drawn(
+    train_batch = [
+        rows.row(i, done, np.random.default_rng((recipe.loop.seed, epoch, i))) for i in chosen
+    ]
+    batch = model.batch(train_batch)
+    return TrainBatch(
         batch=batch,
-        name=Named(rows.corpus, chosen),
+        name=BatchLabel(rows.corpus, chosen),
         audio_seconds=float(rows.corpus.seconds[chosen].sum()),
         tokens=int((batch.patches >= 0).sum()),
-        slots=batch.tokens.numel(),
+        padded_frames=batch.tokens.numel(),
         counts={"tokens": int((batch.targets >= 0).sum())},
     )
 
@@ -215,12 +217,12 @@ def train(recipe: SpeechLMRecipe, out: Path, *, resume: bool = False) -> bool:
         def check() -> Validation:
             return validate(model, tokens, held_out, frame_rate)
 
-        for drawn in each_batch(run, lambda: draw_batch(run, recipe, model, rows, batches)):
+        for train_batch in each_batch(run, lambda: draw_batch(run, recipe, model, rows, batches)):
             with accelerator.accumulate(prepared):
-                loss, parts = prepared(drawn.batch.to(accelerator.device))
-                loss = loss * drawn.weights["tokens"]
+                loss, parts = prepared(train_batch.batch.to(accelerator.device))
+                loss = loss * train_batch.weights["tokens"]
                 update(run, loss)
-            after_step(run, Losses(loss, parts), drawn, validate=check if held_out else None)
+            after_step(run, Losses(loss, parts), train_batch, validate=check if held_out else None)
         if complete := finish_run(run):
             export(run, "model", {"model": model})
     return complete
@@ -236,7 +238,7 @@ def find_alignments(
     """Where the symbols of the texts begin; None where nothing asks for it."""
     if recipe.patching.way == "static" and not recipe.tasks.interleaved:
         return None
-    told = [i for i in indices.tolist() if len(corpus.text_ids[i])]
+    aligned = [i for i in indices.tolist() if len(corpus.text_ids[i])]
     recognizer: UnitTokenizer | None = None
     if recipe.recognizer:
         loaded = load_tokenizer(recipe.recognizer)
@@ -248,15 +250,15 @@ def find_alignments(
             )
         recognizer = found
     else:
-        told = [i for i in told if corpus.utterances[i].durations]
-        if not told and recipe.patching.way != "static":
+        aligned = [i for i in aligned if corpus.utterances[i].durations]
+        if not aligned and recipe.patching.way != "static":
             raise ConfigError(
                 f"patching.way {recipe.patching.way!r} needs a recognizer, as no utterance of the "
                 "corpus tells the durations of its symbols"
             )
-    if not told:
+    if not aligned:
         return None
-    return align(corpus, tokens, recognizer, np.array(told, dtype=np.int64), out)
+    return align(corpus, tokens, recognizer, np.array(aligned, dtype=np.int64), out)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -173,7 +173,7 @@ def test_speech_after_text_is_another_sequence() -> None:
         likelihood.scores(batch, given)
 
 
-def test_the_answer_hears_the_speech_and_no_padding() -> None:
+def test_the_answer_sees_the_speech_and_no_padding() -> None:
     batch, _ = made()
     answer, given = every()["answer"], references(batch)
     before = answer(batch, given).detach()

@@ -35,7 +35,7 @@ def test_at_the_start_it_is_k_means() -> None:
     torch.testing.assert_close(out.latents.detach(), plain.decode(out.codes))
 
 
-def test_a_loss_behind_it_moves_the_centroids_and_the_features() -> None:
+def test_a_loss_after_it_moves_the_centroids_and_the_features() -> None:
     model, latents = started()
     latents.requires_grad_()
     out = model.train()(latents, generator=seeded())

@@ -34,7 +34,7 @@ class Reconstruction(UnitObjective):
 
     def __init__(self, config: ReaderConfig, latent_dim: int, feature_dim: int) -> None:
         super().__init__()
-        self.reader = UnitReader(
+        self.unit_reader = UnitReader(
             latent_dim,
             feature_dim,
             dim=config.dim,
@@ -43,7 +43,7 @@ class Reconstruction(UnitObjective):
         )
 
     def forward(self, made: Tokenized, references: References) -> Float[Tensor, ""]:
-        found = self.reader(made.quantized.latents, made.mask)
+        found = self.unit_reader(made.quantized.latents, made.mask)
         # The target is what was heard, not something that may be made easier to predict.
         return F.mse_loss(found[made.mask], made.features.detach()[made.mask])
 

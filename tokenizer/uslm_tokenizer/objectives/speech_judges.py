@@ -13,7 +13,7 @@ from uslm_tokenizer.objectives.judged import References, Tokenized, UnitObjectiv
 
 @dataclass(frozen=True, kw_only=True)
 class CTCConfig(ReaderConfig):
-    """A phoneme recogniser behind the codes."""
+    """A phoneme recogniser after the codes."""
 
     num_symbols: int = 53
     """Phoneme ids; 0 is the blank."""
@@ -27,7 +27,7 @@ class PhonemeCTC(UnitObjective):
 
     def __init__(self, config: CTCConfig, latent_dim: int) -> None:
         super().__init__()
-        self.reader = UnitReader(
+        self.unit_reader = UnitReader(
             latent_dim,
             config.num_symbols,
             dim=config.dim,
@@ -37,7 +37,7 @@ class PhonemeCTC(UnitObjective):
 
     def logits(self, made: Tokenized) -> Float[Tensor, "b t v"]:
         """Scores of the phonemes in each frame."""
-        scores: Tensor = self.reader(made.quantized.latents, made.mask)
+        scores: Tensor = self.unit_reader(made.quantized.latents, made.mask)
         return scores
 
     def forward(self, made: Tokenized, references: References) -> Float[Tensor, ""]:
@@ -69,7 +69,7 @@ class TeacherCosine(UnitObjective):
 
     def __init__(self, config: TeacherConfig, latent_dim: int) -> None:
         super().__init__()
-        self.reader = UnitReader(
+        self.unit_reader = UnitReader(
             latent_dim,
             config.teacher_dim,
             dim=config.dim,
@@ -79,5 +79,5 @@ class TeacherCosine(UnitObjective):
 
     def forward(self, made: Tokenized, references: References) -> Float[Tensor, ""]:
         assert references.teacher is not None
-        found = self.reader(made.quantized.latents, made.mask)[made.mask]
+        found = self.unit_reader(made.quantized.latents, made.mask)[made.mask]
         return 1 - F.cosine_similarity(found, references.teacher[made.mask], dim=-1).mean()

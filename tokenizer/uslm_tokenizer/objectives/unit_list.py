@@ -43,7 +43,7 @@ class ObjectivesConfig:
     likelihood: LikelihoodConfig | None = None
     """Of the units, by a frozen language model: LAST."""
     answer: AnswerConfig | None = None
-    """Of the text, by a frozen language model that hears the units: USTokenizer."""
+    """Of the text, by a frozen language model that reads the units: USTokenizer."""
     commitment: float = 0.0
     """Weight of the quantizer's own loss."""
     diversity: float = 0.0

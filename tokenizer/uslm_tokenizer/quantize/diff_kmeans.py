@@ -1,4 +1,4 @@
-"""Differentiable k-means: in training the centroid is drawn, so that any loss behind it moves it.
+"""Differentiable k-means: in training the centroid is drawn, so that any loss after it moves it.
 
 Onda et al. 2025 (arXiv 2505.16207): the probability of centroid j for a frame s is
 softmax_j(-sharpness |s - m_j|^2). A Gumbel-softmax sample takes the place of the nearest centroid,

@@ -1,4 +1,4 @@
-"""Features of a pretrained speech encoder, 50 a second: what semantic units come from."""
+"""Features of a pretrained speech encoder, 50 per second: what semantic units come from."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

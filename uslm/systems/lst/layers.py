@@ -61,7 +61,7 @@ def run_in_window(
     memory: Float[Tensor, "b m e"] | None = None,
     memory_mask: Bool[Tensor, "b t m"] | None = None,
 ) -> Float[Tensor, "b t d"]:
-    """A causal stack whose layers see `window` tokens; behind each, one of `between` looks at the
+    """A causal stack whose layers see `window` tokens; after each, one of `between` looks at the
     memory. With a cache, `x` are the tokens that follow those in it."""
     before = 0 if cache is None else cache.length
     mask = window_mask(x.shape[1], before + x.shape[1], window, x.device)

@@ -93,7 +93,7 @@ class PatchLM(SpeechLM):
         self.transformer = Transformer(
             config.dim, config.num_heads, config.num_layers, dropout=config.dropout
         )
-        self.nothing = nn.Parameter(torch.zeros(config.dim))
+        self.null_patch = nn.Parameter(torch.zeros(config.dim))
         self.decoder = Transformer(
             config.local_dim, config.local_heads, config.num_decoder_layers, dropout=config.dropout
         )
@@ -137,7 +137,7 @@ class PatchLM(SpeechLM):
     def forward(
         self, tokens: Int[Tensor, "b l"], patches: Int[Tensor, "b l"]
     ) -> Float[Tensor, "b l v"]:
-        """Logits behind every token; `patches` as in a SpeechTextBatch."""
+        """Logits after every token; `patches` as in a SpeechTextBatch."""
         window, real = self.config.window, patches >= 0
         x = self.embedding(tokens)
         positions = torch.arange(tokens.shape[1], device=x.device).expand(len(x), -1)
@@ -153,7 +153,7 @@ class PatchLM(SpeechLM):
         late = is_speech & (members.sum(2) != self.config.patch_size)
         whole = (ends + late)[:, None] <= positions[..., None]
         whole = whole & members.any(2)[:, None]
-        nothing = self.nothing.expand(len(x), 1, -1)
+        null_patch = self.null_patch.expand(len(x), 1, -1)
         seen = torch.cat([torch.ones_like(whole[..., :1]), whole], dim=2)
         if not self.config.use_global:
             seen = torch.cat([seen[..., :1], torch.zeros_like(whole)], dim=2)
@@ -163,7 +163,7 @@ class PatchLM(SpeechLM):
             positions,
             window,
             between=self.look,
-            memory=torch.cat([nothing, memory], dim=1),
+            memory=torch.cat([null_patch, memory], dim=1),
             memory_mask=seen,
         )
         return cast(Tensor, self.to_logits(hidden))

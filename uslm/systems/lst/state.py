@@ -28,7 +28,7 @@ class PatchState:
     decoder: KVCache
     transformer: KVCache
     memory: Float[Tensor, "1 m e"]
-    """The global transformer's output for each whole patch, behind a vector that means none."""
+    """The global transformer's output for each whole patch, after a vector that means none."""
     open_patch: list[Float[Tensor, "1 1 d"]] = field(default_factory=list)
     """Encoded units of the patch that is not whole."""
 
@@ -39,7 +39,7 @@ class PatchState:
             encoder=model.encoder.new_cache(1, ROOM),
             decoder=model.decoder.new_cache(1, ROOM),
             transformer=model.transformer.new_cache(1, ROOM),
-            memory=model.nothing.detach()[None, None],
+            memory=model.null_patch.detach()[None, None],
         )
 
     def read(

@@ -1,4 +1,4 @@
-"""Units that a loss behind them has shaped: speech encoder -> adapter -> one codebook.
+"""Units that a loss after them has shaped: speech encoder -> adapter -> one codebook.
 
 Differentiable k-means has no adapter, and centroids that an ASR loss moves; LAST has an adapter
 and a codebook that a frozen language model's loss moves. `uslm_recipes.train_judged_units` trains
