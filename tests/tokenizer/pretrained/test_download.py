@@ -164,7 +164,7 @@ def test_removing_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lies", "told"),
+    ("lies", "reported"),
     [
         ({"ETag": '"../../../../escaped"'}, "no hash"),
         ({"ETag": '"/tmp/escaped"'}, "no hash"),
