@@ -85,14 +85,14 @@ def _train(
         codec: MelCodec, quantized: Quantized, x: Tensor, rows: list[int], starts: list[int]
     ) -> Tensor:
         level = quantized.levels[0].mT
-        told = codec.to_teacher(level.detach() if cut else level)
+        projected = codec.to_teacher(level.detach() if cut else level)
         if arm == "pseudo-label":
             wanted = crops(labels, rows, starts).flatten()
-            return WEIGHT / 4 * F.cross_entropy(told[..., :CODES].flatten(0, 1), wanted)
+            return WEIGHT / 4 * F.cross_entropy(projected[..., :CODES].flatten(0, 1), wanted)
         features = crops(targets, rows, starts)
         if arm == "teacher of other speech":
             features = features.roll(1, 0)
-        return WEIGHT * distillation_loss(told[..., : features.shape[2]], features)
+        return WEIGHT * distillation_loss(projected[..., : features.shape[2]], features)
 
     return train_codec(
         levels(LEVELS),

@@ -197,5 +197,5 @@ def places(rows: Rows, draw: torch.Generator) -> tuple[list[int], list[int]]:
 
 
 def crops(rows: Rows, chosen: Sequence[int], starts: Sequence[int]) -> Tensor:
-    """Pieces of one length, side by side."""
+    """Segments of one length, side by side."""
     return torch.stack([rows[r][s : s + CROP] for r, s in zip(chosen, starts, strict=True)])

@@ -44,7 +44,7 @@ def run(setting: Setting, seed: int) -> Mapping[str, Measured]:
         "condition of other speech": (_others(given), _others(asked)),
     }
     config = MaskGCTSemanticToAcousticConfig(
-        num_units=len(symbols) + 1, num_codebooks=1, first_level=0, codebook_size=CODES, dim=64,
+        num_units=len(symbols) + 1, num_codebooks=1, first_codebook=0, codebook_size=CODES, dim=64,
         num_heads=2, num_layers=2,
     )  # fmt: skip
     found = {}

@@ -44,8 +44,10 @@ def run(setting: Setting, seed: int) -> Mapping[str, Measured]:
             codec: MelCodec, quantized: Quantized, x: Tensor, rows: list[int], starts: list[int]
         ) -> Tensor:
             features = crops(targets, rows, starts)
-            told = codec.to_teacher(quantized.levels[0].mT)
-            return WEIGHT * distillation_loss(told, features.roll(1, 0) if others else features)
+            projected = codec.to_teacher(quantized.levels[0].mT)
+            return WEIGHT * distillation_loss(
+                projected, features.roll(1, 0) if others else features
+            )
 
         return more
 

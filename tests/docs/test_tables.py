@@ -33,7 +33,7 @@ def test_tables_are_up_to_date(tables: ModuleType) -> None:
 
 
 def test_first_sentences_end_where_they_end(tables: ModuleType) -> None:
-    said = "Mimi (Defossez et al. 2024): 12.5 frames\n    a second. More.\n\nAnd more."
+    said = "Mimi (Defossez et al. 2024): 12.5 frames\n    per second. More.\n\nAnd more."
     assert tables.first_sentence(said) == "Mimi (Defossez et al. 2024): 12.5 frames per second"
 
 

@@ -18,7 +18,7 @@ from uslm_recipes.train import ar as train_ar
 from uslm_recipes.train.ar import ARRecipe
 from uslm_recipes.train.feature_codec import FeatureCodecRecipe
 from uslm_recipes.train.flow import FlowRecipe
-from uslm_recipes.train.joint import TuneRecipe
+from uslm_recipes.train.joint import JointRecipe
 from uslm_recipes.train.judged_units import JudgedUnitsRecipe
 from uslm_recipes.train.masked import MaskedRecipe
 from uslm_recipes.train.nar import NARRecipe

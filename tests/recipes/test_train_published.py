@@ -63,7 +63,7 @@ def test_a_resumed_run_ends_with_the_same_weights(
 ) -> None:
     stage, whole = finished
     main, given = MAINS[stage], arguments(stage, trained, tmp_path, "loop.save_every_minutes=1e-9")
-    assert main([*given, "--piece-minutes", "1e-4"]) == 0
+    assert main([*given, "--stop-after-minutes", "1e-4"]) == 0
     assert not (tmp_path / "model").exists()
     assert main([*given, "--resume"]) == 0
     ends = [(run / "model" / "model.safetensors").read_bytes() for run in (whole, tmp_path)]
@@ -76,9 +76,9 @@ def test_it_leaves_what_the_system_loads(finished: tuple[str, Path], trained: Pa
         units = load_tokenizer(out / "model")
         assert isinstance(units, SSLUnits)
         corpus, teacher = Corpus.open(trained / "corpus"), TeacherFeatures(out / "teacher")
-        heard = units.encoder(corpus.waveform(2)[None, None])[0][0]
+        units_ = units.encoder(corpus.waveform(2)[None, None])[0][0]
         kept = teacher[2]  # in half precision, and the same statistics
-        np.testing.assert_allclose(heard[: len(kept)].numpy(), kept.numpy(), atol=0.02)
+        np.testing.assert_allclose(units_[: len(kept)].numpy(), kept.numpy(), atol=0.02)
         assert units.encode(corpus.waveform(2)[None, None]).shape[:2] == (1, 1)
     else:
         kind = FlowMatching if stage == "flow" else MaskedModel
@@ -171,7 +171,7 @@ def test_the_next_level_is_asked_for_by_hand() -> None:
     codes = torch.tensor([[2], [3], [4], [5]]).expand(4, 2)  # of level k it is k + 2
     rows = [AcousticRow(prompt=codes[:, :1], codes=codes) for _ in "ab"]
     batch = model.batch(rows)
-    scores = torch.tensor([2.0, 5.0])  # of the right code of level 1, and of level 2
+    scores = torch.tensor([2.0, 5.0])  # of the right code of codebook 1, and of codebook 2
 
     def logits(hidden: torch.Tensor, level: int) -> torch.Tensor:
         return torch.zeros(len(hidden), 32).index_fill(

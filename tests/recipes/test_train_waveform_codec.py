@@ -66,7 +66,7 @@ def test_a_resumed_run_ends_with_the_same_weights(
     trained: Path, finished: Path, tmp_path: Path
 ) -> None:
     given = arguments(trained, tmp_path, teacher(trained), *TAUGHT, "loop.save_every_minutes=1e-9")
-    assert main([*given, "--piece-minutes", "1e-4"]) == 0
+    assert main([*given, "--stop-after-minutes", "1e-4"]) == 0
     assert not (tmp_path / "model").exists()
     assert main([*given, "--resume"]) == 0
     whole = (finished / "model" / "model.safetensors").read_bytes()
@@ -101,7 +101,7 @@ def test_what_cannot_train_is_refused_by_what_it_cannot(
     rate = "model.sample_rate=24000"
     assert main(arguments(trained, tmp_path, rate)) == 1
     assert "the corpus must have 24000 Hz" in capsys.readouterr().err
-    with pytest.raises(ConfigError, match=r"adversary\.rules must be weights\.rules"):
+    with pytest.raises(ConfigError, match=r"discriminator\.rules must be weights\.rules"):
         WaveformCodecRecipe(weights=WaveformWeights(rules="hifi_gan"))
 
 

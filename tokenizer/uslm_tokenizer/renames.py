@@ -23,6 +23,7 @@ CONFIG_KEYS: Mapping[str, Mapping[str, str]] = {
     "CodecRecipe": {"adversary": "discriminator"},
     "SourceFilterRecipe": {"adversary": "discriminator", "level_dropout": "codebook_dropout"},
     "JointRecipe": {"adversary": "discriminator"},
+    "WaveformCodecRecipe": {"adversary": "discriminator"},
     "LoopConfig": {"piece_minutes": "stop_after_minutes"},
     "Recording": {"piece": "segment"},
     "VoicePrompt": {"speaker": "speaker_embedding"},

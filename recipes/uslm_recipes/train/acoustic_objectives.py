@@ -29,7 +29,8 @@ class RegressorObjective(nn.Module):
 
 
 class CodeObjective(nn.Module):
-    """Cross-entropy of the next level alone, for any model that scores codes, as VALL-E's NAR."""
+    """Cross-entropy of the next codebook alone, for any model that scores codes, as VALL-E's
+    NAR."""
 
     def __init__(self, model: CodeModel, *, label_smoothing: float) -> None:
         super().__init__()
@@ -38,14 +39,15 @@ class CodeObjective(nn.Module):
     def forward(
         self, batch: AcousticBatch, num_known: Int[Tensor, " b"]
     ) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
-        """Nats for each target frame; rows that show `k` levels are asked for level k, from 0."""
+        """Nats for each target frame; rows that show `k` codebooks are asked for codebook k, from
+        0."""
         hidden = self.model(batch, num_known)
         total = hidden.new_zeros((), dtype=torch.float32)
-        for level in sorted({*num_known.tolist()}):
-            asked = batch.is_target & (num_known == level)[:, None]
+        for codebook in sorted({*num_known.tolist()}):
+            asked = batch.is_target & (num_known == codebook)[:, None]
             total = total + F.cross_entropy(
-                self.model.logits(hidden[asked], level),
-                batch.codes[:, level][asked],
+                self.model.logits(hidden[asked], codebook),
+                batch.codes[:, codebook][asked],
                 reduction="sum",
                 label_smoothing=self.label_smoothing if self.training else 0.0,
             )

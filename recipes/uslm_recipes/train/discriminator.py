@@ -23,7 +23,7 @@ NAME = "discriminator"
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdversaryConfig:
+class DiscriminatorConfig:
     """Discriminators of complex spectrograms, one for each window; HiFi-GAN's beside them."""
 
     start_fraction: float = 0.3
@@ -53,7 +53,7 @@ def build_discriminator(config: DiscriminatorConfig) -> nn.Module:
     parts += [PeriodDiscriminator(period, config.width) for period in config.periods]
     parts += [ScaleDiscriminator(2**scale, config.width) for scale in range(config.scales)]
     if not parts:
-        raise ConfigError("adversary must have windows, periods or scales, but has none")
+        raise ConfigError("discriminator must have windows, periods or scales, but has none")
     if len(parts) == 1 and config.windows:
         return parts[0]
     return Discriminators(parts)

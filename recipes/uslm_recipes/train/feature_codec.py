@@ -23,10 +23,10 @@ from uslm_recipes.config import recipe_main
 from uslm_recipes.data.batches import CropSampler, World
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.loop import (
-    Drawn,
     LoopConfig,
     Losses,
     Run,
+    TrainBatch,
     TrainingState,
     Validation,
     after_step,
@@ -40,7 +40,7 @@ from uslm_recipes.loop import (
     update,
     world_of,
 )
-from uslm_recipes.loop.training_data import Named, TrainingData
+from uslm_recipes.loop.training_data import BatchLabel, TrainingData
 from uslm_recipes.loop.validation import codebook_perplexity
 from uslm_recipes.train.teacher import TeacherFeatures, teacher_encoder, teacher_features
 from uslm_tokenizer.codecs.repcodec.model import RepCodec, RepCodecConfig
@@ -106,18 +106,20 @@ class Objective(nn.Module):
 
 def draw_batch(
     recipe: FeatureCodecRecipe, corpus: Corpus, teacher: TeacherFeatures, crops: CropSampler
-) -> Drawn[Tensor]:
+) -> TrainBatch[Tensor]:
     """The teacher's features of the next crops."""
-    drawn, length = next(crops), recipe.crop_frames
-    places = zip(drawn.indices.tolist(), (drawn.starts // HOP_LENGTH).tolist(), strict=True)
+    train_batch, length = next(crops), recipe.crop_frames
+    places = zip(
+        train_batch.indices.tolist(), (train_batch.starts // HOP_LENGTH).tolist(), strict=True
+    )
     features = torch.stack([teacher[i][start : start + length] for i, start in places])
     frames = features.shape[0] * features.shape[1]
-    return Drawn(
+    return TrainBatch(
         batch=features,
-        name=Named(corpus, drawn.indices.tolist()),
+        name=BatchLabel(corpus, train_batch.indices.tolist()),
         audio_seconds=frames * HOP_LENGTH / SAMPLE_RATE,
         tokens=frames,
-        slots=frames,
+        padded_frames=frames,
     )
 
 
@@ -173,11 +175,11 @@ def train(recipe: FeatureCodecRecipe, out: Path, *, resume: bool = False) -> boo
         def check() -> Validation:
             return validate(codec, teacher, held_out)
 
-        for drawn in each_batch(run, lambda: draw_batch(recipe, corpus, teacher, crops)):
+        for train_batch in each_batch(run, lambda: draw_batch(recipe, corpus, teacher, crops)):
             with accelerator.accumulate(prepared):
-                loss, parts = prepared(drawn.batch.to(device), generator)
+                loss, parts = prepared(train_batch.batch.to(device), generator)
                 update(run, loss)
-            after_step(run, Losses(loss, parts), drawn, validate=check if held_out else None)
+            after_step(run, Losses(loss, parts), train_batch, validate=check if held_out else None)
         if complete := finish_run(run):
             export(run, "model", {"codec": codec})
             save_units(run, recipe, out)
@@ -203,13 +205,15 @@ def start_codebook(
 ) -> None:
     """K-means among what the untrained encoder makes of some crops."""
     crops = sampler(recipe, corpus, World(), more=1)
-    drawn = [draw_batch(recipe, corpus, teacher, crops).batch for _ in range(recipe.kmeans_batches)]
+    train_batch = [
+        draw_batch(recipe, corpus, teacher, crops).batch for _ in range(recipe.kmeans_batches)
+    ]
     generator = torch.Generator().manual_seed(recipe.loop.seed)
-    codec.quantizer.initialize(codec.latents(torch.cat(drawn)), generator=generator)
+    codec.quantizer.initialize(codec.latents(torch.cat(train_batch)), generator=generator)
 
 
 def save_units(run: Run, recipe: FeatureCodecRecipe, out: Path) -> None:
-    """The tokenizer: the speech encoder with its statistics, and the codec behind it."""
+    """The tokenizer: the speech encoder with its statistics, and the codec after it."""
     if run.rank.is_main:
         kind: Any = RepCodec if isinstance(recipe.model, RepCodecConfig) else VevoContentTokenizer
         codec = kind.from_pretrained(out / "codec")

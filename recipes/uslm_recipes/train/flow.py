@@ -23,9 +23,9 @@ from uslm_recipes.data.batches import SecondsBatches
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.tokens import TokenCorpus
 from uslm_recipes.loop import (
-    Drawn,
     LoopConfig,
     Losses,
+    TrainBatch,
     TrainingState,
     Validation,
     after_step,
@@ -39,7 +39,7 @@ from uslm_recipes.loop import (
     update,
     world_of,
 )
-from uslm_recipes.loop.training_data import Named, TrainingData
+from uslm_recipes.loop.training_data import BatchLabel, TrainingData
 from uslm_tokenizer.audio.read import resample
 from uslm_tokenizer.codecs.vevo_vocoder.model import VevoVocoder, VevoVocoderConfig
 from uslm_tokenizer.errors import ConfigError
@@ -131,17 +131,17 @@ def check_sizes(recipe: FlowRecipe, rows: Rows) -> None:
             raise ConfigError(f"{name} must be {right}, but is {found}")
 
 
-def draw_batch(rows: Rows, batches: SecondsBatches) -> Drawn[Batch]:
+def draw_batch(rows: Rows, batches: SecondsBatches) -> TrainBatch[Batch]:
     """The next batch."""
     chosen = next(batches).tolist()
     batch = rows.batch(chosen)
     frames = int(batch.lengths.sum())
-    return Drawn(
+    return TrainBatch(
         batch=batch,
-        name=Named(rows.corpus, chosen),
+        name=BatchLabel(rows.corpus, chosen),
         audio_seconds=float(rows.corpus.seconds[chosen].sum()),
         tokens=frames,
-        slots=batch.units.numel(),
+        padded_frames=batch.units.numel(),
         counts={"frames": frames},
     )
 
@@ -194,11 +194,14 @@ def train(recipe: FlowRecipe, out: Path, *, resume: bool = False) -> bool:
         def check() -> Validation:
             return validate(prepared, rows, held_out, device)
 
-        for drawn in each_batch(run, lambda: draw_batch(rows, batches)):
+        for train_batch in each_batch(run, lambda: draw_batch(rows, batches)):
             with accelerator.accumulate(prepared):
-                loss = prepared(drawn.batch.to(device), generator) * drawn.weights["frames"]
+                loss = (
+                    prepared(train_batch.batch.to(device), generator)
+                    * train_batch.weights["frames"]
+                )
                 update(run, loss)
-            after_step(run, Losses(loss, {}), drawn, validate=check if held_out else None)
+            after_step(run, Losses(loss, {}), train_batch, validate=check if held_out else None)
         if complete := finish_run(run):
             export(run, "model", {"model": model})
     return complete

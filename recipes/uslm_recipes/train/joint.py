@@ -285,12 +285,9 @@ def train(recipe: JointRecipe, out: Path, *, resume: bool = False) -> bool:
                 made, error = voice_(
                     voice.acoustic.batch(train_batch.batch.rows), crops, recipe.crop_frames
                 )
+                judging = active_discriminator(run, recipe.discriminator)
                 audio_loss, parts = waveform_losses(
-                    made,
-                    real.repeat(2, 1, 1),
-                    mel_loss,
-                    active_discriminator(run, recipe.discriminator),
-                    recipe.weights,
+                    made, real.repeat(2, 1, 1), mel_loss, judging, recipe.weights
                 )
                 total = (
                     weights["crops"] * audio_loss + weights["frames"] * recipe.input_weight * error

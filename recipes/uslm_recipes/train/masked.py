@@ -27,9 +27,9 @@ from uslm_recipes.data.batches import SecondsBatches
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.tokens import TokenCorpus
 from uslm_recipes.loop import (
-    Drawn,
     LoopConfig,
     Losses,
+    TrainBatch,
     TrainingState,
     Validation,
     after_step,
@@ -43,7 +43,7 @@ from uslm_recipes.loop import (
     update,
     world_of,
 )
-from uslm_recipes.loop.training_data import Named, TrainingData
+from uslm_recipes.loop.training_data import BatchLabel, TrainingData
 from uslm_tokenizer.config import from_dict
 from uslm_tokenizer.errors import ConfigError
 
@@ -93,10 +93,10 @@ class Objective(nn.Module):
         self.model = model
 
     def forward(
-        self, batch: MaskedBatch, level: int | None, generator: torch.Generator
+        self, batch: MaskedBatch, codebook: int | None, generator: torch.Generator
     ) -> Float[Tensor, ""]:
         """Nats for each masked code."""
-        return self.model.loss(batch, level=level, generator=generator)
+        return self.model.loss(batch, codebook=codebook, generator=generator)
 
 
 @dataclass(frozen=True)
@@ -121,17 +121,17 @@ class Rows:
 
 def draw_batch(
     model: MaskedModel, rows: Rows, batches: SecondsBatches, device: torch.device
-) -> Drawn[MaskedBatch]:
+) -> TrainBatch[MaskedBatch]:
     """The next batch."""
     chosen = next(batches).tolist()
     batch = model.batch([rows.row(i, model.num_codebooks) for i in chosen])
     frames = int(batch.frame_mask.sum())
-    return Drawn(
+    return TrainBatch(
         batch=batch,
-        name=Named(rows.corpus, chosen),
+        name=BatchLabel(rows.corpus, chosen),
         audio_seconds=float(rows.corpus.seconds[chosen].sum()),
         tokens=frames,
-        slots=batch.frame_mask.numel(),
+        padded_frames=batch.frame_mask.numel(),
         counts={"frames": frames},
     )
 
@@ -140,18 +140,18 @@ def draw_batch(
 def validate(
     objective: nn.Module, model: MaskedModel, rows: Rows, indices: list[int]
 ) -> Validation:
-    """Nats for each masked code of held-out speakers, of each level, with the same masks each
+    """Nats for each masked code of held-out speakers, of each codebook, with the same masks each
     time."""
-    levels = range(model.first_level, model.num_codebooks)
+    codebooks = range(model.first_codebook, model.num_codebooks)
     values = {}
-    for level in levels:
+    for codebook in codebooks:
         generator = torch.Generator().manual_seed(0)
         found = []
         for start in range(0, len(indices), 16):
             few = indices[start : start + 16]
             batch = model.batch([rows.row(i, model.num_codebooks) for i in few])
-            found.append(float(objective(batch, level, generator)))
-        values[f"loss_{level}"] = float(np.mean(found))
+            found.append(float(objective(batch, codebook, generator)))
+        values[f"loss_{codebook}"] = float(np.mean(found))
     return Validation(values={"loss": float(np.mean(list(values.values()))), **values})
 
 
@@ -219,11 +219,11 @@ def train(recipe: MaskedRecipe, out: Path, *, resume: bool = False) -> bool:
         def check() -> Validation:
             return validate(prepared, model, rows, held_out)
 
-        for drawn in each_batch(run, lambda: draw_batch(model, rows, batches, device)):
+        for train_batch in each_batch(run, lambda: draw_batch(model, rows, batches, device)):
             with accelerator.accumulate(prepared):
-                loss = prepared(drawn.batch, None, generator) * drawn.weights["frames"]
+                loss = prepared(train_batch.batch, None, generator) * train_batch.weights["frames"]
                 update(run, loss)
-            after_step(run, Losses(loss, {}), drawn, validate=check if held_out else None)
+            after_step(run, Losses(loss, {}), train_batch, validate=check if held_out else None)
         if complete := finish_run(run):
             export(run, "model", {"model": model})
     return complete

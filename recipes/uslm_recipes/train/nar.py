@@ -20,7 +20,7 @@ from jaxtyping import Int
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from uslm.generate.levels import fill_levels
+from uslm.generate.codebooks import fill_codebooks
 from uslm.models.base import AcousticBatch, AcousticModel, AcousticRow, CodeModel, batch_rows
 from uslm.models.packing import pack_rows
 from uslm.systems.registry import load_model, model_class
@@ -134,9 +134,9 @@ def draw_batch(
     most = recipe.packed_frames
     batch: AcousticBatch | VoicedBatch
     if isinstance(model, ConvRegressor):
-        batch = voiced_batch(drawn, cpu)
+        batch = voiced_batch(train_batch, cpu)
     elif isinstance(model, CodeModel) and not isinstance(model, AcousticLM):
-        batch = model.batch(drawn)  # with positions of its own
+        batch = model.batch(train_batch)  # with positions of its own
     else:
         batch = pack_rows(train_batch, cpu, most) if most else batch_rows(train_batch, cpu)
     return TrainBatch(
@@ -260,7 +260,7 @@ def new_model(recipe: NARRecipe) -> Any:
 
 
 def _groups(model: AcousticModel) -> tuple[int, ...]:
-    return model.level_groups if isinstance(model, CodeModel) else (1,)
+    return model.codebook_groups if isinstance(model, CodeModel) else (1,)
 
 
 def _codec(recipe: NARRecipe) -> UnitCodec | SourceFilterCodec | None:

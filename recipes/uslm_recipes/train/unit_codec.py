@@ -19,9 +19,9 @@ from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.encoding import encode_corpus
 from uslm_recipes.data.tokens import TokenCorpus
 from uslm_recipes.loop import (
-    Drawn,
     LoopConfig,
     Losses,
+    TrainBatch,
     TrainingState,
     Validation,
     after_step,
@@ -36,10 +36,15 @@ from uslm_recipes.loop import (
     world_of,
 )
 from uslm_recipes.loop.pictures import count_codes, draw_codebooks, draw_mels
-from uslm_recipes.loop.training_data import Named, TrainingData
+from uslm_recipes.loop.training_data import BatchLabel, TrainingData
 from uslm_recipes.loop.validation import codebook_perplexity
 from uslm_recipes.train import samples
-from uslm_recipes.train.adversary import AdversaryConfig, build_adversary, playing, teach
+from uslm_recipes.train.discriminator import (
+    DiscriminatorConfig,
+    active_discriminator,
+    build_discriminator,
+    discriminator_step,
+)
 from uslm_tokenizer.codecs.unit_codec.model import UnitCodec, UnitCodecConfig
 from uslm_tokenizer.codecs.unit_tokenizer.model import UnitTokenizer
 from uslm_tokenizer.objectives.waveform import MultiScaleMelLoss
@@ -67,8 +72,8 @@ class CodecRecipe:
     weights: WaveformWeights = field(default_factory=WaveformWeights)
     """What counts how much in the waveform."""
     quantizer_weight: float = 7.0
-    """Weight of the residual levels' losses, a mean over the levels."""
-    adversary: AdversaryConfig = field(default_factory=AdversaryConfig)
+    """Weight of the residual levels' losses, a mean over the codebooks."""
+    discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
     """The discriminator."""
 
 
@@ -86,18 +91,20 @@ class Batch:
 
 def draw_batch(
     recipe: CodecRecipe, corpus: Corpus, tokens: TokenCorpus, crops: CropSampler
-) -> Drawn[Batch]:
+) -> TrainBatch[Batch]:
     """The next crops; they begin at whole frames."""
     hop, length = tokens.header.hop_length, recipe.crop_frames
-    drawn = next(crops)
-    places = list(zip(drawn.indices.tolist(), drawn.starts.tolist(), strict=True))
+    train_batch = next(crops)
+    places = list(zip(train_batch.indices.tolist(), train_batch.starts.tolist(), strict=True))
     units = [tokens.codes(i, start // hop, start // hop + length)[0] for i, start in places]
-    return Drawn(
-        batch=Batch(corpus.crops(drawn.indices, drawn.starts, length * hop), torch.stack(units)),
-        name=Named(corpus, drawn.indices.tolist()),
+    return TrainBatch(
+        batch=Batch(
+            corpus.crops(train_batch.indices, train_batch.starts, length * hop), torch.stack(units)
+        ),
+        name=BatchLabel(corpus, train_batch.indices.tolist()),
         audio_seconds=len(places) * length * hop / corpus.sample_rate,
         tokens=len(places) * length,
-        slots=len(places) * length,
+        padded_frames=len(places) * length,
     )
 
 
@@ -124,7 +131,7 @@ def validate(
     recipe: CodecRecipe, codec: UnitCodec, corpus: Corpus, tokens: TokenCorpus, indices: list[int]
 ) -> Validation:
     """Spectral distance of whole held-out utterances, decoded from their codes, and how many codes
-    of each level are in use; some of the utterances to hear and see."""
+    of each codebook are in use; some of the utterances to hear and see."""
     mel_loss = MultiScaleMelLoss(corpus.sample_rate).to(codec.device)
     distances, shown = [], []
     counts = torch.zeros(codec.num_codebooks, codec.codebook_size)
@@ -134,13 +141,13 @@ def validate(
         waveform = waveform.to(codec.device)
         made = codec(waveform, units)
         distances.append(mel_loss(made.waveform, waveform))
-        for level, codes in enumerate([units[0], *made.quantized.codes[0]]):
-            counts[level] += count_codes(codes, codec.codebook_size)
+        for codebook, codes in enumerate([units[0], *made.quantized.codes[0]]):
+            counts[codebook] += count_codes(codes, codec.codebook_size)
         if number < recipe.loop.samples:
             shown.append(_sample(f"decoded{number}", codec, waveform, made.waveform))
-    levels = {f"level {k}": each for k, each in enumerate(counts)}
+    by_codebook = {f"codebook {k}": each for k, each in enumerate(counts)}
     if recipe.loop.samples:
-        shown.append(Validation(values={}, pictures={"codebooks": draw_codebooks(levels)}))
+        shown.append(Validation(values={}, pictures={"codebooks": draw_codebooks(by_codebook)}))
     use = {f"codes_used_{k}": codebook_perplexity(each) for k, each in enumerate(counts)}
     return samples.together({"loss": float(torch.stack(distances).mean()), **use}, shown)
 
@@ -175,7 +182,7 @@ def train(recipe: CodecRecipe, out: Path, *, resume: bool = False) -> bool:
     with accelerator.main_process_first():
         tokens = encode_corpus(codec.units.to(device), corpus, out / "units")
     mel_loss = MultiScaleMelLoss(corpus.sample_rate).to(device)
-    discriminator = build_adversary(recipe.adversary)
+    discriminator = build_discriminator(recipe.discriminator)
     generator = own_generator(recipe.loop.seed, accelerator)
     crops = CropSampler(
         corpus.num_samples,
@@ -209,16 +216,21 @@ def train(recipe: CodecRecipe, out: Path, *, resume: bool = False) -> bool:
         def check() -> Validation:
             return validate(recipe, codec, corpus, tokens, held_out)
 
-        for drawn in each_batch(run, lambda: draw_batch(recipe, corpus, tokens, crops)):
-            batch = drawn.batch.to(device)
+        for train_batch in each_batch(run, lambda: draw_batch(recipe, corpus, tokens, crops)):
+            batch = train_batch.batch.to(device)
             with accelerator.accumulate(codec_, judge):
                 losses, fake = generator_losses(
-                    recipe, codec_, playing(run, recipe.adversary), mel_loss, batch, generator
+                    recipe,
+                    codec_,
+                    active_discriminator(run, recipe.discriminator),
+                    mel_loss,
+                    batch,
+                    generator,
                 )
                 update(run, losses.total, "codec")
-                judged = teach(run, recipe.adversary, batch.waveforms, fake)
+                judged = discriminator_step(run, recipe.discriminator, batch.waveforms, fake)
             losses = replace(losses, parts={**losses.parts, **judged})
-            after_step(run, losses, drawn, validate=check if held_out else None)
+            after_step(run, losses, train_batch, validate=check if held_out else None)
         if complete := finish_run(run):
             export(run, "codec", {"model": codec})
     return complete

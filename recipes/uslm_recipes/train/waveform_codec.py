@@ -38,10 +38,15 @@ from uslm_recipes.loop import (
     world_of,
 )
 from uslm_recipes.loop.pictures import count_codes
-from uslm_recipes.loop.training_data import Named, TrainingData
+from uslm_recipes.loop.training_data import BatchLabel, TrainingData
 from uslm_recipes.loop.validation import codebook_perplexity
 from uslm_recipes.train import samples
-from uslm_recipes.train.adversary import AdversaryConfig, build_adversary, playing, teach
+from uslm_recipes.train.discriminator import (
+    DiscriminatorConfig,
+    active_discriminator,
+    build_discriminator,
+    discriminator_step,
+)
 from uslm_recipes.train.teacher import TeacherFeatures, teacher_features
 from uslm_tokenizer.base import TrainableCodec
 from uslm_tokenizer.config import from_dict
@@ -91,15 +96,15 @@ class WaveformCodecRecipe:
     weights: WaveformWeights = field(default_factory=WaveformWeights)
     """What counts how much in the waveform."""
     quantizer_weight: float = 10.0
-    """Weight of the quantizer's loss, a mean over the levels."""
-    adversary: AdversaryConfig = field(default_factory=AdversaryConfig)
+    """Weight of the quantizer's loss, a mean over the codebooks."""
+    discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
     """The discriminators."""
 
     def __post_init__(self) -> None:
-        if self.weights.rules != self.adversary.rules:
+        if self.weights.rules != self.discriminator.rules:
             raise ConfigError(
-                f"adversary.rules must be weights.rules, {self.weights.rules!r}, "
-                f"but is {self.adversary.rules!r}"
+                f"discriminator.rules must be weights.rules, {self.weights.rules!r}, "
+                f"but is {self.discriminator.rules!r}"
             )
 
 
@@ -159,19 +164,19 @@ def draw_batch(
     corpus: Corpus,
     teacher: TeacherFeatures | None,
     crops: CropSampler,
-) -> Drawn[Batch]:
+) -> TrainBatch[Batch]:
     """The next crops; they begin at whole frames."""
-    length, drawn = recipe.crop_frames, next(crops)
-    places = list(zip(drawn.indices.tolist(), drawn.starts.tolist(), strict=True))
+    length, train_batch = recipe.crop_frames, next(crops)
+    places = list(zip(train_batch.indices.tolist(), train_batch.starts.tolist(), strict=True))
     features = None
     if teacher is not None:
-        pieces = [teacher[i][start // hop : start // hop + length] for i, start in places]
-        short = min(len(piece) for piece in pieces)  # the teacher's last frame may be missing
-        features = torch.stack([piece[:short] for piece in pieces])
-    waveforms = corpus.crops(drawn.indices, drawn.starts, length * hop)
-    return Drawn(
+        segments = [teacher[i][start // hop : start // hop + length] for i, start in places]
+        short = min(len(segment) for segment in segments)  # the teacher's last frame may be missing
+        features = torch.stack([segment[:short] for segment in segments])
+    waveforms = corpus.crops(train_batch.indices, train_batch.starts, length * hop)
+    return TrainBatch(
         batch=Batch(waveforms, features),
-        name=Named(corpus, drawn.indices.tolist()),
+        name=BatchLabel(corpus, train_batch.indices.tolist()),
         audio_seconds=len(places) * length * hop / corpus.sample_rate,
         tokens=len(places) * length,
         padded_frames=len(places) * length,
@@ -201,7 +206,7 @@ def validate(
     codec: TrainableCodec, mel_loss: MultiScaleMelLoss, corpus: Corpus, indices: list[int]
 ) -> Validation:
     """Spectral distance of whole held-out utterances, decoded from their codes; and how many codes
-    of each level are in use."""
+    of each codebook are in use."""
     distances = []
     counts = torch.zeros(codec.num_codebooks, codec.codebook_size)
     for index in indices:
@@ -209,8 +214,8 @@ def validate(
         waveform = waveform[..., : waveform.shape[-1] // codec.hop_length * codec.hop_length]
         codes = codec.encode(waveform)
         distances.append(mel_loss(codec.decode(codes), waveform))
-        for level, row in enumerate(codes[0]):
-            counts[level] += count_codes(row, codec.codebook_size)
+        for codebook, row in enumerate(codes[0]):
+            counts[codebook] += count_codes(row, codec.codebook_size)
     use = {f"codes_used_{k}": codebook_perplexity(each) for k, each in enumerate(counts)}
     return samples.together({"loss": float(torch.stack(distances).mean()), **use}, [])
 
@@ -250,7 +255,7 @@ def train(recipe: WaveformCodecRecipe, out: Path, *, resume: bool = False) -> bo
     taught = TaughtCodec(codec, recipe.objectives, clusters, generator=start)
     generator = own_generator(recipe.loop.seed, accelerator)
     mel_loss = SPECTRAL[recipe.spectral](corpus.sample_rate).to(device)
-    models = {"codec": taught, "discriminator": build_adversary(recipe.adversary)}
+    models = {"codec": taught, "discriminator": build_discriminator(recipe.discriminator)}
     crops = sampler(recipe, codec, corpus, world_of(accelerator))
     if recipe.kmeans_batches:  # a resumed run writes its own over them
         start_codebooks(recipe, codec.to(device), corpus)
@@ -258,7 +263,7 @@ def train(recipe: WaveformCodecRecipe, out: Path, *, resume: bool = False) -> bo
         models=dict(models),
         optimizers={name: make_optimizer(model, recipe.loop) for name, model in models.items()},
         streams={"crops": crops},
-        generators={"codebooks": generator},
+        generators={"levels": generator},
         averaged=("codec",),
     )
     held_out = corpus.select(split="test", max_seconds=8)[:40].tolist()
@@ -277,11 +282,16 @@ def train(recipe: WaveformCodecRecipe, out: Path, *, resume: bool = False) -> bo
         def check() -> Validation:
             return validate(codec, mel_loss, corpus, held_out)
 
-        for drawn in each_batch(run, lambda: draw_batch(recipe, hop, corpus, teacher, crops)):
-            batch = drawn.batch.to(device)
+        for train_batch in each_batch(run, lambda: draw_batch(recipe, hop, corpus, teacher, crops)):
+            batch = train_batch.batch.to(device)
             with accelerator.accumulate(taught_, judge):
                 losses, fake = generator_losses(
-                    recipe, taught_, playing(run, recipe.adversary), mel_loss, batch, generator
+                    recipe,
+                    taught_,
+                    active_discriminator(run, recipe.discriminator),
+                    mel_loss,
+                    batch,
+                    generator,
                 )
                 update(run, losses.total, "codec")
                 judged = discriminator_step(run, recipe.discriminator, batch.waveforms, fake)
@@ -311,8 +321,8 @@ def start_codebooks(recipe: WaveformCodecRecipe, codec: TrainableCodec, corpus: 
     """K-means among the latents that the untrained encoder makes of some crops."""
     length = recipe.crop_frames * codec.hop_length
     crops = sampler(recipe, codec, corpus, World(), more=1)
-    drawn = [next(crops) for _ in range(recipe.kmeans_batches)]
-    waveforms = torch.cat([corpus.crops(each.indices, each.starts, length) for each in drawn])
+    train_batch = [next(crops) for _ in range(recipe.kmeans_batches)]
+    waveforms = torch.cat([corpus.crops(each.indices, each.starts, length) for each in train_batch])
     codec.initialize(waveforms.to(codec.device), torch.Generator().manual_seed(recipe.loop.seed))
 
 

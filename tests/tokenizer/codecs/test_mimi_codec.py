@@ -14,7 +14,7 @@ from uslm_tokenizer.codecs.mimi.model import MimiCodec, MimiCodecConfig
 from uslm_tokenizer.codecs.transformers.model import Mimi
 from uslm_tokenizer.errors import ConfigError, UserError
 from uslm_tokenizer.objectives.distillation import frame_distillation_loss
-from uslm_tokenizer.pretrained.layout import load_published
+from uslm_tokenizer.pretrained.key_mapping import load_pretrained
 from uslm_tokenizer.pretrained.registry import recognise
 
 HOP = 320
@@ -55,7 +55,7 @@ def theirs() -> Any:
 def ours_of(theirs: Any) -> MimiCodec:
     state = theirs.state_dict()
     assert recognise(state) == ["mimi"]
-    model = load_published(MIMI, state, read_config(theirs.config.to_dict()))
+    model = load_pretrained(MIMI, state, read_config(theirs.config.to_dict()))
     assert isinstance(model, MimiCodec)
     return model
 
@@ -83,7 +83,7 @@ def test_the_names_of_the_published_file_are_known_too(theirs: Any) -> None:
         for name, tensor in theirs.state_dict().items()
     }
     assert "encoder_transformer.layers.0.mlp.fc1.weight" in flat
-    model = load_published(MIMI, flat, read_config(theirs.config.to_dict()))
+    model = load_pretrained(MIMI, flat, read_config(theirs.config.to_dict()))
     assert isinstance(model, MimiCodec)
     assert torch.equal(model.encode(audio(1, 999)), ours_of(theirs).encode(audio(1, 999)))
 

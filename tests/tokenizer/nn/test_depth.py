@@ -25,11 +25,11 @@ def test_nothing_depends_on_later_steps(depth: DepthTransformer, step: int) -> N
     assert bool(changed[step:].all())
 
 
-@pytest.mark.parametrize("pieces", [[1] * 5, [2, 3]])
-def test_steps_with_a_cache_equal_the_whole(depth: DepthTransformer, pieces: list[int]) -> None:
+@pytest.mark.parametrize("segments", [[1] * 5, [2, 3]])
+def test_steps_with_a_cache_equal_the_whole(depth: DepthTransformer, segments: list[int]) -> None:
     x = torch.randn(3, 5, 16)
     cache = depth.new_cache(3)
-    parts = [depth(part, cache) for part in x.split(pieces, dim=1)]
+    parts = [depth(part, cache) for part in x.split(segments, dim=1)]
     torch.testing.assert_close(torch.cat(parts, dim=1), depth(x), atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(depth(x[1:2])[0], depth(x)[1])
 

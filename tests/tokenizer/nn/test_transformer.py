@@ -110,21 +110,21 @@ def test_a_full_cache_is_our_mistake(stack: Transformer) -> None:
         stack.extend(torch.randn(1, 3, 16), torch.arange(3.0)[None], cache)
 
 
-@pytest.mark.parametrize("pieces", [[1] * 20, [3, 1, 7, 9], [5, 5, 5, 5]])
+@pytest.mark.parametrize("segments", [[1] * 20, [3, 1, 7, 9], [5, 5, 5, 5]])
 @pytest.mark.parametrize("capacity", [9, 12, 20])
 def test_a_stream_with_a_window_goes_on_beyond_its_cache(
-    stack: Transformer, pieces: list[int], capacity: int
+    stack: Transformer, segments: list[int], capacity: int
 ) -> None:
     """What is dropped of the cache is what nobody sees any more."""
     window = 4
-    if max(pieces) > capacity - window + 1:
-        pytest.skip("a piece has to fit beside what it sees")
+    if max(segments) > capacity - window + 1:
+        pytest.skip("a segment has to fit beside what it sees")
     x, positions = torch.randn(2, 20, 16), torch.arange(20.0).expand(2, -1)
     whole = stack(x, positions, mask=window_mask(20, window, x.device).expand(2, -1, -1, -1))
     cache = stack.new_cache(2, capacity, window)
     parts = [
         stack.extend(part, place, cache)
-        for part, place in zip(x.split(pieces, 1), positions.split(pieces, 1), strict=True)
+        for part, place in zip(x.split(segments, 1), positions.split(segments, 1), strict=True)
     ]
     torch.testing.assert_close(torch.cat(parts, dim=1), whole)
     assert not cache.is_plain  # a step of its own would see everything

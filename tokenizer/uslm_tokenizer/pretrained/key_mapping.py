@@ -171,10 +171,10 @@ def load_pretrained(
 
 def _fit(key_mapping: KeyMapping, state: Mapping[str, Tensor], model: PretrainedModel) -> Converted:
     """Apply the rules and check the outcome against the model's own tensors."""
-    if layout.prepare is not None:
-        state = layout.prepare(state)
-    converted = _apply(layout, state, model.config)
-    _fill(layout, converted, model)
+    if key_mapping.prepare is not None:
+        state = key_mapping.prepare(state)
+    converted = _apply(key_mapping, state, model.config)
+    _fill(key_mapping, converted, model)
     wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     sources: dict[str, list[str]] = {}
     for pretrained, ours in converted.used.items():

@@ -30,7 +30,7 @@ class Stream:
     size: int
     """Different tokens; the id `size` is the initial token, which stands where there is none."""
     delay: int = 0
-    """Steps by which a token stands behind the frame that it belongs to."""
+    """Steps by which a token comes after the frame that it belongs to."""
     weight: float = 1.0
     """What a cell counts in the loss; 0: the stream is read and never predicted."""
 

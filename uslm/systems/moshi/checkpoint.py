@@ -8,7 +8,7 @@ from torch import Tensor
 
 from uslm.systems.moshi.model import MoshiConfig
 from uslm_tokenizer.errors import ConfigError
-from uslm_tokenizer.pretrained.layout import Ignore, Join, Layout, Rename, Rule
+from uslm_tokenizer.pretrained.key_mapping import Concat, Ignore, KeyMapping, Rename, Rule
 
 OTHER_NETS = (
     "conditioners",
@@ -134,12 +134,14 @@ def rules(config: MoshiConfig) -> tuple[Rule, ...]:
         Rename(rf"{block}\.norm2\.alpha", rf"{ours}.feed_forward_norm.weight", _flat),
         Rename(r"depformer_text_emb\.weight", "depth.first_embedding.weight"),
         Rename(r"depformer_emb\.(\d+)\.weight", r"depth.code_embeddings.\1.weight"),
-        Join(r"depformer_in\.(?P<part>\d+)\.weight", "depth.from_state.weight", steps),
-        Join(r"linears\.(?P<part>\d+)\.weight", "depth.to_logits.weight", steps),
+        Concat(r"depformer_in\.(?P<part>\d+)\.weight", "depth.from_state.weight", steps),
+        Concat(r"linears\.(?P<part>\d+)\.weight", "depth.to_logits.weight", steps),
         Rename(rf"{deep}\.self_attn\.in_proj_weight", rf"{depth}.qkv.weight", by_step),
         Rename(rf"{deep}\.self_attn\.out_proj\.weight", rf"{depth}.out.weight", by_step),
-        Join(rf"{deep}\.gating\.(?P<part>\d+)\.linear_in\.weight", rf"{depth}.up.weight", steps),
-        Join(rf"{deep}\.gating\.(?P<part>\d+)\.linear_out\.weight", rf"{depth}.down.weight", steps),
+        Concat(rf"{deep}\.gating\.(?P<part>\d+)\.linear_in\.weight", rf"{depth}.up.weight", steps),
+        Concat(
+            rf"{deep}\.gating\.(?P<part>\d+)\.linear_out\.weight", rf"{depth}.down.weight", steps
+        ),
         Rename(rf"{deep}\.norm1\.alpha", rf"{depth}.attention_norm.weight", _flat),
         Rename(rf"{deep}\.norm2\.alpha", rf"{depth}.feed_forward_norm.weight", _flat),
     )
@@ -165,7 +167,7 @@ def _transformers_rules() -> tuple[Rule, ...]:
         Rename(r"embed_tokens\.(\d+)\.weight", r"code_embeddings.\1.weight"),
         Rename(r"decoder\.lm_head\.weight", "to_text.weight"),
         Rename(r"decoder\.model\.norm\.weight", "transformer.norm.weight"),
-        Join(
+        Concat(
             rf"{block}\.self_attn\.(?P<part>[qkv])_proj\.linear\.weight",
             rf"{ours}.attention.qkv.weight",
             ("q", "k", "v"),
@@ -202,26 +204,26 @@ def _is_deep_part(name: str) -> bool:
     return name.startswith("depth_decoder.") and any(part in name for part in parts)
 
 
-MOSHI = Layout(
+MOSHI = KeyMapping(
     name="moshi",
     systems=("Moshi",),
     model="uslm.systems.moshi.model:MoshiLM",
     read_config=read_config,
     prepare=with_steps,
     rules=rules,
-    marks=(r"depformer_text_emb\.weight", r"text_linear\.weight", r"out_norm\.alpha"),
+    signature_keys=(r"depformer_text_emb\.weight", r"text_linear\.weight", r"out_norm\.alpha"),
     source="https://huggingface.co/kyutai/moshiko-pytorch-bf16",
     code_licence="MIT and Apache-2.0",
     weights_licence="CC-BY 4.0",
 )
-MOSHI_TRANSFORMERS = Layout(
+MOSHI_TRANSFORMERS = KeyMapping(
     name="moshi_transformers",
     systems=("transformers' Moshi",),
     model="uslm.systems.moshi.model:MoshiLM",
     read_config=read_transformers_config,
     prepare=joined_steps,
     rules=_transformers_rules(),
-    marks=(r"depth_decoder\.text_embed_tokens\.weight", r"decoder\.lm_head\.weight"),
+    signature_keys=(r"depth_decoder\.text_embed_tokens\.weight", r"decoder\.lm_head\.weight"),
     source="https://huggingface.co/kmhf/hf-moshiko",
     code_licence="Apache-2.0",
     weights_licence="CC-BY 4.0",

@@ -155,7 +155,7 @@ def transcribe(
     sampling: MoshiSampling | None = None,
 ) -> Int[Tensor, " t"]:
     """The text stream of a recording, given as all codes that the model knows: its own, then the
-    user's. Text behind the audio (`text_delay`) has heard what it writes."""
+    user's. Text after the audio (`text_delay`) knows what it writes."""
     if len(codes) != len(model.config.streams) - 1:
         raise UserError(
             f"codes must have {len(model.config.streams) - 1} rows, own and user's, "
@@ -186,7 +186,7 @@ def read_aloud(
     if config.num_user_codebooks and (user is None or user.shape[1] == 0):
         raise UserError(
             f"user must be given, {config.num_user_codebooks} codes of a frame or more: this model "
-            "hears another speaker"
+            "is given another speaker"
         )
     feeder = WordFeeder([tuple(w) for w in words], config.pad_id, config.end_pad_id)
     streams, initial = config.streams, model.initial(1)

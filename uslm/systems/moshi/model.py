@@ -5,8 +5,8 @@
     temporal transformer    sum of embeddings -> state -> next text token
     depth transformer       state, text -> own code 0 -> own code 1 -> ... of the same next step
 
-Later streams are delayed: see `MoshiConfig.streams`. With the audio behind the text it is a model
-that reads aloud, with the text behind the audio one that transcribes.
+Later streams are delayed: see `MoshiConfig.streams`. With the audio after the text it is a model
+that reads aloud, with the text after the audio one that transcribes.
 """
 
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ class MoshiConfig:
     num_codebooks: int = 8
     """Codebooks that the model speaks; 0: it only writes text."""
     num_user_codebooks: int = 8
-    """Codebooks of the other speaker, which it hears; 0: it hears nobody."""
+    """Codebooks of the other speaker, which it is given; 0: none."""
     dim: int = 4096
     """Width of the temporal transformer."""
     num_heads: int = 32
@@ -64,11 +64,11 @@ class MoshiConfig:
     depth_hidden_dim: int = 2816
     """Width inside its feed-forward layers."""
     acoustic_delay: int = 1
-    """Steps by which all codebooks but the first stand behind it."""
+    """Steps by which all codebooks but the first come after it."""
     text_delay: int = 0
-    """Steps by which the text stands behind the first codebooks."""
+    """Steps by which the text comes after the first codebooks."""
     audio_delay: int = 0
-    """Steps by which all codes stand behind the text."""
+    """Steps by which all codes come after the text."""
     semantic_weight: float = 100.0
     """What the first codebook counts in the loss, beside 1 of each other."""
     padding_weight: float = 1.0

@@ -57,7 +57,7 @@ class MoshiSession:
                     f"but is {ours}"
                 )
         self._state = start(self.model)
-        self._ears = self.codec.start_encoding(), self.codec.start_encoding()
+        self._inputs = self.codec.start_encoding(), self.codec.start_encoding()
         self._mouth = self.codec.start_decoding()
         # The latest frames, as many as delays reach back: heard, told to say, and drawn columns.
         self._heard: list[Tensor] = []
@@ -101,13 +101,15 @@ class MoshiSession:
             del frames[: -(config.max_delay + 1)]
         return SessionFrame(int(drawn[0]), self._speak())
 
-    def _encode(self, waveform: Float[Tensor, "1 n"], ear: int) -> Int[Tensor, " k"]:
+    def _encode(self, waveform: Float[Tensor, "1 n"], input_index: int) -> Int[Tensor, " k"]:
         if waveform.shape[-1] != self.frame_samples:
             raise UserError(
                 f"a frame must be {self.frame_samples} samples long, but is {waveform.shape[-1]}"
             )
         self.codec.check_waveform(waveform[None])
-        codes = self.codec.encode_chunk(waveform[None].to(self.codec.device), self._ears[ear])
+        codes = self.codec.encode_chunk(
+            waveform[None].to(self.codec.device), self._inputs[input_index]
+        )
         return codes[0, :, 0].to(self.model.device)
 
     def _speak(self) -> Float[Tensor, "1 n"] | None:

@@ -18,7 +18,7 @@ from uslm.systems.moshi.checkpoint import (
 )
 from uslm.systems.moshi.model import MoshiConfig, MoshiLM, weighted_loss
 from uslm_tokenizer.errors import CheckpointError, ConfigError
-from uslm_tokenizer.pretrained.layout import convert, load_published
+from uslm_tokenizer.pretrained.key_mapping import convert, load_pretrained
 from uslm_tokenizer.pretrained.registry import recognise
 
 TABLE = {
@@ -44,7 +44,7 @@ def frames(model: MoshiLM, t: int, seed: int = 0) -> Tensor:
     return (torch.rand(len(sizes), t, generator=source) * sizes[:, None]).long()
 
 
-# ---- published weights
+# ---- pretrained weights
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def ours_of(theirs: Any) -> MoshiLM:
     state = theirs.state_dict()
     assert recognise(state, TABLE) == ["moshi_transformers"]
     config = read_transformers_config(theirs.config.to_dict())
-    model = load_published(MOSHI_TRANSFORMERS, state, config)
+    model = load_pretrained(MOSHI_TRANSFORMERS, state, config)
     assert isinstance(model, MoshiLM)
     return model
 
@@ -156,7 +156,7 @@ def test_kyutais_names_become_ours() -> None:
     model = build()
     state = kyutais(model)
     assert recognise(state, TABLE) == ["moshi"]
-    loaded = load_published(MOSHI, state, model.config)
+    loaded = load_pretrained(MOSHI, state, model.config)
     for name, tensor in loaded.state_dict().items():
         assert torch.equal(tensor, model.state_dict()[name]), name
     with pytest.raises(CheckpointError, match="lacks"):

@@ -98,17 +98,17 @@ def test_what_is_given_is_kept_and_the_rest_drawn() -> None:
     text = transcribe(model, codes, torch.Generator().manual_seed(0), FREE)
     assert text.shape == (10,) and 0 <= int(text.min()) <= int(text.max()) < 20
 
-    # Two frames late, the text of frame 3 has heard frame 4 and not yet frame 6.
+    # Two frames late, the text of frame 3 has received frame 4 and not yet frame 6.
     def scores(codes: Tensor) -> Tensor:
         grid = model.batch([torch.cat([text[None], codes])])
         with torch.no_grad():
             return model(grid.tokens).text[0, 2:]
 
     before = scores(codes)
-    for frame, heard in ((4, True), (5, False)):
+    for frame, received in ((4, True), (5, False)):
         other = codes.clone()
         other[3, frame] = (other[3, frame] + 1) % 16  # the user's semantic code
-        assert (not torch.equal(scores(other)[3], before[3])) is heard
+        assert (not torch.equal(scores(other)[3], before[3])) is received
     with pytest.raises(UserError, match="codes must have 6 rows"):
         transcribe(model, codes[:3], torch.Generator())
     given = torch.cat([text[None], codes])
@@ -132,7 +132,7 @@ def test_it_reads_all_words_in_their_order(audio_delay: int) -> None:
     assert cut.shape == (4, 6)
 
 
-def test_a_model_that_hears_wants_something_to_hear() -> None:
+def test_a_model_with_an_input_wants_one() -> None:
     model = model_of()
     with pytest.raises(UserError, match="user must be given, 3 codes of a frame or more"):
         read_aloud(model, [[5]], torch.Generator())
@@ -165,8 +165,8 @@ def converse(
     model, codec = tiny
     session = MoshiSession(model, codec, torch.Generator().manual_seed(7), FREE)
     hop = session.frame_samples
-    told = [None] * (user.shape[1] // hop) if own is None else own.split(hop, dim=1)
-    out = [session.push(*pair) for pair in zip(user.split(hop, dim=1), told, strict=True)]
+    own_frames = [None] * (user.shape[1] // hop) if own is None else own.split(hop, dim=1)
+    out = [session.push(*pair) for pair in zip(user.split(hop, dim=1), own_frames, strict=True)]
     return [each.text for each in out], [each.waveform for each in out]
 
 
@@ -178,8 +178,8 @@ def test_two_recordings_are_answered_each_in_its_way(tiny: tuple[MoshiLM, MimiCo
         user = recording(codec, 14, seed)
         text, speech = converse(tiny, user)
         assert speech[0] is None and all(each is not None for each in speech[1:])
-        heard = codec.encode(user[None])[0]
-        given = torch.cat([torch.full((4, 14), DRAWN), heard])
+        received = codec.encode(user[None])[0]
+        given = torch.cat([torch.full((4, 14), DRAWN), received])
         [made] = complete(model, [given], generators(7), FREE)
         assert text == made[0].tolist()
         whole = codec.decode(made[None, 1:4, :13])[0]
@@ -194,7 +194,7 @@ def test_what_comes_later_changes_nothing_said_before(tiny: tuple[MoshiLM, MimiC
     user, other = recording(codec, 12, 1), recording(codec, 12, 1)
     other[:, 6 * codec.hop_length :] = recording(codec, 6, 3)
     one, two = converse(tiny, user), converse(tiny, other)
-    assert one[0][:7] == two[0][:7] and one[0] != two[0]  # what is heard counts from the next on
+    assert one[0][:7] == two[0][:7] and one[0] != two[0]  # what is received counts from the next on
     assert all(torch.equal(*pair) for pair in zip(one[1][1:7], two[1][1:7], strict=True))
 
 

@@ -113,7 +113,7 @@ class HiFiCodecEncoder(nn.Module):
 
 
 class HiFiCodec(TrainableCodec):
-    """Waveform <-> codes [b, levels * groups, t]: level 0 group 0, level 0 group 1, ..."""
+    """Waveform <-> codes [b, levels * groups, t]: codebook 0 group 0, codebook 0 group 1, ..."""
 
     model_type: ClassVar[str] = "hifi_codec"
     config_class: ClassVar[type] = HiFiCodecConfig

@@ -1,4 +1,4 @@
-"""Mimi's checkpoint in the layout of transformers, `kyutai/mimi`."""
+"""Mimi's checkpoint in the key mapping of transformers, `kyutai/mimi`."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -9,7 +9,7 @@ from torch import Tensor
 from uslm_tokenizer.codecs.mimi.model import MimiCodecConfig, mimi_network
 from uslm_tokenizer.codecs.mimi.quantizer import MimiQuantizerConfig
 from uslm_tokenizer.errors import ConfigError
-from uslm_tokenizer.pretrained.layout import Join, Layout, Rename, Rule
+from uslm_tokenizer.pretrained.key_mapping import Concat, KeyMapping, Rename, Rule
 from uslm_tokenizer.pretrained.shared_rules import as_flag
 from uslm_tokenizer.quantize.vq import VectorQuantizerConfig
 
@@ -97,7 +97,7 @@ def _side(side: str) -> tuple[Rule, ...]:
         Rename(rf"{layer}\.conv\.(weight|bias)", rf"{side}.layers.\1.conv.\2"),
         Rename(rf"{layer}\.block\.(\d+)\.conv\.(\w+)", rf"{side}.layers.\1.layers.\2.conv.\3"),
         Rename(rf"{layer}\.shortcut\.conv\.(\w+)", rf"{side}.layers.\1.shortcut.conv.\2"),
-        Join(
+        Concat(
             rf"{block}\.self_attn\.(?P<part>[qkv])_proj\.weight",
             rf"{ours}.attention.qkv.weight",
             ("q", "k", "v"),
@@ -123,7 +123,7 @@ def _codebooks(kind: str) -> tuple[Rule, ...]:
     )
 
 
-MIMI = Layout(
+MIMI = KeyMapping(
     name="mimi",
     systems=("Mimi",),
     model="uslm_tokenizer.codecs.mimi.model:MimiCodec",
@@ -137,7 +137,7 @@ MIMI = Layout(
         *_codebooks("semantic"),
         *_codebooks("acoustic"),
     ),
-    marks=(
+    signature_keys=(
         r"quantizer\.semantic_residual_vector_quantizer\.layers\.0\.codebook\.embed_sum",
         r"(?:encoder\.)?downsample\.conv\.weight",
     ),

@@ -26,7 +26,7 @@ from uslm_tokenizer.quantize.vq import VectorQuantizerConfig
 
 
 def mimi_network() -> SEANetConfig:
-    """The published convolutions: 25 frames a second at 24 kHz."""
+    """The published convolutions: 25 frames per second at 24 kHz."""
     return SEANetConfig(
         dim=512,
         num_filters=64,
