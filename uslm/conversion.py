@@ -6,9 +6,9 @@ import torch
 
 from uslm.output.speech import Speech
 from uslm.synthesis.protocols import Converter, FrontEnd, Imitate
-from uslm.synthesis.seeds import settle_seed
+from uslm.synthesis.seeds import resolve_seed
 from uslm.synthesis.stock_voices import stock_voice_for
-from uslm.synthesis.timer import Clock
+from uslm.synthesis.timer import StageTimer
 from uslm.systems.loading import load_converter
 from uslm.voices.prompt import VoicePrompt
 from uslm.voices.stock import DEFAULT_STOCK_VOICE

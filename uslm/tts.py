@@ -18,10 +18,10 @@ from uslm.synthesis.protocols import (
     SegmentSynthesizer,
     Synthesizer,
 )
-from uslm.synthesis.seeds import settle_seed
-from uslm.synthesis.session import OnChunk, Request, Session
+from uslm.synthesis.seeds import resolve_seed
+from uslm.synthesis.session import OnSegment, Request, Session
 from uslm.synthesis.stock_voices import stock_voice_for
-from uslm.synthesis.timer import Clock
+from uslm.synthesis.timer import StageTimer
 from uslm.synthesis.timestamps import timed, word_aligner
 from uslm.systems.loading import load_synthesizer
 from uslm.systems.two_stage.bundle import Bundle
@@ -107,7 +107,7 @@ class ZeroShotTTS:
         A model of another tokenizer than the default one's makes it again from its recording.
         Raises MissingResource if there is no such voice.
         """
-        return stock_voice_for(self.speaker, self.frontend, name)
+        return stock_voice_for(self.synthesizer, self.frontend, name)
 
     def generate(
         self,
@@ -124,22 +124,22 @@ class ZeroShotTTS:
         words: bool = False,
         voices: Mapping[str, VoicePrompt] | None = None,
         any_language: bool = False,
-        on_chunk: OnChunk | None = None,
+        on_segment: OnSegment | None = None,
     ) -> Speech:
         """Speak the text; the samples are those of `stream`, joined.
 
         What is not given is the model's own choice; the seed is drawn and reported. `verify`
         verifies each segment and regenerates bad ones, `retries` times at most. `speed` keeps
         the pitch. `words` asks when each word is said. With `voices` the text is a script:
-        behind `[anna]` the voice of that name speaks. `on_chunk(report, number_of_pieces)` is
-        called as each piece is done, before its words are looked for. TextError where the text is
+        after `[anna]` the voice of that name speaks. `on_segment(report, number_of_segments)` is
+        called as each segment is done, before its words are looked for. TextError where the text is
         in no language of the model's, unless `any_language`.
         """
         return Speech.joined(
             self.stream(
                 text, voice, seed=seed, temperature=temperature, top_k=top_k, top_p=top_p,
                 verify=verify, retries=retries, speed=speed, words=words, voices=voices,
-                any_language=any_language, on_chunk=on_chunk,
+                any_language=any_language, on_segment=on_segment,
             )
         )  # fmt: skip
 
@@ -158,7 +158,7 @@ class ZeroShotTTS:
         words: bool = False,
         voices: Mapping[str, VoicePrompt] | None = None,
         any_language: bool = False,
-        on_chunk: OnChunk | None = None,
+        on_segment: OnSegment | None = None,
     ) -> Iterator[AudioChunk]:
         """Speak the text as `generate` does, and yield samples as they are made.
 
@@ -169,7 +169,7 @@ class ZeroShotTTS:
         request = self._request(
             text, voice, seed, _given(temperature=temperature, top_k=top_k, top_p=top_p),
             verify=verify, retries=retries, speed=speed, voices=voices, any_language=any_language,
-            on_chunk=on_chunk,
+            on_segment=on_segment,
         )  # fmt: skip
         chunks = Session(self.synthesizer, self.frontend, request, timer).stream()
         return timed(chunks, word_aligner(self.synthesizer, self.frontend)) if words else chunks
@@ -290,7 +290,7 @@ class ZeroShotTTS:
             voices=voices,
             plan=plan,
             any_language=any_language,
-            on_chunk=on_chunk,
+            on_segment=on_segment,
         )
 
 

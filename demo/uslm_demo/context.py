@@ -10,7 +10,7 @@ import gradio as gr
 from uslm_demo.comparing import Codecs
 from uslm_demo.limits import Limits
 from uslm_demo.model import Model
-from uslm_demo.shelf import Shelf
+from uslm_demo.session_voices import SessionVoices
 from uslm_demo.voices import voice_names
 from uslm_demo.widgets.sounds import Sounds
 
@@ -35,7 +35,7 @@ class Context:
 
     def voice_names(self, request: gr.Request | None) -> list[str]:
         """The voices that a visitor can name: their own, and stock voices."""
-        return voice_names(self.shelf.store(session_of(request)))
+        return voice_names(self.session_voices.store(session_of(request)))
 
 
 def session_of(request: gr.Request | None) -> str | None:

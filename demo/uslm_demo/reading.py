@@ -28,8 +28,8 @@ def script_voices(
     model: Model, text: str, store: VoiceStore, narrator: VoicePrompt
 ) -> dict[str, VoicePrompt]:
     """The voices that a script asks for, and the narrator by name. TextError for unknown ones."""
-    pieces = parse_script(text, script_names(store, narrator.name))
-    names = sorted({piece.voice for piece in pieces} - {"", narrator.name})
+    segments = parse_script(text, script_names(store, narrator.name))
+    names = sorted({segment.voice for segment in segments} - {"", narrator.name})
     return {narrator.name: narrator, **{name: named_voice(model, store, name) for name in names}}
 
 
@@ -53,7 +53,7 @@ def prepare(
         paragraph_seconds=overrides.pop("paragraph_seconds"),
     )
     call = model.engine().call(
-        lambda tts: tts.manuscript(
+        lambda tts: tts.long_form_job(
             text, voice, voices=voices, plan=plan, any_language=model.any_language, **overrides
         )
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from uslm.output.speech import AudioChunk, ChunkReport, Speech
+from uslm.output.speech import AudioChunk, SegmentReport, Speech
 from uslm.synthesis.language import check_text_language
 from uslm.synthesis.plan import plan_text
 from uslm.synthesis.protocols import Imitate
@@ -95,7 +95,7 @@ def speak(
 
     overrides = asdict(options or SpeakOptions())
     overrides["any_language"] = model.any_language
-    utterance = model.engine().submit(text, voice, **overrides, on_chunk=count)
+    utterance = model.engine().submit(text, voice, **overrides, on_segment=count)
     parts: list[AudioChunk] = []
     try:
         for part in utterance:

@@ -9,6 +9,7 @@ from pathlib import Path
 from uslm.systems.two_stage.voice_creation import render_voice
 from uslm.voices.policy import PromptPolicy
 from uslm.voices.prompt import VoicePrompt
+from uslm.voices.prompt_preprocessing import examine_prompt
 from uslm.voices.stock import stock_voices
 from uslm.voices.store import VoiceStore
 from uslm_demo.model import Model
@@ -66,7 +67,7 @@ def named_voice(model: Model, store: VoiceStore, name: str) -> VoicePrompt:
     if name in stock_voices() and name not in store.names():
         return tts.stock_voice(name)
     voice = store.load(name)
-    tts.speaker.check_voice(voice)
+    tts.synthesizer.check_voice(voice)
     return voice
 
 

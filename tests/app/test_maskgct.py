@@ -30,9 +30,9 @@ def test_it_speaks(uslm: Uslm, tiny_files: Path, folder: Path, tmp_path: Path) -
     assert (tmp_path / "a.wav").read_bytes() == (tmp_path / "b.wav").read_bytes()
 
 
-def test_what_it_cannot_do_is_refused(uslm: Uslm, shelf: Path, folder: Path) -> None:
-    prompt = ("--prompt", shelf / "prompt.wav", "--out", "a.wav", "--model", folder)
-    uslm("convert", "--source", shelf / "prompt.wav", *prompt).assert_refused(1, "maskgct")
+def test_what_it_cannot_do_is_refused(uslm: Uslm, tiny_files: Path, folder: Path) -> None:
+    prompt = ("--prompt", tiny_files / "prompt.wav", "--out", "a.wav", "--model", folder)
+    uslm("convert", "--source", tiny_files / "prompt.wav", *prompt).assert_refused(1, "maskgct")
     uslm("say", "--text", "Hi.", "--language", "cmn", *prompt).assert_refused(
         1, "read as Chinese", "English and French and German"
     )

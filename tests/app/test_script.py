@@ -102,7 +102,7 @@ def test_stock_voices_need_not_be_given(say: Say) -> None:
     assert speakers(say(*script, "--json")) == ["ada", "ben"]
 
 
-def test_what_makes_no_cast_is_refused(say: Say, shelf: Path, tmp_path: Path) -> None:
+def test_what_makes_no_cast_is_refused(say: Say, tiny_files: Path, tmp_path: Path) -> None:
     def refused(code: int, *words: str, text: str = OTHERS, given: tuple[str, ...] = ()) -> None:
         cast = [part for each in given for part in ("--voice-for", each)]
         result = say("--text", text, "--script", *cast, "--out", "a.wav")

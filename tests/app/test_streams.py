@@ -31,14 +31,14 @@ def test_a_text_of_another_language_is_refused_unless_it_is_asked_for(say: Run) 
 
 
 def test_a_prompt_may_come_through_a_pipe(
-    uslm: Run, shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    uslm: Run, tiny_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("USLM_VOICES", str(tmp_path / "voices"))
-    recording, model = (shelf / "prompt.wav").read_bytes(), ("--model", shelf / "model")
+    recording, model = (tiny_files / "prompt.wav").read_bytes(), ("--model", tiny_files / "model")
     say = ("say", "Hello there.", "--seed", 1, "--json", *model)
     piped = uslm(*say, "--prompt", "-", "--out", "a.wav", stdin=recording)
     assert piped.code == 0, piped.stderr
-    assert uslm(*say, "--prompt", shelf / "prompt.wav", "--out", "b.wav").code == 0
+    assert uslm(*say, "--prompt", tiny_files / "prompt.wav", "--out", "b.wav").code == 0
     assert Path("a.wav").read_bytes() == Path("b.wav").read_bytes()
     assert json.loads(piped.out)["voice"] == "voice"
     uslm(*say, "--prompt", "-", stdin=b"").assert_refused(1, "is empty (0 bytes)")

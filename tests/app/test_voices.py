@@ -142,14 +142,14 @@ def test_a_text_is_spoken_by_a_voice_that_comes_along(
 
 
 def test_stock_voices_are_voices_but_are_not_removed(
-    uslm: Uslm, shelf: Path, model: tuple[str, Path], babble: Path, tmp_path: Path
+    uslm: Uslm, tiny_files: Path, model: tuple[str, Path], babble: Path, tmp_path: Path
 ) -> None:
     assert "Apache-2.0" in uslm("voice", "show", "ada").out
     refused = uslm("voice", "remove", "babble", "ada")
     refused.assert_refused(1, "'ada' comes with uslm")
     assert babble.exists()
     uslm("voice", "show", "adda").assert_refused(2, "no voice 'adda'", "did you mean 'ada'?")
-    source = ("convert", "--source", shelf / "prompt.wav", "--out", "b.wav", *model)
+    source = ("convert", "--source", tiny_files / "prompt.wav", "--out", "b.wav", *model)
     uslm(*source).assert_refused(1, "neither is given", "ada, ben")
     assert uslm(*source, "--voice", "ada").code == 0
     # A voice of the user's own goes before.

@@ -50,8 +50,8 @@ def test_a_script_finds_its_voices(model: Model, voice: VoicePrompt, tmp_path: P
     voices = script_voices(model, text, store, voice)
     assert sorted(voices) == ["anna", "bob"]
     options = ReadOptions(seed=1, sentence_seconds=1.0)
-    manuscript = prepare(model, text, voice, voices, options)
-    assert [line.voice for line in manuscript.lines] == ["anna", "bob", "anna"]
-    assert manuscript.lines[0].pause_seconds == 1.0
+    long_form_job = prepare(model, text, voice, voices, options)
+    assert [line.voice for line in long_form_job.lines] == ["anna", "bob", "anna"]
+    assert long_form_job.lines[0].pause_seconds == 1.0
     with pytest.raises(TextError, match=r"\[carl\]; .* given: ada, anna, ben, bob, .*unused"):
         script_voices(model, "[carl] Hm.", store, voice)

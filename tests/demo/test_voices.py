@@ -66,7 +66,7 @@ def test_a_kept_voice_is_found_by_name(
 def test_a_stock_voice_needs_nothing(model: Model, store: VoiceStore, voice: VoicePrompt) -> None:
     assert voice_names(store) == list(stock_voices())
     stock = find_voice(model, store, VoiceChoice(kept="ada"))
-    model.tts().speaker.check_voice(stock)
+    model.tts().synthesizer.check_voice(stock)
     assert stock.name == "ada" and stock.transcript
     assert stock_voices()["ada"].transcript.startswith(stock.transcript)
     store.save(replace(voice, name="ada"))

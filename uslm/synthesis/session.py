@@ -74,8 +74,8 @@ class Session:
         plan = request.plan or synthesizer.settings.plan
         self._plan = plan_text(request.text, plan, request.voices)
         if not request.any_language:
-            check_text_language(request.text, frontend, speaker.settings)
-        self._num_pieces = sum(not piece.is_pause for piece in self._plan)
+            check_text_language(request.text, frontend, synthesizer.settings)
+        self._num_segments = sum(not segment.is_pause for segment in self._plan)
         items = self._prepare()
         # Read on to the first segment, so that a text with nothing to say fails here and now.
         opening: list[Item] = []

@@ -30,9 +30,9 @@ def load_synthesizer(
 
     A pretrained one that is not on this machine yet is downloaded and converted first.
     """
-    folder = resolve_speaker(name_or_path, revision=revision, local_files_only=local_files_only)
+    folder = resolve_synthesizer(name_or_path, revision=revision, local_files_only=local_files_only)
     device = read_device(device)
-    if (pipeline := _published(folder)) is None:
+    if (pipeline := _pretrained(folder)) is None:
         return load_bundle(folder).to(device, dtype)
     return pipeline.load_synthesizer(folder, device=device, dtype=dtype)
 

@@ -13,7 +13,7 @@ from uslm.text.espeak import ESPEAK, EspeakProcess
 from uslm.text.language import espeak_language
 from uslm.text.normalize import is_english
 
-LONGEST_PIECE = 300
+LONGEST_SEGMENT = 300
 """Characters handed to espeak at once: over some thousands it returns nothing at all."""
 LONGEST_WORD = 60
 """Characters without a space between; espeak silently cuts words off at about 150 bytes, and 65
@@ -111,7 +111,7 @@ class EspeakPhonemizer:
         return _LOOSE_S.sub("", said) if english and spelled and "'s" in words else said
 
 
-def _cut_long_words(piece: str) -> str:
+def _cut_long_words(segment: str) -> str:
     """The same with spaces in words that are too long."""
     return _LONG_WORD.sub(lambda word: " ".join(_PART_OF_WORD.findall(word[0])), segment)
 

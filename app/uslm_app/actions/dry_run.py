@@ -37,7 +37,7 @@ def show_plan(
             frontend(each.text)
     if not options.any_language:
         check_text_language(text, frontend, settings)
-    chunks: list[dict[str, Any]] = []
+    segments: list[dict[str, Any]] = []
     problems: list[TextError] = []
     for segment in plan_text(text, settings.plan, roles):
         if segment.is_pause:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from uslm.text.clean import clean
+from uslm.text.segmentation import parse_script
 from uslm.voices.names import (
     default_folder,
     existing_voice,

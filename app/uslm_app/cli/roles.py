@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from uslm.text.chunking import parse_script
+from uslm.text.segmentation import parse_script
 from uslm.voices.stock import DEFAULT_STOCK_VOICE
 from uslm_app.cli.exit_codes import UsageError
 from uslm_app.cli.inputs import check_file, check_voice_options, find_voice, voice_files
@@ -34,7 +34,7 @@ def find_roles(text: str, options: argparse.Namespace) -> dict[str, str]:
         raise TextError("the script must have something to say, but nothing follows its marks")
     roles = {segment.voice: known[segment.voice] for segment in segments if segment.voice}
     if options.prompt is None and options.voice is None:
-        first = pieces[0].voice
+        first = segments[0].voice
         if first and not is_voice_file(roles[first]):
             options.prompt = roles[first]
         check_voice_options(options, default=roles.get(first, DEFAULT_STOCK_VOICE))

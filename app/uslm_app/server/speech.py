@@ -56,7 +56,7 @@ def speech_router(service: Service) -> APIRouter:
         _check(wanted, service)
         name = wanted.voice if isinstance(wanted.voice, str) else wanted.voice.id
         voice = await service.find_voice(name, status=400, param="voice")
-        seed = settle_seed(wanted.seed)
+        seed = resolve_seed(wanted.seed)
         utterance = service.engine.submit(
             wanted.input, voice, seed=seed, **_options(wanted, service)
         )

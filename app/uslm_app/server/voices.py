@@ -63,7 +63,7 @@ def voices_router(service: Service) -> APIRouter:
         after: Annotated[str | None, Query(max_length=64)] = None,
         limit: Annotated[int, Query(ge=1, le=100)] = 100,
     ) -> VoiceList:
-        """The kept voices, by name, those behind `after`; in `voices` all that can be asked for."""
+        """The kept voices, by name, those after `after`; in `voices` all that can be asked for."""
         names = await run_sync(service.voices.names)
         rest = [name for name in names if after is None or name > after]
         shown = await run_sync(lambda: [_kept(service, name) for name in rest[:limit]])

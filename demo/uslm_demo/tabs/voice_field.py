@@ -49,7 +49,9 @@ def voice_field(
     Where it is `ready` a stock voice is chosen already, and nothing needs to be uploaded.
     """
     kept = gr.Dropdown(
-        menu(context.shelf.store(None).names() if context.shelf.is_shared else []),
+        menu(
+            context.session_voices.store(None).names() if context.session_voices.is_shared else []
+        ),
         value=DEFAULT_STOCK_VOICE if ready else "",
         label=label,
         info=f"To clone a voice, choose “{RECORDING}”." if ready else None,
