@@ -42,13 +42,13 @@ def run(setting: Setting, seed: int) -> Mapping[str, Measured]:
         codes[:, :1] = hold(codes[:, :1, ::MERGE], MERGE, x.shape[2])
         return codes
 
-    def first_level(x: Tensor) -> Tensor:
+    def first_codebook(x: Tensor) -> Tensor:
         if setting.broken == "levels above not told":
             return tied_afterwards(x)
         return encode_merged(quantizer, x, first)
 
     arms = {
-        "first level merged": first_level,
+        "first level merged": first_codebook,
         "all levels merged": lambda x: encode_merged(quantizer, x, (MERGE,) * NUM_LEVELS),
         "first level tied afterwards": tied_afterwards,
         "nothing merged": quantizer.encode,

@@ -81,7 +81,7 @@ def test_a_resumed_run_ends_with_the_same_weights(
     material: Path, codec: Path, finished: Path, tmp_path: Path
 ) -> None:
     given = arguments(material, codec, tmp_path, "loop.save_every_minutes=1e-9")
-    assert main([*given, "--piece-minutes", "1e-4"]) == 0
+    assert main([*given, "--stop-after-minutes", "1e-4"]) == 0
     assert not (tmp_path / "model").exists()
     assert main([*given, "--resume"]) == 0
     whole = (finished / "model" / "model.safetensors").read_bytes()
@@ -99,12 +99,12 @@ def test_a_row_is_what_was_said_and_heard(material: Path, codec: Path, tmp_path:
     rows = StreamRows(corpus, tokens, alignments, recipe.model, quiet, tail_frames=25)
     [index] = [i for i in range(12) if i in alignments and rows.fits(i)][:1]
     partner = next(i for i in range(12) if corpus.speakers[i] != corpus.speakers[index])
-    own, heard = tokens.codes(index), tokens.codes(partner)
-    before, spoken = heard.shape[1], own.shape[1]
+    own, partner_codes = tokens.codes(index), tokens.codes(partner)
+    before, spoken = partner_codes.shape[1], own.shape[1]
     row = rows.row(index, partner)
     assert row.shape == (7, before + spoken + 25)
     assert torch.equal(row[1:4, before:-25], own[:3])
-    assert torch.equal(row[4:, :before], heard[:3])
+    assert torch.equal(row[4:, :before], partner_codes[:3])
     assert bool((row[1:4, :before] == quiet[:3]).all())
     assert bool((row[4:, before:] == quiet[:3]).all())
     found = spoken_tokens(row[0], pad_id=53, end_pad_id=54)

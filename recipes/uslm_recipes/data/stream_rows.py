@@ -35,7 +35,7 @@ SILENT_FRAMES = 40
 def check_fits(config: MoshiConfig, tokens: TokenCorpus, codec: AudioTokenizer) -> None:
     """Raise ConfigError unless the model's streams are codes of this codec and phonemes."""
     header = tokens.header
-    if header.pitch_level is not None:
+    if header.pitch_codebook is not None:
         raise ConfigError("tokens must be those of a codec without a pitch level, but have one")
     if codec.codebook_size != header.codebook_size or codec.num_codebooks != header.num_codebooks:
         raise ConfigError(
@@ -62,7 +62,7 @@ def check_fits(config: MoshiConfig, tokens: TokenCorpus, codec: AudioTokenizer) 
 
 
 def silence(codec: AudioTokenizer) -> Int[Tensor, "k 1"]:
-    """The codes of a frame in which nothing is heard."""
+    """The codes of a frame in which nothing is partner_codes."""
     waveform = torch.zeros(1, 1, SILENT_FRAMES * codec.hop_length, device=codec.device)
     return codec.encode(waveform)[0, :, -1:].cpu()
 
@@ -86,7 +86,7 @@ class StreamRows:
         self.frame_rate = corpus.sample_rate / tokens.header.hop_length
 
     def words(self, index: int, first_frame: int = 0) -> list[Word]:
-        """Words of an utterance, as phonemes, behind so many frames."""
+        """Words of an utterance, as phonemes, after so many frames."""
         ids = self.corpus.text_ids[index].tolist()
         starts = self.alignments[index].tolist()
         found: list[Word] = []
@@ -115,14 +115,14 @@ class StreamRows:
     def row(self, index: int, partner: int | None) -> Int[Tensor, "k t"]:
         """Text, own codes, user's codes; a `partner` speaks before."""
         config, own = self.config, self.tokens.codes(index)
-        heard = self.silent[:, :0] if partner is None else self.tokens.codes(partner)
-        before, spoken = heard.shape[1], own.shape[1]
+        partner_codes = self.silent[:, :0] if partner is None else self.tokens.codes(partner)
+        before, spoken = partner_codes.shape[1], own.shape[1]
 
         def quiet(frames: int) -> Int[Tensor, "k _"]:
             return self.silent.expand(-1, frames)
 
         own = torch.cat([quiet(before), own, quiet(self.tail_frames)], dim=1)
-        user = torch.cat([heard, quiet(spoken + self.tail_frames)], dim=1)
+        user = torch.cat([partner_codes, quiet(spoken + self.tail_frames)], dim=1)
         text = self._text(index, before, spoken)
         return torch.cat(
             [text[None], own[: config.num_codebooks], user[: config.num_user_codebooks]]

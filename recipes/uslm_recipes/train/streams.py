@@ -29,9 +29,9 @@ from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.stream_rows import StreamRows, check_fits, silence
 from uslm_recipes.data.tokens import TokenCorpus
 from uslm_recipes.loop import (
-    Drawn,
     LoopConfig,
     Losses,
+    TrainBatch,
     TrainingState,
     Validation,
     after_step,
@@ -44,7 +44,7 @@ from uslm_recipes.loop import (
     update,
     world_of,
 )
-from uslm_recipes.loop.training_data import Named, TrainingData
+from uslm_recipes.loop.training_data import BatchLabel, TrainingData
 from uslm_tokenizer.codecs.unit_tokenizer.model import UnitTokenizer
 from uslm_tokenizer.errors import ConfigError, UserError
 from uslm_tokenizer.registry import load_tokenizer
@@ -67,7 +67,7 @@ class StreamsRecipe:
     """Token folders, as encode makes them; one for each corpus."""
     tokenizer: str = ""
     """The codec that made them: it says what silence is, and, where its first codebook is a unit
-    tokenizer that hears phonemes, aligns texts whose durations the corpus does not tell."""
+    tokenizer that recognises phonemes, aligns texts whose durations the corpus does not tell."""
     sources: tuple[str, ...] = ()
     """Collections to learn from; empty means all that have text."""
     seconds_per_batch: float = 120.0
@@ -107,24 +107,25 @@ def draw_batch(
     rows: StreamRows,
     indices: NDArray[np.int64],
     batches: SecondsBatches,
-) -> Drawn[TokenGrid]:
-    """The next batch; who speaks before an utterance is drawn from epoch and utterance alone."""
+) -> TrainBatch[TokenGrid]:
+    """The next batch; who speaks before an utterance is train_batch from epoch and utterance
+    alone."""
     epoch = batches.epoch
     chosen = next(batches).tolist()
-    drawn = []
+    train_batch = []
     for index in chosen:
         random = np.random.default_rng((recipe.loop.seed, epoch, index))
         talks = random.random() < recipe.dialogue_share
         partner = rows.partner_of(index, indices.tolist(), random) if talks else None
-        drawn.append(rows.row(index, partner))
-    grid = model.batch(drawn)
+        train_batch.append(rows.row(index, partner))
+    grid = model.batch(train_batch)
     own = slice(1, 1 + model.config.num_codebooks)
-    return Drawn(
+    return TrainBatch(
         batch=grid,
-        name=Named(rows.corpus, chosen),
+        name=BatchLabel(rows.corpus, chosen),
         audio_seconds=float(rows.corpus.seconds[chosen].sum()),
-        tokens=sum(row.shape[1] for row in drawn),
-        slots=grid.tokens.shape[0] * grid.tokens.shape[2],
+        tokens=sum(row.shape[1] for row in train_batch),
+        padded_frames=grid.tokens.shape[0] * grid.tokens.shape[2],
         counts={
             "text": float(grid.weights[:, 0].sum()),
             "codes": float(grid.weights[:, own].sum()),
@@ -176,7 +177,7 @@ def train(recipe: StreamsRecipe, out: Path, *, resume: bool = False) -> bool:
         ]
         if not len(splits[0]):
             raise ConfigError(
-                f"tokenizer must be a codec that hears phonemes, but is a {codec.model_type}, and "
+                f"tokenizer must be a codec that recognises phonemes, but is a {codec.model_type}, and "
                 "no utterance of the corpus tells the durations of its symbols"
             )
     with accelerator.main_process_first():
@@ -223,12 +224,18 @@ def train(recipe: StreamsRecipe, out: Path, *, resume: bool = False) -> bool:
         def check() -> Validation:
             return validate(model, prepared, rows, held_out)
 
-        for drawn in each_batch(run, lambda: draw_batch(recipe, model, rows, chosen, batches)):
+        for train_batch in each_batch(
+            run, lambda: draw_batch(recipe, model, rows, chosen, batches)
+        ):
             with accelerator.accumulate(prepared):
-                parts = prepared(drawn.batch.to(accelerator.device))
-                loss = torch.stack([part * drawn.weights[name] for name, part in parts.items()])
+                parts = prepared(train_batch.batch.to(accelerator.device))
+                loss = torch.stack(
+                    [part * train_batch.weights[name] for name, part in parts.items()]
+                )
                 update(run, loss.sum())
-            after_step(run, Losses(loss.sum(), parts), drawn, validate=check if held_out else None)
+            after_step(
+                run, Losses(loss.sum(), parts), train_batch, validate=check if held_out else None
+            )
         if complete := finish_run(run):
             export(run, "model", {"model": model})
     return complete

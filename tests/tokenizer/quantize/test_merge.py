@@ -41,7 +41,7 @@ def test_codes_are_tied_and_half_of_them_say_all(quantizer: ResidualQuantizer, t
     codes = encode_merged(quantizer, latents(2, t), (2, 1, 3, 1))
     assert codes.shape == (2, 4, t)
     slow = slow_codes(codes[:, :1], 2)
-    assert slow.shape[2] == -(-t // 2)  # the steps of a language model of level 0
+    assert slow.shape[2] == -(-t // 2)  # the steps of a language model of codebook 0
     assert torch.equal(hold(slow, 2, t), codes[:, :1])
     assert torch.equal(hold(slow_codes(codes[:, 2:3], 3), 3, t), codes[:, 2:3])
     if t == 8:
