@@ -177,8 +177,8 @@ def train(recipe: StreamsRecipe, out: Path, *, resume: bool = False) -> bool:
         ]
         if not len(splits[0]):
             raise ConfigError(
-                f"tokenizer must be a codec that recognises phonemes, but is a {codec.model_type}, and "
-                "no utterance of the corpus tells the durations of its symbols"
+                f"tokenizer must be a codec that recognises phonemes, but is a {codec.model_type}, "
+                "and no utterance of the corpus tells the durations of its symbols"
             )
     with accelerator.main_process_first():
         alignments = align(corpus, tokens, recognizer, np.concatenate(splits), out)

@@ -1,7 +1,7 @@
 """Merged codes of VALL-E R (Han et al. 2024): neighbouring frames share the codes of some levels.
 
-    level 0, merged by 2    a a b b c c        a language model of this codebook takes half the
-    steps level 1                 d e f g h i        and codes what the merging lost, too
+    codebook 0, merged by 2   a a b b c c      a language model of it takes half the steps
+    codebook 1                d e f g h i      and codes what the merging lost, too
 
 The residual that a merged level codes is pooled first, so that nothing has to be trained anew.
 """
