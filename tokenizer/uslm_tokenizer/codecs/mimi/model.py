@@ -14,14 +14,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from uslm_tokenizer.base import AudioTokenizer
+from uslm_tokenizer.base import CodecPass, TrainableCodec
 from uslm_tokenizer.codecs.mimi.quantizer import MimiQuantizer, MimiQuantizerConfig
 from uslm_tokenizer.codecs.mimi.transformer import WindowedTransformer
 from uslm_tokenizer.errors import ConfigError, UserError
 from uslm_tokenizer.nn.attention import KVCache
 from uslm_tokenizer.nn.conv import Conv1d, ConvState, ConvTranspose1d
 from uslm_tokenizer.nn.seanet import SEANetConfig, SEANetDecoder, SEANetEncoder, SEANetState
-from uslm_tokenizer.quantize.base import Quantized
 from uslm_tokenizer.quantize.vq import VectorQuantizerConfig
 
 
@@ -85,16 +84,6 @@ class MimiCodecConfig:
 
 
 @dataclass
-class MimiPass:
-    """A training pass."""
-
-    waveform: Float[Tensor, "b 1 n"]
-    """The reconstruction, in whole frames."""
-    quantized: Quantized
-    """With the quantizer's loss; `levels[0]` is what a speech encoder's features may teach."""
-
-
-@dataclass
 class MimiState:
     """One direction of a stream: what each part keeps between two chunks."""
 
@@ -103,8 +92,11 @@ class MimiState:
     resampling: ConvState
 
 
-class MimiCodec(AudioTokenizer):
-    """Waveform <-> codes [b, k, t], the first of them semantic."""
+class MimiCodec(TrainableCodec):
+    """Waveform <-> codes [b, k, t], the first of them semantic.
+
+    Of a training pass `quantized.levels[0]` is what a speech encoder's features may teach.
+    """
 
     model_type: ClassVar[str] = "mimi_codec"
     config_class: ClassVar[type] = MimiCodecConfig
@@ -163,7 +155,6 @@ class MimiCodec(AudioTokenizer):
 
     @property
     def latent_dim(self) -> int:
-        """Width of the latents that are quantised, and of each level."""
         return self.config.network.dim
 
     def use_codebooks(self, count: int) -> None:
@@ -190,10 +181,10 @@ class MimiCodec(AudioTokenizer):
 
     def forward(
         self, waveform: Float[Tensor, "b 1 n"], generator: torch.Generator | None = None
-    ) -> MimiPass:
+    ) -> CodecPass:
         """Encode, quantise and decode, for training; `generator` draws for the quantizer."""
         quantized = self.quantizer(self._latents(waveform), generator=generator)
-        return MimiPass(self._synthesize(quantized.latents), quantized)
+        return CodecPass(self._synthesize(quantized.latents), quantized)
 
     @torch.no_grad()
     def initialize(
