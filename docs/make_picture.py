@@ -11,5 +11,8 @@ TEXT = "The house is built, and now it speaks."
 tts = ZeroShotTTS.from_pretrained("default")
 voice = tts.create_voice(HERE.parent / "examples" / "voice_low.wav")
 draw_speech(
-    tts.generate(TEXT, voice, seed=1), voice, HERE / "speech.png", tokenizer=tts.bundle.tokenizer
+    tts.generate(TEXT, voice, seed=1),
+    voice,
+    HERE / "speech.png",
+    tokenizer=tts.synthesizer.tokenizer,
 )

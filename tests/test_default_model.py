@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import uslm
-from uslm.systems.two_stage.bundle import Bundle
+from uslm.systems.two_stage.bundle import Bundle, bundle_of
 from uslm.tts import ZeroShotTTS
 from uslm.voices.phoneme_error_rate import phoneme_error_rate
 from uslm.voices.verification import recognizer
@@ -53,8 +53,8 @@ def test_its_card_is_of_these_weights(tts: ZeroShotTTS) -> None:
     if "have not been evaluated" in card:
         assert not head and not re.search(r"WER \d|speaker cosine \d|DNSMOS \d", card)
         return
-    assert isinstance(tts.bundle, Bundle)
-    assert f"Weights: {tts.bundle.hash}." in card
+    assert isinstance(bundle_of(tts.synthesizer), Bundle)
+    assert f"Weights: {tts.synthesizer.hash}." in card
     assert head.keys() >= {"wer", "cer", "speaker_cosine"}
     table = re.search(r"^\| all \|(.*)\|$", card, re.M)
     assert table is not None
@@ -72,12 +72,12 @@ def test_its_units_say_the_words(tts: ZeroShotTTS) -> None:
     third.
     """
     voice = tts.create_voice(ROOT / "examples" / "voice.wav")
-    phoneme_recognizer, frontend = recognizer(tts.bundle.tokenizer), tts.bundle.frontend()
+    phoneme_recognizer, frontend = recognizer(tts.synthesizer.tokenizer), tts.synthesizer.frontend()
     received = [
         phoneme_recognizer.recognize(tts.generate(sentence, voice, seed=seed).units)
         for seed, sentence in enumerate(SENTENCES)
     ]
-    texts = [tts.bundle.phoneme_ids(frontend(sentence)) for sentence in SENTENCES]
+    texts = [bundle_of(tts.synthesizer).phoneme_ids(frontend(sentence)) for sentence in SENTENCES]
     errors = list(map(phoneme_error_rate, texts, received))
     shuffled = list(map(phoneme_error_rate, [*texts[1:], texts[0]], received))
     assert sum(errors) / len(errors) < 0.45
@@ -87,7 +87,7 @@ def test_its_units_say_the_words(tts: ZeroShotTTS) -> None:
 def test_its_codec_gives_the_voice_back(tts: ZeroShotTTS) -> None:
     """Decoded speech lies nearer to its original than to another recording, and keeps its
     melody."""
-    tokenizer = tts.bundle.tokenizer
+    tokenizer = tts.synthesizer.tokenizer
     mel = LogMel(tokenizer.sample_rate)
     clips = [
         read_audio(ROOT / "examples" / name).resampled(tokenizer.sample_rate).waveform[:, :48_000]

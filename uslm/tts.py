@@ -24,7 +24,6 @@ from uslm.synthesis.stock_voices import stock_voice_for
 from uslm.synthesis.timer import StageTimer
 from uslm.synthesis.timestamps import timed, word_aligner
 from uslm.systems.loading import load_synthesizer
-from uslm.systems.two_stage.bundle import Bundle
 from uslm.text.lexicon import Lexicon
 from uslm.voices.prompt import VoicePrompt
 from uslm.voices.stock import DEFAULT_STOCK_VOICE
@@ -68,16 +67,6 @@ class ZeroShotTTS:
             local_files_only=local_files_only,
         )
         return cls(synthesizer, synthesizer.frontend(language=language, lexicon=lexicon))
-
-    @property
-    def bundle(self) -> Bundle:
-        """The parts of a model of ours. Raises UserError if it is another system's."""
-        if not isinstance(self.synthesizer, Bundle):
-            raise UserError(
-                f"this works with models of ours only, but {self.synthesizer.settings.name!r} is a "
-                f"{type(self.synthesizer).__name__}"
-            )
-        return self.synthesizer
 
     @property
     def sample_rate(self) -> int:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from uslm.systems.two_stage.voice_creation import render_voice
 from uslm.voices.policy import PromptPolicy
 from uslm.voices.prompt import VoicePrompt
 from uslm.voices.prompt_preprocessing import examine_prompt
@@ -112,7 +111,7 @@ def import_voice(model: Model, store: VoiceStore, path: str) -> VoicePrompt:
 def listen(model: Model, voice: VoicePrompt) -> Audio:
     """What a voice was made of."""
     tts = model.tts()
-    return Audio(render_voice(tts.bundle, voice), tts.sample_rate)
+    return Audio(tts.synthesizer.render_voice(voice), tts.sample_rate)
 
 
 def describe(voice: VoicePrompt) -> str:

@@ -13,7 +13,7 @@ import torch
 from uslm.evaluation.metrics.scores import Judges
 from uslm.evaluation.report.report import load_report, sections_of
 from uslm.evaluation.suites import speaking
-from uslm.systems.two_stage.bundle import save_bundle
+from uslm.systems.two_stage.bundle import bundle_of, save_bundle
 from uslm.systems.two_stage.tiny import speech_like, tiny_bundle
 from uslm.tts import ZeroShotTTS
 from uslm_recipes.cards import model_card
@@ -285,7 +285,7 @@ def test_every_source_needs_a_licence(corpus: Path, tmp_path: Path) -> None:
 def test_card_is_written_from_what_was_measured(
     evaluation: Path, tts: ZeroShotTTS, run: Path, corpus: Path, tmp_path: Path
 ) -> None:
-    folder = save_bundle(tts.bundle, tmp_path / "model")
+    folder = save_bundle(bundle_of(tts.synthesizer), tmp_path / "model")
     arguments = ["--model", str(folder), "--report", str(evaluation / "report.json"), "--runs",
                  str(run), "--corpus", str(corpus), "--trained-on", "2 CPU cores"]  # fmt: skip
     assert model_card.main(arguments) == 0
@@ -296,14 +296,14 @@ def test_card_is_written_from_what_was_measured(
     assert "{type: wer, value: 0.7500}" in front
     for fact in ("3 minutes on 2 CPU cores", "WER 75.0", "| units | 100 | 3.1 | 2.0 |",
                  "| LibriSpeech | 1.00 | CC BY 4.0 |", "Most words are not understood",
-                 "## Misuse", tts.bundle.hash):  # fmt: skip
+                 "## Misuse", tts.synthesizer.hash):  # fmt: skip
         assert fact in body
 
 
 def test_card_tells_what_the_runs_went_on_from(
     evaluation: Path, tts: ZeroShotTTS, run: Path, corpus: Path, tmp_path: Path
 ) -> None:
-    folder = save_bundle(tts.bundle, tmp_path / "model")
+    folder = save_bundle(bundle_of(tts.synthesizer), tmp_path / "model")
     arguments = ["--model", str(folder), "--report", str(evaluation / "report.json"), "--runs",
                  str(run), "--corpus", str(corpus), "--trained-on", "2 CPU cores",
                  "--trained-before", "A decoder of 9 minutes."]  # fmt: skip
@@ -321,7 +321,7 @@ def test_the_machine_comes_from_the_runs(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    folder = save_bundle(tts.bundle, tmp_path / "model")
+    folder = save_bundle(bundle_of(tts.synthesizer), tmp_path / "model")
     arguments = ["--model", str(folder), "--report", str(evaluation / "report.json"), "--runs",
                  str(run), "--corpus", str(corpus)]  # fmt: skip
     assert model_card.main(arguments) == 1

@@ -1,6 +1,6 @@
 """Stage 1 at work: prefill, step, stop. Rows go on side by side and each stops by itself."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -45,6 +45,23 @@ class UnitRow:
     def tensor(self) -> Int[Tensor, " t"]:
         """The units as a tensor."""
         return torch.tensor(self.units, dtype=torch.long)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class UnitRequest:
+    """What one row needs to speak."""
+
+    text_ids: Int[Tensor, " _"]
+    prompt_units: Int[Tensor, " _"]
+    prompt_pitches: Int[Tensor, " _"] | None = None
+    """Relative ones, for a model that draws pitches."""
+    stop: StopRule
+    sampling: Sampling
+    generator: torch.Generator
+
+
+SpeakUnits = Callable[[Sequence[UnitRequest]], Iterator[list[UnitRow]]]
+"""Draws the units of some rows; yields them after each step, as `speak_units` does."""
 
 
 @torch.no_grad()

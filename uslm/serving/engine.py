@@ -31,7 +31,6 @@ from uslm.serving.utterance import (
     Utterance,
 )
 from uslm.synthesis.protocols import FrontEnd, Synthesizer
-from uslm.systems.two_stage.bundle import Bundle
 from uslm.tts import ZeroShotTTS
 from uslm.voices.prompt import VoicePrompt
 from uslm_tokenizer.errors import ConfigError
@@ -107,8 +106,8 @@ class Engine:
         self.synthesizer = synthesizer
         """The model as it was given."""
         self._pool, self._num_slots, self._max_active = None, 1, 1
-        if isinstance(synthesizer, Bundle):
-            synthesizer = SharedSynthesizer(synthesizer, self.config.num_slots)
+        if (unit_model := synthesizer.unit_model) is not None:
+            synthesizer = SharedSynthesizer(synthesizer, unit_model, self.config.num_slots)
             self._pool, self._num_slots = synthesizer.pool, self.config.num_slots
             self._max_active = self.config.num_slots + self.config.max_waiting
         self._tts = ZeroShotTTS(synthesizer, frontend)

@@ -12,7 +12,7 @@ What goes wrong with one row ends this row alone: the error is kept in it, for i
 """
 
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -20,7 +20,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from uslm.generate.autoregressive import (
+    SpeakUnits,
     StopRule,
+    UnitRequest,
     UnitRow,
     advance,
     forbid,
@@ -86,6 +88,33 @@ class UnitPool:
             self._free(self._slots.index(row))
         if row.owner in self._freed and not self._is_here(row.owner):
             del self._freed[row.owner]
+
+    def for_one(self) -> SpeakUnits:
+        """Draws units for one owner, in steps that all share: whoever pulls moves every row."""
+        owner = object()
+
+        def speak(requests: Sequence[UnitRequest]) -> Iterator[list[UnitRow]]:
+            rows = [PoolRow(**vars(request), owner=owner) for request in requests]
+            for row in rows:
+                self.join(row)
+            try:
+                # A step that somebody else has asked for meanwhile serves us as well.
+                seen = self.steps
+                while True:
+                    if self.steps == seen:
+                        self.step()
+                    for row in rows:
+                        if row.error is not None:
+                            raise row.error
+                    seen, is_over = self.steps, all(row.stop_reason for row in rows)
+                    yield list(rows)
+                    if is_over:
+                        return
+            finally:
+                for row in rows:
+                    self.leave(row)
+
+        return speak
 
     @torch.inference_mode()
     def step(self) -> None:

@@ -3,14 +3,17 @@
 `ZeroShotTTS`, `Session`, `VoiceConverter`, the commands and the demo use nothing else of it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
+from uslm.generate.autoregressive import SpeakUnits
 from uslm.generate.sampling import Sampling
+from uslm.models.base import SemanticModel
 from uslm.output.joiner import JoinConfig
 from uslm.synthesis.plan import PlanConfig
 from uslm.synthesis.timer import StageTimer
@@ -18,6 +21,7 @@ from uslm.text.frontend import FrontendResult
 from uslm.text.lexicon import Lexicon
 from uslm.voices.prompt import VoicePrompt
 from uslm.voices.verification import VerificationResult, VerifyConfig
+from uslm.voices.word_times import WordAligner
 from uslm_tokenizer.audio.read import Audio, AudioSource
 from uslm_tokenizer.base import AudioTokenizer
 from uslm_tokenizer.errors import ConfigError
@@ -176,13 +180,39 @@ class VoiceMaker(Protocol):
         """Raise ConfigError if the voice was made for another model, UserError if it is damaged."""
         ...
 
+    def render_voice(self, voice: VoicePrompt) -> Float[Tensor, "1 n"]:
+        """What a voice was made of, as it keeps it; UserError where it cannot be heard."""
+        ...
+
+    @property
+    def networks(self) -> Mapping[str, nn.Module]:
+        """Its networks by name, to be counted and measured; what is not told of is not there."""
+        ...
+
+    @property
+    def folder(self) -> Path | None:
+        """Where it was loaded from; None if it was made here."""
+        ...
+
 
 @runtime_checkable
 class Synthesizer(VoiceMaker, Protocol):
     """A model that speaks texts."""
 
-    def segment_synthesizer(self, sampling: Sampling, timer: StageTimer) -> SegmentSynthesizer:
-        """The synthesizer of segments with this sampling, which times each stage."""
+    @property
+    def unit_model(self) -> SemanticModel | None:
+        """Stage 1, if many requests can take its steps together; None: each goes its own way."""
+        ...
+
+    def segment_synthesizer(
+        self, sampling: Sampling, timer: StageTimer, speak: SpeakUnits | None = None
+    ) -> SegmentSynthesizer:
+        """The synthesizer of segments with this sampling, which times each stage. `speak` draws the
+        units in place of `unit_model` alone; nobody gives it where that is None."""
+        ...
+
+    def word_aligner(self, frontend: FrontEnd) -> WordAligner | None:
+        """Finds words in its speech; None where none of its parts recognises phonemes."""
         ...
 
     def check_can_verify(self) -> None:

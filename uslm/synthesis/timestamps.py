@@ -14,7 +14,6 @@ from torch import Tensor
 from uslm.models.folders import resolve_bundle
 from uslm.output.speech import AudioChunk, SegmentReport, Word
 from uslm.synthesis.protocols import FrontEnd, Synthesizer
-from uslm.systems.two_stage.bundle import Bundle
 from uslm.text.frontend import TextFrontend
 from uslm.voices.verification import find_recognizer
 from uslm.voices.word_times import WordAligner
@@ -27,12 +26,11 @@ whose times are known; half of them within 13 ms of it)."""
 
 
 def word_aligner(synthesizer: Synthesizer, frontend: FrontEnd) -> WordAligner:
-    """The recogniser of a model of ours; for another system's speech, that of the default model."""
+    """The model's own; for another system's speech, that of the default model."""
+    own = synthesizer.word_aligner(frontend)
+    if own is not None:
+        return own
     tokenizer = synthesizer.tokenizer
-    if isinstance(synthesizer, Bundle) and find_recognizer(synthesizer.tokenizer) is not None:
-        return WordAligner(
-            synthesizer.tokenizer, lambda word: synthesizer.phoneme_ids(frontend(word))
-        )
     if tokenizer is None or find_recognizer(tokenizer) is None:
         tokenizer = load_tokenizer(resolve_bundle("default") / "tokenizer")
     words = TextFrontend(language=frontend.language)

@@ -4,13 +4,16 @@ recogniser."""
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
+from uslm.generate.autoregressive import SpeakUnits
 from uslm.generate.sampling import Sampling
+from uslm.models.base import SemanticModel
 from uslm.synthesis.protocols import FrontEnd, SegmentSynthesizer, SynthesizerSettings
 from uslm.synthesis.timer import StageTimer
 from uslm.systems.phoneme_recognizer import default_recognizer
@@ -21,7 +24,9 @@ from uslm.text.phonemize import Phonemizer
 from uslm.text.vocab import TextVocab
 from uslm.voices.prompt import VoicePrompt
 from uslm.voices.verification import VerificationResult
+from uslm.voices.word_times import WordAligner
 from uslm_tokenizer.audio.read import Audio, AudioSource
+from uslm_tokenizer.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +72,35 @@ class PretrainedSynthesizer(ABC):
         """Samples per second of what it speaks, Hz."""
 
     @abstractmethod
-    def segment_synthesizer(self, sampling: Sampling, timer: StageTimer) -> SegmentSynthesizer:
-        """The synthesizer of segments with this sampling."""
+    def segment_synthesizer(
+        self, sampling: Sampling, timer: StageTimer, speak: SpeakUnits | None = None
+    ) -> SegmentSynthesizer:
+        """The synthesizer of segments with this sampling; `speak` is never given."""
+
+    @property
+    def unit_model(self) -> SemanticModel | None:
+        """None: each request goes its own way."""
+        return None
+
+    @property
+    def networks(self) -> Mapping[str, nn.Module]:
+        """Those that are modules of it, by name."""
+        return {name: part for name, part in vars(self).items() if isinstance(part, nn.Module)}
+
+    @property
+    def folder(self) -> Path | None:
+        """Converted models lie in folders of the cache, which are nobody's concern."""
+        return None
+
+    def word_aligner(self, frontend: FrontEnd) -> WordAligner | None:
+        """None: the default model's recogniser finds the words."""
+        return None
+
+    def render_voice(self, voice: VoicePrompt) -> Float[Tensor, "1 n"]:
+        """UserError: what a voice keeps is not enough to hear it."""
+        raise UserError(
+            f"a voice of {self.settings.name!r} cannot be heard: it does not keep its recording"
+        )
 
     @abstractmethod
     def encode(self, recording: Audio) -> Encoded:

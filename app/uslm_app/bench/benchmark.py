@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 
 from uslm.synthesis.seeds import resolve_seed
+from uslm.systems.two_stage.bundle import bundle_of
 from uslm.systems.two_stage.tiny import tiny_voice
 from uslm_app.actions import engine
 from uslm_app.actions.voices import open_voice
@@ -39,15 +40,15 @@ def benchmark(options: argparse.Namespace, console: Console) -> BenchReport:
     voice = (
         source.voice(tts, console)
         if source is not None
-        else tiny_voice(tts.bundle, num_frames=PROMPT_FRAMES)
+        else tiny_voice(bundle_of(tts.synthesizer), num_frames=PROMPT_FRAMES)
     )
     speech = measure_speech(tts, voice, text, seed=seed, repeats=options.repeats)
     peak = peak_memory_bytes()
     batch = measure_batch(tts, voice, text, seed=seed, rows=options.batch)
-    model = tts.bundle.semantic
+    model = bundle_of(tts.synthesizer).semantic
     bandwidth = read_bandwidth(model.device)
     return BenchReport(
-        model=tts.bundle.config.name,
+        model=tts.synthesizer.settings.name,
         machine=Machine.here(model.device),
         settings={
             "text": text,

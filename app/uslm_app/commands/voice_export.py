@@ -25,13 +25,11 @@ def run(options: argparse.Namespace, console: Console) -> None:
         output_format(out, None)  # an unknown suffix is refused before any work
     voice = load_voice(path)
     if sounds:
-        from uslm.systems.two_stage.voice_creation import render_voice
-
         engine.check_model(options.model)
-        bundle = engine.load_tts(options).bundle
-        waveform = render_voice(bundle, voice)
+        tts = engine.load_tts(options)
+        waveform = tts.synthesizer.render_voice(voice)
         for out in sounds:
-            write_audio(out, waveform, bundle.tokenizer.sample_rate, force=options.force)
+            write_audio(out, waveform, tts.sample_rate, force=options.force)
     for out in files:
         voice.save(out, force=options.force)
     if options.json:

@@ -16,14 +16,13 @@ def run(options: argparse.Namespace, console: Console) -> None:
 
     player = find_player()
 
-    from uslm.systems.two_stage.voice_creation import render_voice
     from uslm_app.actions import engine
     from uslm_app.actions.voices import load_voice
 
     voice = load_voice(path)
     engine.check_model(options.model)
-    bundle = engine.load_tts(options).bundle
-    waveform, rate = render_voice(bundle, voice), bundle.tokenizer.sample_rate
+    tts = engine.load_tts(options)
+    waveform, rate = tts.synthesizer.render_voice(voice), tts.sample_rate
     player(waveform, rate)
     if options.json:
         console.json({"voice": voice.name, "seconds": round(waveform.shape[1] / rate, 4)})

@@ -72,7 +72,7 @@ def evaluate(tts: ZeroShotTTS, judges: Judges, given: argparse.Namespace) -> Rep
         tables |= sections.parts_sections(tts, clips, voices, scorer, given.seed)
     tables["speed"] = speed_section(spoken, draw(6))
     return Report(
-        title=f"Evaluation of {tts.bundle.config.name}",
+        title=f"Evaluation of {tts.synthesizer.settings.name}",
         config=_plain(given),
         model=describe_model(tts.synthesizer),
         sections=tables,

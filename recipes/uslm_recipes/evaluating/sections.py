@@ -12,6 +12,7 @@ from uslm.evaluation.metrics.similarity import SpeakerModel, cosine, impostors
 from uslm.evaluation.report.report import Section
 from uslm.evaluation.suites.codec import resynthesize
 from uslm.evaluation.suites.sections import JUDGE_RATE, Scorer, at_judges
+from uslm.systems.two_stage.bundle import bundle_of
 from uslm.tts import ZeroShotTTS
 from uslm_recipes.data.recording import Recording
 from uslm_recipes.evaluating.held_out import VoiceChoice, read_recording
@@ -64,7 +65,7 @@ def parts_sections(
     seed: int,
 ) -> dict[str, Section]:
     """Codec alone, stage 2 from true units, units alone, on held-out recordings by source."""
-    bundle, rate = tts.bundle, tts.sample_rate
+    bundle, rate = bundle_of(tts.synthesizer), tts.sample_rate
     prompts = [
         tts.create_voice(read_recording(v.prompt, rate), v.prompt.text or None) for v in voices
     ]

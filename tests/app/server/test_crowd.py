@@ -12,7 +12,7 @@ import numpy as np
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from uslm.systems.two_stage.bundle import Bundle
+from uslm.systems.two_stage.bundle import Bundle, bundle_of
 from uslm.systems.two_stage.tiny import tiny_voice
 from uslm.tts import ZeroShotTTS
 
@@ -40,8 +40,10 @@ def text_of(num_sentences: int) -> str:
 @functools.cache
 def generate(alone: ZeroShotTTS, num_sentences: int) -> bytes:
     """The samples that `text_of` has alone, with seed 1."""
-    assert isinstance(alone.bundle, Bundle)
-    waveform = alone.generate(text_of(num_sentences), tiny_voice(alone.bundle), seed=1).waveform
+    assert isinstance(bundle_of(alone.synthesizer), Bundle)
+    waveform = alone.generate(
+        text_of(num_sentences), tiny_voice(bundle_of(alone.synthesizer)), seed=1
+    ).waveform
     scaled = waveform[0].numpy() * np.float32(32768)
     return np.rint(scaled).clip(-32768, 32767).astype("<i2").tobytes()
 

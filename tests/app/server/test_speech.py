@@ -14,6 +14,7 @@ import openai
 import pytest
 import torch
 
+from uslm.systems.two_stage.bundle import bundle_of
 from uslm.systems.two_stage.tiny import tiny_voice
 from uslm.tts import ZeroShotTTS
 from uslm_app.server.encoding import ByteEncoder
@@ -30,7 +31,7 @@ def openai_client(server: Any) -> openai.OpenAI:
 
 @functools.cache
 def generate(alone: ZeroShotTTS, text: str = TEXT, **options: Any) -> torch.Tensor:
-    return alone.generate(text, tiny_voice(alone.bundle), **options).waveform
+    return alone.generate(text, tiny_voice(bundle_of(alone.synthesizer)), **options).waveform
 
 
 def samples(data: bytes) -> np.ndarray[Any, Any]:

@@ -116,7 +116,7 @@ def test_a_list_is_spoken_and_judged(listed: Path, tts: ZeroShotTTS, tmp_path: P
         speaker_model=lambda waveform: torch.fft.rfft(waveform, 64).abs() + 1e-3,
     )
     sections, utterances = listed_sections(
-        spoken, out, judges, tokenizer=tts.bundle.tokenizer, generator=torch.Generator()
+        spoken, out, judges, tokenizer=tts.synthesizer.tokenizer, generator=torch.Generator()
     )
     row = sections["speech"].rows["all"]
     assert row["wer"].value == pytest.approx(2 / 7), "of the corpus: a word, and all of one"

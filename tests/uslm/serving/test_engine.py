@@ -88,7 +88,7 @@ class Blocked:
 
 
 def test_a_shared_model_is_a_speaker(bundle: Bundle) -> None:
-    assert isinstance(SharedSynthesizer(bundle, 2), Synthesizer)
+    assert isinstance(SharedSynthesizer(bundle, bundle.semantic, 2), Synthesizer)
 
 
 @pytest.mark.parametrize(

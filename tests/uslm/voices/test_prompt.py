@@ -50,7 +50,7 @@ def test_a_saved_voice_comes_back_quickly(made: VoicePrompt, tmp_path: Path) -> 
 
 
 def test_a_voice_says_where_it_came_from(tts: ZeroShotTTS, made: VoicePrompt) -> None:
-    assert (made.model, made.model_hash) == ("tiny", tts.bundle.hash)
+    assert (made.model, made.model_hash) == ("tiny", tts.synthesizer.hash)
     assert made.origin.made_with == f"uslm {uslm.__version__}"
     assert made.origin.made_at.endswith("+00:00")
     assert made.speaker_embedding.shape == (24,) and "unit_codec" in made.speaker_model

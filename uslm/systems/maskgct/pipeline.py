@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 
+from uslm.generate.autoregressive import SpeakUnits
 from uslm.generate.sampling import Sampling
 from uslm.synthesis.protocols import SegmentSynthesizer
 from uslm.synthesis.timer import StageTimer
@@ -99,7 +100,9 @@ class MaskGCT(PretrainedSynthesizer):
                 f"{voice.codes.shape[1]} frames; create it again from its recording"
             )
 
-    def segment_synthesizer(self, sampling: Sampling, timer: StageTimer) -> SegmentSynthesizer:
+    def segment_synthesizer(
+        self, sampling: Sampling, timer: StageTimer, speak: SpeakUnits | None = None
+    ) -> SegmentSynthesizer:
         """The synthesizer of segments with this sampling; of `sampling` only temperature and top_k
         matter."""
         if sampling.top_p < 1:

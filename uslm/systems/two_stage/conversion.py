@@ -11,7 +11,7 @@ from uslm.synthesis.protocols import Converted
 from uslm.synthesis.seeds import generator
 from uslm.synthesis.timer import StageTimer
 from uslm.systems.two_stage.blocks import CodeBlocks
-from uslm.systems.two_stage.bundle import Bundle
+from uslm.systems.two_stage.parts import BundleParts
 from uslm.systems.two_stage.voice_row import median_pitch
 from uslm.voices.prompt import VoicePrompt
 from uslm.voices.verification import recognizer
@@ -24,7 +24,7 @@ WINDOW_SECONDS = 20.0
 
 
 def convert_by_units(
-    bundle: Bundle, source: Audio, voice: VoicePrompt, seed: int, timer: StageTimer
+    bundle: BundleParts, source: Audio, voice: VoicePrompt, seed: int, timer: StageTimer
 ) -> Converted:
     """The words of `source` in the voice; the seed matters only where stage 2 draws."""
     config, tokenizer = bundle.config, bundle.tokenizer
@@ -52,7 +52,7 @@ def convert_by_units(
 
 
 def units_and_pitches(
-    bundle: Bundle, waveform: Float[Tensor, "1 n"], voice: VoicePrompt
+    bundle: BundleParts, waveform: Float[Tensor, "1 n"], voice: VoicePrompt
 ) -> tuple[Int[Tensor, " t"], Int[Tensor, " _"]]:
     """Units and pitches of a recording of any length: its units, and its melody at
     the height of the voice; no pitches where the model knows none."""

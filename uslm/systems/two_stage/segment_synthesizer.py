@@ -1,13 +1,18 @@
 """Segments of text to samples: stage 1, stage 2 and the decoder, interleaved."""
 
 from collections.abc import Iterator, Sequence
-from typing import ClassVar
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from uslm.generate.autoregressive import StopRule, UnitRow, speak_units
+from uslm.generate.autoregressive import (
+    SpeakUnits,
+    StopRule,
+    UnitRequest,
+    UnitRow,
+    speak_units,
+)
 from uslm.generate.sampling import Sampling
 from uslm.models.base import AcousticRow, PitchedModel
 from uslm.output.samples import checked_samples
@@ -16,18 +21,24 @@ from uslm.synthesis.protocols import SegmentAudio, SegmentRequest, SegmentResult
 from uslm.synthesis.seeds import generator
 from uslm.synthesis.timer import StageTimer
 from uslm.systems.two_stage.blocks import CodeBlocks
-from uslm.systems.two_stage.bundle import Bundle
+from uslm.systems.two_stage.parts import BundleParts
 from uslm.systems.two_stage.voice_row import median_pitch
 
 
 class BundleSegmentSynthesizer:
     """Speaks segments with one model of ours."""
 
-    pauses: ClassVar[bool] = False
-    """Whether `read` gives an empty sound after a step of stage 1 that brought none."""
-
-    def __init__(self, bundle: Bundle, sampling: Sampling, timer: StageTimer) -> None:
+    def __init__(
+        self,
+        bundle: BundleParts,
+        sampling: Sampling,
+        timer: StageTimer,
+        speak: SpeakUnits | None = None,
+    ) -> None:
+        """With `speak`, which draws the units for others, too, there is an empty sound after each
+        step that brought none: the others may have got something."""
         self._bundle, self._sampling, self._timer = bundle, sampling, timer
+        self._speak = speak
 
     def synthesize(self, requests: Sequence[SegmentRequest]) -> Iterator[SegmentAudio]:
         """Audio of the segments in order, each as early as it can be had.
@@ -46,7 +57,7 @@ class BundleSegmentSynthesizer:
                 is_over = row.stop_reason is not None  # it may go on while we yield
                 if is_over or segment.blocks.num_frames > before:
                     yield self._segment_audio(segment, row)
-                elif self.pauses:
+                elif self._speak is not None:
                     yield SegmentAudio(request=segment.request, waveform=nothing)
                 if not is_over:
                     break
@@ -67,19 +78,31 @@ class BundleSegmentSynthesizer:
         ]
 
     def _speak_units(self, requests: Sequence[SegmentRequest]) -> Iterator[list[UnitRow]]:
-        prompts = [self._prompt(request) for request in requests]
-        prompt_pitches = [self._prompt_pitches(request) for request in requests]
-        known = [row for row in prompt_pitches if row is not None]
+        asked = [self._unit_request(request) for request in requests]
+        if self._speak is not None:
+            return self._speak(asked)
+        known = [row.prompt_pitches for row in asked if row.prompt_pitches is not None]
         # The mode ends with each step, and nothing but lists of numbers comes out of it.
         speak = torch.inference_mode()(speak_units)
         return speak(
             self._bundle.semantic,
-            [text for text, _ in prompts],
-            [units for _, units in prompts],
-            [self._stop_rule(len(request.text.text_ids)) for request in requests],
+            [row.text_ids for row in asked],
+            [row.prompt_units for row in asked],
+            [row.stop for row in asked],
             sampling=self._sampling,
-            generators=[generator(request.seed, "semantic") for request in requests],
+            generators=[row.generator for row in asked],
             prompt_pitches=known if len(known) == len(requests) else None,
+        )
+
+    def _unit_request(self, request: SegmentRequest) -> UnitRequest:
+        text_ids, prompt_units = self._prompt(request)
+        return UnitRequest(
+            text_ids=text_ids,
+            prompt_units=prompt_units,
+            prompt_pitches=self._prompt_pitches(request),
+            stop=self._stop_rule(len(request.text.text_ids)),
+            sampling=self._sampling,
+            generator=generator(request.seed, "semantic"),
         )
 
     def _prompt(self, request: SegmentRequest) -> tuple[Int[Tensor, " s"], Int[Tensor, " p"]]:
@@ -144,7 +167,7 @@ class BundleSegmentSynthesizer:
 class _SegmentInProgress:
     """A segment on its way."""
 
-    def __init__(self, bundle: Bundle, request: SegmentRequest, num_symbols: int) -> None:
+    def __init__(self, bundle: BundleParts, request: SegmentRequest, num_symbols: int) -> None:
         self.request = request
         self._num_symbols = num_symbols  # that stage 1 reads; the segment's text is the last of it
         self._text_positions: list[int] = []  # which of the segment's own symbols each unit is of

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from uslm.models.base import VoiceFit
 from uslm.synthesis.protocols import FrontEnd
-from uslm.systems.two_stage.bundle import Bundle
 from uslm.systems.two_stage.conv_regressor import ConvRegressor
+from uslm.systems.two_stage.parts import BundleParts
 from uslm.systems.two_stage.voice_fitting import fit_voice
 from uslm.systems.two_stage.voice_row import voice_extras
 from uslm.text.frontend import FrontendResult
@@ -32,7 +32,7 @@ from uslm_tokenizer.codecs.unit_codec.model import UnitCodec
 
 
 def create_voice(
-    bundle: Bundle,
+    bundle: BundleParts,
     frontend: FrontEnd,
     audio: Audio | AudioSource,
     text: str | None = None,
@@ -87,7 +87,7 @@ def create_voice(
 
 
 def _fit(
-    bundle: Bundle, codes: Int[Tensor, "k p"], said: Int[Tensor, " p"] | None
+    bundle: BundleParts, codes: Int[Tensor, "k p"], said: Int[Tensor, " p"] | None
 ) -> VoiceFit | None:
     assert isinstance(bundle.acoustic, ConvRegressor)
     used = bundle.config.prompt.acoustic_frames
@@ -95,7 +95,7 @@ def _fit(
     return fit_voice(bundle.acoustic, codes[:, :used], said, bundle.config.fit)
 
 
-def render_voice(bundle: Bundle, voice: VoicePrompt) -> Float[Tensor, "1 n"]:
+def render_voice(bundle: BundleParts, voice: VoicePrompt) -> Float[Tensor, "1 n"]:
     """The recording that a voice was made of, as its codes hold it."""
     bundle.check_voice(voice)
     tokenizer = bundle.tokenizer
@@ -107,7 +107,7 @@ def render_voice(bundle: Bundle, voice: VoicePrompt) -> Float[Tensor, "1 n"]:
 class _Spoken:
     """What is said in a prompt, for the frames that stage 1 goes on from."""
 
-    def __init__(self, bundle: Bundle, units: Int[Tensor, " p"]) -> None:
+    def __init__(self, bundle: BundleParts, units: Int[Tensor, " p"]) -> None:
         self._bundle, self._units = bundle, units
         self._limit = min(len(units), bundle.config.prompt.semantic_frames)
 
@@ -152,12 +152,14 @@ class _Spoken:
         return recognizer(tokenizer).recognize(units.to(tokenizer.device))
 
 
-def _logits(bundle: Bundle, units: Int[Tensor, " t"]) -> Float[Tensor, "t v"]:
+def _logits(bundle: BundleParts, units: Int[Tensor, " t"]) -> Float[Tensor, "t v"]:
     tokenizer = bundle.tokenizer
     return recognizer(tokenizer).phoneme_logits(units[None].to(tokenizer.device))[0]
 
 
-def _speaker(bundle: Bundle, codes: Int[Tensor, "k p"]) -> tuple[Float[Tensor, " e"] | None, str]:
+def _speaker(
+    bundle: BundleParts, codes: Int[Tensor, "k p"]
+) -> tuple[Float[Tensor, " e"] | None, str]:
     """What the codec adds to the units, on the whole: a rough likeness of voice and room."""
     tokenizer = bundle.tokenizer
     if not isinstance(tokenizer, UnitCodec):

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import torch
 
+from uslm.generate.autoregressive import SpeakUnits
 from uslm.generate.sampling import Sampling
 from uslm.models.device import move, read_dtype
 from uslm.synthesis.protocols import SegmentSynthesizer
@@ -74,7 +75,9 @@ class Uslm(PretrainedSynthesizer):
     def check_encoded(self, voice: VoicePrompt) -> None:
         self.tokenizer.check_codes(voice.codes[None])
 
-    def segment_synthesizer(self, sampling: Sampling, timer: StageTimer) -> SegmentSynthesizer:
+    def segment_synthesizer(
+        self, sampling: Sampling, timer: StageTimer, speak: SpeakUnits | None = None
+    ) -> SegmentSynthesizer:
         """The synthesizer of segments with this sampling."""
         return UslmSegmentSynthesizer(
             self.tokenizer, self.model, self.vocab, self.settings.length, sampling, timer

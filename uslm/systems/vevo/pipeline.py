@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 
+from uslm.generate.autoregressive import SpeakUnits
 from uslm.generate.sampling import Sampling
 from uslm.synthesis.protocols import Converted, Imitate, SegmentSynthesizer
 from uslm.synthesis.timer import StageTimer
@@ -81,7 +82,9 @@ class Vevo(PretrainedSynthesizer):
                 "its recording"
             )
 
-    def segment_synthesizer(self, sampling: Sampling, timer: StageTimer) -> SegmentSynthesizer:
+    def segment_synthesizer(
+        self, sampling: Sampling, timer: StageTimer, speak: SpeakUnits | None = None
+    ) -> SegmentSynthesizer:
         """The synthesizer of segments with this sampling."""
         known = self.parts.phone_lm.config.text_vocab_size
         if self.vocab.size > known:

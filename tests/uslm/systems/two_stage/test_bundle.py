@@ -41,7 +41,7 @@ def test_a_loaded_model_speaks_as_the_saved_one(
     folder: Path, tts: ZeroShotTTS, voice: VoicePrompt
 ) -> None:
     loaded = ZeroShotTTS.from_pretrained(folder)
-    assert loaded.bundle.hash == tts.bundle.hash
+    assert loaded.synthesizer.hash == tts.synthesizer.hash
     one, other = (t.generate("Hello.", voice, seed=1).waveform for t in (tts, loaded))
     assert torch.equal(one, other)
 

@@ -10,6 +10,7 @@ import torch
 
 from uslm.synthesis.protocols import Synthesizer
 from uslm.systems.loading import as_converter, read_frontend, read_settings
+from uslm.systems.two_stage.bundle import bundle_of
 from uslm.systems.two_stage.tiny import speech_like
 from uslm.systems.valle.pipeline import Uslm
 from uslm.systems.valle.text import ValleVocab
@@ -103,7 +104,7 @@ def test_a_folder_speaks_as_what_was_saved(
     assert read_settings(folder) == loaded.synthesizer.settings
     assert read_frontend(folder)("Hi.").text_ids == loaded.frontend("Hi.").text_ids
     with pytest.raises(UserError, match="models of ours only"):
-        _ = loaded.bundle
+        bundle_of(loaded.synthesizer)
 
 
 def test_parts_that_do_not_fit_are_refused(synthesizer: Uslm) -> None:
