@@ -27,6 +27,7 @@ from uslm.models.folders import BUNDLE_FILE, DEFAULT, PARTS, VOCAB_FILE, resolve
 from uslm.synthesis.protocols import Converted, FrontEnd, Imitate, SegmentSynthesizer, VoiceMaker
 from uslm.synthesis.timer import StageTimer
 from uslm.systems.registry import load_model
+from uslm.systems.two_stage.conversion import convert_by_units
 from uslm.systems.two_stage.facts import FORMAT, read_bundle_config, read_vocab
 from uslm.systems.two_stage.parts import BundleParts
 from uslm.systems.two_stage.segment_synthesizer import BundleSegmentSynthesizer
