@@ -35,7 +35,8 @@ class SharedSynthesizer:
 
     def __init__(self, model: Synthesizer, unit_model: SemanticModel, num_slots: int) -> None:
         """`unit_model` is the model's own."""
-        self._model, self.unit_model = model, unit_model
+        self._model = model
+        self.unit_model: SemanticModel | None = unit_model
         self.pool = UnitPool(unit_model, num_slots)
 
     def segment_synthesizer(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from uslm.generate.autoregressive import SpeakUnits
 from uslm.generate.length import LengthConfig
 from uslm.generate.sampling import Sampling
 from uslm.output.joiner import JoinConfig
@@ -173,7 +174,7 @@ def test_a_listener_is_told(start: Callable[..., Engine], voice: VoicePrompt) ->
         assert reported.wait(30)
         reported.clear()
         is_over = utterance.is_over
-        while (chunk := utterance.result()) is not None:
+        while (chunk := utterance.take()) is not None:
             chunks.append(chunk)
         if is_over:
             break
@@ -227,16 +228,20 @@ def test_a_mistake_comes_out_where_it_was_made(
 class Clumsy(SharedSynthesizer):
     """Its readers fail for one voice, in the middle."""
 
-    def segment_synthesizer(self, sampling: Sampling, timer: StageTimer) -> SegmentSynthesizer:
+    def segment_synthesizer(
+        self, sampling: Sampling, timer: StageTimer, speak: SpeakUnits | None = None
+    ) -> SegmentSynthesizer:
         if sampling.temperature == 4.0:
             raise RuntimeError("out of luck")
-        return super().segment_synthesizer(sampling, timer)
+        return super().segment_synthesizer(sampling, timer, speak)
 
 
 def test_our_own_mistake_harms_nobody_else(
     start: Callable[..., Engine], bundle: Bundle, voice: VoicePrompt
 ) -> None:
-    engine = start(Clumsy(bundle, 2))  # not a Bundle: one at a time
+    clumsy = Clumsy(bundle, bundle.semantic, 2)
+    clumsy.unit_model = None  # one at a time
+    engine = start(clumsy)
     unlucky = engine.submit(TEXT, voice, seed=1, temperature=4.0)
     lucky = engine.submit(TEXT, voice, seed=1)
     with pytest.raises(RuntimeError, match="out of luck"):

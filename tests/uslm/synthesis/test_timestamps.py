@@ -15,6 +15,7 @@ from uslm.models.folders import resolve_bundle
 from uslm.output.joiner import JoinConfig, Joiner
 from uslm.output.speech import AudioChunk, SegmentReport
 from uslm.serving.shared import SharedSynthesizer
+from uslm.synthesis.protocols import FrontEnd
 from uslm.synthesis.timestamps import LEAD_SECONDS, timed, word_aligner
 from uslm.systems.two_stage.bundle import Bundle
 from uslm.systems.two_stage.tiny import speech_like
@@ -156,7 +157,10 @@ def test_systems_without_an_ear_borrow_the_default_models(bundle: Bundle) -> Non
     class Deaf(SharedSynthesizer):
         tokenizer = None
 
-    align = word_aligner(Deaf(bundle, 1), bundle.frontend())
+        def word_aligner(self, frontend: FrontEnd) -> WordAligner | None:
+            return None
+
+    align = word_aligner(Deaf(bundle, bundle.semantic, 1), bundle.frontend())
     assert align.tokenizer.num_codebooks > bundle.tokenizer.num_codebooks
     words = [word for word, _, _ in align(speech_like(2.0).waveform, "Two words.")]
     assert words == ["Two", "words."]
