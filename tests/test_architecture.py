@@ -19,13 +19,7 @@ from uslm_tokenizer.renames import COMMANDS, CONFIG_KEYS, FILES, OPTIONS, TENSOR
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = [ROOT, *(ROOT / name for name in ("tokenizer", "recipes", "app", "demo"))]
-ALLOWED_CIRCLES = {
-    # A bundle speaks, makes voices and converts by functions that take the bundle.
-    frozenset(
-        f"uslm.systems.two_stage.{name}"
-        for name in ("bundle", "conversion", "segment_synthesizer", "voice_creation")
-    ),
-}
+ALLOWED_CIRCLES: set[frozenset[str]] = set()
 MAX_FILES = 30
 """In one folder."""
 LONGEST = 70

@@ -45,6 +45,7 @@ from uslm_recipes.loop import (
     world_of,
 )
 from uslm_recipes.loop.training_data import BatchLabel, TrainingData
+from uslm_tokenizer.base import AudioTokenizer
 from uslm_tokenizer.codecs.unit_tokenizer.model import UnitTokenizer
 from uslm_tokenizer.errors import ConfigError, UserError
 from uslm_tokenizer.registry import load_tokenizer
@@ -152,16 +153,11 @@ def validate(
     return Validation(values={"loss": sum(parts.values()), **parts})
 
 
-def train(recipe: StreamsRecipe, out: Path, *, resume: bool = False) -> bool:
-    """Run the recipe in `out`; True when it is over, and the model saved there as `model`."""
-    seed_everything(recipe.loop.seed)
-    accelerator = make_accelerator(recipe.loop, out)
-    corpus = Corpus.open(recipe.corpus)
-    tokens = TokenCorpus.open(corpus, recipe.tokens)
-    if not recipe.tokenizer:
-        raise ConfigError("tokenizer must name the codec that made the tokens, but is empty")
-    codec = load_tokenizer(recipe.tokenizer)
-    check_fits(recipe.model, tokens, codec)
+def utterances(
+    recipe: StreamsRecipe, corpus: Corpus, codec: AudioTokenizer
+) -> tuple[list[NDArray[np.int64]], UnitTokenizer | None]:
+    """Utterances to learn from and to validate with, and who finds where their symbols begin: the
+    corpus itself, if nobody can."""
     limits = {"max_seconds": recipe.max_seconds, "sources": recipe.sources or None}
     splits = [
         corpus.select(split=split, with_text=True, **limits)  # type: ignore[arg-type]
@@ -180,6 +176,35 @@ def train(recipe: StreamsRecipe, out: Path, *, resume: bool = False) -> bool:
                 f"tokenizer must be a codec that recognises phonemes, but is a {codec.model_type}, "
                 "and no utterance of the corpus tells the durations of its symbols"
             )
+    return splits, recognizer
+
+
+def fitting(rows: StreamRows, splits: Sequence[NDArray[np.int64]]) -> list[list[int]]:
+    """Of each split those whose text fits their speech; UserError if none is left to train on."""
+    aligned = [[i for i in each.tolist() if i in rows.alignments] for each in splits]
+    found = [[i for i in each if rows.fits(i)] for each in aligned]
+    if len(found[0]) < len(aligned[0]):
+        logger.warning(
+            "%d of %d texts are longer than their speech and left out",
+            len(aligned[0]) - len(found[0]),
+            len(aligned[0]),
+        )
+    if not found[0]:
+        raise UserError(f"no utterance of {rows.corpus.folders} has a text that fits its speech")
+    return found
+
+
+def train(recipe: StreamsRecipe, out: Path, *, resume: bool = False) -> bool:
+    """Run the recipe in `out`; True when it is over, and the model saved there as `model`."""
+    seed_everything(recipe.loop.seed)
+    accelerator = make_accelerator(recipe.loop, out)
+    corpus = Corpus.open(recipe.corpus)
+    tokens = TokenCorpus.open(corpus, recipe.tokens)
+    if not recipe.tokenizer:
+        raise ConfigError("tokenizer must name the codec that made the tokens, but is empty")
+    codec = load_tokenizer(recipe.tokenizer)
+    check_fits(recipe.model, tokens, codec)
+    splits, recognizer = utterances(recipe, corpus, codec)
     with accelerator.main_process_first():
         alignments = align(corpus, tokens, recognizer, np.concatenate(splits), out)
     frame_rate = corpus.sample_rate / tokens.header.hop_length
@@ -191,16 +216,7 @@ def train(recipe: StreamsRecipe, out: Path, *, resume: bool = False) -> bool:
         silence(codec),
         tail_frames=round(recipe.tail_seconds * frame_rate),
     )
-    aligned = [[i for i in each.tolist() if i in alignments] for each in splits]
-    indices, held_out = ([i for i in each if rows.fits(i)] for each in aligned)
-    if len(indices) < len(aligned[0]):
-        logger.warning(
-            "%d of %d texts are longer than their speech and left out",
-            len(aligned[0]) - len(indices),
-            len(aligned[0]),
-        )
-    if not indices:
-        raise UserError(f"no utterance of {recipe.corpus} has a text that fits its speech")
+    indices, held_out = fitting(rows, splits)
     chosen = np.array(indices, dtype=np.int64)
     model = MoshiLM(recipe.model).train()
     objective = Objective(model)
