@@ -172,7 +172,7 @@ def publish(name: str, hub: HubServer, folder: Path) -> None:
             files[component.file] = packed(weights_of(component, config), component.file.path)
         elif component.files[0] not in files:
             found = encoder_files(component, folder)
-            files |= {file: found[file.path] for file in segment.files}
+            files |= {file: found[file.path] for file in component.files}
     for source in system.sources:
         assert isinstance(source, HubFile | WebFile)
         content = files[source] if source in files else other_file(source)

@@ -28,5 +28,5 @@ def run(options: argparse.Namespace, console: Console) -> None:
         return
     console.note(
         f"{options.out}: {num_codebooks} x {num_frames} codes, {codes.info.frame_rate:g} frames "
-        "a second"
+        "per second"
     )
