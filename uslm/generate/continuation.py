@@ -24,13 +24,14 @@ def go_on(
     """Units, or text ids, that follow; fewer than `max_tokens` where the model ends before."""
     first = 0 if kind == "speech" else model.codebook_size
     size = model.codebook_size if kind == "speech" else model.text_vocab_size
-    allowed = [*range(first, first + size), model.end_id]
+    allowed = torch.tensor([*range(first, first + size), model.end_id], device=model.device)
     state, logits = model.begin(prompt, kind)
     said: list[int] = []
     while len(said) < max_tokens:
         window = sampling.repetition_window
         recent = [said[-window:] if window else []]
-        chosen = int(sample(logits[None, allowed], sampling, [generator], recent)[0])
+        scores = logits.index_select(0, allowed)[None]
+        chosen = int(sample(scores, sampling, [generator], recent)[0])
         if chosen == size:
             break
         said.append(chosen)

@@ -72,7 +72,7 @@ def test_weights_are_read_without_running_code(tmp_path: Path) -> None:
     state = {**model.state_dict(), "similarity_weight": torch.ones(1)}
     torch.save({"model_state": state}, tmp_path / "pretrained.pt")
     loaded = Resemblyzer.from_file(tmp_path / "pretrained.pt")
-    assert torch.equal(loaded.linother.weight, model.linother.weight)
+    assert torch.equal(loaded.linear.weight, model.linear.weight)
     assert not loaded.training
 
 

@@ -10,11 +10,15 @@ from torch import Tensor
 
 from uslm.generate.autoregressive import StopRule
 from uslm.generate.codebooks import fill_codebooks
+from uslm.generate.continuation import go_on
 from uslm.generate.masked import Unmasking, fill_masked
 from uslm.generate.sampling import Sampling
 from uslm.models.base import AcousticModel, AcousticRow, SemanticModel
 from uslm.models.masked import MaskedModel, MaskedRow
+from uslm.models.speech_lm import Span, SpeechLM
 from uslm.serving.pool import PoolRow, UnitPool
+from uslm.systems.moshi.generation import DRAWN, complete
+from uslm.systems.moshi.model import MoshiLM
 from uslm.systems.registry import MODELS, model_class
 from uslm.systems.valle.model import Valle
 from uslm.systems.vevo.flow import FlowRow, FlowSteps, flow_frames
@@ -81,6 +85,20 @@ def flow(model: FlowMatching) -> list[Tensor]:
     return [each.float().cpu() for each in frames]
 
 
+def go_on_speaking(model: SpeechLM) -> list[Tensor]:
+    prompt = [Span("text", ids(3)), Span("speech", ids(6))]
+    sampling = Sampling(top_k=5)
+    return [go_on(model, prompt, "speech", max_tokens=5, sampling=sampling, generator=draw())]
+
+
+def converse(model: MoshiLM) -> list[Tensor]:
+    """Two rows in which all but the user's codes is to be drawn."""
+    own = 1 + model.config.num_codebooks
+    given = ids(2, len(model.config.streams), 6) % model.config.codebook_size
+    given[:, :own] = DRAWN
+    return [row.cpu() for row in complete(model, list(given), [draw(1), draw(2)])]
+
+
 def generate(model: Any) -> list[Tensor]:
     """What a model of any kind makes of rows of unequal length."""
     match model:
@@ -92,6 +110,10 @@ def generate(model: Any) -> list[Tensor]:
             return unmask(model)
         case FlowMatching():
             return flow(model)
+        case SpeechLM():
+            return go_on_speaking(model)
+        case MoshiLM():
+            return converse(model)
         case _:
             raise AssertionError(f"nobody says here how {type(model).__name__} generates")
 

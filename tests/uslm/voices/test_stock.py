@@ -39,7 +39,7 @@ def test_each_can_be_shipped_and_speaks_with_the_default_model(
     name: str, default: ZeroShotTTS
 ) -> None:
     stock, voice = stock_voice(name), load_stock_voice(name)
-    default.speaker.check_voice(voice)
+    default.synthesizer.check_voice(voice)
     assert voice.licence == stock.licence == "Apache-2.0" and voice.consent
     assert voice.transcript == stock.transcript
     # Much of the voice is heard by stage 2, and nothing is warned of.
@@ -83,7 +83,7 @@ def test_the_file_serves_where_it_can(default: ZeroShotTTS) -> None:
     assert torch.equal(voice.codes, load_stock_voice(DEFAULT_STOCK_VOICE).codes)
     damaged = replace(voice, codes=voice.codes + 10_000)
     with pytest.raises(Exception, match="codes"):
-        default.speaker.check_voice(damaged)
+        default.synthesizer.check_voice(damaged)
 
 
 def test_they_are_found_by_name_and_by_file() -> None:

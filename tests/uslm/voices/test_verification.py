@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from uslm.output.joiner import JoinConfig
-from uslm.systems.two_stage import bundle as bundle_module
+from uslm.systems.two_stage import parts as parts_module
 from uslm.systems.two_stage.bundle import Bundle
 from uslm.systems.two_stage.tiny import TINY, tiny_bundle
 from uslm.tts import ZeroShotTTS
@@ -41,7 +41,7 @@ def script(
         received.append(waveform)
         return verifications[len(received) - 1]
 
-    monkeypatch.setattr(bundle_module, "verify", verify)
+    monkeypatch.setattr(parts_module, "verify", verify)
     return received
 
 

@@ -50,7 +50,7 @@ def test_each_frame_knows_its_symbol_of_the_text_to_speak(
         seen.extend(rows)
         return fill_codebooks(model, rows, **options)
 
-    monkeypatch.setattr("uslm.systems.two_stage.bundle.fill_codebooks", watched)
+    monkeypatch.setattr("uslm.systems.two_stage.parts.fill_codebooks", watched)
     speech = ZeroShotTTS(bundle).generate(TEXT, tiny_voice(bundle), seed=3)
     assert speech.units.shape[-1] > 10 and seen
     for row in seen:
