@@ -103,7 +103,7 @@ def _ask(
         masked = _masked(codes, seed, number)
         batch = model.batch([MaskedRow(condition=condition, prompt=codes[:, :0], target=codes)])
         batch = replace(batch, is_target=batch.frame_mask)
-        hidden = model(batch, masked[None], torch.tensor([TIME]), level=0)
+        hidden = model(batch, masked[None], torch.tensor([TIME]), codebook=0)
         guess = model.logits(hidden, 0)[0].argmax(-1)
         wrong.append(float((guess != codes[0])[masked].sum()))
         asked.append(float(masked.sum()))

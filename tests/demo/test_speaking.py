@@ -42,7 +42,7 @@ def test_speaking_is_what_the_library_speaks(model: Model, voice: VoicePrompt, m
 def test_progress_comes_segment_by_segment(model: Model, voice: VoicePrompt) -> None:
     received: list[torch.Tensor] = []
     options = SpeakOptions(seed=5, temperature=0.5, top_k=3, top_p=0.9, verify=True)
-    steps = list(speak(model, TEXT, voice, options, hear=received.append))
+    steps = list(speak(model, TEXT, voice, options, on_audio=received.append))
     done = [len(step.segments) for step in steps]
     assert done[-1] == 2
     assert all(before <= after <= before + 1 for before, after in pairwise(done))

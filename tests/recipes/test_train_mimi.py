@@ -1,4 +1,4 @@
-"""Mimi trains by the recipe of waveform codecs, its first codebook behind a teacher; resuming."""
+"""Mimi trains by the recipe of waveform codecs, its first codebook taught by a speech encoder; resuming."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def arguments(material: Path, out: Path, *more: str) -> list[str]:
 
 
 def test_it_trains_behind_its_teacher_and_resumes(material: Path, tmp_path: Path) -> None:
-    whole, pieces = tmp_path / "whole", tmp_path / "pieces"
+    whole, resumed = tmp_path / "whole", tmp_path / "resumed"
     assert main(arguments(material, whole)) == 0
-    given = arguments(material, pieces, "loop.save_every_minutes=1e-9")
-    assert main([*given, "--piece-minutes", "1e-4"]) == 0
-    assert not (pieces / "model").exists()
+    given = arguments(material, resumed, "loop.save_every_minutes=1e-9")
+    assert main([*given, "--stop-after-minutes", "1e-4"]) == 0
+    assert not (resumed / "model").exists()
     assert main([*given, "--resume"]) == 0
-    weights = [(run / "model" / "model.safetensors").read_bytes() for run in (whole, pieces)]
+    weights = [(run / "model" / "model.safetensors").read_bytes() for run in (whole, resumed)]
     assert weights[0] == weights[1]
     lines = map(json.loads, (whole / "log.jsonl").read_text("utf-8").splitlines())
     assert all(line["teacher_cosine"] > 0 for line in lines if line["kind"] == "train")

@@ -78,7 +78,7 @@ def test_a_model_of_another_tokenizer_makes_one_again() -> None:
 
 
 def test_the_file_serves_where_it_can(default: ZeroShotTTS) -> None:
-    assert isinstance(default.speaker, Bundle)
+    assert isinstance(default.synthesizer, Bundle)
     voice = default.stock_voice()
     assert torch.equal(voice.codes, load_stock_voice(DEFAULT_STOCK_VOICE).codes)
     damaged = replace(voice, codes=voice.codes + 10_000)
