@@ -1,4 +1,4 @@
-"""Mimi trains by the recipe of waveform codecs, its first codebook taught by a speech encoder; resuming."""
+"""Mimi trains by the recipe of waveform codecs, a teacher for its first codebook; it resumes."""
 
 from __future__ import annotations
 
