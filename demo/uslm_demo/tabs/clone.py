@@ -30,7 +30,7 @@ def clone_tab(context: Context, made: gr.State) -> tuple[VoiceField, Any]:
                 SAMPLE_TEXT, label="Text", lines=4, max_lines=12, max_length=limits.max_chars,
                 elem_id="clone-text",
             )  # fmt: skip
-            voice = voice_field(context, elem_id="clone", ready=True)
+            voice = voice_field(context, elem_id="clone")
             options = option_fields(model.settings().sampling, elem_id="clone")
         with gr.Column(min_width=300):
             with gr.Row():
