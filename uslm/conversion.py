@@ -12,7 +12,8 @@ from uslm.synthesis.timer import StageTimer
 from uslm.systems.loading import load_converter
 from uslm.voices.prompt import VoicePrompt
 from uslm.voices.stock import DEFAULT_STOCK_VOICE
-from uslm_tokenizer.audio.read import Audio, AudioSource, read_audio
+from uslm_tokenizer.audio.given import AudioInput, given_audio
+from uslm_tokenizer.audio.read import Audio, read_audio
 from uslm_tokenizer.errors import UserError
 
 
@@ -46,15 +47,16 @@ class VoiceConverter:
 
     def create_voice(
         self,
-        audio: Audio | AudioSource,
+        audio: AudioInput,
         text: str | None = None,
         *,
+        sample_rate: int | None = None,
         name: str | None = None,
         max_seconds: float | None = None,
     ) -> VoicePrompt:
         """A voice from a recording, as of `ZeroShotTTS.create_voice`."""
         return self.converter.create_voice(
-            self.frontend, audio, text, name=name, max_seconds=max_seconds
+            self.frontend, given_audio(audio, sample_rate), text, name=name, max_seconds=max_seconds
         )
 
     def stock_voice(self, name: str = DEFAULT_STOCK_VOICE) -> VoicePrompt:
@@ -63,13 +65,14 @@ class VoiceConverter:
 
     def convert(
         self,
-        audio: Audio | AudioSource,
+        audio: AudioInput,
         voice: VoicePrompt,
         *,
+        sample_rate: int | None = None,
         imitate: Imitate = "timbre",
         seed: int | None = None,
     ) -> Speech:
-        """The content of `audio`, in the voice.
+        """The content of `audio`, in the voice; it is given as to `create_voice`.
 
         `imitate` is what is taken from the voice. With "timbre" the pace stays that of the
         recording; a model may be able to take the manner of speaking, "style", or "both".
@@ -81,7 +84,8 @@ class VoiceConverter:
                 f"{self.converter.settings.name!r}, but is {imitate!r}"
             )
         seed, timer = resolve_seed(seed), StageTimer()
-        source = audio if isinstance(audio, Audio) else read_audio(audio)
+        given = given_audio(audio, sample_rate)
+        source = given if isinstance(given, Audio) else read_audio(given)
         converted = self.converter.convert(source, voice, seed, timer, imitate)
         return Speech(
             waveform=converted.waveform,

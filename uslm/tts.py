@@ -3,10 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from uslm.models.device import read_device
 from uslm.output.speech import AudioChunk, Speech
 from uslm.output.stretch import check_speed
 from uslm.synthesis.long_form_job import LongFormJob
@@ -25,10 +27,12 @@ from uslm.synthesis.timer import StageTimer
 from uslm.synthesis.timestamps import timed, word_aligner
 from uslm.systems.loading import load_synthesizer
 from uslm.text.lexicon import Lexicon
+from uslm.voices.names import SUFFIX
 from uslm.voices.prompt import VoicePrompt
-from uslm.voices.stock import DEFAULT_STOCK_VOICE
-from uslm_tokenizer.audio.read import Audio, AudioSource
-from uslm_tokenizer.errors import UserError
+from uslm.voices.stock import DEFAULT_STOCK_VOICE, stock_voices
+from uslm.voices.store import VoiceStore
+from uslm_tokenizer.audio.given import AudioInput, given_audio
+from uslm_tokenizer.errors import MissingResource, UserError
 
 
 class ZeroShotTTS:
@@ -75,19 +79,22 @@ class ZeroShotTTS:
 
     def create_voice(
         self,
-        audio: Audio | AudioSource,
+        audio: AudioInput,
         text: str | None = None,
         *,
+        sample_rate: int | None = None,
         name: str | None = None,
         max_seconds: float | None = None,
     ) -> VoicePrompt:
         """A voice from a recording of some seconds; `text` is what is said in it.
 
-        Without `text` the phonemes are recognised. What is odd about the recording is in the
-        voice's `findings`; AudioError where it cannot be used at all.
+        `audio` is a path, bytes, an open file, `(array, rate)` or `(rate, array)`, an array or a
+        tensor with its `sample_rate` (Hz), or the dict of an audio column of Hugging Face
+        `datasets`. Without `text` the phonemes are recognised. What is odd about the recording is
+        in the voice's `findings`; AudioError where it cannot be used at all.
         """
         return self.synthesizer.create_voice(
-            self.frontend, audio, text, name=name, max_seconds=max_seconds
+            self.frontend, given_audio(audio, sample_rate), text, name=name, max_seconds=max_seconds
         )
 
     def stock_voice(self, name: str = DEFAULT_STOCK_VOICE) -> VoicePrompt:
@@ -98,10 +105,46 @@ class ZeroShotTTS:
         """
         return stock_voice_for(self.synthesizer, self.frontend, name)
 
+    def voice(self, voice: VoicePrompt | str | PathLike[str] | None = None) -> VoicePrompt:
+        """A voice by what people name it: a kept one or a stock voice by its name, a voice file, or
+        a recording, of which a voice is made. None is the default stock voice.
+
+        Raises MissingResource where there is nothing of that name.
+        """
+        if voice is None:
+            return self.stock_voice()
+        if isinstance(voice, VoicePrompt):
+            return voice
+        store, path = VoiceStore(), Path(voice)
+        if str(voice) in store.names():
+            return store.load(str(voice))
+        if path.is_file():
+            is_voice = path.suffix == SUFFIX
+            return VoicePrompt.load(path) if is_voice else self.create_voice(path)
+        if str(voice) in stock_voices():
+            return self.stock_voice(str(voice))
+        raise MissingResource(
+            f"there is no voice and no recording {str(voice)!r}; voices: "
+            f"{', '.join([*store.names(), *stock_voices()][:20])}"
+        )
+
+    def to(self, device: str | torch.device) -> "ZeroShotTTS":
+        """Move the model, and return it. UserError if it cannot be moved: load it there."""
+        move = getattr(self.synthesizer, "to", None)
+        if move is None:
+            name = self.synthesizer.settings.name
+            raise UserError(f"model {name!r} stays where it was loaded: from_pretrained(device=...)")
+        move(read_device(device))
+        return self
+
+    def __repr__(self) -> str:
+        settings = self.synthesizer.settings
+        return f"ZeroShotTTS({settings.name!r}, {settings.language}, {self.sample_rate} Hz)"
+
     def generate(
         self,
         text: str,
-        voice: VoicePrompt,
+        voice: VoicePrompt | str | PathLike[str] | None = None,
         *,
         seed: int | None = None,
         temperature: float | None = None,
@@ -117,6 +160,8 @@ class ZeroShotTTS:
     ) -> Speech:
         """Speak the text; the samples are those of `stream`, joined.
 
+        `voice` is one that was made, or what `voice` finds: a recording's path or a name, and a
+        stock voice where there is none.
         What is not given is the model's own choice; the seed is drawn and reported. `verify`
         verifies each segment and regenerates bad ones, `retries` times at most. `speed` keeps
         the pitch. `words` asks when each word is said. With `voices` the text is a script:
@@ -135,7 +180,7 @@ class ZeroShotTTS:
     def stream(
         self,
         text: str,
-        voice: VoicePrompt,
+        voice: VoicePrompt | str | PathLike[str] | None = None,
         *,
         seed: int | None = None,
         temperature: float | None = None,
@@ -166,7 +211,7 @@ class ZeroShotTTS:
     def long_form_job(
         self,
         text: str,
-        voice: VoicePrompt,
+        voice: VoicePrompt | str | PathLike[str] | None = None,
         *,
         seed: int | None = None,
         temperature: float | None = None,
@@ -251,7 +296,7 @@ class ZeroShotTTS:
     def _request(
         self,
         text: str,
-        voice: VoicePrompt,
+        named: VoicePrompt | str | PathLike[str] | None,
         seed: int | None,
         overrides: dict[str, Any],
         *,
@@ -263,7 +308,7 @@ class ZeroShotTTS:
         plan: PlanConfig | None = None,
         on_segment: OnSegment | None = None,
     ) -> Request:
-        settings = self.synthesizer.settings
+        settings, voice = self.synthesizer.settings, self.voice(named)
         for each in (voice, *(voices or {}).values()):
             self.synthesizer.check_voice(each)
         if verify:

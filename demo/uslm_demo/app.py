@@ -60,7 +60,9 @@ def build_app(
 def main(arguments: Sequence[str] | None = None) -> int:
     """`uslm-demo`: returns the exit code."""
     options = _parser().parse_args(arguments)
-    model = Model(options.model, device=options.device, any_language=options.any_language)
+    model = Model(options.model, device=options.device, threads=options.threads,
+        any_language=options.any_language,
+    )  # fmt: skip
     try:
         page = build_app(
             model, examples=options.examples, voices=_voices(options), codecs=options.codec
@@ -83,6 +85,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("uslm-demo", description=(__doc__ or "").partition(": ")[2])
     parser.add_argument("--model", default="default", help="name, folder or Hub repository")
     parser.add_argument("--device", default="cpu", help="cpu (the default), cuda, mps or auto")
+    parser.add_argument(
+        "--threads",
+        type=int,
+        choices=range(1, 1025),
+        metavar="N",
+        help="CPU threads (default: as many as there are idle cores)",
+    )
     parser.add_argument(
         "--any-language",
         action="store_true",

@@ -21,12 +21,15 @@ class Model:
     """Hands out one model; threads that ask while it is loading wait for it."""
 
     def __init__(
-        self, name: str = "default", *, device: str = "cpu", any_language: bool = False
-    ) -> None:
+        self, name: str = "default", *, device: str = "cpu", threads: int | None = None,
+        any_language: bool = False,
+    ) -> None:  # fmt: skip
         self.name = name
         """Its name, folder or Hub repository."""
         self.device = device
         """Where it runs, as PyTorch calls it, or `auto`."""
+        self.threads = threads
+        """CPU threads; None: as many as there are idle cores when it is loaded."""
         self.any_language = any_language
         """Whether texts are spoken that are in no language of the model's."""
         self._lock = threading.Lock()
@@ -41,10 +44,12 @@ class Model:
 
     def tts(self) -> ZeroShotTTS:
         """The model, for all but speaking: making voices, listening, looking at codes."""
+        from uslm.models.threads import set_threads
         from uslm.tts import ZeroShotTTS
 
         with self._lock:
             if self._tts is None:
+                set_threads(self.threads)
                 self._tts = ZeroShotTTS.from_pretrained(self.name, device=self.device)
             return self._tts
 

@@ -15,10 +15,10 @@ import pytest
 import soundfile
 from safetensors import SafetensorError
 
+from uslm.output import playing
 from uslm.voices.prompt import VoicePrompt
 from uslm.voices.stock import stock_voices
 from uslm.voices.store import VoiceStore
-from uslm_app.actions import playing
 from uslm_tokenizer.errors import EnvironmentProblem
 
 Uslm = Callable[..., Any]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import weakref
@@ -18,13 +19,17 @@ from uslm.output.speech import SegmentReport, Speech
 from uslm.systems.registry import MODELS, model_class
 from uslm.systems.two_stage.bundle import Bundle
 from uslm.systems.two_stage.config import BundleConfig
-from uslm.systems.two_stage.tiny import TINY, tiny_bundle, tiny_voice
+from uslm.systems.two_stage.tiny import TINY, speech_like, tiny_bundle, tiny_voice
 from uslm.tts import ZeroShotTTS
 from uslm.voices.prompt import VoicePrompt
+from uslm.voices.store import VoiceStore
+from uslm_tokenizer.audio.read import read_audio
+from uslm_tokenizer.audio.write import write_audio
 from uslm_tokenizer.errors import (
     ConfigError,
     EnvironmentProblem,
     GenerationError,
+    MissingResource,
     TextError,
     UserError,
 )
@@ -251,3 +256,47 @@ def test_a_wrong_precision_or_device_is_named() -> None:
         tiny_bundle().to("cpu", "int8")
     with pytest.raises(EnvironmentProblem, match="'cuda:99'"):
         tiny_bundle().to("cuda:99")
+
+
+def test_a_voice_may_be_named_or_left_out(
+    tts: ZeroShotTTS, voice: VoicePrompt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("USLM_VOICES", str(tmp_path / "kept"))
+    VoiceStore().save(replace(voice, name="anna"))
+    voice.save(tmp_path / "file.safetensors")
+    audio = speech_like(4.0)
+    write_audio(tmp_path / "me.wav", audio.waveform, audio.sample_rate)
+    for named in ("anna", tmp_path / "file.safetensors"):
+        assert torch.equal(tts.voice(named).codes, voice.codes)
+    array, rate = audio.waveform[0].numpy(), audio.sample_rate
+    codes = [tts.create_voice(form).codes for form in ((array, rate), (rate, array), audio)]
+    codes.append(tts.create_voice(array, sample_rate=rate).codes)
+    assert all(torch.equal(each, codes[0]) for each in codes)
+    assert tts.voice().name == tts.voice("ada").name == "ada"
+    spoken = tts.generate("Hello there.", tmp_path / "me.wav", seed=1)
+    made = tts.voice(str(tmp_path / "me.wav"))
+    assert torch.equal(spoken.codes, tts.generate("Hello there.", made, seed=1).codes)
+    with pytest.raises(MissingResource, match=r"no recording 'bob'; voices: anna, ada"):
+        tts.generate("Hello there.", "bob")
+
+
+def test_speech_is_short_in_words_and_has_a_player(
+    tts: ZeroShotTTS, voice: VoicePrompt, speech: Speech, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    for shown in (repr(speech), repr(voice), repr(tts)):
+        assert len(shown) < 160 and "tensor" not in shown
+    assert "seed=7" in repr(speech) and voice.name in repr(voice)
+    sound = re.search(r"base64,([^\"]+)", speech._repr_html_())
+    assert sound is not None
+    assert read_audio(base64.b64decode(sound[1])).seconds == pytest.approx(speech.seconds, abs=1e-3)
+    heard: list[Any] = []
+    monkeypatch.setattr("uslm.output.speech.find_player", lambda: lambda *each: heard.append(each))
+    speech.play()
+    assert torch.equal(heard[0][0], speech.waveform) and heard[0][1] == speech.sample_rate
+    for thing, path in ((speech, tmp_path / "a.wav"), (voice, tmp_path / "a.safetensors")):
+        thing.save(path)
+        thing.save(path, overwrite=True)
+        with pytest.raises(UserError, match="exists"):
+            thing.save(path)
+    assert tts.to("cpu") is tts

@@ -1,6 +1,9 @@
 """Finished speech, with everything that is needed to make it again."""
 
+import base64
 import dataclasses
+import html
+import io
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +14,9 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+
+from uslm.output.playing import find_player
+from uslm_tokenizer.audio.write import write_audio
 
 SIDECAR_FORMAT = 1
 
@@ -116,9 +122,9 @@ class AudioChunk:
     """With the final chunk: what was asked, and of whom."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Speech:
-    """A finished utterance."""
+    """A finished utterance; in a notebook it is shown with a player."""
 
     waveform: Float[Tensor, "1 n"]
     """Samples in [-1, 1], on the CPU."""
@@ -179,16 +185,42 @@ class Speech:
         return self.waveform.shape[-1] / self.sample_rate
 
     def save(
-        self, path: str | PathLike[str], force: bool = False, *, format: str | None = None
+        self,
+        path: str | PathLike[str],
+        force: bool = False,
+        *,
+        format: str | None = None,
+        overwrite: bool = False,
     ) -> Path:
         """Write the waveform; the suffix decides the format unless `format` does.
 
-        What exists is replaced only with `force`; a half-written file never stays.
+        What exists is replaced only with `overwrite` (or `force`, the same); a half-written file
+        never stays.
         """
-        from uslm_tokenizer.audio.write import write_audio
-
-        write_audio(path, self.waveform, self.sample_rate, format=format, force=force)
+        write_audio(path, self.waveform, self.sample_rate, format=format, force=force or overwrite)
         return Path(path)
+
+    def play(self) -> None:
+        """Play it on this machine, and return when it was heard.
+
+        EnvironmentProblem where nothing here plays sound.
+        """
+        find_player()(self.waveform, self.sample_rate)
+
+    def __repr__(self) -> str:
+        said = self.text if len(self.text) <= 40 else self.text[:37] + "..."
+        facts = f"{self.seconds:.2f} s, {self.sample_rate} Hz, seed={self.seed}"
+        return f"Speech({said!r}, voice={self.voice!r}, {facts})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: a player that holds the sound, and what is said."""
+        file = io.BytesIO()
+        write_audio(file, self.waveform, self.sample_rate, format="wav")
+        sound = base64.b64encode(file.getvalue()).decode()
+        return (
+            f'<audio controls src="data:audio/wav;base64,{sound}"></audio>'
+            f"<div>{html.escape(repr(self))}</div>"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """All but the samples, as JSON values."""

@@ -62,7 +62,7 @@ class VoiceOrigin:
     """The program and its version."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class VoicePrompt:
     """A reference recording, ready to be spoken with; made by `ZeroShotTTS.create_voice`."""
 
@@ -106,9 +106,14 @@ class VoicePrompt:
         """The units that `text_ids` say."""
         return self.codes[0, : self.num_spoken_frames]
 
-    def save(self, path: str | Path, force: bool = False) -> Path:
-        """Write one safetensors file, whole or not at all; replaces only with `force`."""
-        path = Path(path)
+    def __repr__(self) -> str:
+        frames = self.codes.shape[1]
+        return f"VoicePrompt({self.name!r}, {self.seconds:.1f} s, {frames} frames, {self.model!r})"
+
+    def save(self, path: str | Path, force: bool = False, *, overwrite: bool = False) -> Path:
+        """Write one safetensors file, whole or not at all; replaces only with `overwrite` (or
+        `force`, the same)."""
+        path, force = Path(path), force or overwrite
         if path.exists() and not force:
             raise _exists(path)
         if not path.parent.is_dir():

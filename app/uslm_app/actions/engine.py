@@ -66,13 +66,14 @@ def load_watermark(options: argparse.Namespace) -> Watermark | None:
 
 
 def find_device(options: argparse.Namespace) -> torch.device:
-    """The device named, if this machine has it; also sets the number of CPU threads."""
+    """The device named, if this machine has it; also sets the number of CPU threads: of the idle
+    cores, where neither the options nor the environment say one."""
     import torch
 
     from uslm.models.device import fastest_device
+    from uslm.models.threads import set_threads
 
-    if options.threads is not None:
-        torch.set_num_threads(options.threads)
+    set_threads(options.threads)
     if options.device == "auto":
         return fastest_device()
     try:

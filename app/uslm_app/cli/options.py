@@ -298,7 +298,7 @@ def add_device(group: Any) -> None:
         "--threads",
         type=whole(1, 1024),
         metavar="N",
-        help="CPU threads (default: PyTorch's choice)",
+        help="CPU threads (default: as many as there are idle cores)",
     )
 
 

@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from uslm import __version__
-from uslm_app.cli import evaluate_options, models_options, options, serve_options, voice_options
+from uslm_app.cli import (
+    batch_options,
+    evaluate_options,
+    models_options,
+    options,
+    serve_options,
+    voice_options,
+)
 from uslm_app.cli.console import Console
 from uslm_app.cli.exit_codes import UsageError
 from uslm_app.cli.option_types import did_you_mean
@@ -40,6 +47,19 @@ COMMANDS = {
   uslm-tts --file story.txt --voice anna.safetensors --out story.mp3 --verify --seed 7
   uslm-tts --file play.txt --script --voice-for ben=ben.wav --voice anna --out play.wav
   echo "Straight to the speakers." | uslm-tts --prompt me.wav --out - | aplay
+""",
+    ),
+    "batch": Command(
+        "speak many texts, a file each; goes on where it was stopped",
+        batch_options.add_batch,
+        """\
+  uslm batch jobs.jsonl --out spoken
+  uslm batch jobs.csv --out spoken --voice ben --format mp3 --json > report.jsonl
+
+jobs.jsonl holds one job a line, of which only the text must be there:
+  {"text": "Good morning."}
+  {"text": "Good night.", "name": "night", "voice": "ben", "seed": 7, "speed": 0.9}
+  {"text": "In my voice.", "prompt": "me.wav", "format": "mp3"}
 """,
     ),
     "convert": Command(

@@ -12,7 +12,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
     """Find a player before any work; then decode the voice and play it."""
     path = find_voice(options.voice)
 
-    from uslm_app.actions.playing import find_player
+    from uslm.output.playing import find_player
 
     player = find_player()
 
