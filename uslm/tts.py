@@ -133,7 +133,7 @@ class ZeroShotTTS:
         move = getattr(self.synthesizer, "to", None)
         if move is None:
             name = self.synthesizer.settings.name
-            raise UserError(f"model {name!r} stays where it was loaded: from_pretrained(device=...)")
+            raise UserError(f"model {name!r} stays where it was loaded; name a device there")
         move(read_device(device))
         return self
 

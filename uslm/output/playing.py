@@ -40,7 +40,7 @@ def find_player() -> Player:
             return lambda waveform, rate: _play_by_program(command, waveform, rate)
     raise EnvironmentProblem(
         "nothing here plays sound: pip install 'uslm[play]' (sounddevice), or install one of "
-        f"{', '.join(program for program, *_ in PROGRAMS)}; or write a file: uslm voice export, save"
+        f"{', '.join(program for program, *_ in PROGRAMS)}; or write a file: uslm voice export"
     )
 
 
