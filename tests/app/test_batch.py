@@ -38,15 +38,15 @@ BAD = [
 
 
 @pytest.fixture
-def batch(uslm: Uslm, shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Uslm:
+def batch(uslm: Uslm, tiny_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Uslm:
     """Runs `uslm batch` with the tiny model on a file whose recordings lie beside it."""
     monkeypatch.setenv("USLM_VOICES", str(tmp_path / "voices"))
     (tmp_path / "in").mkdir()
-    shutil.copy(shelf / "prompt.wav", tmp_path / "in" / "me.wav")
+    shutil.copy(tiny_files / "prompt.wav", tmp_path / "in" / "me.wav")
 
     def run(text: str, *options: object, name: str = "jobs.jsonl") -> Any:
         (tmp_path / "in" / name).write_text(text)
-        voice = ("--voice", shelf / "babble.safetensors", "--model", shelf / "model")
+        voice = ("--voice", tiny_files / "babble.safetensors", "--model", tiny_files / "model")
         return uslm("batch", f"in/{name}", "--out", "out", "--slots", 3, *voice, *options)
 
     return run
@@ -56,7 +56,7 @@ def lines(jobs: list[dict[str, Any]]) -> str:
     return "\n".join(map(json.dumps, jobs)) + "\n"
 
 
-def test_each_job_is_what_say_makes(batch: Uslm, uslm: Uslm, shelf: Path) -> None:
+def test_each_job_is_what_say_makes(batch: Uslm, uslm: Uslm, tiny_files: Path) -> None:
     done = batch(lines(JOBS), "--json")
     assert done.code == 0, done.stderr
     told = {record["line"]: record for record in map(json.loads, done.out.splitlines())}
@@ -64,12 +64,20 @@ def test_each_job_is_what_say_makes(batch: Uslm, uslm: Uslm, shelf: Path) -> Non
     assert "4 spoken, 0 there already, 0 failed" in done.stderr
     names = ["ben.wav", "line-0001.wav", "line-0003.wav", "other.flac"]
     assert sorted(path.name for path in Path("out").iterdir()) == names
-    babble = ("--voice", shelf / "babble.safetensors")
+    babble = ("--voice", tiny_files / "babble.safetensors")
     voices = [babble, babble, ("--prompt", "in/me.wav"), ("--voice", "ben")]
     for line, (job, voice) in enumerate(zip(JOBS, voices, strict=True), 1):
         out = Path(told[line]["out"])
         speed = ("--speed", job.get("speed", 1.0))
-        options = (*voice, *speed, "--seed", job["seed"], "--model", shelf / "model", "--force")
+        options = (
+            *voice,
+            *speed,
+            "--seed",
+            job["seed"],
+            "--model",
+            tiny_files / "model",
+            "--force",
+        )
         alone = f"alone{out.suffix}"
         assert uslm("say", job["text"], *options, "--out", alone).code == 0
         np.testing.assert_array_equal(soundfile.read(out)[0], soundfile.read(alone)[0])
