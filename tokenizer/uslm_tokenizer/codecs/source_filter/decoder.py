@@ -117,6 +117,15 @@ class SourceFilterDecoder(nn.Module):
         source: Float[Tensor, "b n"],
         noise: Float[Tensor, "b n"],
     ) -> Float[Tensor, "b 1 n"]:
+        gain, phase, noise_gain = self.filters(latents, f0)
+        spectrum = self._stft(source) * torch.polar(gain, phase) + self._stft(noise) * noise_gain
+        return cast(Tensor, self.inverse_stft(spectrum))
+
+    def filters(
+        self, latents: Float[Tensor, "b t c"], f0: Float[Tensor, "b t"]
+    ) -> tuple[Float[Tensor, "b f u"], Float[Tensor, "b f u"], Float[Tensor, "b f u"]]:
+        """Gain and phase of the harmonics and gain of the noise in each bin of the spectra;
+        u = FINE_FRAMES * t."""
         height = torch.where(f0 > 0, (f0.clamp(min=50) / UNKNOWN_F0).log2(), 0.0)
         seen = torch.cat([latents, height[..., None], (f0 > 0).float()[..., None]], dim=-1)
         hidden = self.to_fine(F.gelu(self.body(seen.to(self.to_fine.weight.dtype))))
@@ -124,16 +133,20 @@ class SourceFilterDecoder(nn.Module):
         filters = self.to_filters(fine).float().transpose(1, 2)
         gain, phase, noise_gain = filters.chunk(3, dim=1)
         # The factors and offsets put the first guesses near speech, and make learning quick.
-        voice = torch.polar((3 * gain - 2).clamp(max=MAX_LOG_GAIN).exp(), 2 * phase)
+        voice = (3 * gain - 2).clamp(max=MAX_LOG_GAIN).exp()
         breath = (3 * noise_gain - 3).clamp(max=MAX_LOG_GAIN).exp()
-        spectrum = self._stft(source) * voice + self._stft(noise) * breath
-        return cast(Tensor, self.inverse_stft(spectrum))
+        return voice, 2 * phase, breath
 
     def harmonics(self, f0: Float[Tensor, "b t"]) -> Float[Tensor, "b n"]:
         """All harmonics of F0 up to half the sample rate, equally strong; silent where unvoiced."""
-        num_samples = f0.shape[1] * self.hop_length
-        frequency = self._by_sample(_held(f0), num_samples)
-        voiced = self._by_sample((f0 > 0).float(), num_samples)
+        return self.pulses(f0, _held(f0))
+
+    def pulses(
+        self, f0: Float[Tensor, "b t"], held: Float[Tensor, "b t"]
+    ) -> Float[Tensor, "b n"]:
+        """`harmonics`, with F0 without gaps beside it."""
+        frequency = self._by_sample(held)
+        voiced = self._by_sample((f0 > 0).float())
         # In double precision: after a minute the phase is some 100,000 radians.
         phase = 2 * math.pi * frequency.double().cumsum(dim=1) / self.sample_rate
         phase = phase.remainder(2 * math.pi).float()
@@ -145,9 +158,15 @@ class SourceFilterDecoder(nn.Module):
         pulses = torch.where(at_zero, count, ratio - 0.5)
         return pulses * (2 / count).sqrt() * voiced
 
-    def _by_sample(self, values: Float[Tensor, "b t"], num_samples: int) -> Float[Tensor, "b n"]:
+    def _by_sample(self, values: Float[Tensor, "b t"]) -> Float[Tensor, "b n"]:
         """Values at the middle of each frame, joined by lines."""
-        return F.interpolate(values[:, None], size=num_samples, mode="linear")[:, 0]
+        # By a frame's own samples, not by those of the whole: far from the beginning their places
+        # would be known to a few digits only, and errors of F0 add up in the phase.
+        places = (torch.arange(self.hop_length, device=values.device) + 0.5) / self.hop_length - 0.5
+        around = torch.cat([values[:, :1], values, values[:, -1:]], dim=1)[..., None]
+        before, here, after = around[:, :-2], around[:, 1:-1], around[:, 2:]
+        left, right = places.clamp(max=0), places.clamp(min=0)
+        return (here + left * (here - before) + right * (after - here)).flatten(1)
 
     def _stft(self, signal: Float[Tensor, "b n"]) -> Tensor:
         """Complex, [b, n_fft / 2 + 1, 2 t]; frames lie as those of `InverseSTFT`."""

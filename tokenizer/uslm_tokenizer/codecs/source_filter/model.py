@@ -159,7 +159,7 @@ class SourceFilterCodec(AudioTokenizer):
     ) -> Features:
         """Latents and F0 of each frame; t = ceil(n / hop_length)."""
         framed, _ = self.units.frame(waveform, lengths)
-        mel = self._mel(framed)
+        mel = self.mel_frames(framed)
         ends = [waveform.shape[-1]] * len(waveform) if lengths is None else lengths.tolist()
         f0 = mel.new_zeros(mel.shape[:2])
         for row, end in enumerate(ends):
@@ -170,7 +170,8 @@ class SourceFilterCodec(AudioTokenizer):
                 f0[row, : len(found)] = found
         return Features((mel - self.mean) / self.scale, f0)
 
-    def _mel(self, framed: Float[Tensor, "b 1 n"]) -> Float[Tensor, "b t c"]:
+    def mel_frames(self, framed: Float[Tensor, "b 1 n"]) -> Float[Tensor, "b t c"]:
+        """Two neighbouring log-mel frames each, of a waveform of whole frames."""
         with full_precision(framed):  # what a language model is to predict
             mel: Tensor = self.mel(framed)
         return rearrange(mel, "b (t two) m -> b t (two m)", two=FINE_FRAMES)
@@ -226,7 +227,7 @@ class SourceFilterCodec(AudioTokenizer):
         self, waveforms: Sequence[Float[Tensor, "1 1 _n"]], generator: torch.Generator
     ) -> None:
         """Measure mean and scale of the latents of some speech, and place the mel codebooks."""
-        mel = torch.cat([self._mel(self.units.frame(each, None)[0])[0] for each in waveforms])
+        mel = torch.cat([self.mel_frames(self.units.frame(each, None)[0])[0] for each in waveforms])
         self.mean.copy_(mel.mean(dim=0))
         self.scale.copy_(mel.std(dim=0).mean())
         latents = (mel - self.mean) / self.scale

@@ -171,7 +171,7 @@ class UnitTokenizer(UnitOnlyTokenizer):
         x = F.gelu(self.input(mel.transpose(1, 2).to(self.input.weight.dtype) * halves)) * halves
         frames = F.gelu(self.downsample(x)).transpose(1, 2) * mask[..., None]
         projected = self.to_latents(frames + self._encode(frames, mask)).float()
-        return F.layer_norm(projected, projected.shape[-1:]).transpose(1, 2)
+        return F.layer_norm(projected, (self.config.quantizer.dim,)).transpose(1, 2)
 
     def _encode(
         self, frames: Float[Tensor, "b t d"], mask: Bool[Tensor, "b t"]
