@@ -1,46 +1,23 @@
 """Stage 1 at work: prefill, step, stop. Rows go on side by side and each stops by itself."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
 from uslm.generate.sampling import Sampling, sample, sample_pitch
+from uslm.generate.stopping import SpokenUnits, advance, forbid
+from uslm.generate.stopping import StopRule as StopRule
 from uslm.models.base import PitchedModel, SemanticModel
 from uslm_tokenizer.nn.attention import KVCache
 
 
-@dataclass(frozen=True, kw_only=True)
-class StopRule:
-    """When a row may end, and when it must."""
-
-    min_frames: int
-    """The EOS token is not drawn before this many units."""
-    max_frames: int
-    """The row is cut here."""
-    max_run: int = 25
-    """A unit is not repeated more often than this in a row (silence that does not end)."""
-    loop_length: int = 40
-    """The row is cut when its last so many units repeat the so many before them."""
-    end_if_likeliest: bool = False
-    """Whether the EOS token need not be drawn: it is enough that nothing is likelier."""
-
-
 @dataclass(eq=False)
-class UnitRow:
+class UnitRow(SpokenUnits):
     """Units of one row so far. Rows are told apart by identity: two may have said the same,
     as all have at their beginning."""
-
-    units: list[int] = field(default_factory=list)
-    text_positions: list[int] = field(default_factory=list)
-    """Index of the symbol that each unit is of, in all that stage 1 reads; empty if it does not
-    know."""
-    pitches: list[int] = field(default_factory=list)
-    """Pitch of each unit, relative to the voice; empty if stage 1 draws none."""
-    stop_reason: str | None = None
-    """`end` (the model ended), `length` (cut at max_frames), `loop`; None while it speaks."""
 
     def tensor(self) -> Int[Tensor, " t"]:
         """The units as a tensor."""
@@ -118,17 +95,6 @@ def in_order(steps: Iterator[list[UnitRow]]) -> Iterator[UnitRow]:
             current += 1
 
 
-def forbid(logits: Tensor, units: list[int], stop: StopRule, end: int) -> None:
-    """Close the ways that the rule does not allow next; changes `logits` of one row in place."""
-    if len(units) < stop.min_frames:
-        logits[end] = float("-inf")
-    run = units[-stop.max_run :]
-    if len(run) == stop.max_run and len(set(run)) == 1:
-        logits[run[0]] = float("-inf")
-    if stop.end_if_likeliest and int(logits.argmax()) == end:
-        logits[:end] = float("-inf")
-
-
 def text_position_list(
     model: SemanticModel, cache: KVCache, num_rows: int
 ) -> Sequence[int] | Sequence[None]:
@@ -149,30 +115,3 @@ def prefill(
     if isinstance(model, PitchedModel) and model.num_pitches:
         return model.prefill(text_ids, prompt_units, cache, prompt_pitches)
     return model.prefill(text_ids, prompt_units, cache)
-
-
-def advance(
-    row: UnitRow,
-    unit: int,
-    stop: StopRule,
-    end: int,
-    text_position: int | None = None,
-    pitch: int | None = None,
-) -> None:
-    """Let a row say a unit, or stop."""
-    if row.stop_reason:
-        return
-    if unit == end:
-        row.stop_reason = "end"
-        return
-    row.units.append(unit)
-    if text_position is not None:
-        row.text_positions.append(text_position)
-    if pitch is not None:
-        row.pitches.append(pitch)
-    n = stop.loop_length
-    if len(row.units) >= 2 * n and row.units[-n:] == row.units[-2 * n : -n]:
-        del row.units[-n:], row.text_positions[-n:], row.pitches[-n:]
-        row.stop_reason = "loop"
-    elif len(row.units) >= stop.max_frames:
-        row.stop_reason = "length"

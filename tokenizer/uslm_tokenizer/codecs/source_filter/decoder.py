@@ -141,9 +141,7 @@ class SourceFilterDecoder(nn.Module):
         """All harmonics of F0 up to half the sample rate, equally strong; silent where unvoiced."""
         return self.pulses(f0, _held(f0))
 
-    def pulses(
-        self, f0: Float[Tensor, "b t"], held: Float[Tensor, "b t"]
-    ) -> Float[Tensor, "b n"]:
+    def pulses(self, f0: Float[Tensor, "b t"], held: Float[Tensor, "b t"]) -> Float[Tensor, "b n"]:
         """`harmonics`, with F0 without gaps beside it."""
         frequency = self._by_sample(held)
         voiced = self._by_sample((f0 > 0).float())

@@ -56,7 +56,8 @@ class DecoderGraph(nn.Module):
 
 
 class EncoderGraph(nn.Module):
-    """A waveform of an even number of frames, of which the first `num_frames` count -> units, codes of its mel frames, and its phonemes' scores.
+    """A waveform of an even number of frames, of which the first `num_frames` count -> their units,
+    codes of its mel frames, and its phonemes' scores.
 
     The pitch row of the codes is not in it: F0 is found by dynamic programming.
     """
