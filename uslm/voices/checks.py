@@ -1,26 +1,27 @@
 """The checks of the prompt preprocessing: each looks at one thing, and says it with its numbers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
-import torch
 
 from uslm.voices import speech_activity as activity
 from uslm.voices.policy import Finding, PromptPolicy
 from uslm.voices.speech_activity import Levels, Mask, Samples
-from uslm_tokenizer.audio.read import Audio
 from uslm_tokenizer.errors import AudioError
 
 MIN_RECORDING_SECONDS = 0.1
 
 
-def check_recording(audio: Audio, policy: PromptPolicy) -> Iterator[Finding]:
-    """What the reader noticed; raises AudioError where nothing can be examined."""
-    if audio.seconds < MIN_RECORDING_SECONDS:
-        raise AudioError(f"too short: {audio.seconds:.2f} s in all; {policy.wanted}")
-    if bad := int((~torch.isfinite(audio.waveform)).sum()):
+def check_recording(
+    samples: Samples, sample_rate: int, warnings: Iterable[str], policy: PromptPolicy
+) -> Iterator[Finding]:
+    """What the reader warned of; raises AudioError where nothing can be examined."""
+    seconds = len(samples) / sample_rate
+    if seconds < MIN_RECORDING_SECONDS:
+        raise AudioError(f"too short: {seconds:.2f} s in all; {policy.wanted}")
+    if bad := int((~np.isfinite(samples)).sum()):
         raise AudioError(f"{bad:,} samples are NaN or infinite; export the recording anew")
-    for warning in audio.source.warnings if audio.source else ():
+    for warning in warnings:
         yield Finding(code="file", severity="warning", message=warning)
 
 

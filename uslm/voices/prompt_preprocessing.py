@@ -138,8 +138,10 @@ class _Examination:
     def _samples(self) -> Samples:
         """The recording at the model's rate, without a constant offset."""
         waveform = self.audio.waveform
-        self._note(checks.check_recording(self.audio, self.policy))
-        self._note(checks.check_clipping(waveform[0].numpy(force=True), self.policy))
+        recorded = waveform[0].numpy(force=True)
+        warnings = self.audio.source.warnings if self.audio.source else ()
+        self._note(checks.check_recording(recorded, self.audio.sample_rate, warnings, self.policy))
+        self._note(checks.check_clipping(recorded, self.policy))
         offset = float(waveform.mean())
         if abs(offset) >= 0.01:
             self._say("offset", "info", f"a constant offset of {offset:+.3f} was taken away")

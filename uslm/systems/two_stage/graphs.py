@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from uslm.generate.levels import nearest_codes
 from uslm.models.voice_memory import VoiceMemory
-from uslm.systems.two_stage.conv_regressor import ConvRegressor, VoicedBatch
+from uslm.systems.two_stage.conv_regressor import UNIT, ConvRegressor, VoicedBatch
 from uslm.systems.two_stage.monotonic import MonotonicLM
 from uslm_tokenizer.nn.attention import Rotary
 
@@ -31,7 +31,7 @@ class TextGraph(nn.Module):
 
     def forward(self, text_ids: Int[Tensor, "1 s"]) -> Float[Tensor, "s d"]:
         positions = torch.arange(text_ids.shape[1])[None]
-        symbols: Tensor = self.model.reader(self.model.text_embedding(text_ids), positions)
+        symbols: Tensor = self.model.text_encoder(self.model.text_embedding(text_ids), positions)
         return symbols[0]
 
 
@@ -53,7 +53,7 @@ class StepGraph(nn.Module):
     ) -> tuple[Tensor, ...]:
         """The cache is keys and values of the first layer, of the second, ...; it comes out in the
         same order, one place longer."""
-        model, decoder = self.model, self.model.speaker
+        model, decoder = self.model, self.model.decoder
         x = (model.unit_embedding(unit) + symbol)[:, None]
         grown = _GrowingCache(cache)
         rotary = Rotary.at(position[:, None], decoder.head_dim)
@@ -135,6 +135,7 @@ class BlockGraph(nn.Module):
     def __init__(self, model: ConvRegressor) -> None:
         super().__init__()
         self.model = model
+        self._num_rows = 1 if model.config.unit_weight == 1 else 2
 
     def forward(
         self,
@@ -149,19 +150,38 @@ class BlockGraph(nn.Module):
         *keys_values: Float[Tensor, "1 2 h p dh"],
     ) -> Int[Tensor, "k t"]:
         """`mask` tells which frames of the memory count, [1, p]."""
-        is_target = (torch.arange(codes.shape[1]) >= num_context)[None]
+        weight, count = self.model.config.unit_weight, self._num_rows
+        rows = codes[None].expand(count, -1, -1)
+        if count > 1:
+            # As `predict`, but side by side: so no weight is used twice, and none is stored twice.
+            units = torch.where(spoken >= 0, self.model.hidden_unit, codes[UNIT])
+            rows = torch.stack([codes, torch.cat([units[None], codes[1:]])])
+        is_target = (torch.arange(codes.shape[1]) >= num_context).expand(count, -1)
+        spoken_ids, shift = spoken.expand(count, -1), output_shift.expand(count, -1)
+        seen = mask.expand(count, -1)
+        memory = VoiceMemory(
+            pooled.expand(count, -1),
+            [each.expand(count, -1, -1, -1, -1) for each in keys_values],
+            encoded.expand(count, -1, -1),
+            latents.expand(count, -1, -1),
+            seen,
+        )
         batch = VoicedBatch(
-            codes=codes[None],
+            codes=rows,
             frame_mask=torch.ones_like(is_target),
             is_target=is_target,
-            spoken_ids=spoken[None],
-            prompts=codes[None],
-            prompt_mask=mask,
-            prompt_spoken_ids=spoken[None],
-            pooled_shift=output_shift[None],
-            output_shift=output_shift[None],
-            memory=VoiceMemory(pooled, list(keys_values), encoded, latents, mask),
+            spoken_ids=spoken_ids,
+            prompts=rows,
+            prompt_mask=seen,
+            prompt_spoken_ids=spoken_ids,
+            pooled_shift=shift,
+            output_shift=shift,
+            memory=memory,
         )
-        predicted = self.model.predict(batch)[0]
-        levels = nearest_codes(predicted, list(self.model.vectors.float()))
+        predicted = self.model(batch)
+        mixed = predicted[0]
+        if count > 1:
+            mixed = weight * predicted[0] + (1 - weight) * predicted[1]
+            mixed = torch.where(spoken[:, None] >= 0, mixed, predicted[0])
+        levels = nearest_codes(mixed, list(self.model.vectors.float()))
         return torch.cat([codes[: self.model.num_given_levels], levels])

@@ -1,0 +1,1 @@
+"""The default system without PyTorch: its exported graphs on ONNX Runtime, the rest in NumPy."""
