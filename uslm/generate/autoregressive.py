@@ -8,8 +8,10 @@ from jaxtyping import Int
 from torch import Tensor
 
 from uslm.generate.sampling import Sampling, sample, sample_pitch
-from uslm.generate.stopping import SpokenUnits, advance, forbid
+from uslm.generate.stopping import SpokenUnits
 from uslm.generate.stopping import StopRule as StopRule
+from uslm.generate.stopping import advance as advance
+from uslm.generate.stopping import forbid as forbid
 from uslm.models.base import PitchedModel, SemanticModel
 from uslm_tokenizer.nn.attention import KVCache
 

@@ -22,13 +22,11 @@ class VoiceMemory:
         spoken = np.full(codes.shape[1], -1, dtype=np.int64)
         if voice.spoken is not None:
             spoken = voice.spoken[: codes.shape[1]].astype(np.int64)
-        none = np.zeros(config.acoustic.dim, dtype=np.float32)
         self.output_shift = np.zeros(config.acoustic.latent_dim, dtype=np.float32)
-        fitted = voice.pooled is not None and voice.output is not None
-        if fitted:
-            assert voice.output is not None
-            self.output_shift = voice.output
-        self.tensors = graphs.voice(codes, spoken, voice.pooled if fitted else none)
+        pooled_shift = np.zeros(config.acoustic.dim, dtype=np.float32)
+        if voice.pooled is not None and voice.output is not None:
+            pooled_shift, self.output_shift = voice.pooled, voice.output
+        self.tensors = graphs.voice(codes, spoken, pooled_shift)
 
 
 class CodeBlocks:

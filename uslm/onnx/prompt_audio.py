@@ -1,7 +1,7 @@
 """From a recording to samples that a voice can be made of: read, trimmed, cut, levelled.
 
-The checks and the arithmetic are those of `uslm.voices.doctor`, of which this is the part that
-needs no PyTorch; where a transcript would have to be cut with the recording, it is left out.
+The checks and the arithmetic are those of `uslm.voices.prompt_preprocessing`, of which this is the
+part that needs no PyTorch; where a transcript would have to be cut, it is left out.
 """
 
 import math

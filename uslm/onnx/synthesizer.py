@@ -29,6 +29,8 @@ from uslm.synthesis.derived_seeds import derive_seed
 from uslm.synthesis.plan import plan_text
 from uslm.text.frontend import FrontendResult, TextFrontend
 from uslm.text.lexicon import Lexicon
+from uslm.text.segmentation import Segment
+from uslm.text.segmentation import Segment
 from uslm.voices.policy import Finding
 from uslm_tokenizer.errors import GenerationError, TextError, UserError
 
@@ -141,10 +143,10 @@ class OnnxSynthesizer:
 
     def _stream(
         self,
-        plan: list,
+        plan: list[Segment],
         voice: Voice,
         seed: int,
-        sampling: Sampling,  # type: ignore[type-arg]
+        sampling: Sampling,
     ) -> Iterator[SpeechChunk]:
         joiner = SampleJoiner(self.config.join, self.sample_rate)
         index, heard, low_latency = 0, 0, True

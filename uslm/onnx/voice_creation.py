@@ -103,4 +103,5 @@ def _pitches(graphs: Graphs, f0: Float[np.ndarray, " t"]) -> Int[np.ndarray, " t
 def _by_frame(ids: Sequence[int], starts: Sequence[int], num_frames: int) -> Array:
     """The symbol of each frame; what lies before the first belongs to it."""
     places = np.searchsorted(starts, np.arange(num_frames), side="right") - 1
-    return np.array(ids, dtype=np.int64)[places.clip(min=0)]
+    symbols: Array = np.array(ids, dtype=np.int64)[places.clip(min=0)]
+    return symbols

@@ -3,7 +3,7 @@
 import torch
 
 from uslm.synthesis.derived_seeds import MAX_SEED as MAX_SEED
-from uslm.synthesis.derived_seeds import derive_seed
+from uslm.synthesis.derived_seeds import derive_seed as derive_seed
 from uslm.synthesis.derived_seeds import resolve_seed as resolve_seed
 
 

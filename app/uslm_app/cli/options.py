@@ -9,6 +9,7 @@ from uslm.voices.stock import DEFAULT_STOCK_VOICE, stock_voices
 from uslm_app.cli.option_types import named, number, one_of, stream_or_file, whole
 
 FORMATS = ("wav", "wav-float", "flac", "ogg", "opus", "mp3", "raw")
+BACKENDS = ("torch", "onnx")
 DTYPES = ("float32", "bfloat16", "float16")
 PROMPT_HELP = (
     "recording of the voice, 3 to 10 s: wav, flac, ogg, mp3, any rate and channels; "
@@ -83,6 +84,37 @@ def add_say(parser: ArgumentParser) -> None:
     )
     verify.add_argument("--retries", type=whole(0, 20), metavar="N", help="draws beyond the first")
     add_model(parser)
+    parser.add_argument(
+        "--backend",
+        type=one_of(BACKENDS),
+        default="torch",
+        metavar="NAME",
+        help="torch, or onnx: a folder of uslm export, as --model, on ONNX Runtime without PyTorch "
+        "(needs uslm[onnx])",
+    )
+    add_common(parser)
+
+
+def add_export(parser: ArgumentParser) -> None:
+    """Options of `uslm export`."""
+    parser.add_argument("model", metavar="MODEL", help="default, a folder or a Hub repository")
+    parser.add_argument(
+        "--format",
+        type=one_of(("onnx",)),
+        default="onnx",
+        metavar="NAME",
+        help="what to write: onnx, the only one so far",
+    )
+    parser.add_argument("--out", required=True, metavar="FOLDER", help="folder to write")
+    parser.add_argument(
+        "--precision",
+        type=one_of(("float32", "int8")),
+        default="float32",
+        metavar="NAME",
+        help="of the weights of linear layers: float32, or int8, less than half as large and a "
+        "little rougher (default float32)",
+    )
+    parser.add_argument("--force", action="store_true", help="replace the folder's files")
     add_common(parser)
 
 

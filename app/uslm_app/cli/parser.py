@@ -187,6 +187,15 @@ what it is worth:
         models_options.add_codecs,
         "  uslm codecs\n  uslm codecs --json\n",
     ),
+    "export": Command(
+        "write a model for runtimes other than PyTorch",
+        options.add_export,
+        """\
+  uslm export default --format onnx --out default-onnx
+  uslm export default --format onnx --precision int8 --out default-int8
+  uslm-tts --backend onnx --model default-int8 --text "Hello." --prompt me.wav --out hello.wav
+""",
+    ),
     "evaluate": Command(
         "measure how well a model speaks, and how much a codec leaves of speech",
         evaluate_options.add_evaluate,

@@ -7,6 +7,7 @@ import argparse
 from uslm.voices.stock import DEFAULT_STOCK_VOICE
 from uslm_app.cli.console import Console
 from uslm_app.cli.inputs import check_file, check_voice_options, read_text
+from uslm_app.cli.onnx_options import check_onnx_options
 from uslm_app.cli.outputs import (
     audio_target,
     check_distinct,
@@ -19,6 +20,8 @@ from uslm_app.cli.roles import find_roles, is_script
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """Check texts, files and places; then wake PyTorch and speak."""
+    if options.backend == "onnx":
+        check_onnx_options(options)
     # The first who speaks in a script may be all the voice that there is.
     if not is_script(options) or options.prompt is not None or options.voice is not None:
         check_voice_options(options, default=DEFAULT_STOCK_VOICE)
@@ -36,6 +39,12 @@ def run(options: argparse.Namespace, console: Console) -> None:
         if subtitles is not None:
             check_output(subtitles, force=options.force, inputs=inputs)
     check_distinct((options.out, sidecar, options.srt, options.vtt))
+
+    if options.backend == "onnx":
+        from uslm_app.actions.onnx_speaking import say_onnx
+
+        say_onnx(text, target, sidecar, options, console)
+        return
 
     from uslm_app.actions.speaking import say
 

@@ -85,7 +85,8 @@ class RealLogMel(nn.Module):
         real, imaginary = self.stft(F.pad(waveform[:, 0], self.sides))
         magnitude = (real.square() + imaginary.square() + self.epsilon).sqrt()
         mel = self.filters @ magnitude
-        return mel.clamp(min=self.floor).log().transpose(1, 2)
+        logarithms: Tensor = mel.clamp(min=self.floor).log().transpose(1, 2)
+        return logarithms
 
 
 def _waves(n_fft: int) -> tuple[Float[Tensor, "f n_fft"], Float[Tensor, "f n_fft"]]:

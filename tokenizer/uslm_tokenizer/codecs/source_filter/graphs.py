@@ -48,7 +48,7 @@ class DecoderGraph(nn.Module):
         real, imaginary = self.stft(F.pad(source, self.sides))
         noise_real, noise_imaginary = self.stft(F.pad(noise, self.sides))
         cos, sin = gain * phase.cos(), gain * phase.sin()
-        waveform = self.inverse_stft(
+        waveform: Tensor = self.inverse_stft(
             real * cos - imaginary * sin + noise_real * noise_gain,
             real * sin + imaginary * cos + noise_imaginary * noise_gain,
         )

@@ -1,0 +1,28 @@
+"""`uslm export`: a model for runtimes other than PyTorch."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from uslm_app.cli.console import Console
+from uslm_tokenizer.errors import AlreadyThere
+
+
+def run(options: argparse.Namespace, console: Console) -> None:
+    """Load, export, say where it is."""
+    folder = Path(options.out)
+    if folder.exists() and not folder.is_dir():
+        raise AlreadyThere(f"{options.out!r} is a file; name a folder")
+    if not options.force and folder.is_dir() and any(folder.iterdir()):
+        raise AlreadyThere(f"the folder {options.out!r} is not empty; --force writes into it")
+
+    from uslm.systems.two_stage.bundle import load_bundle
+    from uslm.systems.two_stage.onnx_export import export_onnx
+
+    export_onnx(load_bundle(options.model), folder, precision=options.precision)
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    if options.json:
+        console.json({"path": str(folder), "bytes": size, "precision": options.precision})
+        return
+    console.note(f"{options.model} is exported: {folder}, {size / 1e6:.1f} MB")
