@@ -71,9 +71,18 @@ def prepare_prompt(
     end = min(seconds, runs[-1][1] * HOP_SECONDS + policy.margin_seconds)
     is_cut = end - start > policy.max_seconds
     if is_cut:
-        end = find_cut(
+        cut = find_cut(
             levels, speech, start=start, limit=policy.max_seconds, margin=policy.margin_seconds
-        ).seconds
+        )
+        end = cut.seconds
+        findings.append(
+            Finding(
+                code="cut",
+                severity="info" if cut.pause_seconds else "warning",
+                message=f"{seconds:.1f} s long, of which at most {policy.max_seconds:g} s are "
+                f"used: {start:.1f} to {end:.1f} s",
+            )
+        )
     part = samples[round(start * sample_rate) : round(end * sample_rate)]
     return PromptAudio(
         samples=_levelled(part, sample_rate, policy), is_cut=is_cut, findings=tuple(findings)

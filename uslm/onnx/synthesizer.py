@@ -25,35 +25,14 @@ from uslm.onnx.semantic import speak_units
 from uslm.onnx.voice import Voice, load_voice
 from uslm.onnx.voice_creation import create_voice
 from uslm.output.sample_joiner import SampleJoiner
+from uslm.output.segment_report import SegmentReport
 from uslm.synthesis.derived_seeds import derive_seed
 from uslm.synthesis.plan import plan_text
 from uslm.text.frontend import FrontendResult, TextFrontend
 from uslm.text.lexicon import Lexicon
 from uslm.text.segmentation import Segment
-from uslm.text.segmentation import Segment
 from uslm.voices.policy import Finding
 from uslm_tokenizer.errors import GenerationError, TextError, UserError
-
-
-@dataclass(frozen=True, kw_only=True)
-class SegmentReport:
-    """How one segment of the text was spoken; the names are those of `ChunkReport`."""
-
-    index: int
-    """Place in the text, from 0."""
-    text: str
-    """The segment as it was written."""
-    phonemes: str
-    """What was asked of the model."""
-    start_seconds: float
-    """Where it begins in the waveform."""
-    end_seconds: float
-    """Where it ends."""
-    seed: int
-    """All that was drawn for it comes from here."""
-    stop_reason: str
-    """`end`; `length` and `loop` where the model had to be stopped; `silent` where the segment
-    holds nothing that can be spoken."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -84,7 +84,7 @@ def encode(
         codec.f0_ceiling,
     )  # fmt: skip
     rows = [units[None, :num_frames], _pitches(graphs, f0)[None], levels[:, :num_frames]]
-    return np.concatenate(rows), scores[:num_frames]
+    return np.concatenate(rows).astype(np.int64), scores[:num_frames]
 
 
 def recognize(scores: Float[np.ndarray, "t v"]) -> list[int]:

@@ -8,8 +8,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from uslm.onnx.synthesizer import OnnxSynthesizer, SegmentReport
+from uslm.onnx.synthesizer import OnnxSynthesizer
 from uslm.onnx.voice import Voice
+from uslm.output.segment_report import SegmentReport, rounded
 from uslm.synthesis.derived_seeds import resolve_seed
 from uslm.text.lexicon import Lexicon
 from uslm_app.cli.console import Console
@@ -108,12 +109,12 @@ def _speak(
         "sample_rate": synthesizer.sample_rate,
         "seconds": round(writer.seconds, 4),
         "timings": {"total": round(total, 4), "first_audio": round(first_audio or total, 4)},
-        "chunks": [dataclasses.asdict(report) for report in reports],
+        "segments": [rounded(dataclasses.asdict(report)) for report in reports],
     }
 
 
 def _warn(report: SegmentReport, console: Console) -> None:
-    where = f"chunk {report.index + 1} ({report.text[:40]!r})"
+    where = f"segment {report.index + 1} ({report.text[:40]!r})"
     if report.stop_reason == "silent":
         console.warn(f"{where} was left out: it has nothing that can be spoken")
     elif report.stop_reason != "end":

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +12,17 @@ from torch import Tensor, nn
 SLOT_STEP = 64
 """Slots are looked at, and grow, in whole steps of so many tokens. A kernel adds up numbers in
 blocks; so what a row sees in front of its end does not depend on how long others are."""
+
+
+@runtime_checkable
+class LayerCache(Protocol):
+    """What attention asks of a cache."""
+
+    def append(
+        self, layer: int, keys: Float[Tensor, "b h t dh"], values: Float[Tensor, "b h t dh"]
+    ) -> tuple[Float[Tensor, "b h all dh"], Float[Tensor, "b h all dh"]]:
+        """Take the new tokens of one layer; returns all keys and values so far."""
+        ...
 
 
 @dataclass
@@ -236,7 +248,7 @@ class Attention(nn.Module):
         *,
         mask: Bool[Tensor, "b 1 #t all"] | None = None,
         causal: bool = False,
-        cache: KVCache | None = None,
+        cache: LayerCache | None = None,
         layer: int = 0,
         lengths: Sequence[int] | None = None,
     ) -> Float[Tensor, "b t d"]:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Num
 from torch import Tensor, nn
 
-from uslm_tokenizer.nn.attention import Attention, KVCache, Rotary
+from uslm_tokenizer.nn.attention import Attention, KVCache, LayerCache, Rotary
 
 
 class SwiGLU(nn.Module):
@@ -53,7 +53,7 @@ class Block(nn.Module):
         mask: Bool[Tensor, "b 1 #t all"] | None = None,
         causal: bool = False,
         condition: Float[Tensor, "b c"] | None = None,
-        cache: KVCache | None = None,
+        cache: LayerCache | None = None,
         layer: int = 0,
     ) -> Float[Tensor, "b t d"]:
         scales: tuple[Tensor | None, Tensor | None] = (None, None)

@@ -158,13 +158,12 @@ class BlockGraph(nn.Module):
             rows = torch.stack([codes, torch.cat([units[None], codes[1:]])])
         is_target = (torch.arange(codes.shape[1]) >= num_context).expand(count, -1)
         spoken_ids, shift = spoken.expand(count, -1), output_shift.expand(count, -1)
-        seen = mask.expand(count, -1)
         memory = VoiceMemory(
             pooled.expand(count, -1),
             [each.expand(count, -1, -1, -1, -1) for each in keys_values],
             encoded.expand(count, -1, -1),
             latents.expand(count, -1, -1),
-            seen,
+            mask.expand(count, -1),
         )
         batch = VoicedBatch(
             codes=rows,
@@ -172,7 +171,7 @@ class BlockGraph(nn.Module):
             is_target=is_target,
             spoken_ids=spoken_ids,
             prompts=rows,
-            prompt_mask=seen,
+            prompt_mask=is_target,  # these are in the memory
             prompt_spoken_ids=spoken_ids,
             pooled_shift=shift,
             output_shift=shift,
