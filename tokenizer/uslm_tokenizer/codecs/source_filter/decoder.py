@@ -147,7 +147,8 @@ class SourceFilterDecoder(nn.Module):
         voiced = self._by_sample((f0 > 0).float())
         # In double precision: after a minute the phase is some 100,000 radians.
         phase = 2 * math.pi * frequency.double().cumsum(dim=1) / self.sample_rate
-        phase = phase.remainder(2 * math.pi).float()
+        # Around 0, where the pulses are: there single precision keeps the most digits.
+        phase = ((phase + math.pi).remainder(2 * math.pi) - math.pi).float()
         count = (self.sample_rate / 2 / frequency).floor()
         # sum of cos(k phase), k = 1 .. count (Dirichlet's kernel); at phase 0 it is count.
         half = (phase / 2).sin()
