@@ -33,7 +33,7 @@ class SemanticFacts:
     separator_id: int
     """Text id between the prompt's text and the text to speak."""
     text_eos_id: int
-    """Text id behind the last symbol."""
+    """Text id after the last symbol."""
     bos_id: int
     """Unit in front of the first one; as a prediction, the same index ends the speech."""
     advance_threshold: float
@@ -61,11 +61,11 @@ class CodecFacts:
     """The codec: the graphs `decoder` and `encoder`."""
 
     sample_rate: int
-    """Samples a second, Hz."""
+    """Samples per second, Hz."""
     hop_length: int
     """Samples in a frame."""
     num_codebooks: int
-    """Codes in a frame: the unit, the pitch, residual levels."""
+    """Codes in a frame: the unit, the pitch, residual codebooks."""
     codebook_size: int
     """Entries of each codebook."""
     context_frames: int

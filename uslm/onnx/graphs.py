@@ -49,6 +49,11 @@ class Graphs:
     def _graph(self, name: str) -> Graph:
         return Graph(self.folder / f"{name}.onnx", self._threads)
 
+    def open(self) -> None:
+        """Open all that speaking needs, so that the first sentence does not wait for it."""
+        for name in ("text", "step", "pitch", "voice", "block", "decoder"):
+            getattr(self, name)
+
     @cached_property
     def text(self) -> Graph:
         return self._graph("text")

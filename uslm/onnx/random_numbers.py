@@ -19,4 +19,5 @@ class Uniform:
 
     def __call__(self) -> float:
         high, low = self._twister.randint(0, 2**32, size=2, dtype=np.uint32).tolist()
-        return int((high << 32 | low) & (2**MANTISSA_BITS - 1)) / 2**MANTISSA_BITS
+        bits = int(high) << 32 | int(low)
+        return (bits & (2**MANTISSA_BITS - 1)) / float(2**MANTISSA_BITS)

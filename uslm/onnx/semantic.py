@@ -28,7 +28,7 @@ class TextPosition:
         self._accumulated = 0.0
 
     def move_to(self, place: int) -> None:
-        """Go on to a place, unless it lies behind."""
+        """Go on to a place, unless it lies before."""
         self.place = max(self.place, place)
 
     def move(self, shares: Sequence[float]) -> None:
@@ -112,7 +112,7 @@ def speak_units(
     for unit, pitch in zip(units[:-1], pitches[:-1], strict=True):
         row.take_pitch(pitch)
         row.read(unit)
-    row.position.move_to(_behind(text_ids, facts.separator_id))
+    row.position.move_to(_after(text_ids, facts.separator_id))
     row.take_pitch(pitches[-1])
     logits = row.read(units[-1])
     window = sampling.repetition_window
@@ -129,7 +129,7 @@ def speak_units(
         logits = row.read(min(chosen, end - 1))
 
 
-def _behind(text_ids: Sequence[int], separator: int) -> int:
-    """Index of the symbol behind the last separator; 0 where there is none."""
+def _after(text_ids: Sequence[int], separator: int) -> int:
+    """Index of the symbol after the last separator; 0 where there is none."""
     places = [place for place, each in enumerate(text_ids) if each == separator]
     return places[-1] + 1 if places else 0

@@ -76,7 +76,7 @@ class OnnxSynthesizer:
 
     @property
     def sample_rate(self) -> int:
-        """Samples a second of what is spoken, Hz."""
+        """Samples per second of what is spoken, Hz."""
         return self.config.codec.sample_rate
 
     def load_voice(self, path: str | Path) -> Voice:
@@ -128,7 +128,7 @@ class OnnxSynthesizer:
         sampling: Sampling,
     ) -> Iterator[SpeechChunk]:
         joiner = SampleJoiner(self.config.join, self.sample_rate)
-        index, heard, low_latency = 0, 0, True
+        index, audible, low_latency = 0, 0, True
         for item in plan:
             if item.is_pause:
                 yield SpeechChunk(samples=joiner.pause(item.pause_seconds))
@@ -141,7 +141,7 @@ class OnnxSynthesizer:
                     reason = said.stop_reason or reason
                 low_latency = False
             last = joiner.end_segment()
-            heard += joiner.num_samples - start
+            audible += joiner.num_samples - start
             report = SegmentReport(
                 index=index,
                 text=item.text,
@@ -153,7 +153,7 @@ class OnnxSynthesizer:
             )
             yield SpeechChunk(samples=last, report=report)
             index += 1
-        if not heard:
+        if not audible:
             raise GenerationError("the model made nothing but silence; try another seed")
         yield SpeechChunk(samples=joiner.finish())
 
@@ -170,8 +170,8 @@ class OnnxSynthesizer:
             relative = relative_pitches(voice.codes[PITCH_ROW], config.semantic.pitch_reach)
             pitches = relative[: len(units)]
         stop = StopRule(
-            min_frames=config.length.least_frames(len(own)),
-            max_frames=config.length.most_frames(len(own)),
+            min_frames=config.length.min_frames(len(own)),
+            max_frames=config.length.max_frames(len(own)),
         )
         blocks = CodeBlocks(
             self.graphs, self._memory(voice), median_pitch(voice.codes[PITCH_ROW]), own,

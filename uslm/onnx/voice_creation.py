@@ -88,7 +88,7 @@ def encode(
 
 
 def recognize(scores: Float[np.ndarray, "t v"]) -> list[int]:
-    """The phoneme ids that are heard: best class per frame, repeats and blanks removed."""
+    """The phoneme ids that are recognised: best class per frame, repeats and blanks removed."""
     return [each for each, _ in groupby(scores.argmax(axis=1).tolist()) if each]
 
 

@@ -33,6 +33,7 @@ def say_onnx(
     synthesizer = OnnxSynthesizer(
         options.model, language=options.language, lexicon=lexicon, threads=options.threads
     )
+    synthesizer.graphs.open()
     voice = _voice(synthesizer, options, console)
     load_seconds = time.perf_counter() - start
     record = {
@@ -49,7 +50,7 @@ def say_onnx(
     out = "standard output" if options.out == "-" else options.out
     console.note(
         f"{out}: {seconds:.2f} s of speech in {total:.2f} s "
-        f"({total / max(seconds, 1e-9):.2f} s a second), seed {record['seed']}"
+        f"({total / max(seconds, 1e-9):.2f} s per second), seed {record['seed']}"
     )
 
 

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from uslm.generate.levels import nearest_codes
+from uslm.generate.codebooks import nearest_codes
 from uslm.models.voice_memory import VoiceMemory
 from uslm.systems.two_stage.conv_regressor import UNIT, ConvRegressor, VoicedBatch
 from uslm.systems.two_stage.monotonic import MonotonicLM
@@ -183,4 +183,4 @@ class BlockGraph(nn.Module):
             mixed = weight * predicted[0] + (1 - weight) * predicted[1]
             mixed = torch.where(spoken[:, None] >= 0, mixed, predicted[0])
         levels = nearest_codes(mixed, list(self.model.vectors.float()))
-        return torch.cat([codes[: self.model.num_given_levels], levels])
+        return torch.cat([codes[: self.model.num_given_codebooks], levels])

@@ -28,7 +28,7 @@ class DecoderGraph(nn.Module):
         self.sides = (before, n_fft - hop - before)
         # Tables in place of arithmetic: not every runtime has powers of two.
         self.register_buffer("f0", codec.config.pitch.decode(torch.arange(codec.num_pitches)))
-        self.register_buffer("vectors", codec.level_vectors())
+        self.register_buffer("vectors", codec.codebook_vectors())
 
     def forward(
         self, codes: Int[Tensor, "k t"], pitches: Int[Tensor, " p"], first: Int[Tensor, "1"]
@@ -70,7 +70,7 @@ class EncoderGraph(nn.Module):
         self.codec.mel = RealLogMel(codec.mel)  # type: ignore[assignment]
         self.codec.units.mel = RealLogMel(codec.units.mel)  # type: ignore[assignment]
         assert not codec.config.units.quantizer.cosine
-        self.register_buffer("vectors", codec.level_vectors())
+        self.register_buffer("vectors", codec.codebook_vectors())
 
     def forward(
         self, waveform: Float[Tensor, " n"], num_frames: Int[Tensor, "1"]

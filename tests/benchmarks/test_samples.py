@@ -1,0 +1,68 @@
+"""benchmarks/samples.py: a page whose players lead to the files, each voice with its own."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import soundfile
+
+from uslm.generate.length import LengthConfig
+from uslm.systems.two_stage.bundle import save_bundle
+from uslm.systems.two_stage.config import BundleConfig
+from uslm.systems.two_stage.tiny import speech_like, tiny_pitched_bundle
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "samples.py"
+
+
+@pytest.fixture(scope="module")
+def samples() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("samples_command", SCRIPT)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look there for annotations
+    spec.loader.exec_module(module)
+    return module
+
+
+def voice_list(folder: Path, *names: str) -> Path:
+    for seed, name in enumerate(names):
+        audio = speech_like(3.2, seed=seed)
+        soundfile.write(folder / f"{name}.wav", audio.waveform[0].numpy(), audio.sample_rate)
+    lines = [
+        {"name": name, "audio": f"{name}.wav", "licence": "CC0", "source": f"corpus, {name}"}
+        for name in names
+    ]
+    path = folder / "voices.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines)))
+    return path
+
+
+def test_each_player_has_its_file(samples: ModuleType, tmp_path: Path) -> None:
+    hasty = LengthConfig(min_frames_per_symbol=0.5, max_frames_per_symbol=1.0, margin_frames=15)
+    model = save_bundle(
+        tiny_pitched_bundle(BundleConfig(name="tiny", length=hasty)), tmp_path / "model"
+    )
+    voices, out = voice_list(tmp_path, "anna", "ben"), tmp_path / "samples"
+    sentences = ["One.", "Two & three.", "Four."]
+    options = ["--voices", str(voices), "--model", str(model), "--out", str(out)]
+    assert samples.main([*options, "--sentences", *sentences]) == 0
+    page = (out / "index.md").read_text("utf-8")
+    played = re.findall(r'src="(.*?)"', page)
+    # Each voice has its prompt, then every second sentence.
+    assert played == ["anna.opus", "01.opus", "03.opus", "ben.opus", "02.opus"]
+    assert {path.name for path in out.iterdir()} == {*played, "index.md"}
+    for name in played:
+        assert soundfile.info(out / name).subtype == "OPUS"
+        assert soundfile.info(out / name).duration > 0.1
+    assert "corpus, ben, CC0" in page and "Two &amp; three." in page
+
+
+def test_two_voices_of_one_name_are_refused(samples: ModuleType, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="names of their own"):
+        samples.read_voices(voice_list(tmp_path, "anna", "anna"))
