@@ -18,6 +18,6 @@ class Uniform:
         self._twister = np.random.RandomState(lower)
 
     def __call__(self) -> float:
-        high, low = self._twister.randint(0, 2**32, size=2, dtype=np.uint32).tolist()
-        bits = int(high) << 32 | int(low)
-        return (bits & (2**MANTISSA_BITS - 1)) / float(2**MANTISSA_BITS)
+        high, low = map(int, self._twister.randint(0, 2**32, size=2, dtype=np.uint32))
+        bits = (high << 32 | low) & (2**MANTISSA_BITS - 1)
+        return bits / float(2**MANTISSA_BITS)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.jit._trace import TracerWarning
 
 from uslm.onnx.config import (
     FORMAT,
@@ -247,7 +246,7 @@ def _write(traced: _Traced, path: Path, precision: Precision) -> None:
         # The exporter by tracing is called old, but it needs no package more. What depends on the
         # data (which frames are known, which symbols) is traced with examples that have some.
         warnings.simplefilter("ignore", DeprecationWarning)
-        warnings.filterwarnings("ignore", category=TracerWarning)
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
         warnings.filterwarnings("ignore", "Constant folding", UserWarning)
         torch.onnx.export(
             graph,
