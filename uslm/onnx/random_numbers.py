@@ -4,8 +4,8 @@ import numpy as np
 
 from uslm.synthesis.derived_seeds import derive_seed
 
-MANTISSA_BITS = 53
-"""Of a double: as many bits of 64 random ones make a number in [0, 1)."""
+STEPS = 1 << 53
+"""Numbers in [0, 1) that a double with 53 bits of 64 random ones can be."""
 
 
 class Uniform:
@@ -19,5 +19,4 @@ class Uniform:
 
     def __call__(self) -> float:
         high, low = map(int, self._twister.randint(0, 2**32, size=2, dtype=np.uint32))
-        bits = (high << 32 | low) & (2**MANTISSA_BITS - 1)
-        return bits / float(2**MANTISSA_BITS)
+        return (high << 32 | low) % STEPS / STEPS
