@@ -34,6 +34,7 @@ NOT_RUN = {
     "docs/how-to/convert.md": 1,
     "docs/how-to/demo.md": 1,
     "docs/how-to/evaluate.md": 1,
+    "docs/how-to/onnx.md": 1,
     "docs/how-to/pretrained-models.md": 2,
     "docs/how-to/serve.md": 1,
     "docs/how-to/train.md": 1,
