@@ -5,7 +5,7 @@
 
 `voices.jsonl` has a line for each voice: {"name", "audio", "licence", "source"}, of speakers that
 no part of the model was trained on. Sentence i is spoken in voice i % (number of voices), with
-seed i: nothing is chosen by ear. Writes small Opus files and the page that plays them.
+seed i, and drawn once: none was chosen. Writes small Opus files and the page that plays them.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def page(voices: Sequence[VoiceLine], sentences: Sequence[str], facts: str) -> I
     yield (
         f"{len(sentences)} sentences in {len(voices)} voices that the model was not trained on, "
         f"spoken by the default model ({facts}). Sentence *i* has seed *i* - 1 and was drawn once: "
-        "nothing was chosen by ear. Made by `python benchmarks/samples.py --voices voices.jsonl`.\n"
+        "none was chosen. Made by `python benchmarks/samples.py --voices voices.jsonl`.\n"
     )
     for place, voice in enumerate(voices):
         yield f"## {voice.name}\n"

@@ -109,8 +109,8 @@ def test_a_recording_becomes_the_same_voice(
     assert found.spoken is not None
     assert np.array_equal(found.spoken, wanted.extras["spoken"].numpy())
     # That silence was taken away and the level changed is said by the other only.
-    told = [each.code for each in wanted.findings if each.code not in ("trimmed", "level")]
-    assert [each.code for each in findings] == told
+    wanted_codes = [each.code for each in wanted.findings if each.code not in ("trimmed", "level")]
+    assert [each.code for each in findings] == wanted_codes
 
 
 def test_the_transcript_places_the_symbols(
