@@ -17,6 +17,8 @@ from uslm.generate.length import LengthConfig
 from uslm.systems.two_stage.bundle import save_bundle
 from uslm.systems.two_stage.config import BundleConfig
 from uslm.systems.two_stage.tiny import speech_like, tiny_pitched_bundle, tiny_voice
+from uslm_app.cli.onnx_options import UNKNOWN
+from uslm_app.cli.parser import command_parser
 
 WITHOUT = """
 import sys
@@ -93,6 +95,25 @@ def test_what_it_cannot_do_is_refused(
         str(place / "prompt.wav"), "--out", str(tmp_path / "x.wav"), option,
     )  # fmt: skip
     result.assert_refused(1, word, "--backend onnx")
+
+
+def test_each_option_is_known_or_refused() -> None:
+    """One that `say` learns is not to be passed over in silence here."""
+    known = """said text file language any_language lexicon max_chars prompt prompt_text voice out
+        format force sidecar seed temperature top_k top_p model backend device threads json quiet
+        debug help version"""
+    every = {action.dest for action in command_parser("say")._actions}
+    assert every == {*known.split(), *UNKNOWN}
+
+
+def test_another_language_is_refused_as_with_pytorch(
+    exported: Path, place: Path, uslm: Any, tmp_path: Path
+) -> None:
+    common = ("say", "--backend", "onnx", "--model", str(exported), "--prompt")
+    common += (str(place / "prompt.wav"), "--out", str(tmp_path / "x.wav"))
+    german = "Guten Morgen, wie geht es Ihnen heute, und was machen die Kinder?"
+    uslm(*common, "--text", german).assert_refused(1, "--any-language")
+    assert uslm(*common, "--text", german, "--any-language").code == 0
 
 
 def test_it_asks_for_an_exported_model(place: Path, uslm: Any, tmp_path: Path) -> None:

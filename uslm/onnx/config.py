@@ -96,6 +96,8 @@ class OnnxConfig:
     """Of the weights of linear layers."""
     language: str = "en-us"
     """Language of its texts, as espeak calls it."""
+    languages: tuple[str, ...] = ()
+    """All languages that it was trained on; empty: `language` alone."""
     symbols: str
     """The symbol at place i has the text id i + 1; 0 is the blank of CTC."""
     normalize: bool

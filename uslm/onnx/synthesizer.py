@@ -29,6 +29,7 @@ from uslm.output.segment_report import SegmentReport
 from uslm.synthesis.derived_seeds import derive_seed
 from uslm.synthesis.plan import plan_text
 from uslm.text.frontend import FrontendResult, TextFrontend
+from uslm.text.language import check_language
 from uslm.text.lexicon import Lexicon
 from uslm.text.segmentation import Segment
 from uslm.voices.policy import Finding
@@ -99,11 +100,15 @@ class OnnxSynthesizer:
         temperature: float | None = None,
         top_k: int | None = None,
         top_p: float | None = None,
+        any_language: bool = False,
     ) -> Iterator[SpeechChunk]:
         """Speak the text, and yield samples as they are made; see `ZeroShotTTS.stream`.
 
         A mistake in the arguments is raised here, not at the first chunk.
         """
+        if not any_language:
+            languages = self.config.languages or (self.config.language,)
+            check_language(text, self.frontend.language, languages, self.config.name)
         overrides = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
         given = {name: value for name, value in overrides.items() if value is not None}
         sampling = replace(self.config.sampling, **given)  # type: ignore[arg-type]

@@ -77,6 +77,8 @@ def _speak(
     """Write the stream as it comes; returns what a sidecar holds."""
     names = ("temperature", "top_k", "top_p")
     settings = {name: value for name in names if (value := getattr(options, name)) is not None}
+    if options.any_language:
+        settings["any_language"] = True
     seed = resolve_seed(options.seed)
     start = time.perf_counter()
     first_audio: float | None = None

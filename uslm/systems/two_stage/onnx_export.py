@@ -84,6 +84,7 @@ def describe(bundle: Bundle, precision: Precision) -> OnnxConfig:
         tokenizer_hash=bundle.tokenizer_hash,
         precision=precision,
         language=config.language,
+        languages=config.languages,
         symbols=PHONEME_SYMBOLS,
         normalize=config.frontend.normalize,
         use_prompt_units=config.use_prompt_units,
