@@ -12,6 +12,8 @@ from uslm.generate.length import LengthConfig
 from uslm.onnx.synthesizer import OnnxSynthesizer
 from uslm.systems.two_stage.bundle import Bundle
 from uslm.systems.two_stage.config import BundleConfig
+from uslm.systems.two_stage.conv_regressor import ConvRegressor
+from uslm.systems.two_stage.monotonic import MonotonicLM
 from uslm.systems.two_stage.onnx_export import export_onnx
 from uslm.systems.two_stage.tiny import tiny_pitched_bundle, tiny_voice
 from uslm.tts import ZeroShotTTS
@@ -22,11 +24,20 @@ TINY = BundleConfig(name="tiny", length=LengthConfig(max_frames_per_symbol=4.0, 
 
 @pytest.fixture(scope="session")
 def bundle() -> Bundle:
-    """The default model's kinds of parts, with random weights; units count for .4."""
+    """The default model's kinds of parts, with random weights; units count for .4.
+
+    What comes before weighs more than at random, and the text is read slowly: else neither would
+    change what is said.
+    """
     made = tiny_pitched_bundle(TINY)
-    config = replace(made.acoustic.config, unit_weight=0.4)
-    made.acoustic.config = config
-    return Bundle(made.config, made.tokenizer, made.semantic, made.acoustic)
+    acoustic, semantic = made.acoustic, made.semantic
+    assert isinstance(acoustic, ConvRegressor) and isinstance(semantic, MonotonicLM)
+    acoustic.config = replace(acoustic.config, unit_weight=0.4)
+    semantic.config = replace(semantic.config, advance_threshold=12.0)
+    draw = torch.Generator().manual_seed(2)
+    for table in (acoustic.from_latents.weight, acoustic.known_embedding.weight):
+        torch.nn.init.normal_(table, std=2.0, generator=draw)
+    return Bundle(made.config, made.tokenizer, semantic, acoustic)
 
 
 @pytest.fixture(scope="session")

@@ -61,7 +61,8 @@ def test_stage_1_may_begin_with_the_text(
     found = spoken(other, other.load_voice(voice_file), 1, "Hello there.")
     assert found.shape == wanted.shape
     assert float((found - wanted).abs().max()) < 1e-4
-    assert found.shape != tts.generate("Hello there.", voice, seed=1).waveform[0].shape
+    going_on = tts.generate("Hello there.", voice, seed=1).waveform[0]
+    assert found.shape != going_on.shape or float((found - going_on).abs().max()) > 1e-3
 
 
 def test_what_was_fitted_to_a_voice_counts(synthesizer: OnnxSynthesizer, voice_file: Path) -> None:
