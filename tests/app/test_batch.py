@@ -1,4 +1,4 @@
-"""uslm batch: a file a job, as `uslm say` makes it; failures told by line; resumed."""
+"""uslm batch: a file a job, as `uslm say` makes it; failures records by line; resumed."""
 
 from __future__ import annotations
 
@@ -59,15 +59,15 @@ def lines(jobs: list[dict[str, Any]]) -> str:
 def test_each_job_is_what_say_makes(batch: Uslm, uslm: Uslm, tiny_files: Path) -> None:
     done = batch(lines(JOBS), "--json")
     assert done.code == 0, done.stderr
-    told = {record["line"]: record for record in map(json.loads, done.out.splitlines())}
-    assert sorted(told) == [1, 2, 3, 4]
+    records = {record["line"]: record for record in map(json.loads, done.out.splitlines())}
+    assert sorted(records) == [1, 2, 3, 4]
     assert "4 spoken, 0 there already, 0 failed" in done.stderr
     names = ["ben.wav", "line-0001.wav", "line-0003.wav", "other.flac"]
     assert sorted(path.name for path in Path("out").iterdir()) == names
     babble = ("--voice", tiny_files / "babble.safetensors")
     voices = [babble, babble, ("--prompt", "in/me.wav"), ("--voice", "ben")]
     for line, (job, voice) in enumerate(zip(JOBS, voices, strict=True), 1):
-        out = Path(told[line]["out"])
+        out = Path(records[line]["out"])
         speed = ("--speed", job.get("speed", 1.0))
         options = (
             *voice,
@@ -81,7 +81,7 @@ def test_each_job_is_what_say_makes(batch: Uslm, uslm: Uslm, tiny_files: Path) -
         alone = f"alone{out.suffix}"
         assert uslm("say", job["text"], *options, "--out", alone).code == 0
         np.testing.assert_array_equal(soundfile.read(out)[0], soundfile.read(alone)[0])
-        assert told[line]["seed"] == job["seed"]
+        assert records[line]["seed"] == job["seed"]
 
 
 def test_bad_lines_are_told_and_the_others_spoken(batch: Uslm) -> None:

@@ -290,10 +290,10 @@ def test_speech_is_short_in_words_and_has_a_player(
     sound = re.search(r"base64,([^\"]+)", speech._repr_html_())
     assert sound is not None
     assert read_audio(base64.b64decode(sound[1])).seconds == pytest.approx(speech.seconds, abs=1e-3)
-    heard: list[Any] = []
-    monkeypatch.setattr("uslm.output.speech.find_player", lambda: lambda *each: heard.append(each))
+    played: list[Any] = []
+    monkeypatch.setattr("uslm.output.speech.find_player", lambda: lambda *each: played.append(each))
     speech.play()
-    assert torch.equal(heard[0][0], speech.waveform) and heard[0][1] == speech.sample_rate
+    assert torch.equal(played[0][0], speech.waveform) and played[0][1] == speech.sample_rate
     for thing, path in ((speech, tmp_path / "a.wav"), (voice, tmp_path / "a.safetensors")):
         thing.save(path)
         thing.save(path, overwrite=True)

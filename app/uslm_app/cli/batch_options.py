@@ -40,7 +40,7 @@ def add_batch(parser: ArgumentParser) -> None:
     jobs.add_argument("--speed", type=number(0.5, 2), default=1.0, metavar="X", help="0.5 to 2")
     add_voice(parser, "voice of jobs that name none (ada if none is given)")
     parser.add_argument(
-        "--verify", action="store_true", help="listen to each segment, draw bad ones again"
+        "--verify", action="store_true", help="verify each segment, regenerate bad ones"
     )
     parser.add_argument("--language", metavar="CODE", help="of the texts (default: the model's)")
     add_any_language(parser)
