@@ -11,8 +11,8 @@
 #
 #   CONFIG          config of every stage: tiny, mini or base
 #   MANIFESTS       lists of recordings (see uslm-prepare); those below $SPEECH unless given
-#   UNITS_MINUTES, CODEC_MINUTES, AR_MINUTES, NAR_MINUTES, TUNE_MINUTES   another length
-#   UNITS_SET, CODEC_SET, AR_SET, NAR_SET, TUNE_SET                       words KEY=VALUE
+#   UNITS_MINUTES, CODEC_MINUTES, AR_MINUTES, NAR_MINUTES, JOINT_MINUTES   another length
+#   UNITS_SET, CODEC_SET, AR_SET, NAR_SET, JOINT_SET                       words KEY=VALUE
 #   JUDGES          options of uslm_recipes.evaluate: who judges what is spoken
 #   DEVICE          where tokens are made and speech is evaluated (cpu); recipes find a GPU themselves
 #   LAUNCH          what starts a recipe, such as "accelerate launch -m"
@@ -39,7 +39,7 @@ nar() {
         "tokenizer=$out/codec/model"
 }
 joint() {
-    train train_joint joint "corpus=[$out/corpus]" "tokens=[$out/tokens/0]" \
+    config=unit_codec_$config train train_joint joint "corpus=[$out/corpus]" "tokens=[$out/tokens/0]" \
         "tokenizer=$out/codec/model" "acoustic=$out/nar/model"
 }
 bundle() {

@@ -79,7 +79,7 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def trained_default(tmp_path_factory: pytest.TempPathFactory, forking: Any) -> Path:
-    """The same of recipes/default.sh, which makes the default model; it tunes nothing."""
+    """The same of recipes/default.sh, which makes the default model."""
     return made_once("default", tmp_path_factory, forking)
 
 

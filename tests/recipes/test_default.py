@@ -8,7 +8,7 @@ from pathlib import Path
 from uslm.tts import ZeroShotTTS
 from uslm_recipes.cards.training_facts import read_run
 
-STAGES = ("units", "codec", "ar", "nar")
+STAGES = ("units", "codec", "ar", "nar", "joint")
 
 
 def test_every_stage_ran_once(trained_default: Path) -> None:
@@ -20,6 +20,7 @@ def test_every_stage_ran_once(trained_default: Path) -> None:
         "codec",
         "ar",
         "nar",
+        "joint",
         "bundle",
         "evaluate",
         "card",

@@ -64,7 +64,8 @@ def test_each_recipe_has_a_config_of_each_size() -> None:
     sizes = {"tiny", "mini", "base"}
     wanted = {recipe: sizes for recipe in RECIPES}
     wanted["train_judged_units"] = sizes | {f"last_{size}" for size in sizes}
-    wanted["train_nar"] = sizes | {f"unit_codec_{size}" for size in sizes}
+    for recipe in ("train_nar", "train_joint"):
+        wanted[recipe] = sizes | {f"unit_codec_{size}" for size in sizes}
     wanted["train_feature_codec"] = {"tiny", "mini", "maskgct", "vevo_content"} | {
         "vevo_content_style"
     }
@@ -135,9 +136,10 @@ def test_base_has_the_pretrained_sizes() -> None:
 @pytest.mark.parametrize("size", ["tiny", "mini", "base"])
 def test_crops_are_as_long_as_the_mel_loss_wants_them(size: str) -> None:
     longest = max(scale.window for scale in MEL_SCALES)
+    joint = load_config(JointRecipe, f"unit_codec_{size}", recipe="train_joint")
     for recipe, crop in (
         ("train_codec", load_config(CodecRecipe, size, recipe="train_codec").crop_frames),
-        ("train_joint", load_config(JointRecipe, size, recipe="train_joint").crop_frames),
+        ("train_joint", joint.crop_frames),
     ):
         samples = crop * load_config(UnitsRecipe, size, recipe="train_units").model.hop_length
         assert samples % (longest // 4) == 0, recipe

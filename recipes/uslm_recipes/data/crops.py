@@ -18,8 +18,10 @@ class Crops:
 
     rows: list[int]
     """Rows of the batch."""
+    prompt_frames: list[int]
+    """Frames of their prompts."""
     starts: list[int]
-    """First frame of each, counted in the batch's columns."""
+    """First frame of each, counted after the prompt."""
     waveforms: Float[Tensor, "c 1 n"]
 
 
@@ -37,7 +39,7 @@ def cut_crops(
 
     Row i is of utterance `chosen[i]` and draws from `randoms[i]`. None: no row is long enough.
     """
-    crops = Crops([], [], torch.zeros(0))
+    crops = Crops([], [], [], torch.zeros(0))
     waveforms: list[Tensor] = []
     for place, (index, row, random) in enumerate(zip(chosen, rows, randoms, strict=True)):
         last = row.codes.shape[1] - num_frames
@@ -49,7 +51,8 @@ def cut_crops(
         missing = num_frames * hop_length - len(waveform)  # of the last frame
         waveforms.append(nn.functional.pad(waveform, (0, missing)))
         crops.rows.append(place)
-        crops.starts.append(row.prompt.shape[1] + first)
+        crops.prompt_frames.append(row.prompt.shape[1])
+        crops.starts.append(first)
     if not waveforms:
         return None
     crops.waveforms = torch.stack(waveforms)[:, None]

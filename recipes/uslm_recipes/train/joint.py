@@ -1,13 +1,14 @@
-"""Tune stage 2 and the codec's decoder to each other, on the waveform; the last stage.
+"""Tune the codec's decoder to what stage 2 predicts, on the waveform; the last stage.
 
     python -m uslm_recipes.train_joint --config mini --out runs/joint \\
         --set corpus=[data/corpus] --set tokens=[runs/tokens/0] \\
         --set tokenizer=runs/codec/model --set acoustic=runs/nar/model --max-minutes 20
 
-What stage 2 predicts is smoother than what the codec's encoder makes, and the decoder has never
-heard it. Here it does: of each row a crop is predicted, rounded to codes and decoded, beside the
+What stage 2 predicts is smoother than what the codec's encoder makes, and the decoder was never
+trained on it. Here it is: of each row a crop is predicted, rounded to codes and decoded, beside the
 same crop from its true codes, so that the codec stays a codec. The encoder and the quantizer do
-not move, and so the tokens of a corpus stay what they are.
+not move, and so the tokens of a corpus stay what they are. Of the default model the decoder alone
+learns; of a model on a UnitCodec stage 2 does as well (`joint_voices.py`).
 """
 
 from collections.abc import Sequence
@@ -16,12 +17,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor, nn
 
-from uslm.generate.codebooks import fill_codebooks, nearest_codes
-from uslm.models.base import AcousticBatch, AcousticRow
-from uslm.systems.two_stage.regressor import AcousticRegressor
+from uslm.generate.codebooks import fill_codebooks
+from uslm.models.base import AcousticModel, AcousticRow
+from uslm.systems.registry import load_model
 from uslm_recipes.cards.export import export
 from uslm_recipes.config import recipe_main
 from uslm_recipes.data.acoustic_rows import AcousticRows, RowShape
@@ -41,6 +40,7 @@ from uslm_recipes.loop import (
     finish_run,
     make_accelerator,
     make_optimizer,
+    own_generator,
     seed_everything,
     start_run,
     update,
@@ -55,10 +55,11 @@ from uslm_recipes.train.discriminator import (
     build_discriminator,
     discriminator_step,
 )
-from uslm_tokenizer.codecs.unit_codec.model import UnitCodec
+from uslm_recipes.train.joint_voices import JointVoice, joint_voice
+from uslm_recipes.train.source_filter import draw_noise
 from uslm_tokenizer.errors import ConfigError
-from uslm_tokenizer.objectives.waveform import MultiScaleMelLoss
 from uslm_tokenizer.objectives.weighted import WaveformWeights, waveform_losses
+from uslm_tokenizer.registry import load_tokenizer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +79,7 @@ class JointRecipe:
     tokenizer: str = "runs/codec/model"
     """The codec whose decoder is tuned."""
     acoustic: str = "runs/nar/model"
-    """The acoustic_regressor that is tuned."""
+    """The stage 2 whose predictions are decoded: a conv_regressor or an acoustic_regressor."""
     seconds_per_batch: float = 45.0
     """Seconds of target speech in a batch."""
     rows: RowShape = field(default_factory=RowShape)
@@ -90,7 +91,7 @@ class JointRecipe:
     weights: WaveformWeights = field(default_factory=WaveformWeights)
     """What counts how much in the waveform."""
     input_weight: float = 5.0
-    """Weight of the error of the predicted input."""
+    """Weight of the error of the predicted input; without effect where stage 2 does not learn."""
     discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
     """The discriminator."""
 
@@ -101,41 +102,6 @@ class JointRecipe:
                 f"crop_frames must be from 1 to rows.max_target_frames, {longest}, but is "
                 f"{self.crop_frames}"
             )
-
-
-class Voice(nn.Module):
-    """Stage 2 and the decoder, as one module to train."""
-
-    def __init__(self, acoustic: AcousticRegressor, codec: UnitCodec) -> None:
-        super().__init__()
-        self.acoustic, self.codec = acoustic, codec
-        codec.requires_grad_(False)
-        codec.decoder.requires_grad_(True)
-        codec.head.requires_grad_(True)
-
-    def forward(
-        self, batch: AcousticBatch, crops: Crops, num_frames: int
-    ) -> tuple[Float[Tensor, "c2 1 n"], Float[Tensor, ""]]:
-        """Crops from predicted codes, then the same from their true codes; the input's error."""
-        predicted = self.acoustic(batch, torch.ones_like(batch.codes[:, 0, 0]))
-        places = list(zip(crops.rows, crops.starts, strict=True))
-        codes = torch.stack([batch.codes[r, :, s : s + num_frames] for r, s in places])
-        wanted = torch.stack([predicted[r, s : s + num_frames] for r, s in places])
-        guessed = wanted + (self._rounded(wanted) - wanted).detach()  # straight through
-        true = self._vectors(codes[:, 1:])
-        units = self.codec.embed_units(codes[:, 0]).repeat(2, 1, 1)
-        latents = torch.cat([guessed, true]).transpose(1, 2) + units
-        return self.codec.synthesize(latents), self.acoustic.loss(batch, predicted)
-
-    @torch.no_grad()
-    def _rounded(self, wanted: Float[Tensor, "c t e"]) -> Float[Tensor, "c t e"]:
-        tables = list(self.acoustic.vectors.float())
-        codebooks = nearest_codes(wanted.detach().float().flatten(0, 1), tables)
-        return self._vectors(codebooks.reshape(-1, *wanted.shape[:2]).transpose(0, 1))
-
-    def _vectors(self, codebooks: Int[Tensor, "c k t"]) -> Float[Tensor, "c t e"]:
-        each = [table[codebooks[:, k]] for k, table in enumerate(self.acoustic.vectors)]
-        return torch.stack(each).sum(dim=0).float()
 
 
 @dataclass
@@ -178,21 +144,30 @@ def draw_batch(
     )
 
 
+def build(recipe: JointRecipe) -> JointVoice:
+    """Stage 2 and the codec, as one module."""
+    acoustic = load_model(recipe.acoustic)
+    if not isinstance(acoustic, AcousticModel):
+        raise ConfigError(f"acoustic must name a stage 2, but names a {acoustic.model_type}")
+    return joint_voice(acoustic, load_tokenizer(recipe.tokenizer))
+
+
 @torch.no_grad()
 def validate(
-    recipe: JointRecipe, voice: Voice, rows: AcousticRows, indices: list[int]
+    recipe: JointRecipe, voice: JointVoice, rows: AcousticRows, indices: list[int]
 ) -> Validation:
     """On held-out speakers: spectral distance of crops from predicted and from true codes; and
     some utterances spoken by both parts."""
     device = voice.codec.device
-    mel_loss = MultiScaleMelLoss(rows.corpus.sample_rate).to(device)
+    spectral_loss = voice.spectral_loss().to(device)
     guessed, true, errors = [], [], []
     shown: list[Validation] = []
     for start in range(0, len(indices), recipe.max_crops):
         chosen = indices[start : start + recipe.max_crops]
         randoms = [np.random.default_rng((0, index)) for index in chosen]
         train_batch = [
-            rows.row(i, recipe.rows, random) for i, random in zip(chosen, randoms, strict=True)
+            rows.row(i, recipe.rows.clean(), random)
+            for i, random in zip(chosen, randoms, strict=True)
         ]
         crops = cut_crops(
             rows.corpus, chosen, train_batch, randoms,
@@ -200,11 +175,13 @@ def validate(
         )  # fmt: skip
         if crops is None:
             continue
-        made, error = voice(voice.acoustic.batch(train_batch), crops, recipe.crop_frames)
-        first, second = made.chunk(2)
         real = crops.waveforms.to(device)
-        guessed.append(float(mel_loss(first, real)))
-        true.append(float(mel_loss(second, real)))
+        noise = draw_noise(real.repeat(2, 1, 1), torch.Generator().manual_seed(start))
+        batch = voice.acoustic.batch(train_batch)
+        made, error = voice(batch, crops, recipe.crop_frames, noise)
+        first, second = made.chunk(2)
+        guessed.append(float(spectral_loss(first, real)))
+        true.append(float(spectral_loss(second, real)))
         errors.append(float(error))
         for index, row in zip(chosen, train_batch, strict=True):
             if len(shown) < recipe.loop.samples:
@@ -216,7 +193,7 @@ def validate(
     return samples.together(values, shown)
 
 
-def speak(name: str, voice: Voice, corpus: Corpus, index: int, row: AcousticRow) -> Validation:
+def speak(name: str, voice: JointVoice, corpus: Corpus, index: int, row: AcousticRow) -> Validation:
     """An utterance as both parts make it from its units, beside the recording."""
     hop, rate = voice.codec.hop_length, voice.codec.sample_rate
     [codes] = fill_codebooks(voice.acoustic, [row])
@@ -238,12 +215,10 @@ def train(recipe: JointRecipe, out: Path, *, resume: bool = False) -> bool:
     device = accelerator.device
     corpus = Corpus.open(recipe.corpus, device=device if recipe.corpus_on_device else None)
     tokens = TokenCorpus.open(corpus, recipe.tokens)
-    voice = Voice(
-        AcousticRegressor.from_pretrained(recipe.acoustic),
-        UnitCodec.from_pretrained(recipe.tokenizer),
-    ).train()
+    voice = build(recipe).to(device).train()
     discriminator = build_discriminator(recipe.discriminator)
-    mel_loss = MultiScaleMelLoss(corpus.sample_rate).to(device)
+    spectral_loss = voice.spectral_loss().to(device)
+    generator = own_generator(recipe.loop.seed, accelerator)
     hop_length = voice.codec.hop_length
     shortest = recipe.crop_frames * hop_length / corpus.sample_rate
     indices = corpus.select(
@@ -269,6 +244,7 @@ def train(recipe: JointRecipe, out: Path, *, resume: bool = False) -> bool:
         models=dict(models),
         optimizers={name: make_optimizer(model, recipe.loop) for name, model in models.items()},
         streams={"batches": batches},
+        generators={"noise": generator},
         averaged=("voice",),
     )
     data = TrainingData.of(corpus, tokens)
@@ -282,12 +258,13 @@ def train(recipe: JointRecipe, out: Path, *, resume: bool = False) -> bool:
             crops, weights = train_batch.batch.crops, train_batch.weights
             real = crops.waveforms.to(device)
             with accelerator.accumulate(voice_, judge):
+                batch = voice.acoustic.batch(train_batch.batch.rows)
                 made, error = voice_(
-                    voice.acoustic.batch(train_batch.batch.rows), crops, recipe.crop_frames
+                    batch, crops, recipe.crop_frames, draw_noise(real.repeat(2, 1, 1), generator)
                 )
                 judging = active_discriminator(run, recipe.discriminator)
                 audio_loss, parts = waveform_losses(
-                    made, real.repeat(2, 1, 1), mel_loss, judging, recipe.weights
+                    made, real.repeat(2, 1, 1), spectral_loss, judging, recipe.weights
                 )
                 total = (
                     weights["crops"] * audio_loss + weights["frames"] * recipe.input_weight * error

@@ -145,11 +145,13 @@ def draw_depth(
     return torch.where(few, train_batch, most).to(batch.codes.device)
 
 
-def draw_noise(batch: Batch, generator: torch.Generator) -> Float[Tensor, "b n"]:
+def draw_noise(
+    waveforms: Float[Tensor, "b 1 n"], generator: torch.Generator
+) -> Float[Tensor, "b n"]:
     """Another noise in each step: the decoder must not learn one by heart."""
-    shape = batch.waveforms[:, 0].shape
+    shape = waveforms[:, 0].shape
     noise = torch.randn(shape, generator=generator, device=generator.device)
-    return noise.to(batch.waveforms.device)
+    return noise.to(waveforms.device)
 
 
 @torch.no_grad()
@@ -269,7 +271,10 @@ def train(recipe: SourceFilterRecipe, out: Path, *, resume: bool = False) -> boo
 
         for train_batch in each_batch(run, lambda: draw_batch(recipe, corpus, tokens, crops)):
             batch = train_batch.batch.to(device)
-            depth, noise = draw_depth(recipe, batch, generator), draw_noise(batch, generator)
+            depth, noise = (
+                draw_depth(recipe, batch, generator),
+                draw_noise(batch.waveforms, generator),
+            )
             with accelerator.accumulate(codec_, judge):
                 made = codec_(batch.codes, depth, noise)
                 total, parts = waveform_losses(
