@@ -23,13 +23,13 @@ from uslm.systems.catalogue import KEY_MAPPINGS
 from uslm.systems.valle.model import Valle
 from uslm_app.bench.machine import read_bandwidth
 from uslm_app.bench.measure import measure_steps, median_seconds
-from uslm_tokenizer.codecs.catalogue import TOKENIZERS
 from uslm_tokenizer.hub import empty_parameters
 from uslm_tokenizer.machine import Machine
 from uslm_tokenizer.nn.conv import fold_weight_norm
 from uslm_tokenizer.pretrained.build import empty_part, empty_ready
 from uslm_tokenizer.pretrained.catalogue import pretrained_config
-from uslm_tokenizer.pretrained.registry import get_key_mapping
+from uslm_tokenizer.pretrained.mappings import get_key_mapping
+from uslm_tokenizer.registry import PRETRAINED
 
 CODECS = (
     "encodec-24khz",  # that of transformers, to compare with
@@ -86,9 +86,8 @@ def published(key_mapping_name: str, config_name: str, options: argparse.Namespa
     kind: Any = key_mapping.model_class()
     if options.tiny:
         return random_model(kind, kind.tiny_config(), options.dtype)
-    return random_model(
-        kind, key_mapping.read_config(pretrained_config(config_name)), options.dtype
-    )
+    config = pretrained_config(KEY_MAPPINGS[key_mapping_name], config_name)
+    return random_model(kind, key_mapping.read_config(config), options.dtype)
 
 
 def num_bytes(model: Any) -> int:
@@ -200,8 +199,8 @@ def measure_codecs(options: argparse.Namespace) -> dict[str, Any]:
     """Encoding and decoding, one recording and several at once."""
     found = {}
     for name in CODECS:
-        system = TOKENIZERS.get(name)
-        model = empty_ready(system) if system.ready else empty_part(TOKENIZERS, system.parts[0])
+        system = PRETRAINED.get(name)
+        model = empty_ready(system) if system.ready else empty_part(PRETRAINED, system.parts[0])
         if options.tiny:
             model = type(model)(type(model).tiny_config())  # type: ignore[attr-defined]
         codec: Any = fold_weight_norm(with_weights(model))

@@ -13,8 +13,10 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
+from uslm.systems.entry import Entry
 from uslm.systems.registry import ENTRIES, MODELS, SYSTEMS
-from uslm_tokenizer.registry import TOKENIZERS
+from uslm_tokenizer.registry import CODECS, PRETRAINED, TOKENIZERS
+from uslm_tokenizer.registry import ENTRIES as CODEC_ENTRIES
 from uslm_tokenizer.renames import COMMANDS, CONFIG_KEYS, FILES, OPTIONS, TENSOR_NAMES
 
 ROOT = Path(__file__).parents[1]
@@ -146,26 +148,58 @@ def test_functions_fit_a_screen() -> None:
     assert [each for each in page if each[0] > LONGEST_OF_THE_PAGE] == []
 
 
-def test_a_system_is_one_folder_and_one_entry() -> None:
-    """Its models, key mappings and pipeline lie in the folder of its entry, and in no other."""
-    assert SYSTEMS.keys() == ENTRIES.keys()
-    for name, entry in ENTRIES.items():
-        pipeline = entry.pipeline
-        places = [*entry.models.values(), *entry.key_mappings.values()]
-        if pipeline is not None:
-            places += [pipeline.load, pipeline.settings, pipeline.text]
-        folders = {place.rpartition(".")[0] for place in places}
+def check_folders(table: Mapping[str, str], places: Mapping[str, list[str]], folder: Path) -> None:
+    """What an entry names lies in the folder of the entry, and in no other; all entries are in
+    the table."""
+    for name, address in table.items():
+        home = address.rpartition(".")[0]
+        folders = {place.partition(":")[0].rpartition(".")[0] for place in places[name]}
         print(f"{name}: {len(folders)} folder")
-        assert folders == {SYSTEMS[name].rpartition(".")[0]}
-    folders_of_systems = {
-        path.name for path in (ROOT / "uslm/systems").iterdir() if (path / "entry.py").is_file()
+        assert folders == {home}
+    with_entry = {path.name for path in folder.iterdir() if (path / "entry.py").is_file()}
+    assert sorted(address.split(".")[2] for address in table.values()) == sorted(with_entry)
+
+
+def test_a_system_is_one_folder_and_one_entry() -> None:
+    places = {
+        name: [*entry.models.values(), *entry.key_mappings.values(), *pipeline_of(entry)]
+        for name, entry in ENTRIES.items()
     }
-    assert {place.split(".")[2] for place in SYSTEMS.values()} == folders_of_systems
+    check_folders(SYSTEMS, places, ROOT / "uslm/systems")
 
 
-def test_a_tokenizer_is_one_folder() -> None:
-    for place in TOKENIZERS.values():
-        assert re.fullmatch(r"uslm_tokenizer\.codecs\.\w+\.\w+:\w+", place)
+def pipeline_of(entry: Entry) -> list[str]:
+    """Addresses of its functions."""
+    if entry.pipeline is None:
+        return []
+    return [address for address in vars(entry.pipeline).values() if address]
+
+
+def test_a_codec_is_one_folder_and_one_entry() -> None:
+    places = {
+        name: [*entry.models.values(), *entry.key_mappings.values()]
+        for name, entry in CODEC_ENTRIES.items()
+    }
+    check_folders(CODECS, places, ROOT / "tokenizer/uslm_tokenizer/codecs")
+    # Each is named once: an entry cannot take a name that another has.
+    assert len(TOKENIZERS) == sum(len(entry.models) for entry in CODEC_ENTRIES.values())
+    pretrained = [name for entry in CODEC_ENTRIES.values() for name in entry.pretrained]
+    assert sorted(PRETRAINED.systems) == sorted(pretrained)
+
+
+def test_a_system_knows_no_other() -> None:
+    """Neither itself nor through what it imports; import-linter would want a list of systems."""
+    graph = {name: imported(name) for name in modules()}
+    folders = {address.split(".entry:")[0] for address in SYSTEMS.values()}
+    for folder in folders:
+        reached = {name for name in modules() if name.startswith(f"{folder}.")}
+        waiting = list(reached)
+        while waiting:
+            new = graph[waiting.pop()] - reached
+            reached |= new
+            waiting.extend(new)
+        others = tuple(f"{other}." for other in folders - {folder})
+        assert [name for name in reached if name.startswith(others)] == []
 
 
 def test_names_of_models_belong_to_one_system() -> None:

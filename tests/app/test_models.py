@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 import torch
 
-from uslm_tokenizer.codecs.catalogue import SYSTEMS
 from uslm_tokenizer.pretrained.golden import read_golden
 from uslm_tokenizer.pretrained.testing import HubServer, isolated_hub
+from uslm_tokenizer.registry import PRETRAINED
 
 Uslm = Callable[..., Any]
 
@@ -140,7 +140,7 @@ def test_the_environment_of_the_hub_is_honoured(hub: HubServer, tmp_path: Path) 
 
 def test_the_table_of_codecs_asks_the_models(uslm: Uslm) -> None:
     rows = {row["name"]: row for row in json.loads(uslm("codecs", "--json").out)["codecs"]}
-    assert rows.keys() == {"default", *SYSTEMS}
+    assert rows.keys() == {"default", *PRETRAINED.systems}
     for row in rows.values():
         bits = row["num_codebooks"] * math.log2(row["codebook_size"])
         assert row["kbit_rate"] == pytest.approx(row["frame_rate"] * bits / 1000)

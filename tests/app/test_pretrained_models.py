@@ -24,7 +24,7 @@ from uslm_tokenizer.pretrained import source as sources
 from uslm_tokenizer.pretrained.catalogue import SpeechEncoder, Weights
 from uslm_tokenizer.pretrained.export import small_checkpoint
 from uslm_tokenizer.pretrained.golden import read_golden
-from uslm_tokenizer.pretrained.registry import key_mapping_of_system
+from uslm_tokenizer.pretrained.mappings import key_mapping_of_system
 from uslm_tokenizer.pretrained.source import HubFile, WebFile
 from uslm_tokenizer.pretrained.testing import HubServer, isolated_hub
 
@@ -85,10 +85,11 @@ ENCODERS = {
 }
 
 
-def pretrained_config(name: str) -> Mapping[str, Any]:
+def pretrained_config(key_mapping: str, name: str) -> Mapping[str, Any]:
+    """Of the address of a key mapping, the small config that stands for its entry."""
     if name == "uslm":
         return read_golden(GOLDEN / "valle_prefix4.safetensors").config
-    return {**catalogue.pretrained_config(name), **SMALL[name]}
+    return {**catalogue.pretrained_config(key_mapping, name), **SMALL[name]}
 
 
 def weights_of(component: Weights, name: str) -> dict[str, torch.Tensor]:
@@ -100,7 +101,9 @@ def weights_of(component: Weights, name: str) -> dict[str, torch.Tensor]:
     key_mapping = key_mapping_of_system(entry["system"], KEY_MAPPINGS)
     assert key_mapping.name == component.key_mapping
     shapes = {name: shape for name, (shape, _) in manifest.items()}
-    return small_checkpoint(key_mapping, pretrained_config(name), shapes)
+    return small_checkpoint(
+        key_mapping, pretrained_config(KEY_MAPPINGS[key_mapping.name], name), shapes
+    )
 
 
 def packed(state: dict[str, torch.Tensor], path: str) -> bytes:
@@ -147,7 +150,8 @@ def other_file(source: HubFile | WebFile) -> bytes:
         sounds = "_,.?!:;'…abdefhijklmnopstuvwzæðŋɐɑɔəɚɛɜɡɪɹɾʃʊʌʒθː"  # noqa: RUF001
         return json.dumps({"vocab": {sound: place for place, sound in enumerate(sounds)}}).encode()
     if address.endswith("config.json"):
-        return json.dumps(dict(pretrained_config("speechtokenizer_elu"))).encode()
+        config = pretrained_config(KEY_MAPPINGS["speech_tokenizer"], "speechtokenizer_elu")
+        return json.dumps(dict(config)).encode()
     assert address.endswith("k2symbols"), address
     return "".join(f"{symbol} {place}\n" for place, symbol in enumerate(SYMBOLS)).encode()
 

@@ -21,11 +21,11 @@ from typing import Any
 import pytest
 import torch
 
-from uslm_tokenizer.codecs.catalogue import SYSTEMS
 from uslm_tokenizer.codecs.transformers.base import TransformersCodecConfig
 from uslm_tokenizer.codecs.transformers.model import Mimi
 from uslm_tokenizer.pretrained.golden import read_golden
 from uslm_tokenizer.pretrained.testing import isolated_hub
+from uslm_tokenizer.registry import PRETRAINED
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests/parity/golden/speechtokenizer_train_step.safetensors"
@@ -151,7 +151,7 @@ def desk(
     modules = set(sys.modules)
     with isolated_hub(tmp_path / "cache") as hub:
         hub.repos.update({name: dict(files) for name, files in repos.items()})
-        hub.commits["kyutai/mimi"] = SYSTEMS["mimi"].ready[0].revision
+        hub.commits["kyutai/mimi"] = PRETRAINED.systems["mimi"].ready[0].revision
         environment = {
             **os.environ,
             "PATH": f"{commands}{os.pathsep}{os.environ['PATH']}",

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 
 from uslm.systems.catalogue import KEY_MAPPINGS
+from uslm_tokenizer.pretrained.catalogue import pretrained_config
 from uslm_tokenizer.pretrained.key_mapping import convert
-from uslm_tokenizer.pretrained.registry import expect, key_mapping_of_system
+from uslm_tokenizer.pretrained.mappings import expect, key_mapping_of_system
 
 
 def test_the_manifest_is_accounted_for(manifest: tuple[Path, dict[str, Any]]) -> None:
@@ -31,3 +32,10 @@ def test_the_manifest_is_accounted_for(manifest: tuple[Path, dict[str, Any]]) ->
             or other in converted.tied
             or (converted.used[one] == converted.used[other])
         )
+
+
+def test_the_config_is_kept_beside_its_key_mapping(manifest: tuple[Path, dict[str, Any]]) -> None:
+    _, entry = manifest
+    key_mapping = key_mapping_of_system(entry["system"], KEY_MAPPINGS)
+    name = Path(entry["file"]).stem
+    assert pretrained_config(KEY_MAPPINGS[key_mapping.name], name) == entry["config"]

@@ -11,13 +11,14 @@ from torch import Tensor
 from uslm_tokenizer.codecs.vocos.model import VocosCodec
 from uslm_tokenizer.pretrained.golden import GoldenFile
 from uslm_tokenizer.pretrained.key_mapping import load_pretrained
-from uslm_tokenizer.pretrained.registry import key_mapping_of_system
+from uslm_tokenizer.pretrained.mappings import key_mapping_of_system
+from uslm_tokenizer.registry import PRETRAINED
 
 SYSTEMS = ("WavTokenizer", "Language-Codec")
 
 
 def check(golden: GoldenFile) -> None:
-    key_mapping = key_mapping_of_system(golden.system)
+    key_mapping = key_mapping_of_system(golden.system, PRETRAINED.key_mappings)
     codec = load_pretrained(key_mapping, golden.weights, key_mapping.read_config(golden.config))
     assert isinstance(codec, VocosCodec)
     with torch.no_grad():

@@ -1,35 +1,54 @@
-"""The table of tokenizers: one line each, imported only when asked for."""
+"""The table of codecs: a line each; what there is to know of one stands in its folder's entry."""
 
 import difflib
 from pathlib import Path
 
 from uslm_tokenizer.addresses import load_address
 from uslm_tokenizer.base import AudioTokenizer
-from uslm_tokenizer.codecs.catalogue import TOKENIZERS as PRETRAINED
+from uslm_tokenizer.codecs.entry import Entry
 from uslm_tokenizer.codecs.transformers.base import transformers_family
 from uslm_tokenizer.errors import MissingResource, UserError
 from uslm_tokenizer.hub import CONFIG_FILE, read_description, resolve
+from uslm_tokenizer.pretrained.catalogue import Catalogue
 from uslm_tokenizer.pretrained.store import Store
 
-TOKENIZERS = {
-    "unit_tokenizer": "uslm_tokenizer.codecs.unit_tokenizer.model:UnitTokenizer",
-    "kmeans_units": "uslm_tokenizer.codecs.kmeans_units.model:KMeansUnits",
-    "judged_units": "uslm_tokenizer.codecs.judged_units.model:JudgedUnits",
-    "ssl_units": "uslm_tokenizer.codecs.ssl_units.model:SSLUnits",
-    "source_filter_codec": "uslm_tokenizer.codecs.source_filter.model:SourceFilterCodec",
-    "unit_codec": "uslm_tokenizer.codecs.unit_codec.model:UnitCodec",
-    "waveform_codec": "uslm_tokenizer.codecs.waveform_codec.model:WaveformCodec",
-    "maskgct_codec": "uslm_tokenizer.codecs.maskgct.model:MaskGCTCodec",
-    "speech_tokenizer": "uslm_tokenizer.codecs.speech_tokenizer.model:SpeechTokenizer",
-    "hifi_codec": "uslm_tokenizer.codecs.hifi_codec.model:HiFiCodec",
-    "wav_tokenizer": "uslm_tokenizer.codecs.wav_tokenizer.model:WavTokenizer",
-    "language_codec": "uslm_tokenizer.codecs.language_codec.model:LanguageCodec",
-    "mimi_codec": "uslm_tokenizer.codecs.mimi.model:MimiCodec",
-    "encodec": "uslm_tokenizer.codecs.transformers.model:Encodec",
-    "dac": "uslm_tokenizer.codecs.transformers.model:Dac",
-    "mimi": "uslm_tokenizer.codecs.transformers.model:Mimi",
-    "xcodec": "uslm_tokenizer.codecs.transformers.model:XCodec",
+CODECS = {
+    "unit_tokenizer": "uslm_tokenizer.codecs.unit_tokenizer.entry:ENTRY",
+    "kmeans_units": "uslm_tokenizer.codecs.kmeans_units.entry:ENTRY",
+    "judged_units": "uslm_tokenizer.codecs.judged_units.entry:ENTRY",
+    "ssl_units": "uslm_tokenizer.codecs.ssl_units.entry:ENTRY",
+    "source_filter": "uslm_tokenizer.codecs.source_filter.entry:ENTRY",
+    "unit_codec": "uslm_tokenizer.codecs.unit_codec.entry:ENTRY",
+    "waveform_codec": "uslm_tokenizer.codecs.waveform_codec.entry:ENTRY",
+    "speech_tokenizer": "uslm_tokenizer.codecs.speech_tokenizer.entry:ENTRY",
+    "wav_tokenizer": "uslm_tokenizer.codecs.wav_tokenizer.entry:ENTRY",
+    "language_codec": "uslm_tokenizer.codecs.language_codec.entry:ENTRY",
+    "hifi_codec": "uslm_tokenizer.codecs.hifi_codec.entry:ENTRY",
+    "repcodec": "uslm_tokenizer.codecs.repcodec.entry:ENTRY",
+    "maskgct": "uslm_tokenizer.codecs.maskgct.entry:ENTRY",
+    "vevo_content": "uslm_tokenizer.codecs.vevo_content.entry:ENTRY",
+    "vevo_vocoder": "uslm_tokenizer.codecs.vevo_vocoder.entry:ENTRY",
+    "mimi": "uslm_tokenizer.codecs.mimi.entry:ENTRY",
+    "encodec": "uslm_tokenizer.codecs.encodec.entry:ENTRY",
+    "transformers": "uslm_tokenizer.codecs.transformers.entry:ENTRY",
 }
+"""Folder of a codec to the address of its entry."""
+
+ENTRIES: dict[str, Entry] = {name: load_address(address) for name, address in CODECS.items()}
+TOKENIZERS = {name: address for entry in ENTRIES.values() for name, address in entry.models.items()}
+"""Kind of tokenizer, as config.json names it, to "module:Class"."""
+
+PRETRAINED = Catalogue(
+    systems={name: each for entry in ENTRIES.values() for name, each in entry.pretrained.items()},
+    key_mappings={
+        name: address for entry in ENTRIES.values() for name, address in entry.key_mappings.items()
+    },
+)
+"""The pretrained tokenizers, by the names that commands take.
+
+A revision is pinned where a commit is known from public records of its use; what has none stays
+at the commit of its first download. Hashes come with the download, from the Hub.
+"""
 
 
 def tokenizer_class(name: str) -> type[AudioTokenizer]:

@@ -2,18 +2,18 @@
 parts."""
 
 from uslm.systems.registry import ENTRIES
-from uslm_tokenizer.codecs.catalogue import TOKENIZERS
 from uslm_tokenizer.pretrained.catalogue import Catalogue
+from uslm_tokenizer.registry import PRETRAINED
 
 KEY_MAPPINGS: dict[str, str] = {
-    **TOKENIZERS.key_mappings,
+    **PRETRAINED.key_mappings,
     **{name: place for entry in ENTRIES.values() for name, place in entry.key_mappings.items()},
 }
 """Name to "module:NAME" of a KeyMapping."""
 
 CATALOGUE = Catalogue(
     systems={
-        **TOKENIZERS.systems,
+        **PRETRAINED.systems,
         **{name: entry.pretrained for name, entry in ENTRIES.items() if entry.pretrained},
     },
     key_mappings=KEY_MAPPINGS,

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from uslm.models.folders import resolve_bundle
-from uslm_tokenizer.codecs.catalogue import TOKENIZERS
 from uslm_tokenizer.config import from_dict
 from uslm_tokenizer.hub import empty_parameters, read_description
 from uslm_tokenizer.pretrained.facts import CodecFacts, facts_of, pretrained_facts
-from uslm_tokenizer.registry import tokenizer_class
+from uslm_tokenizer.registry import PRETRAINED, tokenizer_class
 
 
 def all_facts() -> list[CodecFacts]:
     """A row for each codec that can be asked for by name."""
-    return [_embedded(), *(pretrained_facts(TOKENIZERS, name) for name in TOKENIZERS.systems)]
+    return [_embedded(), *(pretrained_facts(PRETRAINED, name) for name in PRETRAINED.systems)]
 
 
 def _embedded() -> CodecFacts:

@@ -15,7 +15,8 @@ from uslm_tokenizer.codecs.transformers.model import Mimi
 from uslm_tokenizer.errors import ConfigError, UserError
 from uslm_tokenizer.objectives.distillation import frame_distillation_loss
 from uslm_tokenizer.pretrained.key_mapping import load_pretrained
-from uslm_tokenizer.pretrained.registry import recognise
+from uslm_tokenizer.pretrained.mappings import recognise
+from uslm_tokenizer.registry import PRETRAINED
 
 HOP = 320
 
@@ -54,7 +55,7 @@ def theirs() -> Any:
 
 def ours_of(theirs: Any) -> MimiCodec:
     state = theirs.state_dict()
-    assert recognise(state) == ["mimi"]
+    assert recognise(state, PRETRAINED.key_mappings) == ["mimi"]
     model = load_pretrained(MIMI, state, read_config(theirs.config.to_dict()))
     assert isinstance(model, MimiCodec)
     return model

@@ -22,7 +22,7 @@ from uslm_tokenizer.pretrained.key_mapping import (
     convert,
     load_pretrained,
 )
-from uslm_tokenizer.pretrained.registry import expect, key_mapping_of_system, recognise
+from uslm_tokenizer.pretrained.mappings import expect, key_mapping_of_system, recognise
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from uslm_tokenizer.codecs.catalogue import TOKENIZERS
 from uslm_tokenizer.codecs.language_codec.model import LanguageCodec
 from uslm_tokenizer.codecs.transformers.model import Dac
 from uslm_tokenizer.errors import MissingResource, UserError
 from uslm_tokenizer.pretrained.store import RECORD, Store
 from uslm_tokenizer.pretrained.testing import HubServer
-from uslm_tokenizer.registry import load_tokenizer
+from uslm_tokenizer.registry import PRETRAINED, load_tokenizer
 
 
 def test_a_codec_of_transformers_comes_once(
@@ -39,7 +38,7 @@ def test_a_codec_of_transformers_comes_once(
 
 @pytest.mark.usefixtures("hub")
 def test_a_converted_one_is_found() -> None:
-    folder = Store(catalogue=TOKENIZERS).converted_folder("languagecodec")
+    folder = Store(catalogue=PRETRAINED).converted_folder("languagecodec")
     codec = LanguageCodec(LanguageCodec.tiny_config())
     codec.save_pretrained(folder)
     (folder / RECORD).write_text('{"format": 1, "system": "languagecodec", "sources": []}')

@@ -11,22 +11,21 @@ from pathlib import Path
 import pytest
 import torch
 
-from uslm_tokenizer.codecs.catalogue import SYSTEMS, TOKENIZERS
 from uslm_tokenizer.codecs.speech_tokenizer.model import SpeechTokenizer
 from uslm_tokenizer.errors import CheckpointError, EnvironmentProblem, MissingResource, UserError
-from uslm_tokenizer.pretrained import catalogue, store
+from uslm_tokenizer.pretrained import store
 from uslm_tokenizer.pretrained.build import read_statistics
 from uslm_tokenizer.pretrained.golden import read_golden
 from uslm_tokenizer.pretrained.key_mapping import load_pretrained
-from uslm_tokenizer.pretrained.registry import get_key_mapping
+from uslm_tokenizer.pretrained.mappings import get_key_mapping
 from uslm_tokenizer.pretrained.store import Store, checkpoint_of, config_of, read_record
 from uslm_tokenizer.pretrained.testing import HubServer
-from uslm_tokenizer.registry import load_tokenizer
+from uslm_tokenizer.registry import PRETRAINED, load_tokenizer
 
 REPO = "fnlp/SpeechTokenizer"
 FOLDER = "speechtokenizer_hubert_avg"
 GOLDEN = Path(__file__).parents[2] / "parity/golden/speechtokenizer_train_step.safetensors"
-STORE = Store(catalogue=TOKENIZERS)
+STORE = Store(catalogue=PRETRAINED)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +54,8 @@ def audio() -> torch.Tensor:
 def test_a_name_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     tokenizer = load_tokenizer("speechtokenizer")
     assert isinstance(tokenizer, SpeechTokenizer)
-    golden, key_mapping = read_golden(GOLDEN), get_key_mapping("speech_tokenizer")
+    golden = read_golden(GOLDEN)
+    key_mapping = get_key_mapping("speech_tokenizer", PRETRAINED.key_mappings)
     direct = load_pretrained(key_mapping, golden.weights, key_mapping.read_config(golden.config))
     assert isinstance(direct, SpeechTokenizer)
     assert torch.equal(tokenizer.encode(audio()), direct.encode(audio()))
@@ -119,7 +119,7 @@ def test_files_of_ones_own_take_the_place_of_pretrained_ones(
     weights, config = tmp_path / "mine.pt", tmp_path / "mine.json"
     weights.write_bytes(pretrained[f"{FOLDER}/SpeechTokenizer.pt"])
     config.write_bytes(pretrained[f"{FOLDER}/config.json"])
-    system = SYSTEMS["speechtokenizer"]
+    system = PRETRAINED.systems["speechtokenizer"]
     with pytest.raises(MissingResource, match="first: uslm models download speechtokenizer"):
         STORE.convert("speechtokenizer", tmp_path / "out")
     files = {checkpoint_of(system): weights, config_of(system): config}
@@ -134,7 +134,7 @@ def test_files_of_ones_own_take_the_place_of_pretrained_ones(
 def test_another_models_file_is_recognised(pretrained: dict[str, bytes], tmp_path: Path) -> None:
     weights = tmp_path / "mine.pt"
     weights.write_bytes(pretrained[f"{FOLDER}/SpeechTokenizer.pt"])
-    files = {checkpoint_of(SYSTEMS["languagecodec"]): weights}
+    files = {checkpoint_of(PRETRAINED.systems["languagecodec"]): weights}
     with pytest.raises(CheckpointError, match=r"language_codec; it looks like speech_tokenizer"):
         STORE.convert("languagecodec", tmp_path / "out", files=files)
     with pytest.raises(MissingResource, match=r"by hand, from .*languagecodec --checkpoint FILE"):
@@ -187,9 +187,3 @@ def test_statistics_are_read_from_either_file(tmp_path: Path, suffix: str) -> No
     torch.save({"mean": mean}, tmp_path / "half.pt")
     with pytest.raises(CheckpointError, match="must hold 'mean' and 'std' or 'var'"):
         read_statistics(tmp_path / "half.pt")
-
-
-def test_pretrained_configs_are_those_of_the_manifests() -> None:
-    index = GOLDEN.parent / "manifests/index.json"
-    for name, entry in json.loads(index.read_text("utf-8")).items():
-        assert catalogue.pretrained_config(name) == entry["config"]

@@ -22,7 +22,7 @@ from uslm_tokenizer.pretrained.catalogue import (
 )
 from uslm_tokenizer.pretrained.checkpoint import read_checkpoint
 from uslm_tokenizer.pretrained.key_mapping import load_pretrained
-from uslm_tokenizer.pretrained.registry import expect, get_key_mapping
+from uslm_tokenizer.pretrained.mappings import expect, get_key_mapping
 from uslm_tokenizer.pretrained.source import Source
 from uslm_tokenizer.ssl.encoder import SSLConfig, SSLEncoder
 
@@ -65,7 +65,8 @@ def _load(catalogue: Catalogue, component: Component, locate: Locate) -> Any:
     path = locate(component.file)
     state = read_checkpoint(path, component.entry)
     expect(key_mapping, state, catalogue.key_mappings, where=str(path))
-    return load_pretrained(key_mapping, state, key_mapping.config(_config(component, locate)))
+    config = key_mapping.config(_config(catalogue, component, locate))
+    return load_pretrained(key_mapping, state, config)
 
 
 def _outline(catalogue: Catalogue, component: Component) -> Any:
@@ -74,20 +75,18 @@ def _outline(catalogue: Catalogue, component: Component) -> Any:
         config = SSLConfig(backbone=backbone, layers=(component.layer,), padding=component.padding)
         return SSLEncoder(config)
     key_mapping = get_key_mapping(component.key_mapping, catalogue.key_mappings)
-    return key_mapping.model_class()(key_mapping.read_config(_outline_config(component)))
+    return key_mapping.model_class()(key_mapping.read_config(_outline_config(catalogue, component)))
 
 
-def _outline_config(component: Weights) -> Mapping[str, Any]:
-    return pretrained_config(
-        component.config if isinstance(component.config, str) else component.usual_config
-    )
+def _outline_config(catalogue: Catalogue, component: Weights) -> Mapping[str, Any]:
+    name = component.config if isinstance(component.config, str) else component.usual_config
+    return pretrained_config(catalogue.key_mappings[component.key_mapping], name)
 
 
-def _config(component: Weights, locate: Locate) -> Mapping[str, Any]:
+def _config(catalogue: Catalogue, component: Weights, locate: Locate) -> Mapping[str, Any]:
     if isinstance(component.config, str):
-        return pretrained_config(component.config)
-    path = locate(component.config)
-    return read_mapping(path)
+        return _outline_config(catalogue, component)
+    return read_mapping(locate(component.config))
 
 
 def _load_encoder(component: SpeechEncoder, locate: Locate) -> SSLEncoder:

@@ -5,11 +5,11 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from importlib.resources import files
 from typing import Any, Literal
 
 from uslm_tokenizer.errors import UserError
-from uslm_tokenizer.pretrained.registry import get_key_mapping
+from uslm_tokenizer.pretrained.mappings import get_key_mapping
 from uslm_tokenizer.pretrained.source import HubFile, Source
 
 
@@ -21,7 +21,8 @@ class Weights:
     """Name in the table of key mappings."""
     file: Source
     config: str | Source
-    """The reference's constructor arguments: an entry of configs.json, or the published file."""
+    """The reference's constructor arguments: the published file, or an entry of the configs.json
+    beside the key mapping."""
     usual_config: str = ""
     """Where `config` is a file: the entry of configs.json that it is known to equal."""
     entry: str = ""
@@ -159,9 +160,11 @@ def _once(found: list[str]) -> str:
 
 
 @functools.cache
-def pretrained_config(name: str) -> Mapping[str, Any]:
-    """The constructor arguments with which a reference was published."""
+def pretrained_config(key_mapping: str, name: str) -> Mapping[str, Any]:
+    """The constructor arguments with which a reference was published: an entry of `configs.json`
+    in the folder of its key mapping, of which the address is given."""
+    folder = files(key_mapping.partition(":")[0].rpartition(".")[0])
     found: dict[str, dict[str, Any]] = json.loads(
-        Path(__file__).with_name("configs.json").read_text("utf-8")
+        folder.joinpath("configs.json").read_text("utf-8")
     )
     return found[name]

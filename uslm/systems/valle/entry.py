@@ -1,7 +1,7 @@
 """USLM as published, and VALL-E, whose network it is."""
 
 from uslm.systems.entry import Entry, Pipeline, single_part
-from uslm_tokenizer.codecs.catalogue import SPEECH_TOKENIZER
+from uslm_tokenizer.codecs.speech_tokenizer.entry import SPEECH_TOKENIZER
 from uslm_tokenizer.pretrained.catalogue import System
 from uslm_tokenizer.pretrained.source import HubFile
 

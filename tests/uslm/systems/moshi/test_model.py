@@ -19,7 +19,7 @@ from uslm.systems.moshi.checkpoint import (
 from uslm.systems.moshi.model import MoshiConfig, MoshiLM, weighted_loss
 from uslm_tokenizer.errors import CheckpointError, ConfigError
 from uslm_tokenizer.pretrained.key_mapping import convert, load_pretrained
-from uslm_tokenizer.pretrained.registry import recognise
+from uslm_tokenizer.pretrained.mappings import recognise
 
 TABLE = {
     "moshi": "uslm.systems.moshi.checkpoint:MOSHI",

@@ -1,4 +1,7 @@
-"""The table of published key mappings: one line each, imported only when asked for."""
+"""Key mappings of a table: by name, by what a file says of itself, by names of tensors.
+
+A table is a name to the "module:NAME" of a `KeyMapping`, imported only when asked for.
+"""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -7,24 +10,8 @@ from uslm_tokenizer.addresses import load_address
 from uslm_tokenizer.errors import CheckpointError, UserError
 from uslm_tokenizer.pretrained.key_mapping import KeyMapping
 
-KEY_MAPPINGS: dict[str, str] = {
-    "encodec_24khz": "uslm_tokenizer.codecs.encodec.checkpoint:ENCODEC_24KHZ",
-    "encodec_48khz": "uslm_tokenizer.codecs.encodec.checkpoint:ENCODEC_48KHZ",
-    "wav_tokenizer": "uslm_tokenizer.codecs.wav_tokenizer.checkpoint:WAV_TOKENIZER",
-    "language_codec": "uslm_tokenizer.codecs.language_codec.checkpoint:LANGUAGE_CODEC",
-    "speech_tokenizer": "uslm_tokenizer.codecs.speech_tokenizer.checkpoint:SPEECH_TOKENIZER",
-    "hifi_codec": "uslm_tokenizer.codecs.hifi_codec.checkpoint:HIFI_CODEC",
-    "mimi": "uslm_tokenizer.codecs.mimi.checkpoint:MIMI",
-    "repcodec": "uslm_tokenizer.codecs.repcodec.checkpoint:REPCODEC",
-    "maskgct_encoder": "uslm_tokenizer.codecs.maskgct.checkpoint:ENCODER",
-    "maskgct_decoder": "uslm_tokenizer.codecs.maskgct.checkpoint:DECODER",
-    "vevo_content": "uslm_tokenizer.codecs.vevo_content.checkpoint:VEVO_CONTENT",
-    "vevo_vocoder": "uslm_tokenizer.codecs.vevo_vocoder.checkpoint:VEVO_VOCODER",
-}
-"""Name to "module:NAME" of a KeyMapping."""
 
-
-def get_key_mapping(name: str, table: Mapping[str, str] = KEY_MAPPINGS) -> KeyMapping:
+def get_key_mapping(name: str, table: Mapping[str, str]) -> KeyMapping:
     """The key mapping that the table names so."""
     if name not in table:
         raise UserError(f"no published layout named {name!r}; there are {sorted(table)}")
@@ -32,7 +19,7 @@ def get_key_mapping(name: str, table: Mapping[str, str] = KEY_MAPPINGS) -> KeyMa
     return key_mapping
 
 
-def key_mapping_of_system(system: str, table: Mapping[str, str] = KEY_MAPPINGS) -> KeyMapping:
+def key_mapping_of_system(system: str, table: Mapping[str, str]) -> KeyMapping:
     """The key mapping that serves a `system` string; the longest beginning decides."""
     found = [
         (len(beginning), key_mapping)
@@ -45,7 +32,7 @@ def key_mapping_of_system(system: str, table: Mapping[str, str] = KEY_MAPPINGS) 
     return max(found, key=lambda pair: pair[0])[1]
 
 
-def recognise(names: Iterable[str], table: Mapping[str, str] = KEY_MAPPINGS) -> list[str]:
+def recognise(names: Iterable[str], table: Mapping[str, str]) -> list[str]:
     """Names of the key mappings whose signature keys are all among the tensor `names`, the surest
     first."""
     names = list(names)
@@ -60,7 +47,7 @@ def recognise(names: Iterable[str], table: Mapping[str, str] = KEY_MAPPINGS) -> 
 def expect(
     key_mapping: KeyMapping,
     names: Iterable[str],
-    table: Mapping[str, str] = KEY_MAPPINGS,
+    table: Mapping[str, str],
     where: str = "this",
 ) -> None:
     """Raise CheckpointError, saying what it looks like instead, if it is not of this key
