@@ -39,6 +39,8 @@ class Pipeline:
     """Of a function of the folder: how its model is used."""
     text: str
     """Of a function of the folder: vocabulary and phonemizer."""
+    tiny: str
+    """Of a function of an empty folder: writes there what a conversion would, of random weights."""
     imitates: str = ""
     """Of a function of the folder: what it can take from a voice; empty: it converts nothing."""
 
@@ -56,6 +58,10 @@ class Pipeline:
     def read_text(self, folder: Path) -> tuple[TextVocab, Phonemizer]:
         """The front end of the model and its vocabulary."""
         return cast(tuple[TextVocab, Phonemizer], load_address(self.text)(folder))
+
+    def save_tiny(self, folder: Path) -> Path:
+        """A folder as a conversion writes it, in which everything is small and random."""
+        return cast(Path, load_address(self.tiny)(folder))
 
     def read_imitates(self, folder: Path) -> tuple[Imitate, ...]:
         """Aspects of a voice that the model can imitate."""

@@ -25,7 +25,7 @@ class Recorded:
     """A recording that is fit to be a voice."""
 
     audio: Audio
-    """Mono, codebookled and trimmed, at the rate that was asked for."""
+    """Mono, levelled and trimmed, at the rate that was asked for."""
     transcript: str | None
     """What is said in it, where somebody said so."""
     phonemes: str

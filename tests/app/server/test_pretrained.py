@@ -14,18 +14,14 @@ import numpy as np
 import pytest
 import soundfile
 
-from uslm.systems.maskgct.tiny import save_tiny_maskgct
+from uslm.systems.registry import ENTRIES
 from uslm.systems.two_stage.bundle import Bundle
 from uslm.systems.two_stage.tiny import speech_like, tiny_voice
-from uslm.systems.valle.tiny import save_tiny_uslm, tiny_uslm
 from uslm.systems.vevo.tiny import save_tiny_vevo
 from uslm.tts import ZeroShotTTS
 
-SYSTEMS: dict[str, Callable[[Path], Path]] = {
-    "uslm": lambda folder: save_tiny_uslm(tiny_uslm(), folder),
-    "maskgct": save_tiny_maskgct,
-    "vevo": save_tiny_vevo,
-}
+SYSTEMS = {name: entry.pipeline for name, entry in ENTRIES.items() if entry.pipeline}
+"""Those that speak from a converted folder."""
 
 
 @pytest.fixture
@@ -55,7 +51,7 @@ def upload(running: Any, **fields: str) -> Any:
 def test_it_speaks_with_a_voice_that_was_uploaded(
     system: str, serve_folder: Any, bundle: Bundle, tmp_path: Path
 ) -> None:
-    folder = SYSTEMS[system](tmp_path / "model")
+    folder = SYSTEMS[system].save_tiny(tmp_path / "model")
     with serve_folder(folder) as (running, tts):
         assert [each["id"] for each in running.client.get("/v1/models").json()["data"]] == [system]
         made = upload(running)

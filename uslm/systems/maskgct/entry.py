@@ -40,5 +40,6 @@ ENTRY = Entry(
         load="uslm.systems.maskgct.pipeline:load_maskgct",
         settings="uslm.systems.maskgct.pipeline:maskgct_settings",
         text="uslm.systems.maskgct.pipeline:maskgct_text",
+        tiny="uslm.systems.maskgct.tiny:save_tiny_maskgct",
     ),
 )

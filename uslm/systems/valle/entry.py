@@ -31,5 +31,6 @@ ENTRY = Entry(
         load="uslm.systems.valle.pipeline:load_uslm",
         settings="uslm.systems.valle.pipeline:uslm_settings",
         text="uslm.systems.valle.pipeline:uslm_text",
+        tiny="uslm.systems.valle.tiny:save_tiny_folder",
     ),
 )

@@ -48,3 +48,8 @@ def save_tiny_uslm(synthesizer: Uslm, folder: Path) -> Path:
     """The folder that a conversion would have written."""
     save_parts("uslm", {"codec": synthesizer.tokenizer, "lm": synthesizer.model}, folder)
     return folder
+
+
+def save_tiny_folder(folder: Path) -> Path:
+    """The same of a new one."""
+    return save_tiny_uslm(tiny_uslm(), folder)

@@ -41,6 +41,7 @@ ENTRY = Entry(
         load="uslm.systems.vevo.pipeline:load_vevo",
         settings="uslm.systems.vevo.pipeline:vevo_settings",
         text="uslm.systems.vevo.pipeline:vevo_text",
+        tiny="uslm.systems.vevo.tiny:save_tiny_vevo",
         imitates="uslm.systems.vevo.pipeline:vevo_imitates",
     ),
 )
