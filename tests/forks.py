@@ -1,6 +1,7 @@
 """Commands without the wait: a process that has PyTorch imported already forks for each of them.
 
-    python forks.py serve SOCKET MODULE...       # imports the modules, then says `ready`
+    python forks.py serve SOCKET MODULE...       # imports the modules, then says `ready`;
+                                                 # of MODULE:FUNCTION, the function is called
     python forks.py ask SOCKET NAME ARGUMENT...  # runs a command in a fork, as if it were it
 
 The second form imports nothing heavy, so that a page of commands costs what its models cost. Who
@@ -29,7 +30,10 @@ GRACE_SECONDS = 5
 def serve(path: str, modules: list[str]) -> None:
     """The process that forks."""
     for name in modules:
-        import_module(name)
+        module, _, function = name.partition(":")
+        loaded = import_module(module)
+        if function:
+            getattr(loaded, function)()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(path)

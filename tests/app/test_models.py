@@ -127,6 +127,7 @@ def test_the_environment_of_the_hub_is_honoured(hub: HubServer, tmp_path: Path) 
     """In a process of its own, as huggingface_hub reads it when it is imported."""
     code = (
         "from uslm_app.cli import main; import sys; "
+        "from uslm_tokenizer.pretrained.testing import forget_pins; forget_pins(); "
         f"sys.exit(main(['models', 'download', '{NAME}', '--json']))"
     )
     home = {"HF_HOME": str(tmp_path / "home"), "HF_ENDPOINT": hub.endpoint, "HF_HUB_OFFLINE": "0"}

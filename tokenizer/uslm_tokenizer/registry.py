@@ -46,8 +46,8 @@ PRETRAINED = Catalogue(
 )
 """The pretrained tokenizers, by the names that commands take.
 
-A revision is pinned where a commit is known from public records of its use; what has none stays
-at the commit of its first download. Hashes come with the download, from the Hub.
+A revision stands in an entry where a commit was known when it was written; what was found later is
+in pretrained/pins.py. What has neither is compared with its first download.
 """
 
 

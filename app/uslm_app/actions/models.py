@@ -10,6 +10,7 @@ from uslm.systems.catalogue import CATALOGUE
 from uslm_app.cli.console import Console
 from uslm_tokenizer.errors import MissingResource, UserError
 from uslm_tokenizer.pretrained import source as sources
+from uslm_tokenizer.pretrained.first_seen import expected, pin_of
 from uslm_tokenizer.pretrained.source import HubFile, Source
 from uslm_tokenizer.pretrained.store import Store, checkpoint_of, config_of
 
@@ -67,12 +68,20 @@ def given_files(name: str, checkpoints: list[str], config: str | None) -> dict[S
 
 
 def refuse_unhealthy(name: str, health: dict[Source, sources.Health]) -> None:
-    """Raise if a file is damaged or missing."""
-    damaged = [source.address for source, state in health.items() if state == "damaged"]
-    missing = [source.address for source, state in health.items() if state == "missing"]
+    """Raise if a file is damaged, missing, or not the one that it must be."""
+
+    def are(state: sources.Health) -> list[str]:
+        return [source.address for source, found in health.items() if found == state]
+
+    damaged, missing, changed = are("damaged"), are("missing"), are("changed")
     if damaged:
         raise UserError(
             f"{name} is damaged: {', '.join(damaged)}; uslm models remove {name}, and download it"
+        )
+    if changed:
+        raise UserError(
+            f"{name} is not what was pinned, or first downloaded: {', '.join(changed)}; "
+            f"uslm models remove {name}, and download it"
         )
     if missing:
         raise MissingResource(f"{name} lacks {', '.join(missing)}; uslm models download {name}")
@@ -90,10 +99,11 @@ def _describe(source: Source) -> dict[str, Any]:
     record: dict[str, Any] = {
         "address": source.address,
         "bytes": found.stat().st_size if found else None,
+        "pinned_by": pin_of(source),
+        "sha256": expected(source),
     }
     if isinstance(source, HubFile):
-        pinned = source.revision if source.revision != sources.MAIN else None
-        record |= {"pinned": pinned, "revision": sources.commit_of(source)}
+        record |= {"pinned": source.commit, "revision": sources.commit_of(source)}
     return record
 
 

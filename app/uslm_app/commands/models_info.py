@@ -23,5 +23,6 @@ def run(options: argparse.Namespace, console: Console) -> None:
     for file in files:
         size = "not here" if file["bytes"] is None else f"{file['bytes'] / 1e6:.1f} MB"
         revision = file.get("revision") or file.get("pinned")
-        pin = "" if revision is None else f"  at {revision[:12]}"
-        console.result(f"{'file':<15} {file['address']}  {size}{pin}")
+        commit = "" if revision is None else f"  at {revision[:12]}"
+        pin = f"pinned by {file['pinned_by']}"
+        console.result(f"{'file':<15} {file['address']}  {size}{commit}  {pin}")

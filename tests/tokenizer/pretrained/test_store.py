@@ -110,7 +110,7 @@ def test_only_a_conversion_is_replaced_and_only_if_asked(tmp_path: Path) -> None
     with pytest.raises(UserError, match="holds something else"):
         STORE.convert("speechtokenizer", tmp_path / "photos", force=True)
     assert (tmp_path / "photos" / "precious").exists()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["hub", "out", "photos"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["assets", "hub", "out", "photos"]
 
 
 def test_files_of_ones_own_take_the_place_of_pretrained_ones(

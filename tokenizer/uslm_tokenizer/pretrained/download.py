@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from uslm_tokenizer.errors import EnvironmentProblem, MissingResource
+from uslm_tokenizer.pretrained.first_seen import confirm, expected, refuse_other
 from uslm_tokenizer.pretrained.source import (
     BLOCK,
     MAIN,
@@ -28,6 +29,7 @@ from uslm_tokenizer.pretrained.source import (
     cached,
     digest,
     hash_kind,
+    remove,
     repo_folder,
 )
 
@@ -44,10 +46,12 @@ def fetch(source: Source, *, offline: bool = False, report: Report | None = None
     """Where the file lies on this machine, downloaded if it is not there yet.
 
     A cached file asks nothing of the network. Raises MissingResource if the file is not there
-    and may not or cannot be downloaded, EnvironmentProblem if the network fails.
+    and may not or cannot be downloaded, EnvironmentProblem if the network fails or gives another
+    file than the one that is pinned, or was first seen.
     """
     found = cached(source)
     if found is not None:
+        confirm(source, found)
         return found
     from huggingface_hub import constants
 
@@ -60,8 +64,14 @@ def fetch(source: Source, *, offline: bool = False, report: Report | None = None
     if isinstance(source, WebFile):
         path = asset_path(source)
         _download(source.url, path, source.sha256, None, {}, report or _silent)
-        return path
-    return _fetch_from_hub(source, report or _silent)
+    else:
+        path = _fetch_from_hub(source, report or _silent)
+    try:
+        confirm(source, path, has_just_come=True)
+    except EnvironmentProblem:
+        remove(source)
+        raise
+    return path
 
 
 def _fetch_from_hub(source: HubFile, report: Report) -> Path:
@@ -75,14 +85,16 @@ def _fetch_from_hub(source: HubFile, report: Report) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
     from huggingface_hub.utils import WeakFileLock  # type: ignore[attr-defined]
 
-    revision = source.revision
-    recorded = repo_folder(source.repo) / "refs" / revision
-    if revision == MAIN and recorded.is_file():
+    pinned = source.commit or MAIN
+    revision, recorded = pinned, repo_folder(source.repo) / "refs" / pinned
+    if pinned == MAIN and recorded.is_file():
         revision = recorded.read_text("utf-8")  # all files of one commit, whatever `main` is now
     url = hf_hub_url(source.repo, source.path, revision=revision)
     try:
         about = get_hf_file_metadata(url)
         etag = _checked(url, about)
+        if hash_kind(etag) == "sha256":
+            refuse_other(source, etag, expected(source))  # before gigabytes come
         blob = repo_folder(source.repo) / "blobs" / etag
         lock = Path(constants.HF_HUB_CACHE) / ".locks" / repo_folder(source.repo).name
         lock.mkdir(parents=True, exist_ok=True)
@@ -92,8 +104,7 @@ def _fetch_from_hub(source: HubFile, report: Report) -> Path:
         with WeakFileLock(lock / f"{etag}.lock"):
             _download(about.location, blob, etag, about.size, headers, report)
         # Only links to the blob, as it is there now.
-        again = source.revision if revision == source.revision else revision
-        return Path(hf_hub_download(source.repo, source.path, revision=again))
+        return Path(hf_hub_download(source.repo, source.path, revision=revision))
     except LocalEntryNotFoundError as problem:
         raise EnvironmentProblem(f"cannot reach the Hub for {source.address}") from problem
     except HfHubHTTPError as problem:

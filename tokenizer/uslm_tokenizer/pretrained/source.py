@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from uslm_tokenizer.errors import MissingResource
+from uslm_tokenizer.pretrained import pins
 
 MAIN = "main"
 BLOCK = 1 << 20
@@ -25,7 +26,12 @@ class HubFile:
     path: str
     """Inside the repository, with `/`."""
     revision: str = MAIN
-    """Commit that is pinned; `main` where none is known: then what is downloaded first stays."""
+    """Commit that is pinned; `main` where none was known when it was entered here."""
+
+    @property
+    def commit(self) -> str | None:
+        """Commit that it must be of; None where none is known: what is downloaded first stays."""
+        return pins.COMMITS.get(self.repo) if self.revision == MAIN else self.revision
 
     @property
     def address(self) -> str:
@@ -76,7 +82,8 @@ class HandFile:
 
 
 Source = HubFile | WebFile | HandFile
-Health = Literal["ok", "damaged", "missing", "unknown"]
+Health = Literal["ok", "damaged", "changed", "missing", "unknown"]
+"""Changed: whole, but not the file that is pinned or was first seen."""
 
 
 def cached(source: Source) -> Path | None:
@@ -85,7 +92,10 @@ def cached(source: Source) -> Path | None:
 
     if isinstance(source, HubFile):
         found = try_to_load_from_cache(
-            source.repo, source.path, cache_dir=constants.HF_HUB_CACHE, revision=source.revision
+            source.repo,
+            source.path,
+            cache_dir=constants.HF_HUB_CACHE,
+            revision=source.commit or MAIN,
         )
         return Path(found) if isinstance(found, str) else None
     if isinstance(source, WebFile):
@@ -153,6 +163,12 @@ def digest(path: Path, kind: Literal["sha256", "git"]) -> str:
         while block := file.read(BLOCK):
             state.update(block)
     return state.hexdigest()
+
+
+def content_hash(path: Path) -> str:
+    """SHA-256 of a cached file; of a large one of the Hub it is its name in the cache."""
+    name = path.resolve().name
+    return name if path.is_symlink() and hash_kind(name) == "sha256" else digest(path, "sha256")
 
 
 def remove(source: Source) -> int:

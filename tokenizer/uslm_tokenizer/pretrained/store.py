@@ -17,6 +17,7 @@ from uslm_tokenizer.pretrained import source as sources
 from uslm_tokenizer.pretrained.catalogue import Catalogue, System, Weights
 from uslm_tokenizer.pretrained.download import fetch
 from uslm_tokenizer.pretrained.earlier import EARLIER
+from uslm_tokenizer.pretrained.first_seen import expected
 from uslm_tokenizer.pretrained.source import HandFile, HubFile, Source
 from uslm_tokenizer.renames import stored_file
 from uslm_tokenizer.whole_files import hidden_beside
@@ -133,8 +134,8 @@ class Store:
         return folder
 
     def check(self, name: str) -> dict[Source, sources.Health]:
-        """Every file, read whole and compared with its hash."""
-        return {source: sources.check(source) for source in self.catalogue.get(name).sources}
+        """Every file, read whole and compared with its hash, and with what it must be."""
+        return {source: _check(source) for source in self.catalogue.get(name).sources}
 
     def remove(self, name: str) -> int:
         """Delete conversion and files, but not those that another downloaded system shares.
@@ -207,6 +208,14 @@ def read_record(folder: Path) -> dict[str, Any] | None:
         raise UserError(f"{path} must have the key 'system'")
     check_format(record, FORMAT, path)
     return record
+
+
+def _check(source: Source) -> sources.Health:
+    health, wanted = sources.check(source), expected(source)
+    if health not in ("ok", "unknown") or wanted is None:
+        return health
+    found = sources.digest(sources.require(source), "sha256")
+    return "ok" if found == wanted else "changed"
 
 
 def _about(source: Source, report: Report | None) -> Callable[[int, int], None] | None:

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 from huggingface_hub import constants
 
-from uslm_tokenizer.pretrained import download
+from uslm_tokenizer.pretrained import download, pins
 
 LARGE = 1000
 """Bytes from which a file counts as large: kept elsewhere, and known by its SHA-256."""
@@ -79,7 +79,10 @@ def serve() -> Iterator[HubServer]:
 
 @contextmanager
 def isolated_hub(folder: Path) -> Iterator[HubServer]:
-    """Such a server in place of the Hub, and caches of its own below `folder`."""
+    """Such a server in place of the Hub, and caches of its own below `folder`.
+
+    What stands in for a published file is another one: pins are forgotten meanwhile.
+    """
     with serve() as server:
         settings: dict[str, Any] = {
             "ENDPOINT": server.endpoint,
@@ -89,8 +92,19 @@ def isolated_hub(folder: Path) -> Iterator[HubServer]:
             "HF_HUB_CACHE": str(folder / "hub"),
             "HF_ASSETS_CACHE": str(folder / "assets"),
         }
-        with patch.multiple(constants, **settings), patch.object(download, "PAUSE_SECONDS", 0.0):
+        with (
+            patch.multiple(constants, **settings),
+            patch.object(download, "PAUSE_SECONDS", 0.0),
+            patch.dict(pins.COMMITS, clear=True),
+            patch.dict(pins.SHA256, clear=True),
+        ):
             yield server
+
+
+def forget_pins() -> None:
+    """For programs that are to work with such a server."""
+    pins.COMMITS.clear()
+    pins.SHA256.clear()
 
 
 class _Handler(BaseHTTPRequestHandler):
