@@ -46,8 +46,8 @@ def main(arguments: Sequence[str]) -> int:
             ignored = shutil.ignore_patterns(".git", ".venv*", "__pycache__", ".*_cache", "runs")
             shutil.copytree(ROOT, copy, ignore=ignored)
             tests = sorted({test for mutant in mutants for test in mutant["tests"].split()})
-            if run_tests(tests, copy) != 0:
-                sys.exit("the tests fail, or hang, without any mutant: nothing can be said")
+            if failure := run_tests(tests, copy):
+                sys.exit(f"without any mutant, these tests fail already:\n{failure}")
         for mutant in mutants:
             if not applies(mutant):
                 outcome = "no longer applies"
@@ -81,13 +81,13 @@ def is_killed(mutant: Mapping[str, str], copy: Path) -> bool:
     original = path.read_text("utf-8")
     path.write_text(original.replace(mutant["before"], mutant["after"]), "utf-8")
     try:
-        return run_tests(mutant["tests"].split(), copy) != 0
+        return run_tests(mutant["tests"].split(), copy) != ""
     finally:
         path.write_text(original, "utf-8")
 
 
-def run_tests(tests: Sequence[str], copy: Path) -> int:
-    """0 if they pass, 1 if one fails; anything else is no answer, and ends this command."""
+def run_tests(tests: Sequence[str], copy: Path) -> str:
+    """Nothing if they pass, else what failed; what is no answer ends this command."""
     paths = os.pathsep.join(str(copy / package) for package in PACKAGES)
     environment = {**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
@@ -96,12 +96,12 @@ def run_tests(tests: Sequence[str], copy: Path) -> int:
             command, cwd=copy, env=environment, capture_output=True, text=True, timeout=SECONDS
         )
     except subprocess.TimeoutExpired:
-        return 1
+        return f"not done after {SECONDS} s"
     if done.returncode not in (0, 1):
         sys.exit(
             f"pytest ended with {done.returncode}:\n{done.stdout[-3000:]}{done.stderr[-1000:]}"
         )
-    return done.returncode
+    return done.stdout[-3000:] if done.returncode else ""
 
 
 if __name__ == "__main__":

@@ -41,8 +41,10 @@ def test_one_seed_gives_one_speech(
     wanted = tts.generate(TEXT, voice, seed=seed)
     found = spoken(synthesizer, synthesizer.load_voice(voice_file), seed)
     assert len(found) == wanted.waveform.shape[1] > 16_000
-    difference = log_spectrum(found) - log_spectrum(wanted.waveform[0])
-    assert float(difference.abs().max()) < 1e-3
+    difference = (log_spectrum(found) - log_spectrum(wanted.waveform[0])).abs()
+    # Random weights enlarge rounding, which differs between processors: the largest difference
+    # was 0.0003 on one and 0.0012 on another. What is said otherwise differs by more than 0.1.
+    assert float(difference.max()) < 1e-2 and float(difference.mean()) < 1e-4
 
 
 def test_stage_1_may_begin_with_the_text(
