@@ -1,6 +1,6 @@
 """Zero-shot text to speech: a text and a voice in, speech out, at once or as it is made."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -13,6 +13,7 @@ from uslm.output.speech import AudioChunk, Speech
 from uslm.output.stretch import check_speed
 from uslm.synthesis.long_form_job import LongFormJob
 from uslm.synthesis.plan import PlanConfig
+from uslm.synthesis.plan_fragments import TextFragments
 from uslm.synthesis.protocols import (
     FrontEnd,
     SegmentAudio,
@@ -179,7 +180,7 @@ class ZeroShotTTS:
 
     def stream(
         self,
-        text: str,
+        text: str | Iterable[str],
         voice: VoicePrompt | str | PathLike[str] | None = None,
         *,
         seed: int | None = None,
@@ -196,10 +197,15 @@ class ZeroShotTTS:
     ) -> Iterator[AudioChunk]:
         """Speak the text as `generate` does, and yield samples as they are made.
 
-        A mistake in the arguments is raised here, not at the first chunk. With `verify`, or at
-        another speed than 1, whole segments come. Closing the iterator stops the work.
+        The text may come in fragments, as a language model writes it: each segment is spoken once
+        its successor has begun, and what is said is what `generate` says of the whole.
+
+        A mistake in the arguments is raised here, not at the first chunk; one in the fragments
+        where they are read. With `verify`, or at another speed than 1, whole segments come. Closing
+        the iterator stops the work.
         """
         timer = StageTimer()
+        text = text if isinstance(text, str) else TextFragments(text)
         request = self._request(
             text, voice, seed, _given(temperature=temperature, top_k=top_k, top_p=top_p),
             verify=verify, retries=retries, speed=speed, voices=voices, any_language=any_language,
@@ -295,7 +301,7 @@ class ZeroShotTTS:
 
     def _request(
         self,
-        text: str,
+        text: str | TextFragments,
         named: VoicePrompt | str | PathLike[str] | None,
         seed: int | None,
         overrides: dict[str, Any],

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from uslm.synthesis.long_form_job import LongFormJob
-from uslm.text.segmentation import parse_script
+from uslm.text.script import parse_script
 from uslm.voices.prompt import VoicePrompt
 from uslm.voices.store import VoiceStore
 from uslm_demo.model import Model

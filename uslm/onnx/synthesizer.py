@@ -31,6 +31,7 @@ from uslm.synthesis.plan import plan_text
 from uslm.text.frontend import FrontendResult, TextFrontend
 from uslm.text.language import check_language
 from uslm.text.lexicon import Lexicon
+from uslm.text.script import spoken_text
 from uslm.text.segmentation import Segment
 from uslm.voices.policy import Finding
 from uslm_tokenizer.errors import GenerationError, TextError, UserError
@@ -108,11 +109,13 @@ class OnnxSynthesizer:
         """
         if not any_language:
             languages = self.config.languages or (self.config.language,)
-            check_language(text, self.frontend.language, languages, self.config.name)
+            check_language(spoken_text(text), self.frontend.language, languages, self.config.name)
         overrides = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
         given = {name: value for name, value in overrides.items() if value is not None}
         sampling = replace(self.config.sampling, **given)  # type: ignore[arg-type]
         plan = plan_text(text, self.config.plan)
+        if any(segment.speed != 1 for segment in plan):
+            raise TextError("SSML <prosody rate> needs PyTorch: the ONNX backend has one speed")
         if not any(self._read(each.text) for each in plan if not each.is_pause):
             self.frontend(text)  # says what is wrong with it
             raise TextError("text must have something to say")

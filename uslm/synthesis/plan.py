@@ -6,7 +6,8 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from uslm.text.segmentation import Segment, parse_script, split_lines
+from uslm.text.script import parse_script
+from uslm.text.segmentation import Segment, split_lines
 from uslm_tokenizer.errors import ConfigError, TextError
 
 _PARAGRAPH = re.compile(r"\n\s*\n")
@@ -39,7 +40,7 @@ def plan_text(
     """Segments of text and pauses in turn. Raises TextError where there is nothing to say.
 
     `[pause:0.8]` in the text stands in place of the rest that punctuation would ask for. With
-    `voices`, `[name]` says who speaks from there on.
+    `voices`, `[name]` says who speaks from there on. A text that begins with `<speak` is SSML.
     """
     if not isinstance(text, str):
         raise TextError(f"text must be a str, but is {type(text).__name__}")
@@ -49,11 +50,15 @@ def plan_text(
             segments.append(part)
             continue
         sentences = _sentences(part.text, config)
-        if sentences and segments and not segments[-1].is_pause:  # another voice takes over
-            rest = max(config.clause_seconds, _rest(segments[-1].text, config))
+        if sentences and segments and not segments[-1].is_pause:
+            rest = _rest(segments[-1].text, config)
+            if part.starts_paragraph:
+                rest = config.paragraph_seconds
+            elif part.speed == segments[-1].speed:  # another voice takes over
+                rest = max(config.clause_seconds, rest)
             segments.append(Segment(pause_seconds=rest))
         segments += [
-            segment if segment.is_pause else replace(segment, voice=part.voice)
+            segment if segment.is_pause else replace(segment, voice=part.voice, speed=part.speed)
             for segment in sentences
         ]
     if all(segment.is_pause for segment in segments):

@@ -71,6 +71,8 @@ class SegmentRequest:
     """All that is drawn for it comes from here."""
     low_latency: bool
     """Whether somebody waits for its first sound."""
+    speed: float = 1.0
+    """How fast it is said, beside the speed of the whole text; the session sees to it."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -9,9 +9,10 @@ import torch
 from uslm.generate.sampling import Sampling
 from uslm.output.joiner import Joiner
 from uslm.output.speech import AudioChunk, SegmentReport, SpeechFacts
-from uslm.output.stretch import time_stretch
+from uslm.output.stretch import MAX_SPEED, MIN_SPEED, time_stretch
 from uslm.synthesis.language import check_text_language
 from uslm.synthesis.plan import PlanConfig, plan_text
+from uslm.synthesis.plan_fragments import TextFragments, plan_fragments
 from uslm.synthesis.protocols import (
     FrontEnd,
     SegmentAudio,
@@ -34,7 +35,8 @@ OnSegment = Callable[[SegmentReport, int], None]
 class Request:
     """A request, with every choice made."""
 
-    text: str
+    text: str | TextFragments
+    """All of it, or as it comes."""
     voice: VoicePrompt
     seed: int
     sampling: Sampling
@@ -63,7 +65,8 @@ Item = SegmentRequest | Segment | Unspeakable
 
 
 class Session:
-    """A request, prepared. Raises TextError where nothing of the text can be said."""
+    """A request, prepared. Raises TextError where nothing of the text can be said; of a text that
+    comes in fragments it is raised by what reads them."""
 
     def __init__(
         self, synthesizer: Synthesizer, frontend: FrontEnd, request: Request, timer: StageTimer
@@ -71,7 +74,14 @@ class Session:
         self._synthesizer, self._frontend = synthesizer, frontend
         self._request, self._timer = request, timer
         self._segment_synthesizer = synthesizer.segment_synthesizer(request.sampling, timer)
+        self._items: Iterator[Item]
         plan = request.plan or synthesizer.settings.plan
+        self._plan: Iterable[Segment]
+        self._num_segments = 0
+        if isinstance(request.text, TextFragments):
+            self._plan = plan_fragments(request.text, plan, request.voices)
+            self._items = self._prepare()
+            return
         self._plan = plan_text(request.text, plan, request.voices)
         if not request.any_language:
             check_text_language(request.text, frontend, synthesizer.settings)
@@ -86,14 +96,20 @@ class Session:
         else:
             frontend(request.text)  # says what is wrong with it
             raise TextError("text must have something to say")
-        self._items: Iterator[Item] = chain(opening, items)
+        self._items = chain(opening, items)
 
     def stream(self) -> Iterator[AudioChunk]:
         """The speech, as it is made."""
         return self._join(
             (group, self._speak([item for item in group if isinstance(item, SegmentRequest)]))
-            for group in _groups(self._items, self._synthesizer.settings.batch_size)
+            for group in self._groups()
         )
+
+    def _groups(self) -> Iterator[list[Item]]:
+        """Items to be spoken together; nobody waits for text that is still to come."""
+        if isinstance(self._request.text, TextFragments):
+            return _each_alone(self._items)
+        return _groups(self._items, self._synthesizer.settings.batch_size)
 
     def items(self) -> list[Item]:
         """The whole text, in order."""
@@ -125,10 +141,17 @@ class Session:
 
     def _prepare(self) -> Iterator[Item]:
         texts, low_latency = 0, True
+        said: list[str] = []
         for segment in self._plan:
             if segment.is_pause:
                 yield segment
                 continue
+            if isinstance(self._request.text, TextFragments):
+                self._num_segments += 1
+                if not self._request.any_language:
+                    said.append(segment.text)
+                    settings = self._synthesizer.settings
+                    check_text_language(" ".join(said), self._frontend, settings)
             try:
                 with self._timer.stage("frontend"):
                     result = self._frontend(segment.text)
@@ -141,13 +164,17 @@ class Session:
                     voice=(self._request.voices or {}).get(segment.voice, self._request.voice),
                     seed=derive_seed(self._request.seed, texts),
                     low_latency=low_latency,
+                    speed=segment.speed,
                 )
                 low_latency = False
             texts += 1
+        if low_latency and isinstance(self._request.text, TextFragments):
+            raise TextError("text must have something to say")
 
     def _speak(self, requests: list[SegmentRequest]) -> Iterator[SegmentAudio]:
         audios = self._segment_synthesizer.synthesize(requests)
-        if self._request.verify is None and self._request.speed == 1:
+        speeds = {self._request.speed, *(request.speed for request in requests)}
+        if self._request.verify is None and speeds == {1}:
             return audios
         return self._settle(audios)
 
@@ -156,7 +183,8 @@ class Session:
         rate = self._synthesizer.sample_rate
         for audio in _whole(audios):
             for settled in self._verify(audio):
-                stretched = time_stretch(settled.waveform, self._request.speed, rate)
+                speed = min(max(self._request.speed * audio.request.speed, MIN_SPEED), MAX_SPEED)
+                stretched = time_stretch(settled.waveform, speed, rate)
                 yield replace(settled, waveform=stretched)
 
     def _verify(self, audio: SegmentAudio) -> Iterator[SegmentAudio]:
@@ -215,7 +243,7 @@ class Session:
         request, synthesizer = self._request, self._synthesizer
         return SpeechFacts(
             seed=request.seed,
-            text=request.text,
+            text=request.text if isinstance(request.text, str) else request.text.text,
             model=synthesizer.settings.name,
             model_hash=synthesizer.hash,
             voice=request.voice.name,
@@ -284,6 +312,17 @@ def _groups(items: Iterable[Item], batch_size: int) -> Iterator[list[Item]]:
             group, requests, limit = [], 0, batch_size
         group.append(item)
         requests += isinstance(item, SegmentRequest)
+    yield group
+
+
+def _each_alone(items: Iterable[Item]) -> Iterator[list[Item]]:
+    """Groups that end with something to say, as soon as it is there."""
+    group: list[Item] = []
+    for item in items:
+        group.append(item)
+        if isinstance(item, SegmentRequest):
+            yield group
+            group = []
     yield group
 
 

@@ -1,16 +1,14 @@
-"""Long text -> segments of about a sentence, and scripts with [pause:0.8] and [voice] marks."""
+"""Long text -> segments of about a sentence."""
 
 # ruff: noqa: RUF001 (this file is about characters that look alike)
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from uslm.text.english.abbreviations import ABBREVIATIONS
 from uslm.text.lines import unwrap
-from uslm_tokenizer.errors import TextError
 
 SHORTEST_SEGMENT = 24
 """Shorter sentences join their neighbour: models speak a lone word badly."""
@@ -23,8 +21,6 @@ _CLAUSE_END = re.compile(r"[,;:—–)]+(?=\s)|[，；：、]|(?=\n)")
 _LAST_NUMBER = re.compile(r"(?<=\s)(\d{1,2})[.)]$")
 _ITEM_NUMBER = re.compile(r"\s*\(?(?:\d{1,3}(?:\.\d{1,3}){0,3}|[A-Za-z]|[ivxIVX]{1,5})[.)]+")
 _LAST_WORD = re.compile(r"([^\W\d_]+(?:\.[^\W\d_]+)*)\.$")
-_PAUSE = re.compile(r"\[\s*pause\b([^\]\n]{0,40})\]?", re.IGNORECASE)
-_VOICE = re.compile(r"\[\s*([A-Za-z0-9][A-Za-z0-9._-]{0,63})\s*\]")
 _ALWAYS_MORE = ABBREVIATIONS - {"etc", "Inc", "Ltd", "Co", "Corp", "Jr", "Sr", "St", "no", "No"}
 _DOTTED = {"e.g", "i.e", "cf", "al", "vs"}
 
@@ -39,52 +35,14 @@ class Segment:
     """Length of the silence, seconds; 0 for text."""
     voice: str = ""
     """Who says it, where a script said so."""
+    speed: float = 1.0
+    """How fast, as a factor, where SSML said so."""
+    starts_paragraph: bool = False
+    """Whether SSML began a paragraph here, or ended one before."""
 
     @property
     def is_pause(self) -> bool:
         return not self.text
-
-
-def parse_script(text: str, voices: Collection[str] | None = None) -> list[Segment]:
-    """Cut a text at its [pause:SECONDS] marks; other text in brackets is left alone.
-
-    With `voices`, names, it is also cut at marks like [anna], which say who speaks from there on.
-    Raises TextError if a pause has no length, or one outside 0..10 seconds, or if there is no
-    such voice.
-    """
-    segments: list[Segment] = []
-    end, voice = 0, ""
-    for mark in _PAUSE.finditer(text):
-        for segment in _by_voice(text[end : mark.start()], voices, voice):
-            voice = segment.voice
-            segments += [segment] if segment.text else []
-        segments.append(Segment(pause_seconds=_seconds(mark[0], mark[1])))
-        end = mark.end()
-    segments += [segment for segment in _by_voice(text[end:], voices, voice) if segment.text]
-    return segments
-
-
-def _by_voice(text: str, voices: Collection[str] | None, voice: str) -> Iterator[Segment]:
-    """What each voice says; the last segment may be empty, and tells who goes on."""
-    end = 0
-    for mark in () if voices is None else _VOICE.finditer(text):
-        yield Segment(text=text[end : mark.start()].strip(), voice=voice)
-        voice, end = mark[1], mark.end()
-        if voice not in (voices or ()):
-            known = ", ".join(sorted(voices or ())) or "none"
-            raise TextError(f"the text asks for the voice [{voice}]; the voices given: {known}")
-    yield Segment(text=text[end:].strip(), voice=voice)
-
-
-def _seconds(mark: str, length: str) -> float:
-    number = re.fullmatch(r"\s*:\s*(\d{0,9}\.?\d{1,9})\s*s?\s*", length)
-    seconds = float(number[1]) if number and mark.endswith("]") else -1.0
-    if not 0 <= seconds <= LONGEST_PAUSE_SECONDS:
-        raise TextError(
-            f"a pause must be [pause:SECONDS] with 0 to {LONGEST_PAUSE_SECONDS:g} seconds, "
-            f"but is {mark!r}"
-        )
-    return seconds
 
 
 def split_text(text: str, max_chars: int = 220) -> list[str]:

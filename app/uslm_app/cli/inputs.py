@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from uslm.text.clean import clean
-from uslm.text.segmentation import parse_script
+from uslm.text.script import spoken_text
 from uslm.voices.names import (
     default_folder,
     existing_voice,
@@ -34,7 +34,7 @@ def read_text(options: argparse.Namespace) -> str:
             f"(about {len(text) / 54_000:.1f} hours of speech); --max-chars 0 lifts the limit"
         )
     try:
-        spoken = clean(" ".join(segment.text for segment in parse_script(text)))
+        spoken = clean(spoken_text(text))
     except TextError as error:
         raise TextError(f"{where}: {error}") from error
     if not any(char.isalnum() for char in spoken.text):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from uslm.text.segmentation import parse_script
+from uslm.text.script import parse_script
 from uslm.voices.stock import DEFAULT_STOCK_VOICE
 from uslm_app.cli.exit_codes import UsageError
 from uslm_app.cli.inputs import check_file, check_voice_options, find_voice, voice_files

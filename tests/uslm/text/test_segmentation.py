@@ -1,4 +1,4 @@
-"""Segments keep every word, know abbreviations, and stay within their length; pauses are parsed."""
+"""Segments keep every word, know abbreviations, and stay within their length."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import time
 
 import pytest
 
-from uslm.text.segmentation import Segment, parse_script, split_text
-from uslm_tokenizer.errors import TextError
+from uslm.text.segmentation import split_text
 
 
 @pytest.mark.parametrize(
@@ -118,39 +117,3 @@ def test_time_is_linear(unit: str) -> None:
 def test_wrong_length_is_refused() -> None:
     with pytest.raises(ValueError, match="max_chars must be at least 1, but is 0"):
         split_text("a", 0)
-
-
-def test_pauses() -> None:
-    assert parse_script("Wait. [pause:0.8] Go! [Pause: 2s][pause:.5]") == [
-        Segment(text="Wait."),
-        Segment(pause_seconds=0.8),
-        Segment(text="Go!"),
-        Segment(pause_seconds=2.0),
-        Segment(pause_seconds=0.5),
-    ]
-    assert parse_script("no marks [1] here") == [Segment(text="no marks [1] here")]
-    assert parse_script("") == []
-    assert Segment(pause_seconds=0.0).is_pause
-
-
-@pytest.mark.parametrize(
-    "mark", ["[pause]", "[pause:]", "[pause:x]", "[pause:11]", "[pause:-1]", "[pause:nan]"]
-)
-def test_wrong_pauses_are_named(mark: str) -> None:
-    with pytest.raises(TextError, match=r"a pause must be \[pause:SECONDS\] with 0 to 10 seconds"):
-        parse_script(f"Hello {mark} world")
-
-
-def test_a_script_says_who_speaks() -> None:
-    text = "[anna] Well. [pause:1] And? [ bob ][pause:2][laughs loudly] Yes.\n[anna]"
-    assert parse_script(text, {"anna", "bob"}) == [
-        Segment(text="Well.", voice="anna"),
-        Segment(pause_seconds=1.0),
-        Segment(text="And?", voice="anna"),
-        Segment(pause_seconds=2.0),
-        Segment(text="[laughs loudly] Yes.", voice="bob"),
-    ]
-    with pytest.raises(TextError, match=r"\[carl\]; the voices given: anna, bob"):
-        parse_script("[carl] Hm.", ["bob", "anna"])
-    with pytest.raises(TextError, match="given: none"):
-        parse_script("[carl] Hm.", [])

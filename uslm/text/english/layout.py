@@ -50,7 +50,7 @@ MARKUP: tuple[Rule, ...] = (
     rule("silent part", rf"<({SILENT_TAGS})(?: [^<>]{{0,500}})?>[^<]{{0,5000}}</\1>", " ",
          re.IGNORECASE),
     rule("say as", rf"<say-as [^<>]{{0,200}}interpret-as=[\"'](?:{SPELLED_OUT})[\"'][^<>]{{0,200}}>"
-         r"([^<>]{0,200})</say-as>", lambda m: f" {_spelled(m[1])} "),
+         r"([^<>]{0,200})</say-as>", lambda m: f" {spelled_out(m[1])} "),
     rule("alias", r"<sub [^<>]{0,200}alias=[\"']([^\"'<>]{1,200})"
          r"[\"'][^<>]{0,200}>[^<>]{0,200}</sub>",
          r" \1 "),
@@ -74,7 +74,8 @@ def lay_out(text: str) -> str:
     return _lines(text)
 
 
-def _spelled(text: str) -> str:
+def spelled_out(text: str) -> str:
+    """Letter by letter, digit by digit."""
     return ", ".join(digits(part) if part.isdecimal() else " ".join(part) for part in text.split())
 
 
