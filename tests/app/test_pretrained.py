@@ -42,6 +42,16 @@ def test_what_would_be_said_is_shown_without_weights(
     assert "faɪv" in said.out
 
 
+def test_a_dry_run_knows_that_a_voice_is_not_of_this_model(
+    uslm: Uslm, folder: Path, tiny_files: Path
+) -> None:
+    voice = ("--voice", tiny_files / "babble.safetensors", "--model", folder)
+    run = uslm("say", "--text", "Hi.", *voice, "--out", "a.wav")
+    dry = uslm("say", "--text", "Hi.", *voice, "--out", "a.wav", "--dry-run")
+    run.assert_refused(1, "voice 'babble' was made with the tokenizer of model 'tiny'")
+    assert (dry.code, dry.stderr) == (run.code, run.stderr)
+
+
 def test_it_converts_no_voices(uslm: Uslm, folder: Path, tiny_files: Path) -> None:
     prompt = tiny_files / "prompt.wav"
     uslm(

@@ -7,12 +7,19 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
+
+from uslm.systems.two_stage import parts
+from uslm.systems.two_stage.tiny import tiny_bundle, tiny_voice
+from uslm.voices.prompt import VoicePrompt
+from uslm_tokenizer import hub
+from uslm_tokenizer.errors import UserError
 
 Run = Callable[..., Any]
 DEAD_ENDS = ["/dev/stderr", "/dev/fd/2"]
@@ -67,6 +74,17 @@ def test_subtitles_cannot_go_where_nothing_comes_out(say: Run) -> None:
     result.assert_refused(1, "/dev/stdout", "name a file")
 
 
+@pytest.fixture
+def odd_voices(tmp_path: Path, tiny_files: Path) -> None:
+    """Voices that the tiny model cannot speak with."""
+    tiny_voice(tiny_bundle(seed=5)).save(tmp_path / "of another model.safetensors")
+    voice = VoicePrompt.load(tiny_files / "babble.safetensors")
+    other_codes = replace(voice, codes=voice.codes + 10_000)
+    other_codes.save(tmp_path / "of other codes.safetensors")
+    other_symbols = replace(voice, text_ids=voice.text_ids + 10_000)
+    other_symbols.save(tmp_path / "of other symbols.safetensors")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -77,14 +95,47 @@ def test_subtitles_cannot_go_where_nothing_comes_out(say: Run) -> None:
         ["--text", "Hello.", "--language", "xx"],
         ["--text", "Hello.", "--device", "cuda:77"],
         ["--text", "Hello.", "--device", "gpu"],
+        ["--text", "Hello.", "--voice", "of another model.safetensors"],
+        ["--text", "Hello.", "--voice", "of other codes.safetensors"],
+        ["--text", "Hello.", "--voice", "of other symbols.safetensors"],
+        ["--text", "[x] Hello.", "--script", "--voice-for", "x=of another model.safetensors"],
     ],
 )
-def test_a_dry_run_ends_as_the_run_would(arguments: list[str], say: Run, tiny_files: Path) -> None:
+def test_a_dry_run_ends_as_the_run_would(
+    arguments: list[str], say: Run, tiny_files: Path, odd_voices: None
+) -> None:
     arguments = [each.replace("SHELF", str(tiny_files)) for each in arguments]
     run = say(*arguments, "--out", "a.wav")
     dry = say(*arguments, "--out", "a.wav", "--dry-run")
     assert run.code != 0 and dry.code == run.code
+    assert dry.stderr.split(", but")[0].strip() == run.stderr.split(", but")[0].strip()
     dry.assert_refused(run.code)
+
+
+@pytest.mark.parametrize("option", ["--verify", "--retries"])
+def test_a_dry_run_asks_whether_the_model_can_verify(
+    option: str, say: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(tokenizer: object) -> None:
+        raise UserError("it recognises no phonemes")
+
+    monkeypatch.setattr(parts, "recognizer", refuse)
+    given = (
+        "--text",
+        "Hello.",
+        "--out",
+        "a.wav",
+        option,
+        *(["1"] if option == "--retries" else []),
+    )
+    say(*given).assert_refused(1, "it recognises no phonemes")
+    say(*given, "--dry-run").assert_refused(1, "it recognises no phonemes")
+
+
+def test_a_dry_run_reads_no_weights(say: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "load_weights", None)
+    assert say("--text", "Hello.", "--out", "a.wav", "--dry-run").code == 0
+    assert say("--text", "Hello.", "--out", "a.wav").code != 0
 
 
 def test_a_dry_run_passes_over_what_the_run_passes_over(say: Run) -> None:

@@ -102,6 +102,13 @@ def test_training_lowers_the_loss(trained: Path) -> None:
         assert np.isfinite(losses).all() and min(losses[1:]) < losses[0]
 
 
+def test_tuning_brings_both_parts_nearer(trained: Path) -> None:
+    """On the same held-out crops, whatever the game against a discriminator does to the sum."""
+    first, last = records(trained / "joint", "valid")
+    for distance in ("input", "true"):  # of stage 2's prediction, and of the decoder's sound
+        assert last[distance] < 0.998 * first[distance]
+
+
 SAMPLES = {
     "units": {"heard0_alignment.png", "codebook.png", "texts.txt"},
     "codec": {"decoded0_true.wav", "decoded0_made.wav", "decoded0_mel.png", "codebooks.png"},

@@ -22,6 +22,7 @@ from uslm.models.folders import resolve_bundle
 from uslm_tokenizer.codecs.unit_tokenizer.model import UnitTokenizer
 from uslm_tokenizer.errors import ConfigError, EnvironmentProblem, MissingResource
 from uslm_tokenizer.hub import ALIGNMENT, PretrainedModel, aligned, resolve, save_aligned
+from uslm_tokenizer.weight_hash import weight_hash
 from uslm_tokenizer.whole_files import write_atomically
 
 
@@ -245,6 +246,19 @@ def test_int8_weights_are_as_near_as_eight_bits_can_be(tmp_path: Path) -> None:
             assert bool((error <= 0.51 * most + 1e-6).all()), name
         elif value.is_floating_point():
             torch.testing.assert_close(loaded[name], value, atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", [None, torch.float16, torch.int8])
+def test_an_outline_has_the_hash_and_no_weights(tmp_path: Path, dtype: torch.dtype | None) -> None:
+    torch.manual_seed(0)
+    model = UnitTokenizer(replace(UnitTokenizer.tiny_config(), dim=128))
+    model.save_pretrained(tmp_path, dtype=dtype)
+    outline, loaded = UnitTokenizer.outline(tmp_path), UnitTokenizer.from_pretrained(tmp_path)
+    assert outline.config == loaded.config and all(each.is_meta for each in outline.parameters())
+    assert weight_hash(tokenizer=outline) == weight_hash(tokenizer=loaded)
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(MissingResource, match="no weights at"):
+        UnitTokenizer.outline(tmp_path)
 
 
 @pytest.mark.parametrize("length", range(1, 70))

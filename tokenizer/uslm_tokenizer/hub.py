@@ -49,6 +49,8 @@ class PretrainedModel(nn.Module):
 
     model_type: ClassVar[str]
     config_class: ClassVar[type]
+    weights_left_at: Path | None = None
+    """Of an outline, where its weights lie."""
 
     def __init__(self, config: Any) -> None:
         super().__init__()
@@ -112,6 +114,20 @@ class PretrainedModel(nn.Module):
         there belongs to another model or does not fit the config.
         """
         folder = resolve(name_or_path, revision=revision, local_files_only=local_files_only)
+        model = cls._without_weights(folder)
+        load_weights(model, folder / WEIGHTS_FILE)
+        return model.eval()
+
+    @classmethod
+    def outline(cls: type[Model], folder: Path) -> Model:
+        """The saved model without its weights, which take no memory: for what depends on its
+        config and on `weight_hash` alone. Raises as `from_pretrained` does."""
+        model = cls._without_weights(folder)
+        model.weights_left_at = folder / WEIGHTS_FILE
+        return model.eval()
+
+    @classmethod
+    def _without_weights(cls: type[Model], folder: Path) -> Model:
         description = read_description(folder)
         if description["model_type"] != cls.model_type:
             raise ConfigError(
@@ -122,10 +138,7 @@ class PretrainedModel(nn.Module):
             config: Any = from_dict(cls.config_class, description["config"])
         except UserError as problem:
             raise ConfigError(f"{folder / CONFIG_FILE}: {problem}") from problem
-        weights = folder / WEIGHTS_FILE
-        model = build_for(weights, lambda: cls(config), folder / CONFIG_FILE)
-        load_weights(model, weights)
-        return model.eval()
+        return build_for(folder / WEIGHTS_FILE, lambda: cls(config), folder / CONFIG_FILE)
 
     def push_to_hub(self, repo_id: str, *, private: bool = False, token: str | None = None) -> str:
         """Save and upload to the Hub; returns the commit's address."""

@@ -72,6 +72,11 @@ def load_tokenizer(
     return tokenizer_class(name).from_pretrained(folder)
 
 
+def outline_tokenizer(folder: Path) -> AudioTokenizer:
+    """A saved tokenizer of ours without its weights, see `PretrainedModel.outline`."""
+    return tokenizer_class(read_description(folder)["model_type"]).outline(folder)
+
+
 def _find(name_or_path: str | Path, *, revision: str | None, local_files_only: bool) -> Path:
     name = str(name_or_path)
     is_pretrained = name in PRETRAINED.systems

@@ -12,6 +12,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
+from uslm_tokenizer.compact import SCALE, restored
 from uslm_tokenizer.hub import CONFIG_FILE, PretrainedModel
 from uslm_tokenizer.json_files import read_mapping
 from uslm_tokenizer.renames import first_tensor_name
@@ -24,6 +25,8 @@ Weights = nn.Module | Path
 
 def weight_hash(**parts: Weights) -> str:
     """16 hex digits from the beginning of each tensor: other training moves every weight.
+
+    The same for a model, for its outline, and for its file in whichever precision it is stored.
 
     To be taken before any change of precision, so that a voice fits whichever precision is used.
     A tokenizer by itself is the part `tokenizer`.
@@ -38,6 +41,7 @@ def weight_hash(**parts: Weights) -> str:
 
 def _beginnings(weights: Weights) -> Iterator[tuple[str, tuple[int, ...], Tensor]]:
     """Name, shape and first values of each tensor, by name."""
+    weights = getattr(weights, "weights_left_at", None) or weights
     if isinstance(weights, nn.Module):
         state = weights.state_dict()
         for first, name in _first_names(getattr(weights, "model_type", ""), state):
@@ -46,11 +50,15 @@ def _beginnings(weights: Weights) -> Iterator[tuple[str, tuple[int, ...], Tensor
     config = weights.parent / CONFIG_FILE
     kind = str(read_mapping(config).get("model_type", "")) if config.is_file() else ""
     with safe_open(weights, "pt") as file:
-        for first, name in _first_names(kind, file.keys()):
+        names = set(file.keys())
+        scales = {name + SCALE for name in names} & names  # of matrices in 8 bits
+        for first, name in _first_names(kind, names - scales):
             part: Any = file.get_slice(name)
             shape = tuple(part.get_shape())
-            row = max(1, torch.Size(shape[1:]).numel())
-            tensor = part[: -(-FIRST // row)] if shape else file.get_tensor(name)
+            rows = -(-FIRST // max(1, torch.Size(shape[1:]).numel()))
+            tensor = part[:rows] if shape else file.get_tensor(name)
+            if name + SCALE in scales:
+                tensor = restored(tensor, file.get_slice(name + SCALE)[:rows])
             yield first, shape, tensor.flatten()[:FIRST]
 
 

@@ -25,6 +25,7 @@ class LoadSynthesizer(Protocol):
         *,
         device: str | torch.device = "cpu",
         dtype: torch.dtype | str | None = None,
+        outline: bool = False,
     ) -> Synthesizer: ...
 
 
@@ -50,6 +51,11 @@ class Pipeline:
         """The model of the folder."""
         load: LoadSynthesizer = load_address(self.load)
         return load(folder, device=device, dtype=dtype)
+
+    def outline_synthesizer(self, folder: Path) -> Synthesizer:
+        """The model without its weights: for what can be asked before it speaks."""
+        load: LoadSynthesizer = load_address(self.load)
+        return load(folder, outline=True)
 
     def read_settings(self, folder: Path) -> SynthesizerSettings:
         """Settings of the model; loads no weights, and neither do the others."""

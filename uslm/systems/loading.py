@@ -10,7 +10,7 @@ from uslm.models.folders import BUNDLE_FILE, resolve_bundle
 from uslm.synthesis.protocols import Converter, FrontEnd, Imitate, Synthesizer, SynthesizerSettings
 from uslm.systems.entry import Pipeline
 from uslm.systems.registry import ENTRIES
-from uslm.systems.two_stage.bundle import IMITATES, load_bundle
+from uslm.systems.two_stage.bundle import IMITATES, load_bundle, outline_bundle
 from uslm.systems.two_stage.facts import read_bundle_config, read_bundle_frontend
 from uslm.text.frontend import TextFrontend
 from uslm.text.lexicon import Lexicon
@@ -35,6 +35,14 @@ def load_synthesizer(
     if (pipeline := _pretrained(folder)) is None:
         return load_bundle(folder).to(device, dtype)
     return pipeline.load_synthesizer(folder, device=device, dtype=dtype)
+
+
+def outline_synthesizer(name_or_path: str | PathLike[str] = "default") -> Synthesizer:
+    """A model without its weights: it says what does not fit it, and speaks nothing."""
+    folder = resolve_synthesizer(name_or_path)
+    if (pipeline := _pretrained(folder)) is None:
+        return outline_bundle(folder)
+    return pipeline.outline_synthesizer(folder)
 
 
 def load_converter(

@@ -26,10 +26,12 @@ class Parts:
         device: str | torch.device = "cpu",
         dtype: torch.dtype | str | None = None,
         narrow: Collection[str] = (),
+        outline: bool = False,
     ) -> None:
-        """`dtype` is the precision of the parts named in `narrow`; others work in float32."""
+        """`dtype` is the precision of the parts named in `narrow`; others work in float32. Those of
+        an outline have no weights."""
         self._models, self._folder = dict(models or {}), folder
-        self._device, self._narrow = device, frozenset(narrow)
+        self._device, self._narrow, self._outline = device, frozenset(narrow), outline
         self._dtype = torch.float32 if dtype is None else read_dtype(dtype)
         self._lock = threading.RLock()
 
@@ -46,14 +48,17 @@ class Parts:
                 if name not in self:
                     raise MissingResource(f"{self._folder or 'this model'} has no part {name!r}")
                 assert self._folder is not None
-                loaded = kind.from_pretrained(self._folder / name)
-                move((loaded,), self._device)
-                self._models[name] = loaded.to(
-                    self._dtype if name in self._narrow else torch.float32
-                )
+                self._models[name] = self._load(self._folder / name, kind)
             model = self._models[name]
         assert isinstance(model, kind), f"part {name!r} must be a {kind.__name__}"
         return model
+
+    def _load(self, folder: Path, kind: type[Model]) -> Model:
+        if self._outline:
+            return kind.outline(folder)
+        loaded = kind.from_pretrained(folder)
+        move((loaded,), self._device)
+        return loaded.to(self._dtype if folder.name in self._narrow else torch.float32)
 
     def hash(self, *names: str) -> str:
         """Tells these parts from any others; those that are not there count as absent.

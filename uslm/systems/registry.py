@@ -34,3 +34,8 @@ def load_model(name_or_path: str | Path) -> PretrainedModel:
     """Any saved model, whichever class its config.json names."""
     folder = resolve(name_or_path)
     return model_class(read_description(folder)["model_type"]).from_pretrained(folder)
+
+
+def outline_model(folder: Path) -> PretrainedModel:
+    """A saved model without its weights, see `PretrainedModel.outline`."""
+    return model_class(read_description(folder)["model_type"]).outline(folder)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from uslm.synthesis.language import check_text_language
 from uslm.synthesis.plan import plan_text
 from uslm.synthesis.protocols import FrontEnd
-from uslm.systems.loading import read_frontend, read_settings
+from uslm.systems.loading import outline_synthesizer, read_frontend, read_settings
 from uslm.text.lexicon import Lexicon
 from uslm_app.actions import engine
 from uslm_app.actions.voices import VoiceSource, tell_findings
@@ -27,14 +28,16 @@ def show_plan(
 ) -> None:
     """Print the segments and what is said for them; what is odd about the prompt is a remark.
 
-    Raises what the run itself would, as far as that is known without a model.
+    Raises what the run itself would, as far as that is known before weights are read.
     """
     engine.find_device(options)
     settings = read_settings(options.model)
     frontend = read_frontend(options.model, language=options.language, lexicon=lexicon)
-    for each in (source, *(roles or {}).values()):
+    sources = list(dict.fromkeys([source, *(roles or {}).values()]))
+    for each in sources:
         if each.text is not None:
             frontend(each.text)
+    _check_fit({source.name: source, **(roles or {})}, options)
     if not options.any_language:
         check_text_language(text, frontend, settings)
     segments: list[dict[str, Any]] = []
@@ -47,7 +50,7 @@ def show_plan(
             segments.append({**speaker, **_segment(segment.text, frontend, problems)})
     if problems and len(problems) == sum("text" in row for row in segments):
         raise problems[0]
-    for each in dict.fromkeys([source, *(roles or {}).values()]):
+    for each in sources:
         tell_findings(each.findings, console)
     if options.json:
         console.json({"model": settings.name, "voice": source.name, "segments": segments})
@@ -66,6 +69,23 @@ def show_plan(
         console.result(f"sounds  {row['phonemes']}")
         if row["dropped"]:
             console.result(f"left    {', '.join(row['dropped'])}")
+
+
+def _check_fit(sources: Mapping[str, VoiceSource], options: argparse.Namespace) -> None:
+    """Raise if the model cannot speak with a saved voice; a stock voice is made again for it."""
+    saved = [
+        replace(each.saved, name=name)
+        for name, each in sources.items()
+        if each.saved is not None and each.stock is None
+    ]
+    verifies = options.verify or options.retries is not None
+    if not saved and not verifies:
+        return
+    outline = outline_synthesizer(options.model)
+    for voice in saved:
+        outline.check_voice(voice)
+    if verifies:
+        outline.check_can_verify()
 
 
 def _segment(text: str, frontend: FrontEnd, problems: list[TextError]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,12 +10,19 @@ import torch
 
 from uslm import ZeroShotTTS
 from uslm.synthesis.protocols import Synthesizer
-from uslm.systems.loading import load_synthesizer, read_frontend, read_imitates, read_settings
+from uslm.systems.loading import (
+    load_synthesizer,
+    outline_synthesizer,
+    read_frontend,
+    read_imitates,
+    read_settings,
+)
 from uslm.systems.registry import ENTRIES
 from uslm.systems.two_stage.bundle import Bundle
 from uslm.systems.two_stage.tiny import speech_like, tiny_voice
 from uslm.voices.prompt import VoicePrompt
-from uslm_tokenizer.errors import ConfigError, TextError
+from uslm_tokenizer import hub
+from uslm_tokenizer.errors import ConfigError, TextError, UserError
 
 SPEAKING = {name: entry.pipeline for name, entry in ENTRIES.items() if entry.pipeline}
 TEXT = "Hello there. This is a second sentence, and it is longer. The end."
@@ -87,3 +95,24 @@ def test_what_does_not_fit_is_refused(tts: ZeroShotTTS, voice: VoicePrompt, bund
         tts.generate("Hello.", tiny_voice(bundle))
     with pytest.raises(TextError):
         tts.generate("\u2603", voice)
+
+
+def test_an_outline_knows_which_voices_fit(
+    folder: Path,
+    tts: ZeroShotTTS,
+    voice: VoicePrompt,
+    bundle: Bundle,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("weights were read")
+
+    monkeypatch.setattr(hub, "load_weights", refuse)
+    outline, whole = outline_synthesizer(folder), tts.synthesizer
+    assert (outline.hash, outline.settings) == (whole.hash, whole.settings)
+    outline.check_voice(voice)
+    for wrong in (tiny_voice(bundle), replace(voice, text_ids=voice.text_ids + 10_000)):
+        with pytest.raises(ConfigError, match="create it again"):
+            outline.check_voice(wrong)
+    with pytest.raises(UserError, match="codes must"):
+        outline.check_voice(replace(voice, codes=voice.codes + 10_000))

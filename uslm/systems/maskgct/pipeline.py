@@ -115,9 +115,10 @@ def load_maskgct(
     *,
     device: str | torch.device = "cpu",
     dtype: torch.dtype | str | None = None,
+    outline: bool = False,
 ) -> MaskGCT:
     """From a converted folder. `dtype` is the precision of the stages, not of the codecs."""
-    parts = Parts(folder=Path(folder), device=device, dtype=dtype, narrow=STAGES)
+    parts = Parts(folder=Path(folder), device=device, dtype=dtype, narrow=STAGES, outline=outline)
     vocab, phonemizer = maskgct_text(Path(folder))
     return MaskGCT(parts, vocab, phonemizer=phonemizer)
 

@@ -10,6 +10,7 @@ Each part can also be loaded on its own.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -26,7 +27,7 @@ from uslm.models.device import move, read_dtype
 from uslm.models.folders import BUNDLE_FILE, DEFAULT, PARTS, VOCAB_FILE, resolve_bundle
 from uslm.synthesis.protocols import Converted, FrontEnd, Imitate, SegmentSynthesizer, VoiceMaker
 from uslm.synthesis.timer import StageTimer
-from uslm.systems.registry import load_model
+from uslm.systems.registry import load_model, outline_model
 from uslm.systems.two_stage.conversion import convert_by_units
 from uslm.systems.two_stage.facts import FORMAT, read_bundle_config, read_vocab
 from uslm.systems.two_stage.parts import BundleParts
@@ -37,9 +38,11 @@ from uslm.voices.prompt import VoicePrompt
 from uslm.voices.verification import find_recognizer
 from uslm.voices.word_times import WordAligner
 from uslm_tokenizer.audio.read import Audio, AudioSource
+from uslm_tokenizer.base import AudioTokenizer
 from uslm_tokenizer.config import to_dict
 from uslm_tokenizer.errors import ConfigError, UserError
-from uslm_tokenizer.registry import load_tokenizer
+from uslm_tokenizer.hub import PretrainedModel
+from uslm_tokenizer.registry import load_tokenizer, outline_tokenizer
 from uslm_tokenizer.whole_files import write_atomically
 
 IMITATES: tuple[Imitate, ...] = ("timbre",)
@@ -134,8 +137,21 @@ def load_bundle(
 ) -> Bundle:
     """A model by folder, by Hub repository, or the one that comes with the package (`default`)."""
     folder = resolve_bundle(name_or_path, revision=revision, local_files_only=local_files_only)
+    return _put_together(folder, load_model, load_tokenizer)
+
+
+def outline_bundle(folder: Path) -> Bundle:
+    """A model without the weights of its parts, see `PretrainedModel.outline`."""
+    return _put_together(folder, outline_model, outline_tokenizer)
+
+
+def _put_together(
+    folder: Path,
+    model: Callable[[Path], PretrainedModel],
+    tokenizer: Callable[[Path], AudioTokenizer],
+) -> Bundle:
     config = read_bundle_config(folder)
-    semantic, acoustic = load_model(folder / "semantic"), load_model(folder / "acoustic")
+    semantic, acoustic = model(folder / "semantic"), model(folder / "acoustic")
     if not isinstance(semantic, SemanticModel) or not isinstance(acoustic, AcousticModel):
         raise ConfigError(
             f"{folder}: 'semantic' must hold a first stage and 'acoustic' a second, but they hold "
@@ -143,7 +159,7 @@ def load_bundle(
         )
     return Bundle(
         config=config,
-        tokenizer=load_tokenizer(folder / "tokenizer"),
+        tokenizer=tokenizer(folder / "tokenizer"),
         semantic=semantic,
         acoustic=acoustic,
         vocab=read_vocab(folder, config),

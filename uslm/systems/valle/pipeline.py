@@ -26,7 +26,7 @@ from uslm.voices.prompt import VoicePrompt
 from uslm_tokenizer.audio.read import Audio
 from uslm_tokenizer.base import AudioTokenizer
 from uslm_tokenizer.errors import ConfigError
-from uslm_tokenizer.registry import load_tokenizer
+from uslm_tokenizer.registry import load_tokenizer, outline_tokenizer
 from uslm_tokenizer.weight_hash import weight_hash
 
 SYMBOLS_FILE = "symbols.k2symbols"
@@ -89,9 +89,13 @@ def load_uslm(
     *,
     device: str | torch.device = "cpu",
     dtype: torch.dtype | str | None = None,
+    outline: bool = False,
 ) -> Uslm:
     """From a converted folder. `dtype` is the precision of the language model."""
     folder = Path(folder)
+    if outline:
+        codec, lm = outline_tokenizer(folder / "codec"), Valle.outline(folder / "lm")
+        return Uslm(codec, lm, _vocab(folder))
     tokenizer, model = load_tokenizer(folder / "codec"), Valle.from_pretrained(folder / "lm")
     synthesizer = Uslm(tokenizer, model, _vocab(folder))
     move((tokenizer, model), device)

@@ -110,9 +110,12 @@ def load_vevo(
     *,
     device: str | torch.device = "cpu",
     dtype: torch.dtype | str | None = None,
+    outline: bool = False,
 ) -> Vevo:
     """From a converted folder. `dtype` is the precision of the language models and of the flow."""
-    parts = Parts(folder=Path(folder), device=device, dtype=dtype, narrow=GENERATORS)
+    parts = Parts(
+        folder=Path(folder), device=device, dtype=dtype, narrow=GENERATORS, outline=outline
+    )
     vocab, phonemizer = vevo_text(Path(folder))
     return Vevo(parts, vocab, phonemizer=phonemizer)
 
