@@ -42,9 +42,11 @@ def test_one_seed_gives_one_speech(
     found = spoken(synthesizer, synthesizer.load_voice(voice_file), seed)
     assert len(found) == wanted.waveform.shape[1] > 16_000
     difference = (log_spectrum(found) - log_spectrum(wanted.waveform[0])).abs()
-    # Random weights enlarge rounding, which differs between processors: the largest difference
-    # was 0.0003 on one and 0.0012 on another. What is said otherwise differs by more than 0.1.
-    assert float(difference.max()) < 1e-2 and float(difference.mean()) < 1e-4
+    # Random weights enlarge rounding, which differs between processors: single values differed by
+    # 0.0012 on one of them. Of 100 values 99 differ by less than 0.0001; where stage 2 forgets
+    # the block before, by up to 0.0015.
+    assert float(difference.flatten().quantile(0.99)) < 4e-4
+    assert float(difference.max()) < 1e-2
 
 
 def test_stage_1_may_begin_with_the_text(
