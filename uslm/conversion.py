@@ -4,13 +4,13 @@ from os import PathLike
 
 import torch
 
-from uslm.output.speech import Speech
+from uslm.output.speech import Speech, first_codebook
 from uslm.synthesis.protocols import Converter, FrontEnd, Imitate
 from uslm.synthesis.seeds import resolve_seed
 from uslm.synthesis.stock_voices import stock_voice_for
 from uslm.synthesis.timer import StageTimer
 from uslm.systems.loading import load_converter
-from uslm.voices.prompt import VoicePrompt
+from uslm.voices.prompt import NO_VOICE, VoicePrompt
 from uslm.voices.stock import DEFAULT_STOCK_VOICE
 from uslm_tokenizer.audio.given import AudioInput, given_audio
 from uslm_tokenizer.audio.read import Audio, read_audio
@@ -21,8 +21,14 @@ class VoiceConverter:
     """Speaks what a recording says, at its pace, in another voice. No text is involved."""
 
     def __init__(self, converter: Converter, frontend: FrontEnd | None = None) -> None:
-        self.converter = converter
-        self.frontend = converter.frontend() if frontend is None else frontend
+        self.converter, self._frontend = converter, frontend
+
+    @property
+    def frontend(self) -> FrontEnd:
+        """What reads the texts of voices; UserError of a model that reads none."""
+        if self._frontend is None:
+            self._frontend = self.converter.frontend()
+        return self._frontend
 
     @classmethod
     def from_pretrained(
@@ -66,17 +72,22 @@ class VoiceConverter:
     def convert(
         self,
         audio: AudioInput,
-        voice: VoicePrompt,
+        voice: VoicePrompt | None = None,
         *,
         sample_rate: int | None = None,
         imitate: Imitate = "timbre",
         seed: int | None = None,
     ) -> Speech:
-        """The content of `audio`, in the voice; it is given as to `create_voice`.
+        """The content of `audio`, in the voice; it is given as to `create_voice`. A model that is
+        not told whose voice, as one that takes noise away, is given none.
 
         `imitate` is what is taken from the voice. With "timbre" the pace stays that of the
         recording; a model may be able to take the manner of speaking, "style", or "both".
         """
+        if voice is None:
+            if self.converter.needs_voice:
+                raise UserError(f"model {self.converter.settings.name!r} must be given a voice")
+            voice = NO_VOICE
         self.converter.check_voice(voice)
         if imitate not in self.converter.imitates:
             raise UserError(
@@ -92,8 +103,10 @@ class VoiceConverter:
             sample_rate=self.converter.sample_rate,
             seed=seed,
             text="",
-            units=converted.codes[0],
+            units=first_codebook(converted.codes),
             codes=converted.codes,
+            latents=converted.latents,
+            written=converted.written,
             timings=timer.timings(),
             model=self.converter.settings.name,
             model_hash=self.converter.hash,

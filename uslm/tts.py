@@ -29,7 +29,7 @@ from uslm.synthesis.timestamps import timed, word_aligner
 from uslm.systems.loading import load_synthesizer
 from uslm.text.lexicon import Lexicon
 from uslm.voices.names import SUFFIX
-from uslm.voices.prompt import VoicePrompt
+from uslm.voices.prompt import NO_VOICE, VoicePrompt
 from uslm.voices.stock import DEFAULT_STOCK_VOICE, stock_voices
 from uslm.voices.store import VoiceStore
 from uslm_tokenizer.audio.given import AudioInput, given_audio
@@ -113,7 +113,7 @@ class ZeroShotTTS:
         Raises MissingResource where there is nothing of that name.
         """
         if voice is None:
-            return self.stock_voice()
+            return self.stock_voice() if self.synthesizer.needs_voice else NO_VOICE
         if isinstance(voice, VoicePrompt):
             return voice
         store, path = VoiceStore(), Path(voice)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from uslm.generate.sampling import Sampling, sample, sample_pitch
@@ -25,13 +25,18 @@ class UnitRow(SpokenUnits):
         """The units as a tensor."""
         return torch.tensor(self.units, dtype=torch.long)
 
+    def stream_tensor(self) -> Int[Tensor, "streams t"]:
+        """All streams, the units first."""
+        others = torch.tensor(self.streams, dtype=torch.long).reshape(len(self.units), -1)
+        return torch.cat([self.tensor()[None], others.T])
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class UnitRequest:
     """What one row needs to speak."""
 
     text_ids: Int[Tensor, " _"]
-    prompt_units: Int[Tensor, " _"]
+    prompt_units: Int[Tensor, "*streams _"]
     prompt_pitches: Int[Tensor, " _"] | None = None
     """Relative ones, for a model that draws pitches."""
     stop: StopRule
@@ -47,7 +52,7 @@ SpeakUnits = Callable[[Sequence[UnitRequest]], Iterator[list[UnitRow]]]
 def speak_units(
     model: SemanticModel,
     text_ids: Sequence[Int[Tensor, " _"]],
-    prompt_units: Sequence[Int[Tensor, " _"]],
+    prompt_units: Sequence[Int[Tensor, "*streams _"]],
     stops: Sequence[StopRule],
     *,
     sampling: Sampling,
@@ -61,7 +66,7 @@ def speak_units(
     of `prompt_units`, for a model that draws pitches.
     """
     rows = [UnitRow() for _ in text_ids]
-    longest = max(len(t) + len(p) for t, p in zip(text_ids, prompt_units, strict=True))
+    longest = max(len(t) + p.shape[-1] for t, p in zip(text_ids, prompt_units, strict=True))
     capacity = longest + 2 + max(stop.max_frames for stop in stops)
     cache = model.new_cache(len(rows), capacity)
     logits = prefill(model, text_ids, prompt_units, cache, prompt_pitches)
@@ -78,14 +83,18 @@ def speak_units(
             drawn = sample_pitch(model.score_pitch(chosen, cache), sampling, generators)
             model.take_pitch(drawn, cache)
             pitches = drawn.tolist()
-        said = zip(chosen.tolist(), text_positions, pitches, strict=True)
-        for row, stop, (unit, text_position, pitch) in zip(rows, stops, said, strict=True):
-            advance(row, unit, stop, end, text_position, pitch)
+        # A row that has stopped is fed any unit; nobody reads what comes of it.
+        fed = chosen.clamp(max=end - 1)
+        streams = draw_streams(
+            model, fed, cache, lambda logits: sample(logits, sampling, generators)
+        )
+        said = zip(chosen.tolist(), text_positions, pitches, streams[:, 1:].tolist(), strict=True)
+        for row, stop, (unit, position, pitch, others) in zip(rows, stops, said, strict=True):
+            advance(row, unit, stop, end, position, pitch, others)
         yield rows
         if all(row.stop_reason for row in rows):
             return
-        # A row that has stopped is fed any unit; nobody reads what comes of it.
-        logits = model.step(chosen.clamp(max=end - 1), cache)
+        logits = model.step(streams if model.num_streams > 1 else fed, cache)
 
 
 def in_order(steps: Iterator[list[UnitRow]]) -> Iterator[UnitRow]:
@@ -95,6 +104,20 @@ def in_order(steps: Iterator[list[UnitRow]]) -> Iterator[UnitRow]:
         while current < len(rows) and rows[current].stop_reason:
             yield rows[current]
             current += 1
+
+
+def draw_streams(
+    model: SemanticModel,
+    units: Int[Tensor, " b"],
+    cache: KVCache,
+    draw: Callable[[Float[Tensor, "b v"]], Int[Tensor, " b"]],
+) -> Int[Tensor, "b streams"]:
+    """The units of a step and, of a model of several streams, what is drawn beside them."""
+    drawn = units[:, None]
+    for _ in range(1, model.num_streams):
+        following = draw(model.score_stream(drawn, cache)).to(drawn.device)
+        drawn = torch.cat([drawn, following[:, None]], dim=1)
+    return drawn
 
 
 def text_position_list(
@@ -109,7 +132,7 @@ def text_position_list(
 def prefill(
     model: SemanticModel,
     text_ids: Sequence[Int[Tensor, " _"]],
-    prompt_units: Sequence[Int[Tensor, " _"]],
+    prompt_units: Sequence[Int[Tensor, "*streams _"]],
     cache: KVCache,
     prompt_pitches: Sequence[Int[Tensor, " _"]] | None,
 ) -> Tensor:

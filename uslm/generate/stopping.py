@@ -30,6 +30,8 @@ class SpokenUnits:
     know."""
     pitches: list[int] = field(default_factory=list)
     """Pitch of each unit, relative to the voice; empty if stage 1 draws none."""
+    streams: list[list[int]] = field(default_factory=list)
+    """What a stage 1 of several streams drew beside each unit; empty of one stream."""
     stop_reason: str | None = None
     """`end` (the model ended), `length` (cut at max_frames), `loop`; None while it speaks."""
 
@@ -53,6 +55,7 @@ def advance(
     end: int,
     text_position: int | None = None,
     pitch: int | None = None,
+    streams: list[int] | None = None,
 ) -> None:
     """Let a row say a unit, or stop."""
     if row.stop_reason:
@@ -65,9 +68,11 @@ def advance(
         row.text_positions.append(text_position)
     if pitch is not None:
         row.pitches.append(pitch)
+    if streams:
+        row.streams.append(streams)
     n = stop.loop_length
     if len(row.units) >= 2 * n and row.units[-n:] == row.units[-2 * n : -n]:
-        del row.units[-n:], row.text_positions[-n:], row.pitches[-n:]
+        del row.units[-n:], row.text_positions[-n:], row.pitches[-n:], row.streams[-n:]
         row.stop_reason = "loop"
     elif len(row.units) >= stop.max_frames:
         row.stop_reason = "length"

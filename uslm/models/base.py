@@ -30,6 +30,12 @@ class SemanticModel(PretrainedModel, ABC):
         """Number of different units; the logit at this index means the end of speech."""
 
     @property
+    def num_streams(self) -> int:
+        """Units drawn in each step, one after the other: the first by the logits of `step`, which
+        alone ends speech, each other one by `score_stream`."""
+        return 1
+
+    @property
     @abstractmethod
     def separator_id(self) -> int:
         """Text id that stands between the prompt's text and the text to speak."""
@@ -48,14 +54,21 @@ class SemanticModel(PretrainedModel, ABC):
     def prefill(
         self,
         text_ids: Sequence[Int[Tensor, " _"]],
-        prompt_units: Sequence[Int[Tensor, " _"]],
+        prompt_units: Sequence[Int[Tensor, "*streams _"]],
         cache: KVCache,
     ) -> Float[Tensor, "b v"]:
         """Read text and prompt of each row into the empty cache; logits of the first unit."""
 
     @abstractmethod
-    def step(self, units: Int[Tensor, " b"], cache: KVCache) -> Float[Tensor, "b v"]:
-        """Read one unit of each row; logits of the next."""
+    def step(self, units: Int[Tensor, "b *streams"], cache: KVCache) -> Float[Tensor, "b v"]:
+        """Read one unit of each row, or of several streams one of each; logits of the next."""
+
+    def score_stream(
+        self, drawn: Int[Tensor, "b streams"], cache: KVCache
+    ) -> Float[Tensor, "b codes"]:
+        """Logits of the next stream of a step whose first streams are drawn; a depth transformer,
+        for example. Asked of a model of several streams alone."""
+        raise NotImplementedError
 
     def text_positions(self, cache: KVCache) -> list[int] | None:
         """Index in each row's text of the symbol that the unit scored last is of; None from a

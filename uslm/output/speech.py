@@ -24,6 +24,16 @@ from uslm_tokenizer.audio.write import write_audio
 SIDECAR_FORMAT = 1
 
 
+def no_codes() -> Int[Tensor, "0 0"]:
+    """The codes of a system that speaks without."""
+    return torch.zeros(0, 0, dtype=torch.long)
+
+
+def first_codebook(codes: Int[Tensor, "k t"]) -> Int[Tensor, " u"]:
+    """The units, which a system without codes has none of."""
+    return codes[0] if len(codes) else codes.new_zeros(0)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Timings:
     """Seconds of each stage."""
@@ -78,6 +88,10 @@ class AudioChunk:
     """Where a segment of the text is done: how it went."""
     codes: Int[Tensor, "k t"] | None = None
     """Where a segment of the text is done: all its codes."""
+    latents: Float[Tensor, "d u"] | None = None
+    """The same of a model that speaks in vectors."""
+    written: str = ""
+    """What a model that also writes has written since the chunk before."""
     timings: Timings | None = None
     """With the final chunk: where the time went."""
     facts: SpeechFacts | None = None
@@ -99,7 +113,11 @@ class Speech:
     units: Int[Tensor, " t"]
     """What stage 1 said, all segments in a row."""
     codes: Int[Tensor, "k t"]
-    """What stage 2 made of it; codebook 0 are the units."""
+    """What stage 2 made of it; codebook 0 are the units. None of a model without codes."""
+    latents: Float[Tensor, "d u"] | None = None
+    """What a model said that speaks in vectors."""
+    written: str = ""
+    """What a model that also writes has written with it."""
     timings: Timings = field(default_factory=Timings)
     """Where the time went."""
     segments: tuple[SegmentReport, ...] = ()
@@ -116,12 +134,16 @@ class Speech:
     @classmethod
     def joined(cls, chunks: Iterable[AudioChunk]) -> "Speech":
         """A stream that has come to its end, in one segment."""
-        waveforms, codes, reports = [], [], []
+        waveforms, written, reports = [], [], []
+        codes, latents = [], []
         chunk = None
         for chunk in chunks:
             waveforms.append(chunk.waveform)
+            written.append(chunk.written)
             if chunk.codes is not None:
                 codes.append(chunk.codes)
+            if chunk.latents is not None:
+                latents.append(chunk.latents)
             if chunk.report is not None:
                 reports.append(chunk.report)
         assert chunk is not None and chunk.facts is not None and chunk.timings is not None
@@ -129,8 +151,10 @@ class Speech:
         return cls(
             waveform=torch.cat(waveforms, dim=1),
             sample_rate=chunk.sample_rate,
-            units=all_codes[0],
+            units=first_codebook(all_codes),
             codes=all_codes,
+            latents=torch.cat(latents, dim=1) if latents else None,
+            written="".join(written),
             timings=chunk.timings,
             segments=tuple(reports),
             **vars(chunk.facts),
@@ -199,6 +223,7 @@ class Speech:
             "timings": rounded(dataclasses.asdict(self.timings)),
             "segments": [rounded(dataclasses.asdict(segment)) for segment in self.segments],
             "units": " ".join(map(str, self.units.tolist())),
+            **({"written": self.written} if self.written else {}),
         }
 
     def to_json(self) -> str:

@@ -25,6 +25,7 @@ from uslm.generate.autoregressive import (
     UnitRequest,
     UnitRow,
     advance,
+    draw_streams,
     forbid,
     prefill,
     text_position_list,
@@ -38,7 +39,7 @@ class PoolRow(UnitRow):
     """A row of a pool, and what it needs to speak."""
 
     text_ids: Int[Tensor, " _"] = field(repr=False)
-    prompt_units: Int[Tensor, " _"] = field(repr=False)
+    prompt_units: Int[Tensor, "*streams _"] = field(repr=False)
     prompt_pitches: Int[Tensor, " _"] | None = field(default=None, repr=False)
     """Relative ones, for a model that draws pitches."""
     stop: StopRule
@@ -141,26 +142,38 @@ class UnitPool:
         )
         pitches = self._draw_pitches(chosen.to(self._logits.device), seated)
         end = self._model.codebook_size
+        # A slot without a row is fed any unit; nobody reads what comes of it.
+        fed = chosen.clamp(max=end - 1).to(self._logits.device)
+        streams = draw_streams(
+            self._model, fed, self._cache, lambda logits: self._draw(logits, seated, is_unit=False)
+        )
+        others = streams[:, 1:].tolist()
         for slot, row in seated:
-            advance(row, units[slot], row.stop, end, text_positions[slot], pitches[slot])
+            position, pitch = text_positions[slot], pitches[slot]
+            advance(row, units[slot], row.stop, end, position, pitch, others[slot])
             if row.stop_reason:
                 self._free(slot)
         if any(row is not None for row in self._slots):
-            # A slot without a row is fed any unit; nobody reads what comes of it.
-            fed = chosen.clamp(max=self._model.codebook_size - 1).to(self._logits.device)
-            self._logits = self._model.step(fed, self._cache)
+            self._logits = self._model.step(
+                streams if self._model.num_streams > 1 else fed, self._cache
+            )
 
     def _draw(
-        self, logits: Float[Tensor, "b v"], seated: list[tuple[int, PoolRow]]
+        self,
+        logits: Float[Tensor, "b v"],
+        seated: list[tuple[int, PoolRow]],
+        *,
+        is_unit: bool = True,
     ) -> Int[Tensor, " b"]:
-        """A unit for each slot that has a row; rows that draw alike are drawn together."""
+        """A unit for each slot that has a row, or another stream's; rows that draw alike are drawn
+        together."""
         chosen = torch.zeros(len(logits), dtype=torch.long)
         by_sampling: dict[Sampling, list[tuple[int, PoolRow]]] = {}
         for slot, row in seated:
             by_sampling.setdefault(row.sampling, []).append((slot, row))
         for sampling, group in by_sampling.items():
             slots = torch.tensor([slot for slot, _ in group])
-            window = sampling.repetition_window
+            window = sampling.repetition_window if is_unit else 0
             chosen[slots] = sample(
                 logits[slots.to(logits.device)],
                 sampling,
@@ -193,7 +206,7 @@ class UnitPool:
             self._waiting.remove(row)
             try:
                 # Alone, so that nothing depends on who comes at the same time.
-                cache = self._model.new_cache(1, len(row.text_ids) + len(row.prompt_units) + 2)
+                cache = self._model.new_cache(1, len(row.text_ids) + row.prompt_units.shape[-1] + 2)
                 prompt_pitches = None if row.prompt_pitches is None else [row.prompt_pitches]
                 logits = prefill(
                     self._model, [row.text_ids], [row.prompt_units], cache, prompt_pitches

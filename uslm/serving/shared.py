@@ -57,6 +57,10 @@ class SharedSynthesizer:
         return self._model.sample_rate
 
     @property
+    def needs_voice(self) -> bool:
+        return self._model.needs_voice
+
+    @property
     def tokenizer(self) -> AudioTokenizer | None:
         return self._model.tokenizer
 

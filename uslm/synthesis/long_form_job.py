@@ -121,6 +121,8 @@ class LongFormJob:
                 index=index,
                 report=report,
                 codes=None if audio.result is None else audio.result.codes,
+                latents=None if audio.result is None else audio.result.latents,
+                written="" if audio.result is None else audio.written,
             )
 
     def _alone(self, audio: SegmentAudio) -> Float[Tensor, "1 n"]:

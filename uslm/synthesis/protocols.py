@@ -15,6 +15,7 @@ from uslm.generate.autoregressive import SpeakUnits
 from uslm.generate.sampling import Sampling
 from uslm.models.base import SemanticModel
 from uslm.output.joiner import JoinConfig
+from uslm.output.speech import no_codes
 from uslm.synthesis.plan import PlanConfig
 from uslm.synthesis.timer import StageTimer
 from uslm.text.frontend import FrontendResult
@@ -80,10 +81,12 @@ class SegmentResult:
     """A segment that is spoken."""
 
     request: SegmentRequest
-    codes: Int[Tensor, "k t"]
-    """All that was drawn; codebook 0 is what stage 1 said."""
     stop_reason: str
     """See `SegmentReport`."""
+    codes: Int[Tensor, "k t"] = field(default_factory=no_codes)
+    """All that was drawn; codebook 0 is what stage 1 said. None of a system without codes."""
+    latents: Float[Tensor, "d u"] | None = None
+    """What a system drew that speaks in vectors."""
     attempts: int = 1
     """How often it was drawn."""
     error_rate: float | None = None
@@ -98,6 +101,8 @@ class SegmentAudio:
     waveform: Float[Tensor, "1 n"]
     """In [-1, 1], on the CPU."""
     result: SegmentResult | None = None
+    written: str = ""
+    """What a system that also writes has written meanwhile."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -106,8 +111,12 @@ class Converted:
 
     waveform: Float[Tensor, "1 n"]
     """In [-1, 1], on the CPU; as long as the recording, unless a manner is imitated."""
-    codes: Int[Tensor, "k t"]
-    """What was said; codebook 0 are the units."""
+    codes: Int[Tensor, "k t"] = field(default_factory=no_codes)
+    """What was said; codebook 0 are the units. None of a system without codes."""
+    latents: Float[Tensor, "d u"] | None = None
+    """The same of a system that speaks in vectors."""
+    written: str = ""
+    """What a system that also writes has written of it."""
 
 
 @runtime_checkable
@@ -158,12 +167,18 @@ class VoiceMaker(Protocol):
         ...
 
     @property
+    def needs_voice(self) -> bool:
+        """Whether it is told whose voice; else it gets `NO_VOICE`, and makes none."""
+        ...
+
+    @property
     def tokenizer(self) -> AudioTokenizer | None:
         """The tokenizer that decodes the codes of a result; None where no single tokenizer does."""
         ...
 
     def frontend(self, *, language: str | None = None, lexicon: Lexicon | None = None) -> FrontEnd:
-        """The front end for a language, the model's own unless given."""
+        """The front end for a language, the model's own unless given. UserError of a model that
+        reads no text."""
         ...
 
     def create_voice(

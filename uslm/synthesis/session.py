@@ -217,7 +217,7 @@ class Session:
         self, groups: Iterable[tuple[list[Item], Iterator[SegmentAudio]]]
     ) -> Iterator[AudioChunk]:
         joiner = Joiner(self._synthesizer.settings.join, self._synthesizer.sample_rate)
-        index, num_spoken = 0, 0
+        index, num_spoken, has_written = 0, 0, False
         for items, audios in groups:
             for item in items:
                 if isinstance(item, Segment):
@@ -227,14 +227,17 @@ class Session:
                 result = None
                 if isinstance(item, SegmentRequest):
                     for audio in audios:
-                        yield self._chunk(joiner.push(audio.waveform), index)
+                        yield replace(
+                            self._chunk(joiner.push(audio.waveform), index), written=audio.written
+                        )
+                        has_written |= bool(audio.written)
                         if (result := audio.result) is not None:
                             break
                 last = joiner.end_segment()
                 num_spoken += joiner.num_samples - start
                 report = self.report(item, result, start, joiner.num_samples)
                 yield self._chunk(last, index, report, result)
-        if not num_spoken:
+        if not num_spoken and not has_written:
             raise GenerationError("the model made nothing but silence; try another seed")
         ending = self._chunk(joiner.finish(), index)
         yield replace(ending, is_final=True, timings=self._timer.timings(), facts=self._facts())
@@ -274,6 +277,7 @@ class Session:
             index=index,
             report=report,
             codes=None if result is None else result.codes,
+            latents=None if result is None else result.latents,
         )
 
     def report(
@@ -329,10 +333,12 @@ def _each_alone(items: Iterable[Item]) -> Iterator[list[Item]]:
 def _whole(audios: Iterator[SegmentAudio]) -> Iterator[SegmentAudio]:
     """The audio of each segment, when it is done; empty ones pass, see `SegmentSynthesizer`."""
     waveforms: list[torch.Tensor] = []
+    written = ""
     for audio in audios:
         waveforms.append(audio.waveform)
+        written += audio.written
         if audio.result is not None:
-            yield replace(audio, waveform=torch.cat(waveforms, dim=1))
-            waveforms = []
+            yield replace(audio, waveform=torch.cat(waveforms, dim=1), written=written)
+            waveforms, written = [], ""
         elif not audio.waveform.numel():
-            yield audio
+            yield replace(audio, written="")

@@ -42,6 +42,9 @@ class Encoded:
     """Codes and extras that a system keeps of a recording."""
 
     codes: Int[Tensor, "k t"]
+    """Of a system without codes [0, t]."""
+    latents: Float[Tensor, "d t"] | None = None
+    """What a system keeps that speaks in vectors."""
     extras: Mapping[str, Tensor] = field(default_factory=dict)
     """What it needs beside codes, by name."""
 
@@ -57,6 +60,7 @@ class PretrainedSynthesizer(ABC):
     """The same of what a voice's codes depend on."""
     earlier_tokenizer_hash: str = ""
     """What voices of before are marked with, where that was another."""
+    needs_voice: ClassVar[bool] = True
     min_symbols: ClassVar[int] = 0
     """How many symbols the text of a voice must have."""
 
@@ -145,6 +149,7 @@ class PretrainedSynthesizer(ABC):
         return VoicePrompt(
             name=recorded.name,
             codes=encoded.codes,
+            latents=encoded.latents,
             text_ids=torch.tensor(text_ids, dtype=torch.long),
             num_spoken_frames=encoded.codes.shape[1],
             phonemes=recorded.phonemes,

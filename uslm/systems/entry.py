@@ -8,16 +8,17 @@ from typing import Protocol, cast
 
 import torch
 
-from uslm.synthesis.protocols import Imitate, Synthesizer, SynthesizerSettings
+from uslm.synthesis.protocols import Imitate, SynthesizerSettings, VoiceMaker
 from uslm.text.phonemize import Phonemizer
 from uslm.text.vocab import TextVocab
 from uslm_tokenizer.addresses import load_address
+from uslm_tokenizer.errors import UserError
 from uslm_tokenizer.pretrained.catalogue import Part, System, Weights
 from uslm_tokenizer.pretrained.source import HubFile
 
 
-class LoadSynthesizer(Protocol):
-    """Loads a converted folder."""
+class LoadModel(Protocol):
+    """Loads a converted folder: a `Synthesizer`, a `Converter`, or both."""
 
     def __call__(
         self,
@@ -26,7 +27,7 @@ class LoadSynthesizer(Protocol):
         device: str | torch.device = "cpu",
         dtype: torch.dtype | str | None = None,
         outline: bool = False,
-    ) -> Synthesizer: ...
+    ) -> VoiceMaker: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,26 +36,26 @@ class Pipeline:
     for."""
 
     load: str
-    """Of a `LoadSynthesizer`."""
+    """Of a `LoadModel`."""
     settings: str
     """Of a function of the folder: how its model is used."""
-    text: str
-    """Of a function of the folder: vocabulary and phonemizer."""
     tiny: str
     """Of a function of an empty folder: writes there what a conversion would, of random weights."""
+    text: str = ""
+    """Of a function of the folder: vocabulary and phonemizer; empty: it reads no text."""
     imitates: str = ""
     """Of a function of the folder: what it can take from a voice; empty: it converts nothing."""
 
-    def load_synthesizer(
+    def load_model(
         self, folder: Path, *, device: str | torch.device, dtype: torch.dtype | str | None
-    ) -> Synthesizer:
+    ) -> VoiceMaker:
         """The model of the folder."""
-        load: LoadSynthesizer = load_address(self.load)
+        load: LoadModel = load_address(self.load)
         return load(folder, device=device, dtype=dtype)
 
-    def outline_synthesizer(self, folder: Path) -> Synthesizer:
+    def outline_model(self, folder: Path) -> VoiceMaker:
         """The model without its weights: for what can be asked before it speaks."""
-        load: LoadSynthesizer = load_address(self.load)
+        load: LoadModel = load_address(self.load)
         return load(folder, outline=True)
 
     def read_settings(self, folder: Path) -> SynthesizerSettings:
@@ -62,7 +63,9 @@ class Pipeline:
         return cast(SynthesizerSettings, load_address(self.settings)(folder))
 
     def read_text(self, folder: Path) -> tuple[TextVocab, Phonemizer]:
-        """The front end of the model and its vocabulary."""
+        """The front end of the model and its vocabulary; UserError where it reads no text."""
+        if not self.text:
+            raise UserError(f"model {self.read_settings(folder).name!r} reads no text")
         return cast(tuple[TextVocab, Phonemizer], load_address(self.text)(folder))
 
     def save_tiny(self, folder: Path) -> Path:

@@ -7,7 +7,14 @@ import torch
 
 from uslm.models.device import read_device
 from uslm.models.folders import BUNDLE_FILE, resolve_bundle
-from uslm.synthesis.protocols import Converter, FrontEnd, Imitate, Synthesizer, SynthesizerSettings
+from uslm.synthesis.protocols import (
+    Converter,
+    FrontEnd,
+    Imitate,
+    Synthesizer,
+    SynthesizerSettings,
+    VoiceMaker,
+)
 from uslm.systems.entry import Pipeline
 from uslm.systems.registry import ENTRIES
 from uslm.systems.two_stage.bundle import IMITATES, load_bundle, outline_bundle
@@ -30,11 +37,28 @@ def load_synthesizer(
 
     A pretrained one that is not on this machine yet is downloaded and converted first.
     """
+    return as_synthesizer(_load(name_or_path, device, dtype, revision, local_files_only))
+
+
+def as_synthesizer(model: VoiceMaker) -> Synthesizer:
+    """The same model, speaking. Raises UserError if it only converts."""
+    if not isinstance(model, Synthesizer):
+        raise UserError(f"model {model.settings.name!r} converts recordings, but speaks no texts")
+    return model
+
+
+def _load(
+    name_or_path: str | PathLike[str],
+    device: str | torch.device,
+    dtype: torch.dtype | str | None,
+    revision: str | None,
+    local_files_only: bool,
+) -> VoiceMaker:
     folder = resolve_synthesizer(name_or_path, revision=revision, local_files_only=local_files_only)
     device = read_device(device)
     if (pipeline := _pretrained(folder)) is None:
         return load_bundle(folder).to(device, dtype)
-    return pipeline.load_synthesizer(folder, device=device, dtype=dtype)
+    return pipeline.load_model(folder, device=device, dtype=dtype)
 
 
 def outline_synthesizer(name_or_path: str | PathLike[str] = "default") -> Synthesizer:
@@ -42,7 +66,7 @@ def outline_synthesizer(name_or_path: str | PathLike[str] = "default") -> Synthe
     folder = resolve_synthesizer(name_or_path)
     if (pipeline := _pretrained(folder)) is None:
         return outline_bundle(folder)
-    return pipeline.outline_synthesizer(folder)
+    return as_synthesizer(pipeline.outline_model(folder))
 
 
 def load_converter(
@@ -54,22 +78,14 @@ def load_converter(
     local_files_only: bool = False,
 ) -> Converter:
     """A model that converts voices. Raises UserError if it cannot."""
-    return as_converter(
-        load_synthesizer(
-            name_or_path,
-            device=device,
-            dtype=dtype,
-            revision=revision,
-            local_files_only=local_files_only,
-        )
-    )
+    return as_converter(_load(name_or_path, device, dtype, revision, local_files_only))
 
 
-def as_converter(synthesizer: Synthesizer) -> Converter:
+def as_converter(model: VoiceMaker) -> Converter:
     """The same model, converting. Raises UserError if it only speaks."""
-    if not isinstance(synthesizer, Converter):
-        raise UserError(f"model {synthesizer.settings.name!r} speaks texts, but converts no voices")
-    return synthesizer
+    if not isinstance(model, Converter):
+        raise UserError(f"model {model.settings.name!r} speaks texts, but converts no voices")
+    return model
 
 
 def resolve_synthesizer(

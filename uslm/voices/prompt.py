@@ -18,12 +18,12 @@ from uslm_tokenizer.errors import AlreadyThere, ConfigError, MissingResource, Us
 from uslm_tokenizer.renames import current_keys
 from uslm_tokenizer.whole_files import write_atomically
 
-FORMAT = 3
+FORMAT = 4
 """1 had no speaker vector, origin, licence, consent, model hash and extras; in 2 the vector was
-called `speaker`. Both are still read."""
+called `speaker`; 3 had no latents, and a voice without them is still written so. All are read."""
 EXTRA = "extras."
 """What the names of extra tensors begin with in the file."""
-TENSORS = ("codes", "text_ids", "speaker_embedding", "extras")
+TENSORS = ("codes", "latents", "text_ids", "speaker_embedding", "extras")
 
 WHOLE_NUMBERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
@@ -69,7 +69,7 @@ class VoicePrompt:
     name: str
     """What the voice is called."""
     codes: Int[Tensor, "k p"]
-    """All codes of the recording; codebook 0 are its units."""
+    """All codes of the recording; codebook 0 are its units. [0, p] of a system without codes."""
     text_ids: Int[Tensor, " s"]
     """What stage 1 reads for the first `num_spoken_frames` of it."""
     num_spoken_frames: int
@@ -98,6 +98,8 @@ class VoicePrompt:
     """Who agreed to the use of the voice, and to what."""
     origin: VoiceOrigin = field(default_factory=VoiceOrigin)
     """Where it came from."""
+    latents: Float[Tensor, "d p"] | None = None
+    """The recording for a system that speaks in vectors."""
     extras: Mapping[str, Tensor] = field(default_factory=dict)
     """What a system needs beside codes: a mel spectrogram, units of another rate."""
 
@@ -123,10 +125,12 @@ class VoicePrompt:
             "text_ids": self.text_ids.to(torch.int32),
             **{EXTRA + name: tensor for name, tensor in self.extras.items()},
         }
-        if self.speaker_embedding is not None:
-            tensors["speaker_embedding"] = self.speaker_embedding.float()
+        for name in ("speaker_embedding", "latents"):
+            if (vectors := getattr(self, name)) is not None:
+                tensors[name] = vectors.float()
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        metadata = {"voice": json.dumps({"format": FORMAT, **self.facts()}, ensure_ascii=False)}
+        version = 3 if self.latents is None else FORMAT
+        metadata = {"voice": json.dumps({"format": version, **self.facts()}, ensure_ascii=False)}
         try:
             write_atomically(
                 path, lambda part: save_file(tensors, part, metadata=metadata), replace=force
@@ -176,7 +180,9 @@ class VoicePrompt:
             raise ConfigError(f"name must be printable, but is {self.name!r}")
         if not 0 < self.seconds < float("inf"):
             raise ConfigError(f"seconds must be above 0, but is {self.seconds}")
-        for tensor in (self.speaker_embedding, *self.extras.values()):
+        if self.latents is not None and self.latents.shape[1] != frames:
+            raise ConfigError(f"latents must be of {frames} frames, as its codes are")
+        for tensor in (self.speaker_embedding, self.latents, *self.extras.values()):
             if tensor is not None and not bool(tensor.isfinite().all()):
                 raise ConfigError("its numbers must be finite")
 
@@ -197,6 +203,20 @@ class VoicePrompt:
                 f"voice {self.name!r} holds text that model {model!r} cannot read; "
                 "create it again from its recording"
             )
+
+
+NO_VOICE = VoicePrompt(
+    name="",
+    codes=torch.zeros(0, 0, dtype=torch.long),
+    text_ids=torch.zeros(0, dtype=torch.long),
+    num_spoken_frames=0,
+    phonemes="",
+    transcript=None,
+    seconds=0.0,
+    tokenizer_hash="",
+    model="",
+)
+"""What a model is given that is not told whose voice."""
 
 
 def _exists(path: Path) -> AlreadyThere:
@@ -235,6 +255,7 @@ def _sorted_out(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
         ("codes", found.get("codes"), "int64", 2),
         ("text_ids", found.get("text_ids"), "int64", 1),
         ("speaker_embedding", found.get("speaker_embedding"), "float32", 1),
+        ("latents", found.get("latents"), "float32", 2),
     ):
         if value is not None and (str(value.dtype) != f"torch.{kind}" or value.ndim != dims):
             was = f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)}"

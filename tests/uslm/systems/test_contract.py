@@ -24,7 +24,11 @@ from uslm.voices.prompt import VoicePrompt
 from uslm_tokenizer import hub
 from uslm_tokenizer.errors import ConfigError, TextError, UserError
 
-SPEAKING = {name: entry.pipeline for name, entry in ENTRIES.items() if entry.pipeline}
+SPEAKING = {
+    name: entry.pipeline
+    for name, entry in ENTRIES.items()
+    if entry.pipeline and entry.pipeline.text
+}
 TEXT = "Hello there. This is a second sentence, and it is longer. The end."
 
 

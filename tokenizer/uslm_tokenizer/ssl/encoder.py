@@ -17,8 +17,10 @@ from uslm_tokenizer.ssl.backbones import (
     load_backbone,
     wants_normalised_waveform,
 )
+from uslm_tokenizer.ssl.base import SpeechEncoder
 from uslm_tokenizer.ssl.front_ends import (
     HOP_LENGTH,
+    SAMPLE_RATE,
     KaldiFilterBank,
     WhisperLogMel,
     normalise_waveform,
@@ -58,7 +60,7 @@ class SSLConfig:
             raise ConfigError('padding must be "both" or "end" for Whisper, but is "none"')
 
 
-class SSLEncoder(nn.Module):
+class SSLEncoder(SpeechEncoder):
     """HuBERT, WavLM, wav2vec2, w2v-BERT or Whisper's encoder behind one call.
 
     Frozen unless `unfreeze` says otherwise; always in evaluation mode: nothing in it is drawn.
@@ -68,6 +70,9 @@ class SSLEncoder(nn.Module):
     A row of a padded batch gives what the row alone gives.
     """
 
+    sample_rate = SAMPLE_RATE
+    hop_length = HOP_LENGTH
+    window_length = WINDOW
     mean: Tensor
     std: Tensor
 
@@ -78,7 +83,7 @@ class SSLEncoder(nn.Module):
         self.layers = tuple(sorted(config.layers))
         self.backbone = build_backbone(config.backbone) if backbone is None else backbone
         self.family = str(config.backbone["model_type"])
-        self.num_blocks, self.dim = len(self._blocks), int(self._block_config.hidden_size)
+        self.num_blocks = len(self._blocks)
         if self.layers[-1] > self.num_blocks:
             raise ConfigError(
                 f"layers must be at most {self.num_blocks}, the blocks of this "
@@ -94,6 +99,14 @@ class SSLEncoder(nn.Module):
         if config.layer_weights == "learnt":
             self.layer_logits = nn.Parameter(torch.zeros(len(self.layers)))
         self.requires_grad_(False).eval()
+
+    @property
+    def dim(self) -> int:
+        return int(self._block_config.hidden_size)
+
+    @property
+    def pads(self) -> bool:
+        return self.config.padding != "none"
 
     def unfreeze(self, *, backbone: bool = True, layer_weights: bool = True) -> None:
         """Let a loss reach the network, the weights of its layers, or both."""

@@ -97,6 +97,11 @@ class BundleParts:
         return self.config
 
     @property
+    def needs_voice(self) -> bool:
+        """True: a voice colours all that is said."""
+        return True
+
+    @property
     def sample_rate(self) -> int:
         """Samples per second of what it speaks, Hz."""
         return self.tokenizer.sample_rate

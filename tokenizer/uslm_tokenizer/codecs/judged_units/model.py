@@ -83,6 +83,7 @@ class JudgedUnits(SSLUnitTokenizer):
 
     model_type: ClassVar[str] = "judged_units"
     config_class: ClassVar[type] = JudgedUnitsConfig
+    encoder: SSLEncoder
     config: JudgedUnitsConfig
 
     def __init__(self, config: JudgedUnitsConfig) -> None:

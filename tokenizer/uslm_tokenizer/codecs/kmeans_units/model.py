@@ -40,6 +40,7 @@ class KMeansUnits(SSLUnitTokenizer):
 
     model_type: ClassVar[str] = "kmeans_units"
     config_class: ClassVar[type] = KMeansUnitsConfig
+    encoder: SSLEncoder
     config: KMeansUnitsConfig
 
     def __init__(self, config: KMeansUnitsConfig) -> None:

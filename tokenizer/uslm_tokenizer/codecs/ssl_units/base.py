@@ -1,4 +1,4 @@
-"""Units of the features of a frozen speech encoder: what k-means and codecs of features share."""
+"""Units of the features of a speech encoder: what k-means and codecs of features share."""
 
 import torch
 import torch.nn.functional as F
@@ -7,22 +7,21 @@ from torch import Tensor
 
 from uslm_tokenizer.codecs.unit_only import UnitOnlyTokenizer
 from uslm_tokenizer.nn.padding import length_mask
-from uslm_tokenizer.ssl.encoder import WINDOW, SSLEncoder
-from uslm_tokenizer.ssl.front_ends import HOP_LENGTH, SAMPLE_RATE
+from uslm_tokenizer.ssl.base import SpeechEncoder
 
 
 class SSLUnitTokenizer(UnitOnlyTokenizer):
-    """Units of the features of a frozen speech encoder."""
+    """Units of the features of a speech encoder."""
 
-    encoder: SSLEncoder
+    encoder: SpeechEncoder
 
     @property
     def sample_rate(self) -> int:
-        return SAMPLE_RATE
+        return self.encoder.sample_rate
 
     @property
     def hop_length(self) -> int:
-        return HOP_LENGTH
+        return self.encoder.hop_length
 
     def _features(
         self, waveform: Float[Tensor, "b 1 n"], lengths: Int[Tensor, " b"] | None
@@ -36,10 +35,11 @@ class SSLUnitTokenizer(UnitOnlyTokenizer):
         if lengths is None:
             lengths = torch.full((len(waveform),), size, device=waveform.device)
         waveform = waveform.masked_fill(~length_mask(lengths, size)[:, None], 0.0)
-        if self.encoder.config.padding == "none":
-            waveform = F.pad(waveform, (0, max(0, WINDOW - size)))
+        if not self.encoder.pads:
+            waveform = F.pad(waveform, (0, max(0, self.encoder.window_length - size)))
         else:  # the encoder counts whole frames only: the last, broken one is filled with silence
-            waveform = F.pad(waveform, (0, -size % HOP_LENGTH))
-            lengths = -(-lengths // HOP_LENGTH) * HOP_LENGTH
+            hop = self.encoder.hop_length
+            waveform = F.pad(waveform, (0, -size % hop))
+            lengths = -(-lengths // hop) * hop
         features, mask = self.encoder(waveform, lengths)
         return features, mask

@@ -38,6 +38,7 @@ class SSLUnits(SSLUnitTokenizer):
 
     model_type: ClassVar[str] = "ssl_units"
     config_class: ClassVar[type] = SSLUnitsConfig
+    encoder: SSLEncoder
     config: SSLUnitsConfig
 
     def __init__(self, config: SSLUnitsConfig) -> None:
