@@ -1,5 +1,5 @@
 """Systems that speak in vectors, without a voice, without a text, or that write as well: each
-behind the interfaces as they are, through session, streaming and saving."""
+within the interfaces as they are, through session, streaming and saving."""
 
 from __future__ import annotations
 

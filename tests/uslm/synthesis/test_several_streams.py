@@ -1,4 +1,4 @@
-"""A system that draws several streams a step, as Moshi does, behind the interfaces as they are."""
+"""A system that draws several streams a step, as Moshi does, within the interfaces as they are."""
 
 from __future__ import annotations
 
@@ -91,8 +91,8 @@ class Streams(SemanticModel):
 
     def _hear(self, columns: Tensor) -> Tensor:
         """The sum of what each stream of [..., streams] means."""
-        heard = (each(column) for each, column in zip(self.heard, columns.unbind(-1), strict=True))
-        return sum(heard, torch.zeros(()))
+        embedded = (e(column) for e, column in zip(self.heard, columns.unbind(-1), strict=True))
+        return sum(embedded, torch.zeros(()))
 
     def _score(self, cache: KVCache, hidden: Tensor) -> Tensor:
         assert isinstance(cache, StreamsCache)

@@ -99,7 +99,7 @@ def write_voice(path: Path, voice: VoicePrompt, facts: object, **tensors: torch.
 @pytest.mark.parametrize(
     ("facts", "tensors", "words"),
     [
-        ({"format": 4}, {}, "format 4, this version reads up to 3"),
+        ({"format": 5}, {}, "format 5, this version reads up to 4"),
         ({"format": None}, {}, "which format"),
         ({"name": 5}, {}, "name must be str"),
         ({"name": "An\nn"}, {}, "printable"),
