@@ -75,7 +75,7 @@ def test_help_leaves_sampling_to_the_model() -> None:
         (["say", "--out", "x.wav", "--top-p", "0"], "above 0 and at most 1"),
         (["say", "--out", "x.wav", "--top-p", "1.01"], "above 0 and at most 1"),
         (["say", "--out", "x.wav", "--retries", "99"], "0 to 20"),
-        (["say", "--out", "x.wav", "--speed", "3"], "--speed must be a number from 0.5 to 2"),
+        (["say", "--out", "x.wav", "--speed", "5"], "--speed must be a number from 0.25 to 4"),
         (["say", "--out", "x.wav", "--dtype", "float23"], "did you mean float32?"),
         (["say", "--out", "x.wav", "--format", "wave"], "did you mean wav?"),
         (["say", "--out", "x.wav", "--threads", "0"], "--threads must be"),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -28,34 +26,10 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:'future.no_silent_downcasting' is deprecated"),
     pytest.mark.filterwarnings("ignore:The copy keyword is deprecated"),
 ]
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 PATIENCE_MS = 120_000
 LIMITS = Limits()
 REACHED = ("kept", "recording", "transcript", "seed", "dice", "speak", "cancel")
 TABS = ("Clone", "Long text", "Convert", "Voices", "Tokens", "About")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError as problem:
-        missing = str(problem)
-    else:
-        missing = "" if found else f"there is none of {', '.join(BROWSERS)}"
-    if missing and os.environ.get("CI"):
-        pytest.fail(f"CI must have a browser, but {missing}")
-    if missing:
-        pytest.skip(f"needs Chromium and Playwright: {missing}")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

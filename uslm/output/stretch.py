@@ -7,7 +7,7 @@ from torch import Tensor
 
 from uslm_tokenizer.errors import UserError
 
-MIN_SPEED, MAX_SPEED = 0.5, 2.0
+MIN_SPEED, MAX_SPEED = 0.25, 4.0
 FRAME_SECONDS = 0.04
 SEARCH_SECONDS = 0.01
 

@@ -6,7 +6,7 @@ show in the headers, which a page cannot change.
 """
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from urllib.parse import urlsplit
 
 READING = ("GET", "HEAD", "OPTIONS")
@@ -15,17 +15,20 @@ OUR_SITES = (b"same-origin", b"none")
 """What Sec-Fetch-Site says of our own pages, and of an address that the user typed."""
 
 
-def why_refused(method: str, headers: Mapping[bytes, bytes]) -> str | None:
+def why_refused(
+    method: str, headers: Mapping[bytes, bytes], allowed_origins: Collection[str] = ()
+) -> str | None:
     """Why a request is not for a program of this machine; None if it may come in.
 
-    `headers` have their names in lower case. Programs send no Origin, and so need none.
+    `headers` have their names in lower case. Programs send no Origin, and so need none. Pages of
+    `allowed_origins` may ask for everything.
     """
     host = headers.get(b"host", b"").decode("latin-1")
     if not names_this_machine(host):
         return "the Host header must name this machine"
-    if method.upper() in READING:
-        return None
     origin = headers.get(b"origin")
+    if method.upper() in READING or (origin or b"").decode("latin-1") in allowed_origins:
+        return None
     if origin is not None and not _is_of(origin.decode("latin-1"), host):
         return "a page of another site may not ask for this (Origin)"
     if headers.get(b"sec-fetch-site", b"none") not in OUR_SITES:

@@ -37,7 +37,7 @@ def add_batch(parser: ArgumentParser) -> None:
         help=f"one of {', '.join(FORMATS)} (default wav)",
     )  # fmt: skip
     jobs.add_argument("--seed", **SEED)
-    jobs.add_argument("--speed", type=number(0.5, 2), default=1.0, metavar="X", help="0.5 to 2")
+    jobs.add_argument("--speed", type=number(0.25, 4), default=1.0, metavar="X", help="0.25 to 4")
     add_voice(parser, "voice of jobs that name none (ada if none is given)")
     parser.add_argument(
         "--verify", action="store_true", help="verify each segment, regenerate bad ones"

@@ -126,7 +126,7 @@ def _job(line: int, row: object, defaults: dict[str, Any], folder: Path) -> Batc
     if given["format"] not in FORMATS:
         raise UserError(f"format must be one of {', '.join(FORMATS)}, but is {given['format']!r}")
     given["seed"] = _number(given.get("seed"), "seed", int, 0, 2**63 - 1)
-    given["speed"] = _number(given.get("speed"), "speed", float, 0.5, 2)
+    given["speed"] = _number(given.get("speed"), "speed", float, 0.25, 4)
     if "prompt" in said:
         given["prompt"] = str(folder / given["prompt"])
         check_file(given["prompt"], "the prompt")

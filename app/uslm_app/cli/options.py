@@ -70,9 +70,9 @@ def add_say(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--speed",
-        type=number(0.5, 2),
+        type=number(0.25, 4),
         metavar="X",
-        help="0.5 to 2: slower or faster at the same pitch (default 1)",
+        help="0.25 to 4: slower or faster at the same pitch (default 1)",
     )
     add_watermark(parser)
     add_sampling(parser)

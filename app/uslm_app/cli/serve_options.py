@@ -34,6 +34,14 @@ def add_serve(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--fixed-voices", action="store_true", help="voices cannot be uploaded or deleted"
     )
+    parser.add_argument(
+        "--strict", action="store_true",
+        help="refuse unknown fields of requests (default: ignored, and named in a header)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--allow-origin", action="append", default=[], metavar="URL",
+        help="let pages of this site ask, as https://example.org; may be repeated (CORS)",
+    )  # fmt: skip
     add_watermark(parser)
     parser.add_argument(
         "--language", metavar="CODE", help="language of the texts (default: the model's)"

@@ -26,6 +26,8 @@ def run(options: argparse.Namespace, console: Console) -> None:
         max_upload_bytes=int(options.max_upload_mb * 2**20),
         any_language=options.any_language,
         voice_aliases=_aliases(options),
+        strict=options.strict,
+        allowed_origins=tuple(options.allow_origin),
         change_voices=not options.fixed_voices,
         finish_seconds=options.finish_seconds,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from uslm import __version__
@@ -12,6 +13,7 @@ from uslm.voices.store import VoiceStore
 from uslm_app.server import errors
 from uslm_app.server.guards import Guard, LastResort
 from uslm_app.server.metrics import Metrics
+from uslm_app.server.page import page_router
 from uslm_app.server.service import Service
 from uslm_app.server.settings import ServeSettings
 from uslm_app.server.speech import speech_router
@@ -30,7 +32,16 @@ def build_app(
     service = Service(
         engine=engine, voices=voices, settings=settings, metrics=metrics, watermark=watermark
     )
-    return LastResort(Guard(build_api(service), settings, metrics))
+    guarded = LastResort(Guard(build_api(service), settings, metrics))
+    if not settings.allowed_origins:
+        return guarded
+    return CORSMiddleware(
+        guarded,
+        allow_origins=settings.allowed_origins,
+        allow_methods=("GET", "POST", "DELETE"),
+        allow_headers=("Authorization", "Content-Type"),
+        expose_headers=("X-Uslm-Seed", "X-Uslm-Sample-Rate", "X-Uslm-Model", "X-Uslm-Ignored"),
+    )
 
 
 def build_api(service: Service) -> FastAPI:
@@ -45,6 +56,12 @@ def build_api(service: Service) -> FastAPI:
         redirect_slashes=False,
     )
     errors.install(app)
-    for router in (speech_router(service), voices_router(service), status_router(service)):
+    routers = (
+        speech_router(service),
+        voices_router(service),
+        status_router(service),
+        page_router(),
+    )
+    for router in routers:
         app.include_router(router)
     return app

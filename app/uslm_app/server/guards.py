@@ -16,8 +16,8 @@ from uslm_app.server.errors import ApiError, to_api_error
 from uslm_app.server.metrics import Metrics
 from uslm_app.server.settings import ServeSettings
 
-OPEN_PATHS = ("/health",)
-"""What a load balancer asks for without a token."""
+OPEN_PATHS = ("/health", "/", "/try.js")
+"""What anybody may ask for without a token: a load balancer, and who is to type it on the page."""
 UPLOAD_PATH = "/v1/audio/voices"
 SAFETY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -46,7 +46,9 @@ class Guard:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), *SAFETY_HEADERS]
+                headers = list(message.get("headers", ()))
+                own = {name.lower() for name, _ in headers}  # a page may need a policy of its own
+                message["headers"] = headers + [h for h in SAFETY_HEADERS if h[0] not in own]
             await send(message)
 
         try:
@@ -91,7 +93,8 @@ class Guard:
         """A page of another site is not let in; with a token, which no page has, nobody is."""
         if self._digest is not None:
             return
-        if (why := why_refused(method, headers)) is not None:
+        allowed = self._settings.allowed_origins
+        if (why := why_refused(method, headers, allowed)) is not None:
             raise ApiError(403, why, code="bad_host" if "Host" in why else "other_site")
 
     def _check_token(self, authorization: bytes) -> None:

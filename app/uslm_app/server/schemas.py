@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from uslm.synthesis.seeds import MAX_SEED
 
@@ -24,8 +24,11 @@ class VoiceId(Strict):
     id: Annotated[str, Field(max_length=64)]
 
 
-class SpeechRequest(Strict):
-    """A text to speak. The fields from `seed` on are not OpenAI's."""
+class SpeechRequest(BaseModel):
+    """A text to speak. The fields from `seed` on are not OpenAI's; those of other servers that
+    are unknown here are ignored and named in `X-Uslm-Ignored`, or refused (`--strict`)."""
+
+    model_config = ConfigDict(extra="allow", allow_inf_nan=False)
 
     model: Annotated[str, Field(max_length=256, description="The model's name, or OpenAI's")]
     input: Annotated[str, Field(description="The text; `[pause:0.8]` rests for so long")]
@@ -40,8 +43,11 @@ class SpeechRequest(Strict):
     )
     instructions: Annotated[str | None, Field(description="Not supported")] = None
     response_format: Annotated[Format, Field(description="All but aac")] = "mp3"
-    speed: Annotated[float, Field(ge=0.25, le=4, description="0.5 to 2; keeps the pitch")] = 1.0
+    speed: Annotated[float, Field(ge=0.25, le=4, description="Keeps the pitch")] = 1.0
     stream_format: Literal["audio", "sse"] = "audio"
+    lang_code: Annotated[
+        str | None, Field(max_length=64, description="Must be the language of the model, if given")
+    ] = None
     seed: Annotated[
         int | None,
         Field(strict=True, ge=0, le=MAX_SEED, description="Same seed, same speech"),
@@ -57,6 +63,29 @@ class SpeechRequest(Strict):
     sample_rate: Annotated[
         SampleRate | None, Field(description="Default: the model's; of pcm 24000, as OpenAI's")
     ] = None
+    words: Annotated[
+        bool, Field(description="With stream_format sse: events say when each word is spoken")
+    ] = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def as_clients_write(cls, given: Any) -> Any:
+        """`null` is what was left out, and names of formats may be in capitals."""
+        if not isinstance(given, dict):
+            return given
+        optional = {name for name, field in cls.model_fields.items() if not field.is_required()}
+        found = {
+            name: each for name, each in given.items() if each is not None or name not in optional
+        }
+        for name in ("response_format", "stream_format"):
+            if isinstance(found.get(name), str):
+                found[name] = found[name].lower()
+        return found
+
+    @property
+    def unknown_fields(self) -> list[str]:
+        """Names of what was sent beside all these."""
+        return sorted(self.model_extra or {})
 
 
 class Model(BaseModel):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from dataclasses import dataclass, field
 
@@ -20,6 +21,8 @@ from uslm_tokenizer.errors import MissingResource, UserError
 
 MODEL_ALIASES = ("default", "tts-1", "tts-1-hd", "gpt-4o-mini-tts")
 """Names under which clients ask for the model that there is."""
+DATE = re.compile(r"-\d{4}-\d{2}-\d{2}$")
+"""At the end of such a name: the version that is meant."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +46,7 @@ class Service:
 
     def check_model(self, name: str) -> None:
         """Raise ApiError if there is no such model."""
-        if name != self.model_name and name not in MODEL_ALIASES:
+        if self.model_name != name and DATE.sub("", name) not in MODEL_ALIASES:
             raise ApiError(
                 404, f"there is no model {name!r}; there is {self.model_name!r}",
                 param="model", code="model_not_found",

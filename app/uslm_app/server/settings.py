@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -9,6 +10,7 @@ from uslm.serving.local_requests import is_this_machine
 from uslm_app.cli.exit_codes import UsageError
 
 MIN_TOKEN_LENGTH = 16
+ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]{1,253}(:\d{1,5})?")
 OPENAI_VOICES = {
     "alloy": "jonas",
     "ash": "hugo",
@@ -52,6 +54,10 @@ class ServeSettings:
     """What clients call voices by, and which voice of here speaks; a kept voice goes before."""
     any_language: bool = False
     """Whether texts are spoken that are in no language of the model's, unless a request says so."""
+    strict: bool = False
+    """Whether requests with unknown fields are refused, in place of a header that names them."""
+    allowed_origins: tuple[str, ...] = ()
+    """Sites whose pages may ask, as `https://example.org`."""
     change_voices: bool = True
     """Whether voices can be uploaded and deleted."""
     max_connections: int = 512
@@ -73,6 +79,12 @@ class ServeSettings:
             )
         if self.token is not None and not (self.token.isascii() and self.token.isprintable()):
             raise UsageError("the token must be of printable ASCII characters")
+        for origin in self.allowed_origins:
+            if not ORIGIN.fullmatch(origin):
+                raise UsageError(
+                    "an allowed origin must be like https://example.org or http://localhost:3000, "
+                    f"but is {origin!r}"
+                )
         if self.token is None and not self.is_local:
             raise UsageError(
                 f"others can reach {self.host}, so a token is needed: set USLM_API_KEY or give "

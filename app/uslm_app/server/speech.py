@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import re
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from typing import Any
 
 import anyio
@@ -18,7 +19,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from torch import Tensor
 
-from uslm.output.speech import AudioChunk
+from uslm.output.speech import AudioChunk, SegmentReport, rounded
 from uslm.output.watermark import MarkedStream
 from uslm.serving.utterance import Cancelled, Utterance
 from uslm.synthesis.seeds import resolve_seed
@@ -30,6 +31,7 @@ from uslm_app.server.service import Service
 
 LOG = logging.getLogger(__name__)
 SSE = "text/event-stream"
+FIELD_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 def speech_router(service: Service) -> APIRouter:
@@ -76,6 +78,7 @@ def speech_router(service: Service) -> APIRouter:
             "X-Uslm-Seed": str(seed),
             "X-Uslm-Sample-Rate": str(encoder.sample_rate),
             "X-Uslm-Model": service.model_name,
+            **_ignored(wanted),
         }
         marking = None
         if service.watermark is not None:
@@ -93,6 +96,18 @@ def _check(wanted: SpeechRequest, service: Service) -> None:
     """Raise ApiError for what OpenAI has and we do not."""
     service.check_model(wanted.model)
     check_format(wanted.response_format)
+    if wanted.unknown_fields and service.settings.strict:
+        name = wanted.unknown_fields[0][:64]
+        raise ApiError(
+            400, f"{name}: there is no such field, and this server is strict",
+            param=name, code="unknown_field",
+        )  # fmt: skip
+    _check_language(wanted.lang_code, service)
+    if wanted.words and wanted.stream_format != "sse":
+        raise ApiError(
+            400, "words needs stream_format sse: an audio stream has no place for them",
+            param="words", code="unsupported_parameter",
+        )  # fmt: skip
     if wanted.instructions:
         raise ApiError(
             400, "instructions are not supported: the voice alone says how it is spoken",
@@ -106,6 +121,26 @@ def _check(wanted: SpeechRequest, service: Service) -> None:
         )  # fmt: skip
 
 
+def _check_language(code: str | None, service: Service) -> None:
+    """Raise ApiError if it is none that the model speaks; Kokoro's are single letters."""
+    if code is None:
+        return
+    settings = service.engine.synthesizer.settings
+    known = settings.languages or (settings.language,)
+    code = {"a": "en-us", "b": "en-gb"}.get(code.lower(), code.lower().replace("_", "-"))
+    if code.partition("-")[0] not in {each.lower().partition("-")[0] for each in known}:
+        raise ApiError(
+            400, f"lang_code must be of {', '.join(known)}, which this model speaks",
+            param="lang_code", code="unsupported_language",
+        )  # fmt: skip
+
+
+def _ignored(wanted: SpeechRequest) -> dict[str, str]:
+    """The header that names what was sent and has no effect here."""
+    names = [name for name in wanted.unknown_fields if FIELD_NAME.fullmatch(name)]
+    return {"X-Uslm-Ignored": ", ".join(names[:16])} if names else {}
+
+
 def _options(wanted: SpeechRequest, service: Service) -> dict[str, Any]:
     """The options of `ZeroShotTTS.stream`."""
     names = ("temperature", "top_k", "top_p", "retries", "speed")
@@ -115,6 +150,7 @@ def _options(wanted: SpeechRequest, service: Service) -> dict[str, Any]:
     return {
         "verify": verify,
         "any_language": any_language,
+        "words": wanted.words,
         **{name: getattr(wanted, name) for name in names},
     }
 
@@ -136,6 +172,8 @@ class _Stream:
         self.num_chars = num_chars
         self.num_units = 0
         """Units that were drawn for the text."""
+        self.reports: list[SegmentReport] = []
+        """Of segments that are done and were not told of yet."""
         self._listener, self._first, self._marking = listener, first, marking
 
     async def parts(self) -> AsyncGenerator[bytes, None]:
@@ -144,6 +182,8 @@ class _Stream:
         while chunk is not None:
             if chunk.codes is not None:
                 self.num_units += chunk.codes.shape[1]
+            if chunk.report is not None:
+                self.reports.append(chunk.report)
             if data := await run_sync(self._push, chunk.waveform):
                 yield data
             chunk = await self._listener.next()
@@ -202,6 +242,10 @@ class StreamedSpeech(Response):
             async for data in self._stream.parts():
                 audio = base64.b64encode(data).decode()
                 yield _event({"type": "speech.audio.delta", "audio": audio})
+                for event in self._words():
+                    yield event
+            for event in self._words():
+                yield event
         except Cancelled:
             raise
         except Exception as error:
@@ -210,6 +254,18 @@ class StreamedSpeech(Response):
         chars, units = self._stream.num_chars, self._stream.num_units
         usage = {"input_tokens": chars, "output_tokens": units, "total_tokens": chars + units}
         yield _event({"type": "speech.audio.done", "usage": usage})
+
+    def _words(self) -> Iterator[bytes]:
+        """Events of ours: when the words of each segment are said, seconds from the beginning."""
+        reports, self._stream.reports = self._stream.reports, []
+        for report in reports:
+            if report.words:
+                words = [
+                    {"text": each.text, "start": each.start_seconds, "end": each.end_seconds}
+                    for each in report.words
+                ]
+                event = {"type": "speech.words", "segment": report.index, "words": rounded(words)}
+                yield _event(event)
 
 
 def _event(content: dict[str, Any]) -> bytes:
