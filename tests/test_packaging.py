@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tarfile
 import zipfile
 from email.parser import Parser
 from pathlib import Path
@@ -17,11 +18,38 @@ FOLDERS = [ROOT, *(ROOT / name for name in ("tokenizer", "recipes", "app", "demo
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the wheel and the source archive, as they would go to PyPI."""
     folder = tmp_path_factory.mktemp("dist")
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    build = [sys.executable, "-m", "hatchling", "build", "-d", str(folder)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
-    return zipfile.ZipFile(next(folder.glob("*.whl")))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(dist: Path) -> zipfile.ZipFile:
+    return zipfile.ZipFile(next(dist.glob("*.whl")))
+
+
+def test_both_could_be_put_on_pypi(dist: Path) -> None:
+    files = sorted(dist.iterdir())
+    assert [file.suffix for file in files] == [".whl", ".gz"]
+    check = [sys.executable, "-m", "twine", "check", "--strict", *map(str, files)]
+    run = subprocess.run(check, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert all(file.stat().st_size < 100e6 for file in files)  # what PyPI takes
+
+
+def test_the_source_archive_builds_the_same_wheel(dist: Path, tmp_path: Path) -> None:
+    with tarfile.open(next(dist.glob("*.tar.gz"))) as archive:
+        archive.extractall(tmp_path, filter="data")
+    (source,) = tmp_path.iterdir()
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path / "out")]
+    subprocess.run(build, cwd=source, check=True, capture_output=True)
+    again = zipfile.ZipFile(next((tmp_path / "out").glob("*.whl")))
+    first = zipfile.ZipFile(next(dist.glob("*.whl")))
+    hashes = [{info.filename: info.CRC for info in each.infolist()} for each in (first, again)]
+    assert hashes[0] == hashes[1]
 
 
 def metadata(wheel: zipfile.ZipFile, name: str) -> str:

@@ -334,6 +334,18 @@ def add_device(group: Any) -> None:
     )
 
 
+def add_completion(parser: ArgumentParser) -> None:
+    """Options of `uslm completion`."""
+    shells = ("bash", "zsh", "fish")
+    parser.add_argument("shell", metavar="SHELL", type=one_of(shells), help=", ".join(shells))
+    commands = ("uslm", "uslm-tts")
+    parser.add_argument(
+        "--of", type=one_of(commands), default="uslm", metavar="NAME",
+        help=f"which command: {' or '.join(commands)} (default uslm)",
+    )  # fmt: skip
+    add_common(parser)
+
+
 def add_common(parser: ArgumentParser) -> None:
     """What every command has."""
     parser.add_argument("--json", action="store_true", help="report as one line of JSON")

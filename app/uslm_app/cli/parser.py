@@ -211,6 +211,16 @@ what it is worth:
         options.add_bench,
         "  uslm bench --threads 2\n  uslm bench --json > bench.json\n",
     ),
+    "completion": Command(
+        "print what a shell sources to complete commands and options",
+        options.add_completion,
+        """\
+  source <(uslm completion bash)
+  uslm completion zsh > ~/.zfunc/_uslm
+  uslm completion fish > ~/.config/fish/completions/uslm.fish
+  uslm completion fish --of uslm-tts > ~/.config/fish/completions/uslm-tts.fish
+""",
+    ),
 }
 
 
