@@ -51,7 +51,7 @@ RECIPES = {
     "train_nar": NARRecipe,
     "train_joint": JointRecipe,
 }
-PUBLISHED_CODECS = ("speech_tokenizer", "language_codec", "wav_tokenizer", "mimi", "x_codec")
+PUBLISHED_CODECS = ("speech_tokenizer", "language_codec", "wav_tokenizer", "mimi", "x_codec", "vae")
 EVERY = [(recipe, name) for recipe in RECIPES for name in config_names(recipe)]
 
 
@@ -73,7 +73,7 @@ def test_each_recipe_has_a_config_of_each_size() -> None:
         f"maskgct_{stage}" for stage in ("t2s", "s2a", "s2a_first")
     }
     wanted["train_flow"] = {"tiny", "mini", "vevo"}
-    wanted["train_waveform_codec"] = {"tiny", "mini", *PUBLISHED_CODECS}
+    wanted["train_waveform_codec"] = {"tiny", "vae_tiny", "mini", *PUBLISHED_CODECS}
     assert {recipe: set(config_names(recipe)) for recipe in RECIPES} == wanted
 
 

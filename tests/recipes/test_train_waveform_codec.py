@@ -12,6 +12,7 @@ from filelock import FileLock
 
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.train.waveform_codec import WaveformCodecRecipe, main
+from uslm_tokenizer.codecs.vae.model import VAECodec
 from uslm_tokenizer.codecs.waveform_codec.model import WaveformCodec
 from uslm_tokenizer.errors import ConfigError
 from uslm_tokenizer.objectives.weighted import WaveformWeights
@@ -88,6 +89,21 @@ def test_a_published_design_trains_and_its_branch_is_the_teacher(
     assert records(tmp_path, "train")[-1]["restoration"] > 0
 
 
+def test_a_variational_codec_trains_and_resumes(trained: Path, tmp_path: Path) -> None:
+    """Its divergence is logged, and a run in two parts ends as a whole one does."""
+    given = ["loop.save_every_minutes=1e-9", "quantizer_weight=0.1"]
+    runs = [tmp_path / name for name in ("whole", "parts")]
+    commands = [["--config", "vae_tiny", *arguments(trained, run, *given)[2:]] for run in runs]
+    assert main(commands[0]) == 0
+    assert main([*commands[1], "--stop-after-minutes", "1e-4"]) == 0
+    assert main([*commands[1], "--resume"]) == 0
+    whole, parts = ((run / "model" / "model.safetensors").read_bytes() for run in runs)
+    assert whole == parts
+    codec = load_tokenizer(runs[0] / "model")
+    assert isinstance(codec, VAECodec)
+    assert records(runs[0], "train")[-1]["commitment"] > 0
+
+
 def test_what_cannot_train_is_refused_by_what_it_cannot(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -109,7 +125,7 @@ def test_every_codec_of_waveforms_that_is_ours_can_train() -> None:
     found = {name for name in TOKENIZERS if hasattr(tokenizer_class(name), "latent_dim")}
     assert found == {
         "waveform_codec", "maskgct_codec", "speech_tokenizer", "hifi_codec", "wav_tokenizer",
-        "language_codec", "mimi_codec",
+        "language_codec", "mimi_codec", "vae_codec",
     }  # fmt: skip
 
 

@@ -211,3 +211,17 @@ class TrainableCodec(AudioTokenizer):
         self, waveform: Float[Tensor, "b 1 n"], generator: torch.Generator | None = None
     ) -> None:
         """Start the codebooks from k-means of this sound, where they can."""
+
+
+class LatentCodec(TrainableCodec):
+    """A codec with a continuous side: latents without codes, for models that predict them."""
+
+    @abstractmethod
+    def encode_latents(
+        self, waveform: Float[Tensor, "b 1 n"], generator: torch.Generator | None = None
+    ) -> Float[Tensor, "b d t"]:
+        """Latents, t = ceil(n / hop_length): the likeliest ones, or a draw by `generator`."""
+
+    @abstractmethod
+    def decode_latents(self, latents: Float[Tensor, "b d t"]) -> Float[Tensor, "b 1 n"]:
+        """The waveform of latents; n = t * hop_length. A gradient passes."""

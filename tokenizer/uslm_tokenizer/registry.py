@@ -20,6 +20,7 @@ CODECS = {
     "source_filter": "uslm_tokenizer.codecs.source_filter.entry:ENTRY",
     "unit_codec": "uslm_tokenizer.codecs.unit_codec.entry:ENTRY",
     "waveform_codec": "uslm_tokenizer.codecs.waveform_codec.entry:ENTRY",
+    "vae": "uslm_tokenizer.codecs.vae.entry:ENTRY",
     "speech_tokenizer": "uslm_tokenizer.codecs.speech_tokenizer.entry:ENTRY",
     "wav_tokenizer": "uslm_tokenizer.codecs.wav_tokenizer.entry:ENTRY",
     "language_codec": "uslm_tokenizer.codecs.language_codec.entry:ENTRY",

@@ -1,0 +1,1 @@
+"""A variational codec: continuous latents in place of codes."""
