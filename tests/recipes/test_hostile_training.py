@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import fields, replace
@@ -119,8 +120,9 @@ def put(node: Any, path: tuple[Any, ...], value: Any) -> Any:
     return {**node, path[0]: put(node[path[0]], path[1:], value)}
 
 
-def resume(trained: Path, out: Path, name: str, write: Any) -> None:
-    """Go on from a checkpoint one of whose files was replaced, and that was checksummed again."""
+def resume(trained: Path, out: Path, name: str, write: Any) -> UserError | None:
+    """Go on from a checkpoint one of whose files was replaced, and that was checksummed again; why
+    that was refused, if it was."""
     shutil.rmtree(out, ignore_errors=True)
     shutil.copytree(trained, out)
     [checkpoint] = list_checkpoints(out / "checkpoints")
@@ -132,6 +134,8 @@ def resume(trained: Path, out: Path, name: str, write: Any) -> None:
             pass
     except UserError as problem:
         assert len(str(problem)) < 3000
+        return problem
+    return None
 
 
 @settings(BOUNDED, max_examples=40)
@@ -141,6 +145,24 @@ def test_odd_states(trained: Path, tmp_path: Path, data: st.DataObject, value: A
     state = json.loads((checkpoint / "state.json").read_text())
     text = json.dumps(put(state, data.draw(st.sampled_from(list(places(state)))), value))
     resume(trained, tmp_path / "odd", "state.json", lambda path: path.write_text(text))
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "words"),
+    [
+        (("progress", "step"), 10**400, "no run has done so much"),
+        (("progress", "audio_seconds"), -1.0, "no run has done so much"),
+        (("progress", "skipped_steps"), 10**400, "no run has done so much"),
+        (("config", "loop", "warmup_steps"), "a" * 10_000, r"'aaa.*\.\.\., but now it is 1"),
+    ],
+)
+def test_states_that_once_were_not_refused(
+    trained: Path, tmp_path: Path, place: tuple[str, ...], value: Any, words: str
+) -> None:
+    [checkpoint] = list_checkpoints(trained / "checkpoints")
+    text = json.dumps(put(json.loads((checkpoint / "state.json").read_text()), place, value))
+    refused = resume(trained, tmp_path / "odd", "state.json", lambda path: path.write_text(text))
+    assert refused is not None and re.search(words, str(refused))
 
 
 @settings(BOUNDED, max_examples=25)

@@ -25,6 +25,11 @@ EXTRA = "extras."
 """What the names of extra tensors begin with in the file."""
 TENSORS = ("codes", "latents", "text_ids", "speaker_embedding", "extras")
 
+REPEATED = ("name", "model", "model_hash", "speaker_model", "tokenizer_hash")
+"""Words of a voice that messages repeat ..."""
+MAX_REPEATED_CHARS = 200
+"""... and which are no longer than that."""
+
 WHOLE_NUMBERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
@@ -176,6 +181,11 @@ class VoicePrompt:
         if not frames or not 0 <= self.num_spoken_frames <= frames:
             raise ConfigError(f"{self.num_spoken_frames} of {frames} frames cannot be spoken")
         json.dumps(self.facts(), ensure_ascii=False).encode()  # half a character: UnicodeError
+        for field_name in REPEATED:
+            if (length := len(getattr(self, field_name))) > MAX_REPEATED_CHARS:
+                raise ConfigError(
+                    f"{field_name} must have at most {MAX_REPEATED_CHARS} characters, not {length:,}"
+                )
         if not self.name or not self.name.isprintable():
             raise ConfigError(f"name must be printable, but is {self.name!r}")
         if not 0 < self.seconds < float("inf"):

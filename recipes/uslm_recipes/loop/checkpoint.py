@@ -48,6 +48,8 @@ from uslm_tokenizer.json_files import read_mapping
 
 logger = logging.getLogger(__name__)
 ABOUT = "state.json"
+MOST_DONE = 1e15
+"""Steps, or seconds, that no run reaches."""
 
 
 class CheckpointNotWritten(EnvironmentProblem):
@@ -271,8 +273,9 @@ def load_checkpoint(path: Path, state: TrainingState, *, rank: Rank = Rank()) ->
 def _load_all(path: Path, state: TrainingState, rank: Rank) -> None:
     about = read_about(path)
     progress = from_dict(Progress, about.get("progress", {}), where="progress")
-    if progress.step < 0 or progress.seconds_used < 0:
-        raise DamagedCheckpoint(f"{path / ABOUT}: nothing can be done so far: {progress}")
+    done = (progress.step, progress.seconds_used, progress.audio_seconds, progress.skipped_steps)
+    if not all(0 <= number < MOST_DONE for number in done):  # which NaN is not either
+        raise DamagedCheckpoint(f"{path / ABOUT}: no run has done so much: {str(done)[:200]}")
     for name, model in state.models.items():
         _load_weights(path / f"{name}.safetensors", model)
     for name, ema in state.ema.items():

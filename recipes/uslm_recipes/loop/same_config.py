@@ -9,6 +9,8 @@ from typing import Any
 from uslm_tokenizer.errors import ConfigError
 from uslm_tokenizer.renames import current_key
 
+LONGEST_SHOWN = 200
+"""Characters of a value; a checkpoint of others may hold whatever it likes."""
 FREE = frozenset(
     {
         *("loop.steps", "loop.max_minutes", "loop.stop_after_minutes", "loop.accept_changes"),
@@ -30,7 +32,7 @@ def check_same(
         *_differences(saved.get("config"), config),
         *_differences(saved.get("data"), data),
     ]
-    shown = [f"{key} = {was!r}, but now it is {now!r}" for key, was, now in differences]
+    shown = [f"{key} = {_short(was)}, but now it is {_short(now)}" for key, was, now in differences]
     if shown:
         more = f" (and {len(shown) - 3} more)" if len(shown) > 3 else ""
         raise ConfigError(
@@ -55,3 +57,8 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield from _flat(value, f"{prefix}{current_key(key)}.")
         else:
             yield f"{prefix}{current_key(key)}", value
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from uslm.systems.two_stage.bundle import Bundle
 from uslm.systems.two_stage.tiny import tiny_bundle, tiny_voice
-from uslm.voices.prompt import VoicePrompt
-from uslm_tokenizer.errors import UserError
+from uslm.voices.prompt import REPEATED, VoicePrompt
+from uslm_tokenizer.errors import ConfigError, UserError
 
 BOUNDED = settings(
     max_examples=60,
@@ -64,6 +64,15 @@ def test_odd_facts(bundle: Bundle, file: Path, name: str, value: Any) -> None:
     except UnicodeEncodeError:
         return
     use(path, bundle)
+
+
+@pytest.mark.parametrize("name", REPEATED)
+def test_words_that_messages_repeat_are_short(file: Path, name: str) -> None:
+    facts = {"format": 2, **VoicePrompt.load(file).facts(), name: "a" * 201}
+    path = file.with_name("odd.safetensors")
+    save_file(load_file(file), path, metadata={"voice": json.dumps(facts)})
+    with pytest.raises(ConfigError, match=f"{name} must have at most 200 characters, not 201"):
+        VoicePrompt.load(path)
 
 
 DTYPES = [torch.int16, torch.int64, torch.uint8, torch.bool, torch.float32, torch.float16,
