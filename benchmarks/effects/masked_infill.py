@@ -50,7 +50,7 @@ def run(setting: Setting, seed: int) -> Mapping[str, Measured]:
     found = {}
     for arm, (learnt, tested) in arms.items():
         model = seeded(seed, lambda: MaskGCTSemanticToAcoustic(config)).train()
-        _train(model, encoded.train, learnt, seed, setting.steps(150, 2000))
+        _train(model, encoded.train, learnt, seed, setting.steps(600, 3000))
         found[arm] = _ask(model.eval(), encoded.test, tested, seed)
     found["most frequent"] = _most_frequent(encoded.train, encoded.test, seed)
     return found

@@ -48,7 +48,7 @@ from uslm_tokenizer.json_files import read_mapping
 
 logger = logging.getLogger(__name__)
 ABOUT = "state.json"
-MOST_DONE = 1e15
+MAX_DONE = 1e15
 """Steps, or seconds, that no run reaches."""
 
 
@@ -274,7 +274,7 @@ def _load_all(path: Path, state: TrainingState, rank: Rank) -> None:
     about = read_about(path)
     progress = from_dict(Progress, about.get("progress", {}), where="progress")
     done = (progress.step, progress.seconds_used, progress.audio_seconds, progress.skipped_steps)
-    if not all(0 <= number < MOST_DONE for number in done):  # which NaN is not either
+    if not all(0 <= number < MAX_DONE for number in done):  # which NaN is not either
         raise DamagedCheckpoint(f"{path / ABOUT}: no run has done so much: {str(done)[:200]}")
     for name, model in state.models.items():
         _load_weights(path / f"{name}.safetensors", model)

@@ -112,10 +112,10 @@ def test_a_larger_weight_leaves_less_in_the_latents() -> None:
             errors.append(float(error.detach()))
         return errors[0], sum(errors[-5:]) / 5, float(divergence.detach())
 
-    first, loose, informed = learn(1e-4)
+    first, loose, rich = learn(1e-4)
     _, _, poor = learn(3.0)
     assert loose < 0.7 * first
-    assert poor < 0.2 * informed
+    assert poor < 0.2 * rich
 
 
 def test_what_does_not_fit_is_named(codec: VAECodec) -> None:
