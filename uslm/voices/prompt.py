@@ -182,9 +182,10 @@ class VoicePrompt:
             raise ConfigError(f"{self.num_spoken_frames} of {frames} frames cannot be spoken")
         json.dumps(self.facts(), ensure_ascii=False).encode()  # half a character: UnicodeError
         for field_name in REPEATED:
-            if (length := len(getattr(self, field_name))) > MAX_REPEATED_CHARS:
+            length, limit = len(getattr(self, field_name)), MAX_REPEATED_CHARS
+            if length > limit:
                 raise ConfigError(
-                    f"{field_name} must have at most {MAX_REPEATED_CHARS} characters, not {length:,}"
+                    f"{field_name} must have at most {limit} characters, not {length:,}"
                 )
         if not self.name or not self.name.isprintable():
             raise ConfigError(f"name must be printable, but is {self.name!r}")
