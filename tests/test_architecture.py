@@ -224,6 +224,19 @@ def test_one_resolver_of_addresses_and_one_hash_of_weights() -> None:
     assert set(hashes) == {"uslm_tokenizer.weight_hash"}
 
 
+def test_parsed_options_end_at_the_command_line() -> None:
+    """Beyond `cli` the app knows frozen, typed options of each command, and changes none."""
+    naming = holding(r"\bNamespace\b|\bargparse\b")
+    assert {name for name in naming if name.startswith("uslm_app.")} <= {
+        name for name in modules() if name.startswith("uslm_app.cli.")
+    }
+    assert not {
+        name
+        for name in holding(r"\boptions\.\w+ = |setattr\(options\b|vars\(options\)\[")
+        if name.startswith("uslm_app.")
+    }
+
+
 # ---- words
 
 OLD_WORDS = {

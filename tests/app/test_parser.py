@@ -2,11 +2,14 @@
 
 import subprocess
 import sys
+from argparse import Namespace
+from dataclasses import FrozenInstanceError, fields
 
 import pytest
 
 from uslm import __version__
 from uslm_app.cli import main, main_say
+from uslm_app.cli.given import OPTIONS, given
 from uslm_app.cli.parser import COMMANDS, command_parser
 
 
@@ -100,3 +103,19 @@ def test_uslm_tts_is_uslm_say(capsys: pytest.CaptureFixture[str]) -> None:
 def test_an_explicit_zero_is_kept(option: str) -> None:
     found = command_parser("say").parse_args(["--out", "x.wav", option, "0"])
     assert getattr(found, option.removeprefix("--").replace("-", "_")) == 0
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_options_of_a_command_are_those_that_its_parser_knows(words: str) -> None:
+    assert OPTIONS.keys() == COMMANDS.keys()
+    actions = command_parser(words)._actions
+    parsed = {action.dest for action in actions if action.dest not in ("help", "version")}
+    assert {field.name for field in fields(OPTIONS[words])} == {"command", *parsed}
+
+
+def test_what_was_given_is_frozen() -> None:
+    common = {"json": False, "quiet": True, "debug": False}
+    options = given("voice remove", Namespace(names=["anna", "ben"], **common))
+    assert vars(options) == {"command": "voice remove", "names": ("anna", "ben"), **common}
+    with pytest.raises(FrozenInstanceError):
+        options.quiet = False  # type: ignore[misc]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -18,6 +17,7 @@ from uslm_app.actions import engine as models
 from uslm_app.actions.voices import load_voice
 from uslm_app.cli.console import Console
 from uslm_app.cli.exit_codes import explain
+from uslm_app.cli.given import BatchOptions
 from uslm_app.cli.jobs import BadLine, BatchJob
 from uslm_tokenizer.errors import UserError
 
@@ -28,7 +28,7 @@ MAX_SECONDS = 7 * 24 * 3600.0
 def speak_batch(
     jobs: Sequence[BatchJob | BadLine],
     folder: Path,
-    options: argparse.Namespace,
+    options: BatchOptions,
     console: Console,
 ) -> None:
     """Speak what is not there yet. UserError at the end if a job failed; the others are done."""
@@ -40,7 +40,7 @@ def speak_batch(
         _tell({"line": each.line, "error": each.reason}, options, console)
     failed = len(bad)
     if left:
-        tts = models.load_tts(options)
+        tts = models.load_tts(options, language=options.language)
         config = EngineConfig(
             num_slots=options.slots, max_waiting=options.slots + 8, max_seconds=MAX_SECONDS
         )
@@ -67,7 +67,7 @@ def speak_batch(
         raise UserError(f"{failed} of {len(jobs)} jobs failed; run it again to speak what is left")
 
 
-def _tell(record: dict[str, Any], options: argparse.Namespace, console: Console) -> None:
+def _tell(record: dict[str, Any], options: BatchOptions, console: Console) -> None:
     if options.json:
         console.json(record)
     elif "error" in record:
@@ -77,7 +77,7 @@ def _tell(record: dict[str, Any], options: argparse.Namespace, console: Console)
 class _BatchSpeaker:
     """Speaks one job after the other, in as many threads as there are slots."""
 
-    def __init__(self, engine: Engine, folder: Path, options: argparse.Namespace) -> None:
+    def __init__(self, engine: Engine, folder: Path, options: BatchOptions) -> None:
         self._engine, self._folder, self._options = engine, folder, options
         self._voices: dict[tuple[str | None, ...], VoicePrompt] = {}
         self._lock = threading.Lock()

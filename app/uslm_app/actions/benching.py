@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -17,13 +16,15 @@ from uslm.evaluation.suites.speech_set import read_manifest
 from uslm_app.actions import engine
 from uslm_app.actions.evaluating import NOT_CONFIG
 from uslm_app.cli.console import Console
+from uslm_app.cli.given import EvaluateOptions
 from uslm_tokenizer.base import AudioTokenizer
 from uslm_tokenizer.errors import EnvironmentProblem, MissingResource
 from uslm_tokenizer.machine import Machine
 
 
-def run_bench_of(options: argparse.Namespace, console: Console) -> None:
+def run_bench_of(options: EvaluateOptions, console: Console) -> None:
     """Write everything to `--out`, and print the tables."""
+    assert options.manifest is not None, "options are checked before"
     device = engine.find_device(options)
     config = replace(
         QUICK if options.quick else BenchConfig(),
@@ -66,22 +67,22 @@ def run_bench_of(options: argparse.Namespace, console: Console) -> None:
 
 
 def _load(
-    options: argparse.Namespace, console: Console
+    options: EvaluateOptions, console: Console
 ) -> tuple[dict[str, AudioTokenizer], dict[str, str]]:
     """Those that are there, and why the others are not."""
     found: dict[str, AudioTokenizer] = {}
     skipped: dict[str, str] = {}
     for name in options.tokenizer or (None,):
-        one = argparse.Namespace(**{**vars(options), "tokenizer": name})
+        shown = name or "default"
         try:
-            found[name or "default"] = engine.load_tokenizer(one)
+            found[shown] = engine.load_tokenizer(name, options)
         except (MissingResource, EnvironmentProblem) as problem:
-            skipped[str(name)] = str(problem)
-            console.note(f"{name} is skipped: {problem}")
+            skipped[shown] = str(problem)
+            console.note(f"{shown} is skipped: {problem}")
     return found, skipped
 
 
-def _judges(options: argparse.Namespace, device: torch.device) -> Judges | None:
+def _judges(options: EvaluateOptions, device: torch.device) -> Judges | None:
     if options.recognizer is None:
         return None
     return load_judges(

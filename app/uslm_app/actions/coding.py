@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
-
 from uslm.output.streaming_decoder import StreamingDecoder
 from uslm_app.actions import engine
 from uslm_app.actions.codes_file import CodesFile, CodesInfo
 from uslm_app.cli.console import Console
+from uslm_app.cli.given import DecodeOptions, EncodeOptions
 from uslm_app.cli.outputs import AudioTarget
 from uslm_tokenizer.audio.read import read_audio
 from uslm_tokenizer.audio.write import StreamWriter, output_format
@@ -17,12 +16,12 @@ STEP_SECONDS = 30
 """How much is decoded, and written, at once."""
 
 
-def encode(options: argparse.Namespace, console: Console) -> CodesFile:
+def encode(options: EncodeOptions, console: Console) -> CodesFile:
     """Codes of the recording that the options name."""
     recording = read_audio(options.audio)
     for warning in recording.source.warnings if recording.source else ():
         console.warn(warning)
-    tokenizer = engine.load_tokenizer(options)
+    tokenizer = engine.load_tokenizer(options.tokenizer, options)
     if options.codebooks is not None:
         tokenizer.use_codebooks(options.codebooks)
     waveform = recording.resampled(tokenizer.sample_rate).waveform
@@ -38,11 +37,11 @@ def encode(options: argparse.Namespace, console: Console) -> CodesFile:
     return CodesFile(tokenizer.encode_long(waveform), info)
 
 
-def decode(target: AudioTarget, options: argparse.Namespace) -> tuple[float, int]:
+def decode(target: AudioTarget, options: DecodeOptions) -> tuple[float, int]:
     """Write what the codes sound like; returns its seconds and sample rate."""
     format = output_format(target, options.format)
     file = CodesFile.load(options.codes)
-    tokenizer = engine.load_tokenizer(options)
+    tokenizer = engine.load_tokenizer(options.tokenizer, options)
     file.fit(tokenizer)
     decoder = StreamingDecoder(tokenizer)
     left, num_frames = file.info.num_samples, file.codes.shape[1]

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import replace
 
 from uslm.output.watermark import MarkedStream
 from uslm_app.actions import engine
 from uslm_app.actions.voices import open_voice
 from uslm_app.cli.console import Console
+from uslm_app.cli.given import ConvertOptions
 from uslm_app.cli.outputs import AudioTarget, write_json
 from uslm_tokenizer.audio.read import read_audio
 from uslm_tokenizer.audio.write import output_format, write_audio
 
 
 def convert(
-    target: AudioTarget, sidecar: str | None, options: argparse.Namespace, console: Console
+    target: AudioTarget, sidecar: str | None, options: ConvertOptions, console: Console
 ) -> None:
     """Read source and voice, load the model, convert, report."""
     format = output_format(target, options.format)
     source = read_audio(options.source)
     for warning in source.source.warnings if source.source else ():
         console.warn(warning)
-    opened = open_voice(options)
-    watermark = engine.load_watermark(options)
+    opened = open_voice(prompt=options.prompt, voice=options.voice, text=options.prompt_text)
+    watermark = engine.load_watermark(options.watermark)
     engine.check_model(options.model)
     converter = engine.load_converter(options)
     voice = opened.voice(converter, console)

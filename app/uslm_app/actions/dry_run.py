@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -15,6 +14,7 @@ from uslm.text.lexicon import Lexicon
 from uslm_app.actions import engine
 from uslm_app.actions.voices import VoiceSource, tell_findings
 from uslm_app.cli.console import Console
+from uslm_app.cli.given import SayOptions
 from uslm_tokenizer.errors import TextError
 
 
@@ -23,7 +23,7 @@ def show_plan(
     source: VoiceSource,
     roles: Mapping[str, VoiceSource] | None,
     lexicon: Lexicon | None,
-    options: argparse.Namespace,
+    options: SayOptions,
     console: Console,
 ) -> None:
     """Print the segments and what is said for them; what is odd about the prompt is a remark.
@@ -71,7 +71,7 @@ def show_plan(
             console.result(f"left    {', '.join(row['dropped'])}")
 
 
-def _check_fit(sources: Mapping[str, VoiceSource], options: argparse.Namespace) -> None:
+def _check_fit(sources: Mapping[str, VoiceSource], options: SayOptions) -> None:
     """Raise if the model cannot speak with a saved voice; a stock voice is made again for it."""
     saved = [
         replace(each.saved, name=name)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 from typing import TYPE_CHECKING
 
+from uslm_app.cli.given import DeviceOptions, ModelOptions
 from uslm_tokenizer.errors import EnvironmentProblem, UserError
 
 if TYPE_CHECKING:
@@ -24,7 +24,9 @@ def check_model(name: str) -> None:
     read_settings(name)
 
 
-def load_tts(options: argparse.Namespace, lexicon: Lexicon | None = None) -> ZeroShotTTS:
+def load_tts(
+    options: ModelOptions, *, language: str | None = None, lexicon: Lexicon | None = None
+) -> ZeroShotTTS:
     """The model that speaks."""
     from uslm.tts import ZeroShotTTS
 
@@ -32,12 +34,12 @@ def load_tts(options: argparse.Namespace, lexicon: Lexicon | None = None) -> Zer
         options.model,
         device=find_device(options),
         dtype=options.dtype,
-        language=getattr(options, "language", None),
+        language=language,
         lexicon=lexicon,
     )
 
 
-def load_converter(options: argparse.Namespace) -> VoiceConverter:
+def load_converter(options: ModelOptions) -> VoiceConverter:
     """The model that converts."""
     from uslm.conversion import VoiceConverter
 
@@ -46,26 +48,25 @@ def load_converter(options: argparse.Namespace) -> VoiceConverter:
     )
 
 
-def load_tokenizer(options: argparse.Namespace) -> AudioTokenizer:
+def load_tokenizer(name: str | None, options: DeviceOptions) -> AudioTokenizer:
     """The tokenizer named, or else the one of the embedded model."""
     from uslm.models.folders import resolve_bundle
     from uslm_tokenizer.registry import load_tokenizer
 
     device = find_device(options)
-    name = options.tokenizer or resolve_bundle("default") / "tokenizer"
-    return load_tokenizer(name).to(device)
+    return load_tokenizer(name or resolve_bundle("default") / "tokenizer").to(device)
 
 
-def load_watermark(options: argparse.Namespace) -> Watermark | None:
+def load_watermark(is_wanted: bool) -> Watermark | None:
     """The watermark, if one is asked for."""
-    if not options.watermark:
+    if not is_wanted:
         return None
     from uslm.output.watermark import Perth
 
     return Perth.from_package()
 
 
-def find_device(options: argparse.Namespace) -> torch.device:
+def find_device(options: DeviceOptions) -> torch.device:
     """The device named, if this machine has it; also sets the number of CPU threads: of the idle
     cores, where neither the options nor the environment say one."""
     import torch

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from uslm.evaluation.suites.speaking import Spoken, speak_all
 from uslm.tts import ZeroShotTTS
 from uslm_app.actions import engine
 from uslm_app.cli.console import Console
+from uslm_app.cli.given import EvaluateOptions
 from uslm_tokenizer.base import AudioTokenizer
 from uslm_tokenizer.errors import UserError
 from uslm_tokenizer.machine import Machine
@@ -27,7 +27,7 @@ from uslm_tokenizer.machine import Machine
 NOT_CONFIG = ("command", "json", "quiet", "debug", "force")
 
 
-def evaluate(options: argparse.Namespace, console: Console) -> None:
+def evaluate(options: EvaluateOptions, console: Console) -> None:
     """Write everything to `--out`, and print the tables."""
     work = _Evaluation(options, console)
     report = work.run()
@@ -42,9 +42,10 @@ def evaluate(options: argparse.Namespace, console: Console) -> None:
 
 
 class _Evaluation:
-    def __init__(self, options: argparse.Namespace, console: Console) -> None:
+    def __init__(self, options: EvaluateOptions, console: Console) -> None:
         self.options, self.console = options, console
         self.folder = Path(options.out)
+        self.tokenizer_name = None if options.tokenizer is None else options.tokenizer[0]
         self.device = engine.find_device(options)
         self.tts: ZeroShotTTS | None = None
         self.draw = torch.Generator().manual_seed(options.seed)
@@ -71,7 +72,8 @@ class _Evaluation:
             sections, utterances = sections | added[0], utterances + added[1]
         return Report(
             title=f"Evaluation of {self._subject()}",
-            config={k: v for k, v in vars(options).items() if k not in NOT_CONFIG},
+            config={k: v for k, v in vars(options).items() if k not in NOT_CONFIG}
+            | {"tokenizer": self.tokenizer_name},
             model={"name": self._subject()}
             if self.tts is None
             else describe_model(self.tts.synthesizer),
@@ -84,6 +86,7 @@ class _Evaluation:
         self, listed: list[seed_tts_eval.ListedUtterance], found: list[Spoken] | None
     ) -> tuple[dict[str, Section], list[dict[str, Any]]]:
         options = self.options
+        assert options.recognizer is not None, "options are checked before"
         judges = load_judges(
             options.recognizer,
             options.speaker_model,
@@ -109,12 +112,12 @@ class _Evaluation:
 
     def _synthesizer(self) -> ZeroShotTTS:
         if self.tts is None:
-            self.tts = engine.load_tts(self.options)
+            self.tts = engine.load_tts(self.options, language=self.options.language)
         return self.tts
 
     def _tokenizer(self) -> AudioTokenizer:
         """The codec that was asked for, else the model's."""
-        if self.options.tokenizer is None and self.tts is None:
+        if self.tokenizer_name is None and self.tts is None:
             self._synthesizer()
         tokenizer = self._find_tokenizer()
         if tokenizer is None:
@@ -125,12 +128,12 @@ class _Evaluation:
 
     def _find_tokenizer(self) -> AudioTokenizer | None:
         """Whoever only hands in sounds need not have a codec."""
-        if self.options.tokenizer is not None:
-            return engine.load_tokenizer(self.options)
+        if self.tokenizer_name is not None:
+            return engine.load_tokenizer(self.tokenizer_name, self.options)
         return None if self.tts is None else self.tts.synthesizer.tokenizer
 
     def _subject(self) -> str:
         """What the evaluation is of."""
         if self.tts is not None:
             return self.tts.synthesizer.settings.name
-        return str(self.options.speech or self.options.tokenizer or self.options.model)
+        return str(self.options.speech or self.tokenizer_name or self.options.model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -50,7 +51,7 @@ def path(name: str) -> Path:
     return folder
 
 
-def given_files(name: str, checkpoints: list[str], config: str | None) -> dict[Source, Path]:
+def given_files(name: str, checkpoints: Sequence[str], config: str | None) -> dict[Source, Path]:
     """What stands in for which published file."""
     system = CATALOGUE.get(name)
     files: dict[Source, Path] = {}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from uslm.output.segment_report import SegmentReport, rounded
 from uslm.synthesis.derived_seeds import resolve_seed
 from uslm.text.lexicon import Lexicon
 from uslm_app.cli.console import Console
+from uslm_app.cli.given import SayOptions
 from uslm_app.cli.outputs import AudioTarget, write_json
 from uslm_app.cli.progress import TextProgress
 from uslm_tokenizer.audio.sample_writer import SampleWriter, output_format
@@ -23,11 +24,11 @@ def say_onnx(
     text: str,
     target: AudioTarget,
     sidecar: str | None,
-    options: argparse.Namespace,
+    options: SayOptions,
     console: Console,
 ) -> None:
     """Load the model, speak, report."""
-    options.format = output_format(target, options.format)
+    options = replace(options, format=output_format(target, options.format))
     lexicon = None if options.lexicon is None else Lexicon.load(options.lexicon)
     start = time.perf_counter()
     synthesizer = OnnxSynthesizer(
@@ -54,9 +55,10 @@ def say_onnx(
     )
 
 
-def _voice(synthesizer: OnnxSynthesizer, options: argparse.Namespace, console: Console) -> Voice:
+def _voice(synthesizer: OnnxSynthesizer, options: SayOptions, console: Console) -> Voice:
     if options.voice is not None:
         return synthesizer.load_voice(options.voice)
+    assert options.prompt is not None
     voice, findings = synthesizer.create_voice(
         options.prompt, options.prompt_text, name=Path(options.prompt).stem
     )
@@ -71,7 +73,7 @@ def _speak(
     voice: Voice,
     text: str,
     target: AudioTarget,
-    options: argparse.Namespace,
+    options: SayOptions,
     console: Console,
 ) -> dict[str, Any]:
     """Write the stream as it comes; returns what a sidecar holds."""

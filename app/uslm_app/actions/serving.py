@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import signal
 import threading
 
@@ -11,19 +10,20 @@ from uslm.voices.stock import stock_voices
 from uslm.voices.store import VoiceStore
 from uslm_app.actions import engine as models
 from uslm_app.cli.console import Console
+from uslm_app.cli.given import ServeOptions
 from uslm_app.server.application import build_app
 from uslm_app.server.server import Server, open_socket
 from uslm_app.server.settings import ServeSettings
 
 
-def serve(settings: ServeSettings, options: argparse.Namespace, console: Console) -> None:
+def serve(settings: ServeSettings, options: ServeOptions, console: Console) -> None:
     """Listen, and say where."""
     models.check_model(options.model)
-    watermark = models.load_watermark(options)
+    watermark = models.load_watermark(options.watermark)
     voices = VoiceStore(options.voices)
     listening = open_socket(settings)
     with listening:
-        tts = models.load_tts(options)
+        tts = models.load_tts(options, language=options.language)
         config = EngineConfig(
             num_slots=options.slots,
             max_waiting=options.queue,
@@ -41,7 +41,7 @@ def _tell(
     settings: ServeSettings,
     port: int,
     voices: VoiceStore,
-    options: argparse.Namespace,
+    options: ServeOptions,
     console: Console,
 ) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host

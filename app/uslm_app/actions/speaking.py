@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from uslm.output.speech import SegmentReport, rounded
@@ -19,6 +19,7 @@ from uslm_app.actions import engine
 from uslm_app.actions.dry_run import show_plan
 from uslm_app.actions.voices import make_voices, open_roles, open_voice
 from uslm_app.cli.console import Console
+from uslm_app.cli.given import SayOptions
 from uslm_app.cli.outputs import AudioTarget, write_file, write_json
 from uslm_app.cli.progress import TextProgress
 from uslm_tokenizer.audio.write import StreamWriter, output_format
@@ -32,22 +33,23 @@ def say(
     role_files: Mapping[str, str] | None,
     target: AudioTarget,
     sidecar: str | None,
-    options: argparse.Namespace,
+    options: SayOptions,
     console: Console,
 ) -> None:
     """Check what needs PyTorch, load the model, speak, report. `role_files` are the voices of a
     script; None: names in brackets mean nothing."""
-    options.format = output_format(target, options.format)
+    options = replace(options, format=output_format(target, options.format))
     lexicon = None if options.lexicon is None else Lexicon.load(options.lexicon)
-    source = open_voice(options)
-    roles = None if role_files is None else open_roles(role_files, source, options)
-    watermark = engine.load_watermark(options)
+    source = open_voice(prompt=options.prompt, voice=options.voice, text=options.prompt_text)
+    narrator = options.voice or options.prompt
+    roles = None if role_files is None else open_roles(role_files, source, narrator)
+    watermark = engine.load_watermark(options.watermark)
     engine.check_model(options.model)
     if options.dry_run:
         show_plan(text, source, roles, lexicon, options, console)
         return
     start = time.perf_counter()
-    tts = engine.load_tts(options, lexicon)
+    tts = engine.load_tts(options, language=options.language, lexicon=lexicon)
     load_seconds = time.perf_counter() - start
     voice, voices = make_voices(source, roles, tts, console)
     record = {
@@ -66,7 +68,7 @@ def _speak(
     voices: Mapping[str, VoicePrompt] | None,
     text: str,
     target: AudioTarget,
-    options: argparse.Namespace,
+    options: SayOptions,
     console: Console,
     watermark: Watermark | None,
 ) -> dict[str, Any]:
@@ -110,13 +112,13 @@ def _speak(
     }
 
 
-def _write_subtitles(reports: list[SegmentReport], options: argparse.Namespace) -> None:
+def _write_subtitles(reports: list[SegmentReport], options: SayOptions) -> None:
     for path, written in ((options.srt, to_srt), (options.vtt, to_vtt)):
         if path is not None:
             write_file(path, written(reports).encode(), force=options.force)
 
 
-def _settings(options: argparse.Namespace) -> dict[str, Any]:
+def _settings(options: SayOptions) -> dict[str, Any]:
     """The arguments that were given; what was not is the model's own choice."""
     names = ("temperature", "top_k", "top_p", "retries", "speed")
     given = {name: getattr(options, name) for name in names}
@@ -152,7 +154,7 @@ def _remark(report: SegmentReport) -> str:
     return ""
 
 
-def _report(record: dict[str, Any], options: argparse.Namespace, console: Console) -> None:
+def _report(record: dict[str, Any], options: SayOptions, console: Console) -> None:
     if options.json:
         console.json(record)
         return

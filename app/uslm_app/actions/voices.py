@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from uslm.voices.recording import open_recording
 from uslm.voices.stock import stock_name
 from uslm_app.actions import engine
 from uslm_app.cli.console import Console
+from uslm_app.cli.given import VoiceCreateOptions
 from uslm_app.cli.inputs import read_prompt
 from uslm_app.cli.roles import is_voice_file
 from uslm_tokenizer.audio.read import Audio, AudioSource
@@ -62,23 +62,27 @@ class VoiceSource:
         return voice
 
 
-def open_voice(options: argparse.Namespace) -> VoiceSource:
-    """Read and examine the file named; AudioError or ConfigError if it is no voice."""
-    if getattr(options, "voice", None) is not None:
-        return _open_saved(options.voice)
-    source = _open_recording(options.prompt)
-    return replace(
-        source,
-        name=getattr(options, "name", None) or source.name,
-        text=getattr(options, "prompt_text", None),
-    )
+def open_voice(
+    *,
+    prompt: str | None,
+    voice: str | None = None,
+    text: str | None = None,
+    name: str | None = None,
+) -> VoiceSource:
+    """Read and examine a voice, or a recording in which `text` is said; AudioError or ConfigError
+    if it is neither."""
+    if voice is not None:
+        return _open_saved(voice)
+    assert prompt is not None, "options are checked before"
+    source = _open_recording(prompt)
+    return replace(source, name=name or source.name, text=text)
 
 
 def open_roles(
-    roles: Mapping[str, str], narrator: VoiceSource, options: argparse.Namespace
+    roles: Mapping[str, str], narrator: VoiceSource, narrator_file: str | None
 ) -> dict[str, VoiceSource]:
     """The voices of a script, by name; each file is opened once."""
-    opened = {options.voice or options.prompt: narrator}
+    opened = {narrator_file: narrator}
     for path in roles.values():
         if path not in opened:
             opened[path] = _open_saved(path) if is_voice_file(path) else _open_recording(path)
@@ -127,7 +131,7 @@ def load_voice(path: str) -> VoicePrompt:
     return replace(voice, name=Path(path).stem) if is_kept else voice
 
 
-def make_voice(source: VoiceSource, options: argparse.Namespace, console: Console) -> VoicePrompt:
+def make_voice(source: VoiceSource, options: VoiceCreateOptions, console: Console) -> VoicePrompt:
     """The voice of a recording, with what the options say about it."""
     embed = None
     if options.speaker_model is not None:
@@ -136,7 +140,7 @@ def make_voice(source: VoiceSource, options: argparse.Namespace, console: Consol
         embed = load_speaker_model(options.speaker_model)  # before the model: it may be missing
     voice = source.voice(engine.load_tts(options), console)
     voice = replace(voice, licence=options.licence, consent=options.consent)
-    if embed is None:
+    if embed is None or options.speaker_model is None:
         return voice
     assert source.recording is not None
     vector = embed(source.recording.resampled(EMBEDDED_RATE).waveform[0]).detach().float().cpu()

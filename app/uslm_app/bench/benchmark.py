@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Iterator
 
@@ -20,6 +19,7 @@ from uslm_app.bench.measure import (
     measure_steps,
 )
 from uslm_app.cli.console import Console
+from uslm_app.cli.given import BenchOptions
 from uslm_tokenizer.machine import Machine
 
 SENTENCE = "The quick brown fox jumps over the lazy dog, and nobody in the village minds at all."
@@ -29,11 +29,11 @@ PROMPT_FRAMES = 150
 """Length of the made-up voice: three seconds, as much work as a real one."""
 
 
-def benchmark(options: argparse.Namespace, console: Console) -> BenchReport:
+def benchmark(options: BenchOptions, console: Console) -> BenchReport:
     """Load, speak, look at the memory; only then the experiments, which need memory themselves."""
     seed = resolve_seed(options.seed)
     text = options.text or SENTENCE
-    source = open_voice(options) if options.prompt is not None else None
+    source = None if options.prompt is None else open_voice(prompt=options.prompt)
     start = time.perf_counter()
     tts = engine.load_tts(options)
     load_seconds = time.perf_counter() - start

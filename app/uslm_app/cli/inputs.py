@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import difflib
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from uslm.text.clean import clean
 from uslm.text.script import spoken_text
@@ -20,10 +20,13 @@ from uslm.voices.names import (
 )
 from uslm.voices.stock import stock_voice, stock_voices
 from uslm_app.cli.exit_codes import UsageError
+from uslm_app.cli.given import SayOptions, VoiceOptions
 from uslm_tokenizer.errors import MissingResource, TextError, UserError
 
+Given = TypeVar("Given", bound=VoiceOptions)
 
-def read_text(options: argparse.Namespace) -> str:
+
+def read_text(options: SayOptions) -> str:
     """The text to say, from `--text`, `--file` or a pipe; raises TextError if it cannot be said."""
     text, where = _find_text(options)
     if not text.strip():
@@ -62,11 +65,12 @@ def check_file(path: str, what: str) -> None:
         raise UserError(f"{what} {path!r} cannot be read: permission denied")
 
 
-def check_voice_options(options: argparse.Namespace, *, default: str | None = None) -> None:
-    """Raise unless the voice is given at most once, and its files are there.
+def check_voice_options(options: Given, *, default: str | None = None) -> Given:
+    """The options with the file of a voice in place of its name; where none is given, `default`'s.
 
-    In the options the name of a voice becomes its file; where none is given it is `default`.
+    Raises unless the voice is given at most once, and its files are there.
     """
+    voice = options.voice
     if options.prompt is not None and options.voice is not None:
         raise UsageError("the voice must be given by --prompt AUDIO or --voice VOICE; not both")
     if options.prompt is None and options.voice is None:
@@ -77,15 +81,16 @@ def check_voice_options(options: argparse.Namespace, *, default: str | None = No
             )
         if options.prompt_text is not None:
             raise UsageError("--prompt-text goes with --prompt")
-        options.voice = default
-    if options.voice is not None:
+        voice = default
+    if voice is not None:
         if options.prompt_text is not None:
             raise UsageError("--prompt-text goes with --prompt; a voice file has its own text")
-        options.voice = find_voice(options.voice)
-    else:
+        voice = find_voice(voice)
+    elif options.prompt is not None:
         check_prompt(options.prompt)
     if options.prompt_text is not None and not options.prompt_text.strip():
         raise UsageError("--prompt-text must not be empty; leave it out to have it recognised")
+    return replace(options, voice=voice)
 
 
 def check_prompt(prompt: str) -> None:
@@ -123,31 +128,31 @@ def voice_files() -> dict[str, str]:
     return files | {name: str(voice_path(folder, name)) for name in voice_names(folder)}
 
 
-def _find_text(options: argparse.Namespace) -> tuple[str, str]:
+def _find_text(options: SayOptions) -> tuple[str, str]:
     if options.said is not None and options.text is not None:
         raise UsageError(
             f"the text is given twice, as {_shortened(options.said)!r} and by --text; quote a text "
             "of several words"
         )
-    options.text = options.said if options.text is None else options.text
-    if options.text is not None and options.file is not None:
+    text = options.said if options.text is None else options.text
+    if text is not None and options.file is not None:
         raise UsageError("the text must be given by itself or by --file, not both")
-    from_stdin = options.text == "-" or options.file == "-"
-    if options.prompt == "-" and (from_stdin or (options.text is None and options.file is None)):
+    from_stdin = text == "-" or options.file == "-"
+    if options.prompt == "-" and (from_stdin or (text is None and options.file is None)):
         raise UsageError("standard input cannot be both the text and the prompt")
-    if options.text not in (None, "-"):
-        return options.text, "the text"
-    if options.file not in (None, "-"):
+    if text is not None and text != "-":
+        return text, "the text"
+    if options.file is not None and options.file != "-":
         check_file(options.file, "the text file")
         with open(options.file, "rb") as file:
             return _decode(file, options, repr(options.file)), f"the text of {options.file!r}"
-    asked_for = "-" in (options.text, options.file)
+    asked_for = "-" in (text, options.file)
     if sys.stdin is None or (sys.stdin.isatty() and not asked_for):
         raise UsageError("no text is given; say it in quotes, use --file, or pipe it in")
     return _decode(sys.stdin.buffer, options, "standard input"), "the text on standard input"
 
 
-def _decode(file: BinaryIO, options: argparse.Namespace, name: str) -> str:
+def _decode(file: BinaryIO, options: SayOptions, name: str) -> str:
     # A letter takes at most four bytes: more than that cannot be within the limit.
     limit = 4 * options.max_chars + 4 if options.max_chars else -1
     data = file.read(limit)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
-
 from uslm_app.cli.exit_codes import UsageError
+from uslm_app.cli.given import SayOptions
 from uslm_tokenizer.errors import MissingResource
 
 UNKNOWN = (
@@ -13,9 +12,9 @@ UNKNOWN = (
 )  # fmt: skip
 
 
-def check_onnx_options(options: argparse.Namespace) -> None:
+def check_onnx_options(options: SayOptions) -> None:
     """Raise UsageError where something is asked for that only PyTorch can do."""
-    given = [name for name in UNKNOWN if getattr(options, name) not in (None, False, [])]
+    given = [name for name in UNKNOWN if getattr(options, name) not in (None, False, ())]
     if options.device != "cpu":
         given.append("device")
     if given:

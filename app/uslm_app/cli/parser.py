@@ -19,6 +19,7 @@ from uslm_app.cli import (
 )
 from uslm_app.cli.console import Console
 from uslm_app.cli.exit_codes import UsageError
+from uslm_app.cli.given import CommonOptions, given
 from uslm_app.cli.option_types import did_you_mean
 
 EXIT_CODES = """\
@@ -224,8 +225,8 @@ what it is worth:
 }
 
 
-def parse(arguments: Sequence[str], console: Console) -> argparse.Namespace:
-    """The options of one command, its words in `command`; raises UsageError.
+def parse(arguments: Sequence[str], console: Console) -> CommonOptions:
+    """The options of one command; raises UsageError.
 
     Raises SystemExit where help or the version was asked for, and is printed.
     """
@@ -240,8 +241,7 @@ def parse(arguments: Sequence[str], console: Console) -> argparse.Namespace:
         found, unknown = parser.parse_known_args(rest)
     if unknown:
         raise UsageError(f"{unknown[0]!r} belongs to no option; quote a text of several words")
-    found.command = words
-    return found
+    return given(words, found)
 
 
 def main_parser() -> argparse.ArgumentParser:

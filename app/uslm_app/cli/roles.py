@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from uslm.text.script import parse_script
 from uslm.voices.stock import DEFAULT_STOCK_VOICE
 from uslm_app.cli.exit_codes import UsageError
+from uslm_app.cli.given import SayOptions
 from uslm_app.cli.inputs import check_file, check_voice_options, find_voice, voice_files
 from uslm_tokenizer.errors import TextError
 
 VOICE_SUFFIX = ".safetensors"
 
 
-def is_script(options: argparse.Namespace) -> bool:
+def is_script(options: SayOptions) -> bool:
     """Whether names in brackets mean voices."""
     return bool(options.script or options.voice_for)
 
 
-def find_roles(text: str, options: argparse.Namespace) -> dict[str, str]:
-    """The voice files and recordings of those who speak after a mark, by their names.
+def find_roles(text: str, options: SayOptions) -> tuple[SayOptions, dict[str, str]]:
+    """The voice files and recordings of those who speak after a mark, by their names; and the
+    options with a voice for what stands before the first mark.
 
-    Where no voice is given for what stands before the first mark, it is the default one; if nothing
-    stands there, the first who speaks becomes `--voice` or `--prompt` in the options.
+    Where none is given, it is the default one; if nothing stands there, the first who speaks.
     """
     known = _known(options)
     try:
@@ -36,9 +37,9 @@ def find_roles(text: str, options: argparse.Namespace) -> dict[str, str]:
     if options.prompt is None and options.voice is None:
         first = segments[0].voice
         if first and not is_voice_file(roles[first]):
-            options.prompt = roles[first]
-        check_voice_options(options, default=roles.get(first, DEFAULT_STOCK_VOICE))
-    return roles
+            options = replace(options, prompt=roles[first])
+        options = check_voice_options(options, default=roles.get(first, DEFAULT_STOCK_VOICE))
+    return options, roles
 
 
 def is_voice_file(path: str) -> bool:
@@ -46,7 +47,7 @@ def is_voice_file(path: str) -> bool:
     return Path(path).suffix == VOICE_SUFFIX
 
 
-def _known(options: argparse.Namespace) -> dict[str, str]:
+def _known(options: SayOptions) -> dict[str, str]:
     """All who may be asked for: named voices, the voice of the text, then those given."""
     known = voice_files()
     for path in (options.prompt, options.voice):

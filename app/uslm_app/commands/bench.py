@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
-
 from uslm_app.cli.console import Console
+from uslm_app.cli.given import BenchOptions
 from uslm_app.cli.inputs import check_file
 
 
-def run(options: argparse.Namespace, console: Console) -> None:
+def run(options: BenchOptions, console: Console) -> None:
     """Check the files; then measure."""
     if options.prompt is not None:
         check_file(options.prompt, "the prompt")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 
 from uslm_app.cli.console import Console
+from uslm_app.cli.given import CommonOptions
 
 HEAD = (
     "name",
@@ -22,7 +22,7 @@ HEAD = (
 )
 
 
-def run(options: argparse.Namespace, console: Console) -> None:
+def run(options: CommonOptions, console: Console) -> None:
     """Every row is asked of the model itself, built at its published size without memory."""
     from uslm_app.actions.codec_table import all_facts
 

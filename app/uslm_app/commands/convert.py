@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
-
 from uslm_app.cli.console import Console
+from uslm_app.cli.given import ConvertOptions
 from uslm_app.cli.inputs import check_file, check_voice_options
 from uslm_app.cli.outputs import audio_target, sidecar_path
 
 
-def run(options: argparse.Namespace, console: Console) -> None:
+def run(options: ConvertOptions, console: Console) -> None:
     """Check files and places; then wake PyTorch and convert."""
     check_file(options.source, "the source")
-    check_voice_options(options)
+    options = check_voice_options(options)
     inputs = (options.source, options.prompt, options.voice)
     target = audio_target(options.out, options.format, console, force=options.force, inputs=inputs)
     sidecar = sidecar_path(options.out, force=options.force) if options.sidecar else None

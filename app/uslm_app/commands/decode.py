@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
-
 from uslm_app.cli.console import Console
+from uslm_app.cli.given import DecodeOptions
 from uslm_app.cli.inputs import check_file
 from uslm_app.cli.outputs import audio_target
 
 
-def run(options: argparse.Namespace, console: Console) -> None:
+def run(options: DecodeOptions, console: Console) -> None:
     """Check the files; then load the tokenizer and decode."""
     check_file(options.codes, "the codes file")
     target = audio_target(

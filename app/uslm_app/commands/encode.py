@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 
 from uslm_app.cli.console import Console
+from uslm_app.cli.given import EncodeOptions
 from uslm_app.cli.inputs import check_file
 from uslm_app.cli.outputs import check_output, check_suffix
 
 
-def run(options: argparse.Namespace, console: Console) -> None:
+def run(options: EncodeOptions, console: Console) -> None:
     """Check the files; then load the tokenizer and encode."""
     check_file(options.audio, "the recording")
     check_suffix(options.out, ".safetensors", "the codes file")

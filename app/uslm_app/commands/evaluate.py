@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 from pathlib import Path
 
 from uslm_app.cli.console import Console
 from uslm_app.cli.exit_codes import UsageError
+from uslm_app.cli.given import EvaluateOptions
 from uslm_app.cli.inputs import check_file
 from uslm_tokenizer.errors import UserError
 
 
-def run(options: argparse.Namespace, console: Console) -> None:
+def run(options: EvaluateOptions, console: Console) -> None:
     """Check options and files; then load, speak, judge and report."""
     if options.manifest is not None:
         check_file(options.manifest, "the manifest")
@@ -25,10 +25,8 @@ def run(options: argparse.Namespace, console: Console) -> None:
         return run_bench_of(options, console)
     if options.list is None and options.recordings is None:
         raise UsageError("there is nothing to judge: give --list, --recordings or --manifest")
-    if options.tokenizer is not None:
-        if len(options.tokenizer) > 1:
-            raise UsageError("several tokenizers are for --manifest; name one")
-        options.tokenizer = options.tokenizer[0]
+    if options.tokenizer is not None and len(options.tokenizer) > 1:
+        raise UsageError("several tokenizers are for --manifest; name one")
     if options.list is not None:
         check_file(options.list, "the list")
         if options.recognizer is None:
@@ -44,7 +42,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
     evaluate(options, console)
 
 
-def _check_out(options: argparse.Namespace) -> None:
+def _check_out(options: EvaluateOptions) -> None:
     if os.path.isfile(options.out):
         raise UserError(f"--out {options.out!r} must be a folder, but is a file")
     if (Path(options.out) / "report.json").exists() and not options.force:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 from uslm_app.cli.console import Console
+from uslm_app.cli.given import ExportOptions
 from uslm_tokenizer.errors import AlreadyThere
 
 
-def run(options: argparse.Namespace, console: Console) -> None:
+def run(options: ExportOptions, console: Console) -> None:
     """Load, export, say where it is."""
     folder = Path(options.out)
     if folder.exists() and not folder.is_dir():

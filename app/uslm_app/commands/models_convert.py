@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 from uslm_app.cli.console import Console
+from uslm_app.cli.given import ModelsConvertOptions
 
 
-def run(options: argparse.Namespace, console: Console) -> None:
+def run(options: ModelsConvertOptions, console: Console) -> None:
     """Fetch what is missing, convert, say where it is."""
     import torch
 

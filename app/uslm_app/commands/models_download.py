@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
-
 from uslm_app.cli.console import Console
+from uslm_app.cli.given import ModelsDownloadOptions
 
 
-def run(options: argparse.Namespace, console: Console) -> None:
+def run(options: ModelsDownloadOptions, console: Console) -> None:
     """One after the other; what is there already is not asked for again."""
     from uslm.systems.catalogue import CATALOGUE
     from uslm_app.actions.models import STORE, DownloadProgress

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
-
 from uslm_app.cli.console import Console
+from uslm_app.cli.given import NameOptions
 
 
-def run(options: argparse.Namespace, console: Console) -> None:
+def run(options: NameOptions, console: Console) -> None:
     """Print each fact in a line, and each file in one."""
     from uslm_app.actions.models import describe
 

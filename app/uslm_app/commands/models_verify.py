@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
-
 from uslm_app.cli.console import Console
+from uslm_app.cli.given import NamesOptions
 
 
-def run(options: argparse.Namespace, console: Console) -> None:
+def run(options: NamesOptions, console: Console) -> None:
     """A line for each file; fails if one is damaged or missing."""
     from uslm_app.actions.models import STORE, refuse_unhealthy
 

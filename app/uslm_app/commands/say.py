@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
+from dataclasses import replace
 
 from uslm.voices.stock import DEFAULT_STOCK_VOICE
 from uslm_app.cli.console import Console
+from uslm_app.cli.given import SayOptions
 from uslm_app.cli.inputs import check_file, check_voice_options, read_text
 from uslm_app.cli.onnx_options import check_onnx_options
 from uslm_app.cli.outputs import (
@@ -18,27 +19,29 @@ from uslm_app.cli.outputs import (
 from uslm_app.cli.roles import find_roles, is_script
 
 
-def run(options: argparse.Namespace, console: Console) -> None:
+def run(options: SayOptions, console: Console) -> None:
     """Check texts, files and places; then wake PyTorch and speak."""
     if options.backend == "onnx":
         check_onnx_options(options)
     # The first who speaks in a script may be all the voice that there is.
     if not is_script(options) or options.prompt is not None or options.voice is not None:
-        check_voice_options(options, default=DEFAULT_STOCK_VOICE)
+        options = check_voice_options(options, default=DEFAULT_STOCK_VOICE)
     text = read_text(options)
-    roles = find_roles(text, options) if is_script(options) else None
+    roles = None
+    if is_script(options):
+        options, roles = find_roles(text, options)
     if options.lexicon is not None:
         check_file(options.lexicon, "the lexicon")
-    if options.out is None:
-        options.out = unused_file("speech", options.format)
+    out = unused_file("speech", options.format) if options.out is None else options.out
+    options = replace(options, out=out)
     named = (options.prompt, options.voice, options.file, options.lexicon)
     inputs = (*named, *(roles or {}).values())
-    target = audio_target(options.out, options.format, console, force=options.force, inputs=inputs)
-    sidecar = sidecar_path(options.out, force=options.force) if options.sidecar else None
+    target = audio_target(out, options.format, console, force=options.force, inputs=inputs)
+    sidecar = sidecar_path(out, force=options.force) if options.sidecar else None
     for subtitles in (options.srt, options.vtt):
         if subtitles is not None:
             check_output(subtitles, force=options.force, inputs=inputs)
-    check_distinct((options.out, sidecar, options.srt, options.vtt))
+    check_distinct((out, sidecar, options.srt, options.vtt))
 
     if options.backend == "onnx":
         from uslm_app.actions.onnx_speaking import say_onnx

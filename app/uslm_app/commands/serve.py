@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,12 +10,13 @@ from uslm.voices.names import default_folder, voice_names
 from uslm.voices.stock import stock_voices
 from uslm_app.cli.console import Console
 from uslm_app.cli.exit_codes import UsageError
+from uslm_app.cli.given import ServeOptions
 from uslm_app.cli.inputs import check_file
 from uslm_app.server.settings import OPENAI_VOICES, ServeSettings
 from uslm_tokenizer.errors import EnvironmentProblem
 
 
-def run(options: argparse.Namespace, console: Console) -> None:
+def run(options: ServeOptions, console: Console) -> None:
     """Check the options and take the port; then load the model and serve."""
     settings = ServeSettings(
         host=options.host,
@@ -41,7 +41,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
     serve(settings, options, console)
 
 
-def _aliases(options: argparse.Namespace) -> dict[str, str]:
+def _aliases(options: ServeOptions) -> dict[str, str]:
     """OpenAI's names, and those given; each must mean a voice that is there."""
     folder = default_folder() if options.voices is None else Path(options.voices)
     known = {*voice_names(folder), *stock_voices()}
@@ -54,7 +54,7 @@ def _aliases(options: argparse.Namespace) -> dict[str, str]:
     return OPENAI_VOICES | dict(options.voice_alias)
 
 
-def _token(options: argparse.Namespace) -> str | None:
+def _token(options: ServeOptions) -> str | None:
     """From a file or the environment: what is on a command line, the whole machine can read."""
     if options.token_file is None:
         return os.environ.get("USLM_API_KEY") or None

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 from uslm_app.cli.console import Console
 from uslm_app.cli.exit_codes import UsageError
+from uslm_app.cli.given import VoiceCreateOptions
 from uslm_app.cli.inputs import check_prompt
 from uslm_app.cli.outputs import check_output, check_suffix
 
 
-def run(options: argparse.Namespace, console: Console) -> None:
+def run(options: VoiceCreateOptions, console: Console) -> None:
     """Check the files; then load the model and make the voice."""
     check_prompt(options.prompt)
     if options.prompt == "-" and options.name is None and options.out is None:
@@ -25,10 +25,11 @@ def run(options: argparse.Namespace, console: Console) -> None:
     from uslm_app.actions.voices import describe, make_voice, open_voice
 
     store = VoiceStore()
+    name = options.name
     if options.out is None:
-        options.name = options.name or Path(options.prompt).stem
-        store.check_free(options.name, options.force)
-    source = open_voice(options)
+        name = name or Path(options.prompt).stem
+        store.check_free(name, options.force)
+    source = open_voice(prompt=options.prompt, text=options.prompt_text, name=name)
     engine.check_model(options.model)
     voice = make_voice(source, options, console)
     if options.out is None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
-
 from uslm_app.cli.console import Console
+from uslm_app.cli.given import VoiceExportOptions
 from uslm_app.cli.inputs import find_voice
 from uslm_app.cli.outputs import check_output
 
 
-def run(options: argparse.Namespace, console: Console) -> None:
+def run(options: VoiceExportOptions, console: Console) -> None:
     """Check the places; the model is loaded only for sound."""
     path = find_voice(options.voice)
     for out in options.out:
@@ -33,6 +32,6 @@ def run(options: argparse.Namespace, console: Console) -> None:
     for out in files:
         voice.save(out, force=options.force)
     if options.json:
-        console.json({"voice": voice.name, "out": options.out})
+        console.json({"voice": voice.name, "out": list(options.out)})
         return
     console.note(f"{', '.join(options.out)}: the voice {voice.name!r}")

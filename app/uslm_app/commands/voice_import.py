@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
-
 from uslm_app.cli.console import Console
+from uslm_app.cli.given import VoiceImportOptions
 from uslm_app.cli.inputs import check_file
 
 
-def run(options: argparse.Namespace, console: Console) -> None:
+def run(options: VoiceImportOptions, console: Console) -> None:
     """Read the file, which need not be trusted, and write it anew into the store."""
     check_file(options.file, "the voice file")
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 from typing import TYPE_CHECKING
 
 from uslm_app.cli.console import Console
+from uslm_app.cli.given import CommonOptions
 
 if TYPE_CHECKING:
     from uslm.voices.prompt import VoicePrompt
     from uslm.voices.store import VoiceStore
 
 
-def run(options: argparse.Namespace, console: Console) -> None:
+def run(options: CommonOptions, console: Console) -> None:
     """A line for each voice."""
     from uslm.voices.stock import stock_voices
     from uslm.voices.store import VoiceStore

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
-
 from uslm_app.cli.console import Console
+from uslm_app.cli.given import VoicePlayOptions
 from uslm_app.cli.inputs import find_voice
 
 
-def run(options: argparse.Namespace, console: Console) -> None:
+def run(options: VoicePlayOptions, console: Console) -> None:
     """Find a player before any work; then decode the voice and play it."""
     path = find_voice(options.voice)
 

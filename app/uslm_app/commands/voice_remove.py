@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
-
 from uslm.voices.names import default_folder, existing_voice, voice_names
 from uslm.voices.stock import stock_voices
 from uslm_app.cli.console import Console
+from uslm_app.cli.given import NamesOptions
 from uslm_tokenizer.errors import UserError
 
 
-def run(options: argparse.Namespace, console: Console) -> None:
+def run(options: NamesOptions, console: Console) -> None:
     """All of them or, where a name is wrong, none."""
     folder = default_folder()
     for name in options.names:

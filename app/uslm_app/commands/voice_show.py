@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
-
 from uslm_app.cli.console import Console
+from uslm_app.cli.given import VoiceShowOptions
 from uslm_app.cli.inputs import find_voice
 
 
-def run(options: argparse.Namespace, console: Console) -> None:
+def run(options: VoiceShowOptions, console: Console) -> None:
     """Print each fact in a line."""
     path = find_voice(options.voice)
 

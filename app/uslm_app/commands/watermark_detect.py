@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
-
 from uslm_app.cli.console import Console
+from uslm_app.cli.given import FileOptions
 from uslm_app.cli.inputs import check_file
 
 
-def run(options: argparse.Namespace, console: Console) -> None:
+def run(options: FileOptions, console: Console) -> None:
     """Read, search, and say what was found, not what it would mean."""
     check_file(options.file, "the recording")
 
