@@ -74,7 +74,7 @@ def set_up(extra: str) -> None:
     project = f".[{extra}]" if extra else "."
     pip_install("--constraint", "constraints.txt", *torch_index(), "--editable", project)
     if extra == "dev":
-        # Without its torchaudio, which may not load; encodec_bridge.py says more.
+        # Tests compare with it; without its torchaudio, which may not load (CONTRIBUTING).
         pip_install("--constraint", "constraints.txt", "--no-deps", "--use-pep517", "encodec")
     stamp.write_text(wanted)
     say(f"{VENV.name} is ready; to use it yourself: source {VENV.name}/bin/activate")

@@ -333,6 +333,19 @@ def test_old_words_are_gone() -> None:
     assert left == []
 
 
+def test_docstrings_name_the_noun_first() -> None:
+    """ "Codes of ...", not "What is asked of ..."; "Whether ..." of what is true or false."""
+    found = []
+    for name in modules():
+        for node in ast.walk(parsed(name)):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                first = (ast.get_docstring(node) or " ").split(" ")[0]
+                if re.match(r"(What|How|Where|Who|Whose|Which|Why|When)\b", first):
+                    found.append(f"{name}: {ast.get_docstring(node)}")
+    print(f"docstrings that begin with a question: {len(found)}")
+    assert found == []
+
+
 def test_no_stored_name_is_given_another_meaning() -> None:
     """A name of before is no name of today in the same place, and each has one successor."""
     for tables in (CONFIG_KEYS.values(), TENSOR_NAMES.values(), [OPTIONS, COMMANDS, FILES]):

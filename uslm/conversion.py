@@ -25,7 +25,7 @@ class VoiceConverter:
 
     @property
     def frontend(self) -> FrontEnd:
-        """What reads the texts of voices; UserError of a model that reads none."""
+        """Front end of the texts of voices; UserError of a model that reads none."""
         if self._frontend is None:
             self._frontend = self.converter.frontend()
         return self._frontend

@@ -77,7 +77,7 @@ class Codecs:
 
     @property
     def names(self) -> list[str]:
-        """What there is to choose from."""
+        """Names to choose from."""
         return list(self._folders)
 
     def code(self, clip: Audio, choice: CodecChoice) -> Coded:

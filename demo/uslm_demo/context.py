@@ -1,4 +1,4 @@
-"""What all tabs of one page share."""
+"""Things that all tabs of one page share."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ other's way."""
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """What all tabs of one page share."""
+    """Things that all tabs of one page share."""
 
     model: Model
     limits: Limits
@@ -39,5 +39,5 @@ class Context:
 
 
 def session_of(request: gr.Request | None) -> str | None:
-    """Who asks."""
+    """Session of whoever asks."""
     return None if request is None else request.session_hash

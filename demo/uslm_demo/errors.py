@@ -34,7 +34,7 @@ def shown(handler: Callable[P, Iterator[T]]) -> Callable[P, Iterator[T]]:
 
 
 def field(check: Callable[[], object]) -> dict[str, Any]:
-    """What `gr.validate` says of a field: it is right, or the message of the check beside it."""
+    """Answer of `gr.validate` about a field: it is right, or the message of the check beside it."""
     try:
         check()
     except EXPECTED as error:

@@ -54,7 +54,7 @@ class Model:
             return self._tts
 
     def engine(self) -> Engine:
-        """What speaks, for all visitors side by side."""
+        """Engine that speaks, for all visitors side by side."""
         from uslm.serving.engine import Engine, EngineConfig
 
         tts = self.tts()
@@ -73,7 +73,7 @@ class Model:
         return VoiceConverter(as_converter(tts.synthesizer), tts.frontend)
 
     def settings(self) -> SynthesizerSettings:
-        """What the model says of itself; reads no weights. MissingResource where there is none."""
+        """Settings of the model; reads no weights. MissingResource where there is none."""
         from uslm.systems.loading import read_settings
 
         return read_settings(self.name)
@@ -85,7 +85,7 @@ class Model:
         return read_imitates(self.name)
 
     def frontend(self) -> FrontEnd:
-        """What reads texts; reads no weights."""
+        """Front end of texts; reads no weights."""
         from uslm.systems.loading import read_frontend
 
         with self._lock:

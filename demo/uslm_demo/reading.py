@@ -1,4 +1,4 @@
-"""What the buttons of the long text do, without a page: prepare, speak, speak a segment again."""
+"""Work of the long text's buttons, without a page: prepare, speak, speak a segment again."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def script_voices(
 
 
 def script_names(store: VoiceStore, narrator: str = "") -> tuple[str, ...]:
-    """What a script may call its voices."""
+    """Names that a script may call its voices."""
     return (*voice_names(store), *((narrator,) if narrator else ()))
 
 

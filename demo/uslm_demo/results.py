@@ -14,7 +14,7 @@ from uslm.output.subtitles import to_srt
 
 @dataclass(frozen=True, kw_only=True)
 class Files:
-    """What can be downloaded."""
+    """Files that can be downloaded."""
 
     wav: Path
     json: Path

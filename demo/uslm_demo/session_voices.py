@@ -1,4 +1,4 @@
-"""Whose voices a visitor sees: those of this machine's user, or only what he made himself."""
+"""Voices that a visitor sees: those of this machine's user, or only what he made himself."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from uslm.voices.store import VoiceStore
 
 
 class SessionVoices:
-    """Where voices are kept: in one folder for whoever comes, or a folder for each visitor, which
+    """Places where voices are kept: one folder for whoever comes, or one for each visitor, which
     goes when he does."""
 
     def __init__(self, store: VoiceStore | None) -> None:

@@ -1,4 +1,4 @@
-"""What the buttons do, without a page: speak a text, or convert a recording."""
+"""Work of the buttons, without a page: speak a text, or convert a recording."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def check_text(model: Model, text: str, most: int, voices: tuple[str, ...] | Non
 
 
 def read_seed(text: str) -> int | None:
-    """What was typed as a seed; None where nothing was."""
+    """Seed that was typed; None where nothing was."""
     if not text.strip():
         return None
     try:
@@ -168,7 +168,7 @@ def read_seed(text: str) -> int | None:
 
 
 def summary(speech: Speech) -> str:
-    """What was made."""
+    """Summary of what was made."""
     seconds = speech.timings.total
     return f"{speech.seconds:.1f} s of speech, made in {seconds:.1f} s. Seed {speech.seed}."
 

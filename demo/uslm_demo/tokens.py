@@ -1,4 +1,4 @@
-"""What the token view shows: sound, mel, phonemes and codes as tracks on one time axis."""
+"""Contents of the token view: sound, mel, phonemes and codes as tracks on one time axis."""
 
 # ruff: noqa: RUF001 (phonemes look like other characters)
 
@@ -113,7 +113,7 @@ def code_tracks(
 def phoneme_spans(
     phoneme_recognizer: Recognizer, units: Int[Tensor, " t"], ids: Sequence[int], frame_rate: float
 ) -> list[Span]:
-    """Where each sound lies, as the tokenizer's recogniser has it; empty where they do not fit."""
+    """Place of each sound, as the tokenizer's recogniser has it; empty where they do not fit."""
     if not len(units) or not len(ids):
         return []
     starts = align_ctc(phoneme_recognizer.phoneme_logits(units[None])[0], ids)

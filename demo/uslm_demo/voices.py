@@ -18,7 +18,7 @@ from uslm_tokenizer.errors import AudioError, UserError
 
 @dataclass(frozen=True, kw_only=True)
 class VoiceChoice:
-    """What was asked for."""
+    """A choice of a voice."""
 
     kept: str = ""
     """Name of a kept voice, or else of a stock voice; empty: the recording."""
@@ -29,7 +29,7 @@ class VoiceChoice:
 
     @classmethod
     def asked(cls, kept: str | None, recording: str | None, transcript: str | None) -> VoiceChoice:
-        """What the fields say; those that were never shown say None."""
+        """Choice by the fields; those that were never shown say None."""
         return cls(kept=kept or "", recording=recording, transcript=(transcript or "").strip())
 
 
@@ -109,13 +109,13 @@ def import_voice(model: Model, store: VoiceStore, path: str) -> VoicePrompt:
 
 
 def listen(model: Model, voice: VoicePrompt) -> Audio:
-    """What a voice was made of."""
+    """Recording that a voice was made of."""
     tts = model.tts()
     return Audio(tts.synthesizer.render_voice(voice), tts.sample_rate)
 
 
 def describe(voice: VoicePrompt) -> str:
-    """What there is to say about a voice that was just heard, in Markdown."""
+    """Report on a voice that was just heard, in Markdown."""
     lines = [f"Uses {voice.seconds:.1f} s."]
     lines += [
         f"**{finding.severity.capitalize()}:** {finding.message}." for finding in voice.findings
@@ -126,7 +126,7 @@ def describe(voice: VoicePrompt) -> str:
 
 
 def facts(voice: VoicePrompt) -> Sequence[tuple[str, str]]:
-    """What is known about a kept voice: names and values."""
+    """Facts of a kept voice: names and values."""
     known = {
         "Length": f"{voice.seconds:.1f} s",
         "Transcript": voice.transcript,

@@ -1,4 +1,4 @@
-"""How every command of the recipes ends: one line for what went wrong, and a stable exit code."""
+"""The end of every command of the recipes: one line for what went wrong, and a stable exit code."""
 
 from __future__ import annotations
 

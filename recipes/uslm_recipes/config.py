@@ -1,4 +1,4 @@
-"""What a recipe is told: a YAML file, dotted overrides, and the arguments all recipes share."""
+"""Settings of a recipe: a YAML file, dotted overrides, and the arguments all recipes share."""
 
 from __future__ import annotations
 

@@ -5,6 +5,6 @@ from typing import Any
 
 
 def load_address(address: str) -> Any:
-    """What the address names; whoever asks says what type it is of."""
+    """The object that an address names; whoever asks says what type it is of."""
     module, _, name = address.partition(":")
     return getattr(import_module(module), name)

@@ -1,4 +1,4 @@
-"""What a language model or a pipeline may ask of any tokenizer."""
+"""Interface of tokenizers: all that a language model or a pipeline may ask of one."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -119,7 +119,7 @@ class AudioTokenizer(PretrainedModel, ABC):
         lengths: Int[Tensor, " b"] | None,
         encode: Callable[[Tensor], Tensor],
     ) -> Int[Tensor, "b k t"]:
-        """What `encode`, from waveforms [b 1 m] to codes [b k m / hop], makes of each row alone.
+        """Codes by `encode`, from waveforms [b 1 m] to codes [b k m / hop], of each row alone.
 
         For networks that would see the padding: only rows of one length go through together.
         """

@@ -1,4 +1,4 @@
-"""What this machine's optional packages can do, found out by trying, and said in plain words."""
+"""Abilities of this machine's optional packages, found out by trying, and said in plain words."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from uslm_tokenizer.errors import EnvironmentProblem
 
 @cache
 def torchaudio_fault() -> str | None:
-    """Why the installed torchaudio does not load; None where it loads or is not installed.
+    """Reason why the installed torchaudio does not load; None where it loads or is not installed.
 
     The builds of torchaudio on PyPI for Linux are linked against CUDA. Beside a CPU build of
     torch they are found, but raise OSError on import.

@@ -63,7 +63,7 @@ class PretrainedModel(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the first parameter lies, or the first buffer; the CPU for a model of neither."""
+        """Device of the first parameter, or of the first buffer; the CPU for a model of neither."""
         for tensor in chain(self.parameters(), self.buffers()):
             return tensor.device
         return torch.device("cpu")
@@ -74,7 +74,7 @@ class PretrainedModel(nn.Module):
         return next(self.parameters()).dtype
 
     def num_parameters(self) -> int:
-        """How many weights the model has."""
+        """Number of weights."""
         return sum(parameter.numel() for parameter in self.parameters())
 
     def save_pretrained(self, folder: str | Path, *, dtype: torch.dtype | None = None) -> Path:
@@ -187,7 +187,7 @@ def build_for(weights: Path, build: Callable[[], Model], config: Path) -> Model:
 
 @dataclass
 class _Budget:
-    """How much may be built for a file of weights."""
+    """Numbers that may be built for a file of weights."""
 
     parameters: int
     """Parameters that may still come."""
@@ -265,7 +265,7 @@ class _NothingToDraw(TorchFunctionMode):
 
 
 def _size_of(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
-    """How many numbers a factory function makes; 0 where that cannot be told."""
+    """Count of the numbers that a factory function makes; 0 where that cannot be told."""
     if name in ("arange", "linspace"):
         numbers = [value for value in args if isinstance(value, (int, float))]
         if name == "linspace":
@@ -311,7 +311,7 @@ def resolve(
 
 
 def hub_fault(name: str, problem: Exception) -> MissingResource | EnvironmentProblem:
-    """What an error of the Hub's client means: there is no such model, or nobody could be asked."""
+    """Meaning of an error of the Hub's client: there is no such model, or nobody could be asked."""
     reason = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
     if is_network_fault(problem):
         return EnvironmentProblem(f"cannot reach the Hub for {name!r}: {reason}")

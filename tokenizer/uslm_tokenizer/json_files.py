@@ -9,7 +9,7 @@ from uslm_tokenizer.errors import ConfigError
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
-    """What a JSON file holds. Raises ConfigError where it cannot be read, or is no mapping."""
+    """The mapping in a JSON file. Raises ConfigError where it cannot be read, or is none."""
     try:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as problem:

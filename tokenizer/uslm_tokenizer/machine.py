@@ -1,4 +1,4 @@
-"""What measurements were taken on."""
+"""The machine that measurements were taken on."""
 
 import os
 import platform

@@ -98,12 +98,12 @@ def current_key(stored: str) -> str:
 
 
 def current_tensor_name(model_type: str, stored: str) -> str:
-    """What a stored tensor of such a model is called today."""
+    """The name of today of a stored tensor of such a model."""
     return _replace(stored, TENSOR_NAMES.get(model_type, {}))
 
 
 def first_tensor_name(model_type: str, name: str) -> str:
-    """What such a model's tensor was called at first: hashes stay those of that name."""
+    """The first name of such a model's tensor: hashes stay those of that name."""
     table = {new: old for old, new in TENSOR_NAMES.get(model_type, {}).items()}
     return _replace(name, table)
 

@@ -36,5 +36,5 @@ def transformers_class(name: str, what: str) -> Any:
 
 
 def network_shape(config: Any) -> dict[str, object]:
-    """What of a configuration differs from the family's usual one, and matters to the network."""
+    """Part of a configuration that is not the family's usual one, and matters to the network."""
     return {key: v for key, v in config.to_diff_dict().items() if key not in NOT_SHAPE}

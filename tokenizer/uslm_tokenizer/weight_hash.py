@@ -63,7 +63,7 @@ def _beginnings(weights: Weights) -> Iterator[tuple[str, tuple[int, ...], Tensor
 
 
 def _first_names(model_type: str, names: Iterable[str]) -> list[tuple[str, str]]:
-    """What each tensor was called at first, in the order of these names, and is called now."""
+    """First name of each tensor, in the order of these names, and its name of now."""
     return sorted((first_tensor_name(model_type, name), name) for name in names)
 
 

@@ -91,7 +91,7 @@ def _age(path: Path) -> float:
 
 
 def _as_os_error(problem: SafetensorError, path: Path) -> OSError:
-    """What the system said, which safetensors tells in words only."""
+    """Error of the system, which safetensors tells in words only."""
     number = re.search(r"os error (\d+)", str(problem))
     if number is None:
         return OSError(errno.EIO, str(problem), str(path))

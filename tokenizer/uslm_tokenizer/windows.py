@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 
 def windows(length: int, step: int, margin: int) -> Iterator[tuple[slice, slice]]:
-    """What to read, which may reach beyond the end, and which of that to keep: `step` at most."""
+    """Windows: what to read, which may reach beyond the end, and what to keep, `step` at most."""
     for start in range(0, length, step):
         first = max(0, start - margin)
         end = min(length, start + step)

@@ -33,7 +33,7 @@ class UnitRow(SpokenUnits):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class UnitRequest:
-    """What one row needs to speak."""
+    """A row that is to speak."""
 
     text_ids: Int[Tensor, " _"]
     prompt_units: Int[Tensor, "*streams _"]

@@ -11,7 +11,7 @@ from uslm_tokenizer.errors import ConfigError
 
 @dataclass(frozen=True)
 class Block:
-    """What is to be filled next of a segment's frames."""
+    """The frames of a segment that are to be filled next."""
 
     first: int
     """Frame where what stage 2 looks at begins: the context."""

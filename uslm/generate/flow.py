@@ -36,25 +36,25 @@ Direction = Callable[[Tensor, Tensor], Tensor]
 
 @runtime_checkable
 class Path(Protocol):
-    """How noise becomes data."""
+    """A path from noise to data."""
 
     @property
     def noise_place(self) -> float:
-        """Where there is only noise."""
+        """The place where there is only noise."""
 
     @property
     def data_place(self) -> float:
-        """Where there is only data."""
+        """The place where there is only data."""
 
     def mix(
         self, data: Float[Tensor, "*s c"], noise: Float[Tensor, "*s c"], place: Float[Tensor, "*#s"]
     ) -> Float[Tensor, "*s c"]:
-        """What lies on the way between the two."""
+        """The mixture on the way between the two."""
 
     def direction(
         self, data: Float[Tensor, "*s c"], noise: Float[Tensor, "*s c"], place: Float[Tensor, "*#s"]
     ) -> Float[Tensor, "*s c"]:
-        """What a network is to predict there."""
+        """The direction that a network is to predict there."""
 
     def step(
         self, x: Float[Tensor, "*s c"], direction: Float[Tensor, "*s c"], place: float, to: float
@@ -200,7 +200,7 @@ def sample(
     known: Float[Tensor, "b t c"] | None = None,
     is_known: Bool[Tensor, "b t"] | None = None,
 ) -> Float[Tensor, "b t c"]:
-    """What the noise becomes; one call of `direction` per step, two with `midpoint`.
+    """The data that noise becomes; one call of `direction` per step, two with `midpoint`.
 
     Frames that `is_known` are those of `known` bit for bit, from the first step on, and their place
     is that of data: so speech goes on after a prefix. UserError if the schedule does not lead from

@@ -111,7 +111,7 @@ class RowDrawn:
 
 @dataclass(frozen=True)
 class _Moment:
-    """Where in the diffusion of a codebook a step is."""
+    """The place of a step in the diffusion of a codebook."""
 
     codebook: int
     step: int

@@ -1,4 +1,4 @@
-"""How tokens are chosen, in numbers; it needs no PyTorch."""
+"""Numbers by which tokens are chosen; no PyTorch is needed."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""When stage 1 may end, and when it must; it needs no PyTorch."""
+"""Rules of when stage 1 may end, and when it must; no PyTorch is needed."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class StopRule:
-    """When a row may end, and when it must."""
+    """Limits between which a row may end, and after which it must."""
 
     min_frames: int
     """The EOS token is not drawn before this many units."""
@@ -22,7 +22,7 @@ class StopRule:
 
 @dataclass(eq=False)
 class SpokenUnits:
-    """What stage 1 has said so far of one text."""
+    """Units that stage 1 has said so far of one text."""
 
     units: list[int] = field(default_factory=list)
     text_positions: list[int] = field(default_factory=list)

@@ -24,7 +24,7 @@ def move(parts: Iterable[nn.Module], device: str | torch.device) -> torch.device
 
 
 def fastest_device() -> torch.device:
-    """What `auto` means: a GPU of NVIDIA's, else Apple's, else the CPU."""
+    """The device that `auto` means: a GPU of NVIDIA's, else Apple's, else the CPU."""
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")

@@ -1,4 +1,4 @@
-"""What may be asked of a language model of speech and text: to score a sequence, and to go on."""
+"""Interface of a language model of speech and text: to score a sequence, and to go on."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence

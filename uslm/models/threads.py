@@ -1,4 +1,4 @@
-"""How many CPU threads to use: as many as there are idle cores.
+"""Number of CPU threads to use: as many as there are idle cores.
 
 A step of stage 1 takes about a millisecond, and its threads wait for each other some hundred times.
 Where another process has one of the cores, each wait lasts until the scheduler gives it back, so

@@ -14,7 +14,7 @@ USUAL_PITCH = 32
 
 
 class VoiceMemory:
-    """What stage 2 makes of a voice, once."""
+    """Outputs of stage 2 for a voice, made once."""
 
     def __init__(self, graphs: Graphs, voice: Voice) -> None:
         config = graphs.config
@@ -111,7 +111,7 @@ class StreamingDecoder:
 
 
 def relative_pitches(pitches: Array, reach: int) -> list[int]:
-    """What stage 1 draws in place of a codec's pitches (0: unvoiced) of one utterance."""
+    """Relative pitches, drawn in place of a codec's (0: unvoiced), of one utterance."""
     voiced = pitches > 0
     if not voiced.any():
         return [0] * len(pitches)

@@ -1,4 +1,4 @@
-"""What model.json of an exported model says: all that its graphs do not hold."""
+"""Contents of model.json of an exported model: all that its graphs do not hold."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -127,7 +127,7 @@ class OnnxConfig:
 
 
 def read_onnx_config(folder: Path) -> OnnxConfig:
-    """What model.json says, without loading a graph."""
+    """Contents of model.json, without loading a graph."""
     path = folder / MODEL_FILE
     if not path.is_file():
         raise MissingResource(

@@ -56,7 +56,7 @@ class Timings:
 
 @dataclass(frozen=True, kw_only=True)
 class SpeechFacts:
-    """What it takes, beside the text's voice and the model, to make the same speech again."""
+    """Facts that it takes, beside voice and model, to make the same speech again."""
 
     seed: int
     """The seed it was made with, given or drawn."""
@@ -162,7 +162,7 @@ class Speech:
 
     @property
     def words(self) -> tuple[Word, ...]:
-        """When each word is said, if it was asked for."""
+        """Times of each word, if they were asked for."""
         return tuple(word for segment in self.segments for word in segment.words or ())
 
     @property
@@ -199,7 +199,7 @@ class Speech:
         return f"Speech({said!r}, voice={self.voice!r}, {facts})"
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: a player that holds the sound, and what is said."""
+        """HTML for notebooks: a player that holds the sound, and what is said."""
         file = io.BytesIO()
         write_audio(file, self.waveform, self.sample_rate, format="wav")
         sound = base64.b64encode(file.getvalue()).decode()

@@ -50,7 +50,7 @@ def time_stretch(
 def _best_offset(
     padded: Float[Tensor, " n"], nominal: int, search: int, expected: Float[Tensor, " h"]
 ) -> int:
-    """Where within 2 * search samples the recording looks most like `expected`."""
+    """Offset within 2 * search samples where the recording looks most like `expected`."""
     region = padded[nominal : nominal + 2 * search + len(expected)]
     products = F.conv1d(region[None, None], expected[None, None])[0, 0]
     energy = F.avg_pool1d(region[None, None].square(), len(expected), stride=1)[0, 0]

@@ -210,7 +210,7 @@ class Engine:
             raise QueueFull(waiting, retry_seconds=self._retry_seconds())
 
     def _retry_seconds(self) -> float:
-        """When there should be room again: the time of one request, shared by those at work."""
+        """Seconds until there should be room: the time of one request, shared by those at work."""
         usual = sum(self._recent) / len(self._recent) if self._recent else 1.0
         return usual / self._num_slots
 
@@ -219,7 +219,7 @@ class Engine:
             self._changed.notify_all()
 
     def _run(self) -> None:
-        """What the thread does. Whatever ends it, nobody is left waiting for an answer."""
+        """Body of the thread. Whatever ends it, nobody is left waiting for an answer."""
         try:
             self._work()
         except BaseException as fault:
@@ -229,7 +229,7 @@ class Engine:
             self._drop_all(EngineFailed(f"the engine has failed: {fault!r}"))
 
     def _work(self) -> None:
-        """What is done until the end: one turn for each active request, again and again."""
+        """Loop until the end: one turn for each active request, again and again."""
         while True:
             with self._changed:
                 # Those who have not taken their chunks must be looked at again now and then.

@@ -18,7 +18,7 @@ OUR_SITES = (b"same-origin", b"none")
 def why_refused(
     method: str, headers: Mapping[bytes, bytes], allowed_origins: Collection[str] = ()
 ) -> str | None:
-    """Why a request is not for a program of this machine; None if it may come in.
+    """Reason why a request is not for a program of this machine; None if it may come in.
 
     `headers` have their names in lower case. Programs send no Origin, and so need none. Pages of
     `allowed_origins` may ask for everything.

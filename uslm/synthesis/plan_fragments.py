@@ -62,7 +62,7 @@ def plan_fragments(
 def _last_segments(
     text: str, config: PlanConfig, voices: Collection[str] | None, had_text: bool
 ) -> list[Segment]:
-    """What is left at the end; pauses and punctuation alone may be, after something was said."""
+    """Segments left at the end; pauses and punctuation alone may be, after something was said."""
     if had_text and not any(segment.text for segment in parse_script(text, voices)):
         return parse_script(text, voices)
     return plan_text(text, config, voices)

@@ -198,7 +198,7 @@ class VoiceMaker(Protocol):
         ...
 
     def render_voice(self, voice: VoicePrompt) -> Float[Tensor, "1 n"]:
-        """What a voice was made of, as it keeps it; UserError where it cannot be heard."""
+        """Recording of a voice, as the voice keeps it; UserError where it cannot be heard."""
         ...
 
     @property
@@ -208,7 +208,7 @@ class VoiceMaker(Protocol):
 
     @property
     def folder(self) -> Path | None:
-        """Where it was loaded from; None if it was made here."""
+        """Folder that it was loaded from; None if it was made here."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""When each word is said: a stream of speech is processed, segment by segment, as it goes by.
+"""Times of words: a stream of speech is processed, segment by segment, as it goes by.
 
 Each segment's place in the whole is a count of samples, and its words are looked for inside it: so
 times do not drift, however long the text is.

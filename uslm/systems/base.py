@@ -1,4 +1,4 @@
-"""What the pretrained systems that speak have in common: their text, their voices and their
+"""Base of the pretrained systems that speak: their text, their voices and their
 recogniser."""
 
 from abc import ABC, abstractmethod

@@ -1,4 +1,4 @@
-"""What the rest of the package knows of a system: one entry, in the system's folder."""
+"""The entry of a system: all that the rest of the package knows of it, in its folder."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

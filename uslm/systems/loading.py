@@ -133,7 +133,7 @@ def read_frontend(
 
 
 def _pretrained(folder: Path) -> Pipeline | None:
-    """How the pretrained system of a folder speaks; None if it must be a model of ours."""
+    """Pipeline of the pretrained system of a folder; None if it must be a model of ours."""
     record = read_record(folder)
     if record is None:
         return None

@@ -40,11 +40,11 @@ class EspeakProcess:
         self._is_known = False  # to the hooks at exit and at forks
 
     def phonemes(self, language: str, words: str) -> str:
-        """What phonemizer makes of words without punctuation, stress included."""
+        """Phonemes of words without punctuation by phonemizer, stress included."""
         return self._ask("phonemes", language, words)
 
     def separated(self, language: str, words: str) -> str:
-        """What espeak itself says, with "_" between phones."""
+        """Phones by espeak itself, with "_" between them."""
         return self._ask("separated", language, words)
 
     def version(self) -> str:

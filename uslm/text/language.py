@@ -96,7 +96,7 @@ MAX_CHARS = 20_000
 
 
 def espeak_language(tag: str) -> str:
-    """What espeak calls a language: `en_US`, `en-US.UTF-8` and `en` are en-us, `de-DE` is de."""
+    """Name of a language in espeak: `en_US`, `en-US.UTF-8` and `en` are en-us, `de-DE` is de."""
     name = tag.strip().partition(".")[0].partition("@")[0].replace("_", "-").lower()
     if name in ESPEAK_REGIONS:
         return name

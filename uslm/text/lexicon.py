@@ -82,7 +82,7 @@ class Lexicon:
         return "".join(out)
 
     def _match(self, tokens: list[str], place: int) -> tuple[int, str]:
-        """How many tokens from `place` on are an entry, and what it says; 0 if none are."""
+        """Number of tokens from `place` on that are an entry, and what it says; 0 if none are."""
         longest = self._longest.get(_key(tokens[place]), 0)
         if longest and place > 1 and tokens[place - 1] == "'" and tokens[place - 2][-1].isalnum():
             return 0, ""

@@ -72,7 +72,7 @@ class EspeakPhonemizer:
         return self._process.version()
 
     def separated(self, words: str, language: str = "en-us") -> str:
-        """What espeak says of words without punctuation: "_" between phones, spaces between words,
+        """Phones of words without punctuation by espeak: "_" between phones, spaces between words,
         stress as it marks it, in brackets where it switches to another language."""
         language = espeak_language(language)
         parts = _split_long(_cut_long_words(words))

@@ -36,7 +36,7 @@ def parse_script(text: str, voices: Collection[str] | None = None) -> list[Segme
 
 
 def _by_voice(text: str, voices: Collection[str] | None, voice: str) -> Iterator[Segment]:
-    """What each voice says; the last segment may be empty, and tells who goes on."""
+    """Segments by voice; the last one may be empty, and tells who goes on."""
     end = 0
     for mark in () if voices is None else _VOICE.finditer(text):
         yield Segment(text=text[end : mark.start()].strip(), voice=voice)
@@ -59,5 +59,5 @@ def _seconds(mark: str, length: str) -> float:
 
 
 def spoken_text(text: str) -> str:
-    """What is said of a script whose voices are not known yet, without its pauses and mark-up."""
+    """Spoken text of a script whose voices are not known yet, without pauses and mark-up."""
     return " ".join(segment.text for segment in parse_script(text) if segment.text)

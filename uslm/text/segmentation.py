@@ -92,7 +92,7 @@ def _sentences(text: str) -> list[str]:
 
 
 def _next_item(sentence: str) -> int | None:
-    """Where the next number of a list begins, if it ends this: "1. Milk 2." is cut before the 2."""
+    """Place of the next number of a list, if it ends this: "1. Milk 2." is cut before the 2."""
     last = _LAST_NUMBER.search(sentence)
     first = _ITEM_NUMBER.match(sentence)
     if last is None or first is None or not first[0].strip(" (.)").isdecimal():

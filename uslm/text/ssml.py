@@ -82,7 +82,7 @@ class _Element:
 
 
 class _Reader:
-    """What XMLParser hands the elements to."""
+    """Target that XMLParser hands the elements to."""
 
     def __init__(self) -> None:
         self.segments: list[Segment] = []
@@ -142,7 +142,7 @@ class _Reader:
         raise TextError("SSML must be without a DOCTYPE")
 
     def _flush(self, speed: float, *, is_sentence: bool = False) -> None:
-        """What was gathered becomes a segment; a sentence ends with a stop."""
+        """Make a segment of what was gathered; a sentence ends with a stop."""
         text = " ".join("".join(self._buffer).split())
         self._buffer.clear()
         if not text:

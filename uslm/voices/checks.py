@@ -15,7 +15,7 @@ MIN_RECORDING_SECONDS = 0.1
 def check_recording(
     samples: Samples, sample_rate: int, warnings: Iterable[str], policy: PromptPolicy
 ) -> Iterator[Finding]:
-    """What the reader warned of; raises AudioError where nothing can be examined."""
+    """Findings of the reader; raises AudioError where nothing can be examined."""
     seconds = len(samples) / sample_rate
     if seconds < MIN_RECORDING_SECONDS:
         raise AudioError(f"too short: {seconds:.2f} s in all; {policy.wanted}")
@@ -97,7 +97,7 @@ def check_speech(
 
 
 def check_noise(levels: Levels, policy: PromptPolicy) -> Iterator[Finding]:
-    """How far speech is above what is heard in its pauses."""
+    """Finding of how far speech is above what is heard in its pauses."""
     snr = activity.signal_to_noise(levels)
     if snr < policy.min_snr_db:
         yield Finding(

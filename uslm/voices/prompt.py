@@ -57,7 +57,7 @@ class PromptConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class VoiceOrigin:
-    """Where a voice came from."""
+    """Origin of a voice."""
 
     recording: str = ""
     """Name of the recording."""

@@ -1,4 +1,4 @@
-"""What is asked of any recording that becomes a voice: how long, from where, and is it true."""
+"""Demands on any recording that becomes a voice: its length, its origin, its transcript."""
 
 import os
 from collections.abc import Sequence
@@ -57,7 +57,7 @@ def voice_name(audio: Audio | AudioSource) -> str:
 
 
 def voice_origin(audio: Audio | AudioSource) -> VoiceOrigin:
-    """Where a voice comes from that is made now."""
+    """Origin of a voice that is made now."""
     return VoiceOrigin(
         recording=_file(audio),
         made_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),

@@ -1,4 +1,4 @@
-"""Where in a recording somebody speaks, how loud, how far above the noise, and how speech-like."""
+"""Speech in a recording: where it is, how loud, how far above the noise, and how speech-like."""
 
 import math
 from itertools import pairwise
@@ -71,7 +71,7 @@ def speech_seconds(mask: Mask, *, longest_gap: float = 0.3) -> float:
 
 
 def signal_to_noise(levels: Levels) -> float:
-    """How far speech lies above what is heard in its pauses, in dB (100 at most).
+    """Distance of speech from what is heard in its pauses, in dB (100 at most).
 
     Within 1 dB for white noise between 0 and 15 dB; speech without pauses reads low.
     """
@@ -84,13 +84,13 @@ def signal_to_noise(levels: Levels) -> float:
 
 
 def level_variation(levels: Levels) -> float:
-    """How far the level moves, in dB: speech 18 to 70 (5 in noise as loud as it), a hum 0 to 2."""
+    """Movement of the level, in dB: speech 18 to 70 (5 in noise as loud as it), a hum 0 to 2."""
     low, high = np.percentile(levels, [5, 95])
     return float(high - low)
 
 
 def spectral_variation(samples: Samples, sample_rate: int, mask: Mask) -> float:
-    """How much the colour of the sound changes from frame to frame, in dB.
+    """Change of the colour of the sound from frame to frame, in dB.
 
     The spread of 20 mel bands about the frame's own mean, over the frames in `mask`: clean speech
     5 to 12, speech in noise as loud as it 2.4 to 3.3, noise of any loudness 1.8 to 2, tones 0 to 1.

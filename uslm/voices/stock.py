@@ -19,7 +19,7 @@ CONSENT = "Nobody's voice: generated speech of blended voices; no person has to 
 
 @dataclass(frozen=True, kw_only=True)
 class StockVoice:
-    """What is known of a stock voice without reading it."""
+    """A stock voice, as far as it is known without reading it."""
 
     name: str
     """What it is asked for by."""
@@ -43,7 +43,7 @@ class StockVoice:
 
     @property
     def recording(self) -> Path:
-        """What it was made of, and is made of again for a model of another tokenizer."""
+        """Recording that it was made of, and is made of again for a model of another tokenizer."""
         return FOLDER / f"{self.name}.ogg"
 
 
@@ -66,6 +66,6 @@ def stock_voice(name: str) -> StockVoice:
 
 
 def stock_name(path: str | Path) -> str | None:
-    """Which stock voice a file is; None if it is none."""
+    """Name of the stock voice that a file is; None if it is none."""
     path = Path(path)
     return path.stem if path.parent == FOLDER and path.stem in stock_voices() else None

@@ -31,7 +31,7 @@ class VoiceStore:
         return voice_names(self.folder)
 
     def path(self, name: str) -> Path:
-        """Where a voice is kept, whether or not it is there. UserError if it is no name."""
+        """File that a voice is kept in, whether or not it is there. UserError if it is no name."""
         return voice_path(self.folder, name)
 
     def load(self, name: str) -> VoicePrompt:
@@ -56,7 +56,7 @@ class VoiceStore:
         return voice.save(path, force=force)
 
     def check_free(self, name: str, force: bool = False) -> Path:
-        """Where `save` would write. AlreadyThere if it would refuse."""
+        """File that `save` would write. AlreadyThere if it would refuse."""
         path = self.path(name)
         if path.exists() and not force:
             raise AlreadyThere(

@@ -14,7 +14,7 @@ from uslm_tokenizer.errors import ConfigError, UserError
 
 @dataclass(frozen=True, kw_only=True)
 class VerifyConfig:
-    """When a segment is regenerated."""
+    """Limits beyond which a segment is regenerated."""
 
     max_error_rate: float = 0.3
     """Phoneme error rate beyond which a segment counts as badly spoken."""
@@ -67,7 +67,7 @@ def recognize_phonemes(tokenizer: AudioTokenizer, waveform: Float[Tensor, "1 n"]
 
 @dataclass(frozen=True, kw_only=True)
 class VerificationResult:
-    """How well a segment was spoken; results order from best to worst by `score`."""
+    """Result for one segment; results order from best to worst by `score`."""
 
     error_rate: float
     """Phoneme error rate."""

@@ -1,4 +1,4 @@
-"""Where the words of a text lie in a recording of it, by the recogniser of a tokenizer of ours."""
+"""Times of a text's words in a recording of it, by the recogniser of a tokenizer of ours."""
 
 from collections.abc import Callable
 

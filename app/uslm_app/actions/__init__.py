@@ -1,1 +1,1 @@
-"""What the commands do once all options are checked; here PyTorch is loaded."""
+"""Work of the commands once all options are checked; here PyTorch is loaded."""

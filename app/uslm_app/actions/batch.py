@@ -83,7 +83,7 @@ class _BatchSpeaker:
         self._lock = threading.Lock()
 
     def speak(self, job: BatchJob) -> dict[str, Any]:
-        """What became of a job; a failure is told, and ends nothing else."""
+        """Record of what became of a job; a failure is told, and ends nothing else."""
         try:
             utterance = self._engine.submit(
                 job.text, self._voice(job), seed=job.seed, speed=job.speed,

@@ -133,7 +133,7 @@ class _Evaluation:
         return None if self.tts is None else self.tts.synthesizer.tokenizer
 
     def _subject(self) -> str:
-        """What the evaluation is of."""
+        """Name of what is evaluated."""
         if self.tts is not None:
             return self.tts.synthesizer.settings.name
         return str(self.options.speech or self.tokenizer_name or self.options.model)

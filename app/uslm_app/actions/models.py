@@ -52,7 +52,7 @@ def path(name: str) -> Path:
 
 
 def given_files(name: str, checkpoints: Sequence[str], config: str | None) -> dict[Source, Path]:
-    """What stands in for which published file."""
+    """Files that stand in for published ones."""
     system = CATALOGUE.get(name)
     files: dict[Source, Path] = {}
     for text in checkpoints:

@@ -140,7 +140,7 @@ def _warn_of_segments(reports: list[SegmentReport], console: Console) -> None:
 
 
 def _remark(report: SegmentReport) -> str:
-    """What is odd about a segment, or nothing."""
+    """Remark on what is odd about a segment, or nothing."""
     where = f"segment {report.index + 1} ({report.text[:40]!r})"
     if report.stop_reason == "silent":
         return f"{where} was left out: it has nothing that can be spoken"

@@ -155,7 +155,7 @@ def tell_findings(findings: Iterable[Finding], console: Console) -> None:
 
 
 def describe(voice: VoicePrompt) -> dict[str, Any]:
-    """What there is to know about a voice, as JSON values."""
+    """Facts of a voice, as JSON values."""
     num_codebooks, num_frames = voice.codes.shape
     return {
         "name": voice.name,

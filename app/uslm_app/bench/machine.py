@@ -1,4 +1,4 @@
-"""What this machine can do at best, and what this process took of it."""
+"""Limits of this machine, and what this process took of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How fast a model speaks and where the time goes; what `uslm bench` prints.
+"""Measurements of a model's speed and of where the time goes; `uslm bench` prints them.
 
 Every number is the median of some runs, after one run that is not counted. The memory of the
 whole process is read right after the speaking, before the experiments on single stages.

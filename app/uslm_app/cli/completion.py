@@ -14,7 +14,7 @@ FOLDERS = {"FOLDER"}
 
 
 def completion_script(shell: str, command: str = "uslm") -> str:
-    """What the shell is to source, for `uslm` or `uslm-tts`."""
+    """Script that a shell is to source, for `uslm` or `uslm-tts`."""
     if command == "uslm-tts":
         parser = command_parser("say")
         parser.prog = command

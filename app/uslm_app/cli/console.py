@@ -1,4 +1,4 @@
-"""What the user sees: results on stdout, remarks and errors on stderr, and nothing of libraries."""
+"""The user's view: results on stdout, remarks and errors on stderr, and nothing of libraries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an error means to whoever called the command: an exit code and one line."""
+"""Meaning of an error to whoever called the command: an exit code and one line."""
 
 from __future__ import annotations
 

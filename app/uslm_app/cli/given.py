@@ -23,7 +23,7 @@ class CommonOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceOptions:
-    """Where a model runs."""
+    """Device that a model runs on."""
 
     device: str
     threads: int | None
@@ -31,7 +31,7 @@ class DeviceOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions(DeviceOptions):
-    """Which model, and where it runs."""
+    """A model, and where it runs."""
 
     model: str
     dtype: str | None
@@ -39,7 +39,7 @@ class ModelOptions(DeviceOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class VoiceOptions:
-    """Whose voice: a recording, or a voice by its name or file."""
+    """A voice: a recording, or a voice by its name or file."""
 
     prompt: str | None
     voice: str | None
@@ -331,7 +331,7 @@ OPTIONS: dict[str, type[CommonOptions]] = {
 
 
 def given(command: str, parsed: Namespace) -> CommonOptions:
-    """What was parsed, frozen: a list becomes a tuple."""
+    """Parsed options, frozen: a list becomes a tuple."""
     values = {name: _frozen(value) for name, value in vars(parsed).items()}
     kind = OPTIONS[command]
     assert values.keys() == {field.name for field in fields(kind)} - {"command"}, command

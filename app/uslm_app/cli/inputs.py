@@ -1,4 +1,4 @@
-"""What goes in, looked at before anything slow begins: the text, recordings, voice files."""
+"""Inputs, looked at before anything slow begins: the text, recordings, voice files."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def check_prompt(prompt: str) -> None:
 
 
 def read_prompt(prompt: str) -> str | bytes:
-    """What a recording is read from: the file's name, or the bytes on standard input."""
+    """Source of a recording: the file's name, or the bytes on standard input."""
     return sys.stdin.buffer.read() if prompt == "-" else prompt
 
 

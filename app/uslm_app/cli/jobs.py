@@ -36,7 +36,7 @@ class BatchJob:
 
     @property
     def file_name(self) -> str:
-        """What its sound is called."""
+        """Name of its sound."""
         return f"{self.name}.{self.format.partition('-')[0]}"
 
 
@@ -85,7 +85,7 @@ def _rows(path: Path) -> Iterator[tuple[int, object]]:
 
 
 def _parsed(line: str) -> object:
-    """What a line of JSON holds, or the error that says why it is none."""
+    """Value of a line of JSON, or the error that says why it is none."""
     try:
         return json.loads(line)
     except ValueError as problem:

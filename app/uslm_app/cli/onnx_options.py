@@ -1,4 +1,4 @@
-"""Which options of `uslm say` the ONNX backend knows; the others are refused."""
+"""Options of `uslm say` that the ONNX backend knows; the others are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an option's value may be; anything else is refused with words that say so."""
+"""Types of an option's value; anything else is refused with words that say so."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def named(text: str) -> tuple[str, str]:
 
 
 def stream_or_file(text: str) -> str:
-    """Where audio goes, `-` for every name of standard output: while we run, its descriptor leads
+    """Target of audio, `-` for every name of standard output: while we run, its descriptor leads
     to nowhere, and so would the file of that name."""
     return "-" if text in STANDARD_OUTPUT else text
 

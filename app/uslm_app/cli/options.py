@@ -198,7 +198,7 @@ def add_bench(parser: ArgumentParser) -> None:
 
 
 def add_voice(parser: ArgumentParser, title: str = "voice (one of the two)") -> None:
-    """Whose voice."""
+    """Options of whose voice it is."""
     voice = parser.add_argument_group(title)
     voice.add_argument("--prompt", metavar="AUDIO", help=PROMPT_HELP)
     voice.add_argument("--voice", metavar="VOICE", help=VOICE_HELP)
@@ -206,7 +206,7 @@ def add_voice(parser: ArgumentParser, title: str = "voice (one of the two)") -> 
 
 
 def add_script(parser: ArgumentParser) -> None:
-    """Who else speaks."""
+    """Options of who else speaks."""
     script = parser.add_argument_group("several voices")
     script.add_argument(
         "--script",
@@ -235,7 +235,7 @@ def add_any_language(group: Any) -> None:
 
 
 def add_output(parser: ArgumentParser, what: str, *, default: str = "") -> None:
-    """Where the sound goes; it has to be said, unless there is a `default` (its line of help)."""
+    """Options of where the sound goes; needed unless there is a `default` (its line of help)."""
     output = parser.add_argument_group("output")
     output.add_argument(
         "--out",
@@ -265,7 +265,7 @@ def add_watermark(parser: ArgumentParser) -> None:
 
 
 def add_sampling(parser: ArgumentParser) -> None:
-    """How stage 1 draws."""
+    """Options of how stage 1 draws."""
     sampling = parser.add_argument_group("sampling")
     sampling.add_argument("--seed", **SEED)
     sampling.add_argument(
@@ -289,7 +289,7 @@ def add_sampling(parser: ArgumentParser) -> None:
 
 
 def add_model(parser: ArgumentParser) -> None:
-    """Which model, and where it runs."""
+    """Options of the model, and of where it runs."""
     model = parser.add_argument_group("model")
     model.add_argument(
         "--model",
@@ -307,7 +307,7 @@ def add_model(parser: ArgumentParser) -> None:
 
 
 def add_tokenizer(parser: ArgumentParser) -> None:
-    """Which tokenizer, and where it runs."""
+    """Options of the tokenizer, and of where it runs."""
     model = parser.add_argument_group("model")
     model.add_argument(
         "--tokenizer",
@@ -319,7 +319,7 @@ def add_tokenizer(parser: ArgumentParser) -> None:
 
 
 def add_device(group: Any) -> None:
-    """Where a model runs."""
+    """Options of where a model runs."""
     group.add_argument(
         "--device",
         default="cpu",
@@ -347,7 +347,7 @@ def add_completion(parser: ArgumentParser) -> None:
 
 
 def add_common(parser: ArgumentParser) -> None:
-    """What every command has."""
+    """Options of every command."""
     parser.add_argument("--json", action="store_true", help="report as one line of JSON")
     parser.add_argument("--quiet", action="store_true", help="no remarks, warnings or progress")
     parser.add_argument("--debug", action="store_true", help="show tracebacks and libraries' noise")

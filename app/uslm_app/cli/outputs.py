@@ -1,4 +1,4 @@
-"""Where the result goes, checked before anything slow begins; and files that are no audio."""
+"""Targets of results, checked before anything slow begins; and files that are no audio."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def check_distinct(paths: Iterable[str | None]) -> None:
 def audio_target(
     out: str, format: str | None, console: Console, *, force: bool, inputs: Iterable[str | None]
 ) -> AudioTarget:
-    """What a StreamWriter writes to: the path, checked, or standard output."""
+    """Target of a StreamWriter: the path, checked, or standard output."""
     if out != "-":
         check_output(out, force=force, inputs=inputs)
         return out
@@ -69,7 +69,7 @@ def unused_file(stem: str, format: str | None) -> str:
 
 
 def sidecar_path(out: str, *, force: bool) -> str:
-    """Where the JSON beside an audio file goes, checked."""
+    """Path of the JSON beside an audio file, checked."""
     if out == "-":
         raise UsageError("--sidecar needs a file beside which to lie; --json works with --out -")
     path = f"{out}.json"

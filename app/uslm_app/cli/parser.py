@@ -245,7 +245,7 @@ def parse(arguments: Sequence[str], console: Console) -> CommonOptions:
 
 
 def main_parser() -> argparse.ArgumentParser:
-    """What `uslm --help` shows."""
+    """Parser of `uslm` itself, for its help."""
     lines = [f"  {words:<18}{command.help}" for words, command in COMMANDS.items()]
     parser = _Parser(
         prog="uslm",

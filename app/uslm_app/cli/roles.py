@@ -1,4 +1,4 @@
-"""Who speaks in a script with several voices: the file of each name in brackets."""
+"""Speakers of a script with several voices: the file of each name in brackets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What clients send: whole, not too large, not too slowly, no more than there is room for."""
+"""Bodies of requests: whole, not too large, not too slowly, no more than there is room for."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class ApiError(HTTPException):
         self.param, self.code = param, code
 
     def body(self) -> dict[str, Any]:
-        """What the client reads."""
+        """Body that the client reads."""
         kind = "server_error" if self.status_code >= 500 else "invalid_request_error"
         kind = {401: "authentication_error", 429: "rate_limit_error"}.get(self.status_code, kind)
         return {
@@ -73,7 +73,7 @@ def json_response(
 
 
 def to_api_error(error: Exception) -> ApiError:
-    """What a client may know of an error. Anything that is not meant for it stays in the log."""
+    """The part of an error that a client may know; all else stays in the log."""
     if isinstance(error, ApiError):
         return error
     if disk_is_full(error):

@@ -1,4 +1,4 @@
-"""What stands in front of the routes: who may come in, how much they may bring, how slowly."""
+"""Guards in front of the routes: who may come in, how much they may bring, how slowly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Prometheus reads: requests, and what the engine has done."""
+"""Metrics for Prometheus: requests, and what the engine has done."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class WithoutTag:
         self._is_past = False
 
     def push(self, data: bytes) -> bytes:
-        """What may be sent by now."""
+        """Bytes that may be sent by now."""
         if self._is_past:
             return data
         self._held += data

@@ -30,7 +30,7 @@ def page_router() -> APIRouter:
 
     @router.get("/try.js")
     async def show_script() -> Response:
-        """What the form does."""
+        """Script of the form."""
         return Response((assets / "try.js").read_text("utf-8"), media_type="text/javascript")
 
     return router

@@ -1,4 +1,4 @@
-"""What a client sends and gets, beside audio."""
+"""Schemas of what a client sends and gets, beside audio."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the server allows, and for how long."""
+"""Settings of what the server allows, and for how long."""
 
 from __future__ import annotations
 

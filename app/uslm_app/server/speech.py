@@ -191,13 +191,13 @@ class _Stream:
             yield data
 
     def _push(self, waveform: Float[Tensor, "1 n"]) -> bytes:
-        """What can be sent by now; with a watermark it comes a second and a bit later."""
+        """Bytes that can be sent by now; with a watermark it comes a second and a bit later."""
         if self._marking is not None:
             waveform = self._marking.push(waveform, is_final=False)
         return self.encoder.push(waveform)
 
     def _finish(self) -> bytes:
-        """What is left."""
+        """Bytes that are left."""
         if self._marking is None:
             return self.encoder.finish()
         rest = self._marking.push(torch.zeros(1, 0), is_final=True)

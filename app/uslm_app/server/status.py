@@ -1,4 +1,4 @@
-"""What the server is, and how it does: models, health, metrics, and a page about the routes."""
+"""State of the server: models, health, metrics, and a page about the routes."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def clone_tab(context: Context, made: gr.State) -> tuple[VoiceField, Any]:
 
 
 class _Cloning:
-    """What the button does."""
+    """Work of the button."""
 
     def __init__(self, context: Context) -> None:
         self._context, self._model, self._limits = context, context.model, context.limits

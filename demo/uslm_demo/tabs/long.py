@@ -55,7 +55,7 @@ def long_tab(context: Context) -> VoiceField:
 
 @dataclass(frozen=True, kw_only=True)
 class _Fields:
-    """What is asked, on the left."""
+    """Fields on the left, for what is asked."""
 
     text: gr.Textbox
     upload: gr.UploadButton
@@ -76,7 +76,7 @@ class _Fields:
 
 @dataclass(frozen=True, kw_only=True)
 class _Work:
-    """What has become of it, on the right."""
+    """Outputs on the right, for what has become of it."""
 
     start: gr.Button
     cut: gr.Button
@@ -91,7 +91,7 @@ class _Work:
 
     @property
     def outputs(self) -> list[Any]:
-        """What the handlers answer, but for the work itself."""
+        """Outputs of the handlers, but for the work itself."""
         return [self.status, self.table, self.whole, self.wav, self.json, self.srt]
 
 
@@ -186,7 +186,7 @@ def _connect(does: _Reading, asked: _Fields, there: _Work) -> None:
 
 
 class _Reading:
-    """What the buttons do."""
+    """Work of the buttons."""
 
     def __init__(self, context: Context) -> None:
         self._context, self._model, self._limits = context, context.model, context.limits
@@ -276,7 +276,7 @@ class _Reading:
         yield from self.finished(work)
 
     def finished(self, work: Work, status: str = "") -> Iterator[list[Any]]:
-        """What is shown when nothing is spoken any more: all of it, if all is there."""
+        """Values shown when nothing is spoken any more: all of it, if all is there."""
         long_form_job = work.long_form_job
         lines = progress(long_form_job.lines)
         if long_form_job.missing:

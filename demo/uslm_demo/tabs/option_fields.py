@@ -81,5 +81,5 @@ def read_options(
 
 
 def check_options(seed: str) -> list[dict[str, Any]]:
-    """What is wrong with each of the `inputs`."""
+    """Problem of each of the `inputs`."""
     return [field(lambda: read_seed(seed)), *[fine()] * 5]

@@ -55,19 +55,19 @@ def download(label: str, *, elem_id: str) -> gr.DownloadButton:
 
 
 def beginning(status: str, sound: Sound | None = None) -> list[Any]:
-    """What `outputs` show when the work begins; a sound that is still to come may be heard."""
+    """Values of `outputs` when the work begins; a sound that is still to come may be heard."""
     value = None if sound is None else playing(sound, autoplay=True)
     nothing = gr.update(value=None, interactive=False)
     return [status, gr.update(value=value), nothing, nothing]
 
 
 def going_on(status: str) -> list[Any]:
-    """What `outputs` show meanwhile."""
+    """Values of `outputs` meanwhile."""
     return [status, gr.skip(), gr.skip(), gr.skip()]
 
 
 def ending(status: str, files: Files, sound: Sound | None = None) -> list[Any]:
-    """What `outputs` show in the end; the sound where it was not heard yet."""
+    """Values of `outputs` in the end; the sound where it was not heard yet."""
     shown = gr.skip() if sound is None else gr.update(value=playing(sound, autoplay=True))
     return [status, shown, str(files.wav), str(files.json)]
 

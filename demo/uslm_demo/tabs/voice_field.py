@@ -152,7 +152,7 @@ def _listen_when_changed(context: Context, fields: VoiceField, note: gr.Markdown
 
 
 def menu(names: list[str]) -> list[tuple[str, str]]:
-    """What the first field offers: kept voices, those that come with the package, a recording."""
+    """Choices of the first field: kept voices, those that come with the package, a recording."""
     stock = [
         (f"{name} ({voice.description})", name)
         for name, voice in stock_voices().items()
@@ -164,7 +164,7 @@ def menu(names: list[str]) -> list[tuple[str, str]]:
 def check_voice(
     context: Context, kept: str | None, recording: str | None, transcript: str | None
 ) -> list[dict[str, Any]]:
-    """What is wrong with each of the `inputs`."""
+    """Problem of each of the `inputs`."""
     choice = VoiceChoice.asked(kept, recording, transcript)
     if choice.kept:
         return [fine()] * 4

@@ -175,7 +175,7 @@ def _ask_before_deleting(kept: _KeptVoices) -> None:
 
 
 class _Keeping:
-    """What the buttons do."""
+    """Work of the buttons."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -184,7 +184,7 @@ class _Keeping:
         return self._context.session_voices.store(session_of(request))
 
     def follow(self, store: VoiceStore, select: str | None, current: Sequence[str]) -> list[Any]:
-        """What `following` show now; who uses a voice that is gone uses none."""
+        """Values of `following` now; who uses a voice that is gone uses none."""
         names = store.names()
         shown_name = select if select in names else None
         offered = menu(names)

@@ -1,1 +1,1 @@
-"""What Gradio has no component for: a player of live sound, tables with buttons, token views."""
+"""Widgets that Gradio lacks: a player of live sound, tables with buttons, token views."""

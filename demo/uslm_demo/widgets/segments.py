@@ -50,7 +50,7 @@ def segments(label: str, *, elem_id: str) -> gr.HTML:
 
 
 def report(segments: Sequence[SegmentReport], num_segments: int = 0) -> str:
-    """What was spoken, and how; `num_segments` are there in all, if that is known."""
+    """Table of what was spoken, and how; `num_segments` are there in all, if that is known."""
     return render([_spoken(segment) for segment in segments], max(num_segments, len(segments)))
 
 

@@ -71,7 +71,7 @@ class Sounds:
         return sound
 
     async def take(self, wanted: dict[str, Any]) -> dict[str, Any]:
-        """What players ask for: the sound `id` from sample `start` on, or a wait for more of it."""
+        """Answer to players: the sound `id` from sample `start` on, or a wait for more of it."""
         sound, start = self._sounds.get(str(wanted.get("id"))), wanted.get("start")
         if sound is None or not isinstance(start, int) or start < 0:
             return {"samples": "", "done": True}

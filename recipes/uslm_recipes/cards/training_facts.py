@@ -1,4 +1,4 @@
-"""What was trained on what, for how long: read from corpora and from the logs of runs."""
+"""Facts of a training: data, steps and time, read from corpora and from the logs of runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How well a model speaks: held-out sentences in held-out voices, judged by others.
+"""Evaluation of a model: held-out sentences in held-out voices, judged by others.
 
     python -m uslm_recipes.evaluate --model default --recognizer openai/whisper-base \\
         --speaker-model resemblyzer --dnsmos --out evaluation

@@ -128,7 +128,7 @@ def corpus_of(given: argparse.Namespace, recipe: FineTuneRecipe, model: Bundle) 
 
 
 def language_of(given: argparse.Namespace, model: Bundle) -> str:
-    """What --language names, as espeak calls it; the model's own for English."""
+    """Language that --language names, as espeak calls it; the model's own for English."""
     return model.config.language if is_english(given.language) else str(given.language)
 
 

@@ -129,7 +129,7 @@ def _key(config: PrepareConfig) -> str:
 
 
 def ids_of(vocab: SentencePieceVocab) -> TextIds:
-    """What the header of a corpus says of its vocabulary."""
+    """Vocabulary, as the header of a corpus names it."""
     return TextIds(vocab=f"sentencepiece:{vocab.hash}", size=vocab.size)
 
 
@@ -176,7 +176,7 @@ def _utterance(good: Good, start: int) -> Utterance:
 
 
 def kinds(rejected: Iterable[Rejected]) -> dict[str, int]:
-    """How many of each kind: the reasons without their numbers and details."""
+    """Count of each kind of reason, without numbers and details."""
     counted = Counter(re.sub(r"\d[\d.]*", "N", each.reason.split(":")[0]) for each in rejected)
     return dict(counted.most_common())
 
@@ -241,7 +241,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def add_source_arguments(parser: argparse.ArgumentParser) -> None:
-    """What every command that goes through recordings is told."""
+    """Arguments of every command that goes through recordings."""
     add_place_arguments(parser)
     add = parser.add_argument
     add("--max-seconds", type=float, default=20.0, help="longest utterance (20)")
@@ -251,7 +251,7 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_place_arguments(parser: argparse.ArgumentParser) -> None:
-    """Where recordings are looked for."""
+    """Arguments of where recordings are looked for."""
     add = parser.add_argument
     add("places", nargs="*", metavar="PLACE",
         help="folder, manifest, JSON, tar or hf:NAME; the layout is told by the files")  # fmt: skip

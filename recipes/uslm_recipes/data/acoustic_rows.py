@@ -128,7 +128,7 @@ class AcousticRows:
         return codes
 
     def _text_positions(self, index: int, first: int, num_frames: int) -> Int[Tensor, " t"] | None:
-        """Which symbol some frames of an utterance are of, where its text is aligned."""
+        """Symbols that some frames of an utterance are of, where its text is aligned."""
         if self.alignments is None or index not in self.alignments:
             return None
         frames = torch.arange(first, first + num_frames)

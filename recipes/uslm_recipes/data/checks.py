@@ -1,4 +1,4 @@
-"""What shows, without a recogniser, that a text is not what its recording says."""
+"""Signs, found without a recogniser, that a text is not what its recording says."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class TextRules:
 
 
 def text_problem(text: str, num_ids: int, seconds: float, rules: TextRules) -> str | None:
-    """Why the text cannot belong to a recording of this length, if so."""
+    """Reason why the text cannot belong to a recording of this length, if so."""
     if not text and not num_ids:
         return "empty text" if rules.needs_text else None
     if num_ids > rules.max_ids_per_second * seconds:
@@ -43,7 +43,7 @@ def text_problem(text: str, num_ids: int, seconds: float, rules: TextRules) -> s
 
 
 def order_problem(characters: Sequence[int], seconds: Sequence[float]) -> str | None:
-    """Why texts in a row do not belong to their recordings, by their lengths alone, if so.
+    """Reason why texts in a row do not belong to their recordings, by length alone, if so.
 
     0 characters or a length that is not a number stand for what is not known.
 

@@ -222,7 +222,7 @@ def _read_utterances(folder: Path) -> list[Utterance]:
 
 
 def _common(headers: Sequence[dict[str, Any]], folders: Sequence[Path], key: str, what: str) -> Any:
-    """What all headers say of `key`."""
+    """Value that all headers have of `key`."""
     said = [header[key] for header in headers]
     if len(set(said)) > 1:
         each = ", ".join(f"{folder}: {value}" for folder, value in zip(folders, said, strict=True))

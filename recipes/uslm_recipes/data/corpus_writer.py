@@ -122,7 +122,7 @@ class CorpusWriter:
         return len(self._utterances)
 
     def earlier(self) -> Iterator[tuple[Utterance, NDArray[np.int16]]]:
-        """What an interrupted run has written; must be gone through before anything is added."""
+        """Lines of an interrupted run; they must be gone through before anything is added."""
         with (self._part.path / AUDIO_FILE).open("rb") as audio:
             for utterance in self._utterances:
                 data = audio.read(2 * utterance.num_samples)

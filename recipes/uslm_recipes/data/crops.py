@@ -14,7 +14,7 @@ from uslm_recipes.data.corpus import Corpus
 
 @dataclass
 class Crops:
-    """Where in a batch the decoded stretches lie, and how they sound in truth."""
+    """Places of the decoded stretches in a batch, and how they sound in truth."""
 
     rows: list[int]
     """Rows of the batch."""

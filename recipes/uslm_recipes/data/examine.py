@@ -23,7 +23,7 @@ SLICE = 4 * WINDOW  # recordings in memory at a time
 
 @dataclass(frozen=True, kw_only=True)
 class ExamineConfig:
-    """What counts as good, and how much of the machine may look for it."""
+    """Limits of what counts as good, and how much of the machine may look for it."""
 
     audio: AudioLimits = field(default_factory=AudioLimits)
     """Rate, length and level of the utterances."""

@@ -52,7 +52,7 @@ class PartialFolder:
             shutil.rmtree(self.path, ignore_errors=True)
 
     def read_state(self, key: str) -> dict[str, Any] | None:
-        """Where to go on; None after emptying the folder, when there is nothing of this key."""
+        """Place to go on from; None after emptying the folder, when nothing is of this key."""
         state = self.path / STATE_FILE
         if state.is_file():
             found: dict[str, Any] = json.loads(state.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Where recordings lie: all files below a folder, and the one that a table names."""
+"""Places of recordings: all files below a folder, and the one that a table names."""
 
 from __future__ import annotations
 

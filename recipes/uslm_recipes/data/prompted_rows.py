@@ -70,7 +70,7 @@ class PromptedRows:
         return self.tokens.codes(index)[0]
 
     def pitches(self, model: PitchedModel, index: int) -> Int[Tensor, " t"]:
-        """What the model is to draw beside the units of an utterance."""
+        """Pitches that the model is to draw beside the units of an utterance."""
         codebook = self.tokens.header.pitch_codebook
         assert codebook is not None
         return model.relative_pitch(self.tokens.codes(index)[codebook])

@@ -29,7 +29,7 @@ Task = Literal["speech", "interleaved", "read aloud", "write down"]
 
 @dataclass(frozen=True, kw_only=True)
 class TasksConfig:
-    """How often a row is of each kind; the numbers are shares of their sum."""
+    """Shares of rows of each kind; the numbers are parts of their sum."""
 
     speech: float = 0.5
     """Speech alone."""

@@ -1,4 +1,4 @@
-"""Who is learnt from, and who is kept for tests."""
+"""Speakers who are learnt from, and those who are kept for tests."""
 
 import hashlib
 import re

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class FrontEnd(Protocol):
-    """What a corpus needs of a text front end."""
+    """A text front end, as a corpus needs it."""
 
     def phonemize(self, texts: Sequence[str]) -> list[str]:
         """Phonemes of each text."""

@@ -1,4 +1,4 @@
-"""How like a voice a model speaks: speaker cosines to recordings that it has not seen."""
+"""Likeness of a model's speech to a voice: speaker cosines to recordings that it has not seen."""
 
 from __future__ import annotations
 

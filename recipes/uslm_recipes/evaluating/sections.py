@@ -25,7 +25,7 @@ def voices_section(
     speaker_model: SpeakerModel,
     generator: torch.Generator,
 ) -> Section:
-    """What real voices reach: one speaker against himself, and against others."""
+    """Section of what real voices reach: one speaker against himself, and against others."""
     embedded = [
         tuple(speaker_model(read_recording(r, JUDGE_RATE).waveform[0]) for r in pair)
         for pair in pairs

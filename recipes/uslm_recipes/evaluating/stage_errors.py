@@ -41,7 +41,7 @@ def stage2_alone(
 
 
 def _text_positions(bundle: Bundle, units: Int[Tensor, " t"], text_ids: Sequence[int]) -> list[int]:
-    """Which symbol each unit is of, in place of stage 1's text position; empty where nobody can
+    """Symbol that each unit is of, in place of stage 1's text position; empty where nobody can
     tell."""
     if bundle.vocab.reads != "phonemes" or not text_ids:
         return []
@@ -54,6 +54,6 @@ def _text_positions(bundle: Bundle, units: Int[Tensor, " t"], text_ids: Sequence
 def phoneme_errors(
     tokenizer: AudioTokenizer, waveform: Float[Tensor, "1 n"], phoneme_ids: Sequence[int]
 ) -> tuple[int, int]:
-    """How many sounds the units' own recogniser gets wrong, and of how many."""
+    """Number of sounds that the units' own recogniser gets wrong, and of how many."""
     wanted = audible(phoneme_ids)
     return edit_distance(audible(recognize_phonemes(tokenizer, waveform)), wanted), len(wanted)

@@ -145,7 +145,7 @@ class _Contents:
 
 
 def _contents(state: TrainingState, rank: Rank) -> _Contents:
-    """What the main process writes; sharded weights are put together by all."""
+    """Contents that the main process writes; sharded weights are put together by all."""
     weights: dict[str, dict[str, Tensor]] = {}
     optimizers: dict[str, Any] = {}
     for name, model in state.models.items():
@@ -166,7 +166,7 @@ def _about(state: TrainingState, about: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class _Steps:
-    """What is done one after another until something fails."""
+    """Steps that are taken one after another until something fails."""
 
     problem: Exception | None = None
 

@@ -1,4 +1,4 @@
-"""How long, how fast and how carefully a recipe trains: its limits, and its learning rate."""
+"""Limits of a recipe's training, and its learning rate."""
 
 from __future__ import annotations
 

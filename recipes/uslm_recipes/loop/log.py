@@ -16,7 +16,7 @@ LOG_FILE = "log.jsonl"
 
 
 class Tracker(Protocol):
-    """What is told the numbers too: an Accelerator with trackers."""
+    """Another receiver of the numbers: an Accelerator with trackers."""
 
     def log(self, values: dict[str, Any], step: int | None = None) -> None: ...
 

@@ -1,4 +1,4 @@
-"""What to do when a device has too little memory."""
+"""Advice for when a device has too little memory."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def draw_alignment(
     paths: Mapping[str, Int[Tensor, " t"]],
     scores: Float[Tensor, "s t"] | None = None,
 ) -> Figure:
-    """Which symbol of a text each frame belongs to; `scores` in [0, 1] lie behind the paths."""
+    """Picture of the symbol that each frame belongs to; `scores` in [0, 1] lie under the paths."""
     figure: Figure = _figure(min(9.0, 2 + 0.09 * len(symbols)))
     axes = figure.subplots()
     if scores is not None:
@@ -63,7 +63,7 @@ def draw_alignment(
 
 
 def draw_codebooks(counts: Mapping[str, Float[Tensor, " v"]]) -> Figure:
-    """How often each code is used, the most used first; one line a codebook."""
+    """Picture of how often each code is used, the most used first; one line a codebook."""
     figure: Figure = _figure(3.2)
     axes = figure.subplots()
     for name, each in counts.items():

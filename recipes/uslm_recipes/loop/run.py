@@ -92,7 +92,7 @@ class Run:
 
     @property
     def checkpoints(self) -> Path:
-        """Where they lie."""
+        """Folder that they lie in."""
         return self.out / CHECKPOINTS
 
     @property
@@ -214,7 +214,7 @@ def _begin(
 
 
 def each_batch(run: Run, draw: Callable[[], TrainBatch[Batch]]) -> Iterator[TrainBatch[Batch]]:
-    """What `draw` makes, batch after batch until the run is over; measures the waiting.
+    """Batches that `draw` makes, until the run is over; measures the waiting.
 
     `draw` takes from the run's streams. With `loop.read_ahead` a thread calls it.
     """
@@ -275,7 +275,7 @@ def _agree(run: Run, process_seconds: float, stop: bool) -> tuple[float, bool]:
 
 
 def _machine(accelerator: Accelerator, config: LoopConfig, peak: float) -> Mapping[str, Any]:
-    """What the run's log says of the machine."""
+    """Facts of the machine for the run's log."""
     return {
         **asdict(Machine.here(accelerator.device)),
         "processes": accelerator.num_processes,

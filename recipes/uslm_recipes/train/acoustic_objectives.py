@@ -1,4 +1,4 @@
-"""What the kinds of stage 2 are trained on, as modules."""
+"""Objectives of the kinds of stage 2, as modules."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What trains when in `train_judged_units`: two stages, and the controls that change them.
+"""Stages of `train_judged_units`: what trains in each of the two, and the controls of it.
 
 control          first stage                          second stage
 none             heads alone, or the adapter without  everything that is `trained`
@@ -132,7 +132,7 @@ class JudgedTraining(nn.Module):
         references: References,
         generator: torch.Generator | None = None,
     ) -> tuple[Tokenized, Found]:
-        """What the tokenizer made of a batch, and every loss of this stage."""
+        """Output of the tokenizer for a batch, and every loss of this stage."""
         continuous = self.config.continuous_first and not self.is_second
         made = self.tokenizer(waveform, lengths, generator, continuous=continuous)
         judges = not continuous or self.config.control == "recluster"

@@ -307,7 +307,7 @@ def _some(
 def gather_latents(
     tokenizer: JudgedUnits, batches: Sequence[tuple[Tensor, Tensor]]
 ) -> Float[Tensor, "1 d n"]:
-    """What the codebook is to lie among."""
+    """Latents that the codebook is to lie among."""
     frames = []
     for waveforms, lengths in batches:
         device = tokenizer.device

@@ -1,4 +1,4 @@
-"""What held-out speech says of judged units: every loss, and whether the codes live."""
+"""Validation of judged units on held-out speech: every loss, and whether the codes live."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What validations show of held-out utterances, common to several recipes."""
+"""Samples of held-out utterances that validations show, common to several recipes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def phonemes(ids: Sequence[int]) -> str:
 def recognized_text(
     name: str, logits: Float[Tensor, "t v"], text_ids: Int[Tensor, " s"]
 ) -> Validation:
-    """Where a recogniser of frames finds each symbol of a text, and what it recognises instead."""
+    """Frames where a recogniser finds each symbol of a text, and what it recognises instead."""
     ids = text_ids.tolist()
     logits = logits.float().cpu()
     best = torch.unique_consecutive(logits.argmax(-1))

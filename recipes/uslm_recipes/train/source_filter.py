@@ -138,7 +138,7 @@ def draw_batch(
 def draw_depth(
     recipe: SourceFilterRecipe, batch: Batch, generator: torch.Generator
 ) -> Int[Tensor, " b"]:
-    """How many mel codebooks of each crop are decoded."""
+    """Number of mel codebooks of each crop that are decoded."""
     b, most = len(batch.codes), batch.codes.shape[1] - FIRST_MEL_ROW
     few = torch.rand(b, generator=generator, device=generator.device) < recipe.codebook_dropout
     train_batch = torch.randint(1, most + 1, (b,), generator=generator, device=generator.device)

@@ -235,7 +235,7 @@ def find_alignments(
     indices: NDArray[np.int64],
     out: Path,
 ) -> Alignments | None:
-    """Where the symbols of the texts begin; None where nothing asks for it."""
+    """Frames where the symbols of the texts begin; None where nothing asks for it."""
     if recipe.patching.way == "static" and not recipe.tasks.interleaved:
         return None
     aligned = [i for i in indices.tolist() if len(corpus.text_ids[i])]

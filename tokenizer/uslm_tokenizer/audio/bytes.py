@@ -56,7 +56,7 @@ def mended(head: bytes, size: int) -> bytes:
 
 
 def end_of_first(file: BinaryReader, head: bytes, size: int) -> int:
-    """Where the recording that begins with `head` ends: before `size` where a second follows it."""
+    """End of the recording that begins with `head`: before `size` where a second follows it."""
     announced = announced_bytes(head)
     if announced:
         file.seek(min(announced, size))

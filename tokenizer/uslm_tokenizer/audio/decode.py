@@ -64,7 +64,7 @@ def read_blocks(sound: soundfile.SoundFile, limit: int) -> Iterator[NDArray[np.f
 
 
 def reason(error: Exception) -> str:
-    """Why a file cannot be read, in the system's words."""
+    """Reason why a file cannot be read, in the system's words."""
     return getattr(error, "strerror", None) or str(error)
 
 

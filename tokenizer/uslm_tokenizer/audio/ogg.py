@@ -14,7 +14,7 @@ _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 @runtime_checkable
 class ByteSink(Protocol):
-    """What takes the pages."""
+    """Taker of the pages."""
 
     def write(self, data: bytes) -> int: ...
 

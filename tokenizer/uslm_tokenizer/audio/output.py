@@ -1,4 +1,4 @@
-"""Where written bytes go: a file that appears when it is whole, a device, a pipe, an open file."""
+"""Targets of bytes: a file that appears when it is whole, a device, a pipe, an open file."""
 
 import contextlib
 import os

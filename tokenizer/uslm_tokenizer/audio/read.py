@@ -35,7 +35,7 @@ AudioSource = str | os.PathLike[str] | bytes | BinaryReader
 
 @dataclass(frozen=True, kw_only=True)
 class AudioInfo:
-    """What a recording was before it was read."""
+    """Facts of a recording before it was read."""
 
     name: str
     """The path, quoted, or words for bytes and open files; for messages."""

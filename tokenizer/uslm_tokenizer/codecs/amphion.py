@@ -1,4 +1,4 @@
-"""Where the tokenizers of MaskGCT and Vevo come from, which Amphion published."""
+"""Sources of the tokenizers of MaskGCT and Vevo, which Amphion published."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What the rest of the project knows of a codec: one entry, in the codec's folder."""
+"""The entry of a codec: all that the rest of the project knows of it, in its folder."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

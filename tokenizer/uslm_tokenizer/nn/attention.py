@@ -16,7 +16,7 @@ blocks; so what a row sees in front of its end does not depend on how long other
 
 @runtime_checkable
 class LayerCache(Protocol):
-    """What attention asks of a cache."""
+    """Interface of a cache, as attention uses it."""
 
     def append(
         self, layer: int, keys: Float[Tensor, "b h t dh"], values: Float[Tensor, "b h t dh"]

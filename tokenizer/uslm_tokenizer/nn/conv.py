@@ -25,7 +25,7 @@ Padding = Literal["reflect", "zeros", "replicate"]
 
 @dataclass
 class ConvState:
-    """What a causal convolution keeps of a stream between two chunks."""
+    """State of a causal convolution between two chunks of a stream."""
 
     memory: Float[Tensor, "b c n"]
     """Inputs that later outputs need; of a transposed convolution, outputs not yet complete."""

@@ -45,7 +45,7 @@ class DacBlock(nn.Sequential):
 
 
 class DacUnit(nn.Module):
-    """What lies near, at a distance of `dilation`, added to each frame."""
+    """A convolution of frames at a distance of `dilation`, added to each frame."""
 
     def __init__(self, dim: int, dilation: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Which precision a device computes fast in."""
+"""The precision that a device computes fast in."""
 
 import torch
 

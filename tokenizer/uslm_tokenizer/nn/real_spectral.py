@@ -36,7 +36,7 @@ class RealSTFT(nn.Module):
 
 
 class RealInverseSTFT(nn.Module):
-    """What an `InverseSTFT` does, of real and imaginary parts."""
+    """An `InverseSTFT` of real and imaginary parts."""
 
     kernels: Tensor
     energy: Tensor
@@ -67,7 +67,7 @@ class RealInverseSTFT(nn.Module):
 
 
 class RealLogMel(nn.Module):
-    """What a `LogMel` does, with silence outside the waveform."""
+    """A `LogMel` with silence outside the waveform."""
 
     filters: Tensor
 

@@ -85,7 +85,7 @@ class Stack(nn.Module):
 
     @property
     def num_layers(self) -> int:
-        """How many blocks there are."""
+        """Number of blocks."""
         return len(self.blocks)
 
     @property
@@ -142,7 +142,7 @@ class Stack(nn.Module):
         return self._finish(x, None)
 
     def _rotary(self, positions: Num[Tensor, "b t"]) -> Rotary | None:
-        """How attention knows of positions."""
+        """Rotary table of some positions."""
         return Rotary.at(positions, self.head_dim)
 
     def _finish(
@@ -153,7 +153,7 @@ class Stack(nn.Module):
 
 
 def window_mask(length: int, window: int, device: torch.device) -> Bool[Tensor, "1 1 t t"]:
-    """Where a token of a whole row looks that sees itself and the `window` - 1 before it."""
+    """Mask of a whole row whose tokens see themselves and the `window` - 1 before them."""
     ones = torch.ones(length, length, dtype=torch.bool, device=device)
     return ones.tril().triu(diagonal=1 - window)[None, None]
 

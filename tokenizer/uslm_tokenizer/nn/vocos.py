@@ -85,7 +85,7 @@ class Vocos(nn.Module):
     def hidden(
         self, features: Float[Tensor, "b d t"], condition: Int[Tensor, " b"] | None = None
     ) -> Float[Tensor, "b t d_hidden"]:
-        """What the head makes the spectrum from."""
+        """Hidden states that the head makes the spectrum from."""
         return cast(Tensor, self.backbone(features.transpose(1, 2), condition=condition))
 
 

@@ -1,1 +1,1 @@
-"""What tokenizers are trained on: losses of waveforms and features, and their weights."""
+"""Objectives of tokenizers: losses of waveforms and features, and their weights."""

@@ -12,7 +12,7 @@ from uslm_tokenizer.objectives.judged import References, Tokenized, UnitObjectiv
 
 @dataclass(frozen=True, kw_only=True)
 class ReaderConfig:
-    """How an objective reads the codes."""
+    """Sizes of how an objective reads the codes."""
 
     weight: float = 1.0
     """Of the loss in the sum."""
@@ -58,7 +58,7 @@ class Commitment(UnitObjective):
 
 
 class Diversity(UnitObjective):
-    """What the mean use of the codes lacks of the most even use, in nats.
+    """Distance of the mean use of the codes from the most even use, in nats.
 
     log K minus the entropy of the mean soft assignment: 0 where all codes are used alike.
     """

@@ -1,4 +1,4 @@
-"""What a tokenizer learns from a teacher's features, as SpeechTokenizer and DM-Codec do.
+"""Distillation of a teacher's features, as in SpeechTokenizer and DM-Codec.
 
 Their sum (Zhang et al. 2023): feature matching + adversarial + mel + 10 commitment + 500 samples
 + 120 distillation, with the rules "hifi_gan" of waveform.py.

@@ -1,4 +1,4 @@
-"""What a tokenizer is trained on besides waveforms: what it made of a batch, and who judges it.
+"""Judges of a tokenizer beside waveforms, and what it made of a batch.
 
 Every objective is a module with the heads that it needs, and none knows another. An objective
 that is a *judge* (CTC, a language model, a teacher) shapes the codes; what keeps them alive
@@ -20,7 +20,7 @@ from uslm_tokenizer.quantize.base import Quantized, Quantizer
 
 @dataclass
 class Tokenized:
-    """What a tokenizer made of a batch."""
+    """Features, latents and codes that a tokenizer made of a batch."""
 
     features: Float[Tensor, "b t f"]
     """Of the speech encoder."""
@@ -57,7 +57,7 @@ class Texts:
 
 @dataclass
 class References:
-    """What a batch is compared with; an objective finds what it needs, or its configuration was
+    """References of a batch; an objective finds what it needs, or its configuration was
     refused before."""
 
     phonemes: Texts | None = None

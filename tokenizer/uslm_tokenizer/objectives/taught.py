@@ -1,4 +1,4 @@
-"""What a codec learns beside its own reconstruction: a list of objectives, each with a weight.
+"""Lessons of a codec beside its own reconstruction: a list of objectives, each with a weight.
 
     teacher_cosine  a level runs like the teacher's features, over time in each of their dimensions
                     (SpeechTokenizer, Zhang et al. 2023), or frame by frame (Mimi)
@@ -155,7 +155,7 @@ class TaughtCodec(nn.Module):
 
 
 def level_of(made: CodecPass, level: int) -> Float[Tensor, "b d t"]:
-    """What a level adds; of a quantizer without levels, all that it gives."""
+    """Vectors that a level adds; of a quantizer without levels, all that it gives."""
     levels = made.quantized.levels or (made.quantized.latents,)
     if level >= len(levels):
         raise ConfigError(f"level must be below {len(levels)}, but is {level}")

@@ -32,7 +32,7 @@ from uslm_tokenizer.objectives.speech_judges import (
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectivesConfig:
-    """Which objectives; one that is null is not there."""
+    """Objectives by their configs; one that is null is not there."""
 
     reconstruction: ReaderConfig | None = None
     """Of the encoder's features, from the codes."""

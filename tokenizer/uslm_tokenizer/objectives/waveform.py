@@ -169,7 +169,7 @@ def discriminator_loss(real: Scores, fake: Scores, rules: Rules = "encodec") -> 
 
 
 def adversarial_loss(fake: Scores, rules: Rules = "encodec") -> Float[Tensor, ""]:
-    """What the generator wants: high scores for its output, or scores of 1."""
+    """Loss of the generator: it wants high scores for its output, or scores of 1."""
     if rules == "encodec":
         return torch.stack([F.relu(1 - f.float()).mean() for f in fake]).mean()
     return torch.stack([(1 - f.float()).square().mean() for f in fake]).sum()

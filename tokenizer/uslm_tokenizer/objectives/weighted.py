@@ -1,4 +1,4 @@
-"""How good a made waveform is: its distance to the real one, and what a discriminator says."""
+"""Loss of a made waveform: its distance to the real one, and what a discriminator says."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ from uslm_tokenizer.objectives.waveform import (
 
 @dataclass(frozen=True, kw_only=True)
 class WaveformWeights:
-    """What counts how much."""
+    """Weights of the losses."""
 
     mel: float = 15.0
     """The spectral distance."""

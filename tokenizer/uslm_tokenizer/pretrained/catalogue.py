@@ -1,4 +1,4 @@
-"""What a pretrained system is made of: its parts, their files, and what becomes of them."""
+"""Catalogue of pretrained systems: their parts, their files, and what becomes of them."""
 
 import functools
 import hashlib
@@ -53,7 +53,7 @@ class SpeechEncoder:
 
     @property
     def files(self) -> tuple[HubFile, ...]:
-        """What transformers reads, in one folder."""
+        """Files that transformers reads, in one folder."""
         names = ("config.json", "preprocessor_config.json", self.weights)
         return tuple(HubFile(repo=self.repo, path=name, revision=self.revision) for name in names)
 

@@ -43,7 +43,7 @@ PAUSE_SECONDS = 1.0
 
 
 def fetch(source: Source, *, offline: bool = False, report: Report | None = None) -> Path:
-    """Where the file lies on this machine, downloaded if it is not there yet.
+    """Path of the file on this machine, downloaded if it is not there yet.
 
     A cached file asks nothing of the network. Raises MissingResource if the file is not there
     and may not or cannot be downloaded, EnvironmentProblem if the network fails or gives another

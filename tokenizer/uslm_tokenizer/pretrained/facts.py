@@ -1,4 +1,4 @@
-"""What there is to know of a codec before it is downloaded: rates, sizes, licences."""
+"""Facts of a codec before it is downloaded: rates, sizes, licences."""
 
 import math
 from dataclasses import dataclass

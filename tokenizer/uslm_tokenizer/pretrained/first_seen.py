@@ -1,4 +1,4 @@
-"""What a published file must be: the SHA-256 that is pinned, or else the one it first had here.
+"""Identity of a published file: the SHA-256 that is pinned, or else the one it first had here.
 
 Where no public record tells the hash of a file, another one may come tomorrow under the same
 address. So the first download is recorded beside the cache. The record outlives the file, and all
@@ -33,7 +33,7 @@ Pin = Literal["sha256", "commit", "first download", "nothing"]
 
 
 def pin_of(source: Source) -> Pin:
-    """What holds a file to one content."""
+    """The pin that holds a file to one content."""
     if isinstance(source, HandFile):
         return "nothing"
     if source.address in pins.SHA256 or _has_hash(source):
@@ -88,7 +88,7 @@ def refuse_other(source: Source, found: str, wanted: str | None) -> None:
 
 
 def record_path(source: Source) -> Path:
-    """Where the first download of a file is recorded."""
+    """Path of the record of a file's first download."""
     commit = source.commit if isinstance(source, HubFile) else None
     named = json.dumps([*source.identity, commit])
     return assets_folder("first-seen", f"{hashlib.sha256(named.encode()).hexdigest()[:16]}.json")

@@ -82,7 +82,7 @@ def golden_files(folder: Path) -> list[Path]:
 
 
 def read_metadata(path: Path) -> dict[str, Any] | None:
-    """What a golden file states about itself; None if it is another kind of file."""
+    """Metadata of a golden file; None if it is another kind of file."""
     if path.suffix == ".safetensors":
         with safe_open(path, "pt") as file:
             text = (file.metadata() or {}).get("golden", "null")

@@ -1,4 +1,4 @@
-"""What a pretrained checkpoint looks like, and how its tensors become those of one of our models.
+"""Formats of pretrained checkpoints, and how their tensors become those of one of our models.
 
 A key mapping is a list of rules over the pretrained names. The first rule that matches a whole name
 decides; a name without a rule is an error, so nothing is ever dropped in silence.

@@ -1,4 +1,4 @@
-"""Where a published file comes from, and what of it lies in this machine's cache.
+"""Sources of published files, and what of them lies in this machine's cache.
 
 There is one cache, the Hub's own: files of the Hub lie where huggingface_hub keeps them, all
 others among its assets. A file of the Hub is known there by its ETag, which is the SHA-256 of a
@@ -40,7 +40,7 @@ class HubFile:
 
     @property
     def identity(self) -> list[str]:
-        """What tells it from any other content."""
+        """Identity: it tells the content from any other."""
         return ["hub", self.repo, self.path, self.revision]
 
 
@@ -64,7 +64,7 @@ class WebFile:
 
     @property
     def identity(self) -> list[str]:
-        """What tells it from any other content."""
+        """Identity: it tells the content from any other."""
         return ["web", self.sha256]
 
 
@@ -87,7 +87,7 @@ Health = Literal["ok", "damaged", "changed", "missing", "unknown"]
 
 
 def cached(source: Source) -> Path | None:
-    """Where the file lies on this machine; never asks the network."""
+    """Path of the file on this machine; never asks the network."""
     from huggingface_hub import constants, try_to_load_from_cache
 
     if isinstance(source, HubFile):
@@ -128,7 +128,7 @@ def repo_folder(repo: str) -> Path:
 
 
 def asset_path(source: WebFile) -> Path:
-    """Where a file that is not of the Hub is kept."""
+    """Path where a file that is not of the Hub is kept."""
     return assets_folder("files", source.sha256[:16]) / source.name
 
 
@@ -147,7 +147,7 @@ def check(source: Source) -> Health:
 
 
 def hash_kind(etag: str) -> Literal["sha256", "git"] | None:
-    """Which hash an ETag of the Hub is, if it is one."""
+    """Kind of hash that an ETag of the Hub is, if it is one."""
     if not etag or set(etag) - set("0123456789abcdef"):
         return None
     return {64: "sha256", 40: "git"}.get(len(etag))  # type: ignore[return-value]
@@ -194,7 +194,7 @@ def remove(source: Source) -> int:
 
 
 def require(source: Source) -> Path:
-    """Where the file lies on this machine. Raises MissingResource if it does not."""
+    """Path of the file on this machine. Raises MissingResource if it is not there."""
     path = cached(source)
     if path is None:
         raise MissingResource(f"{source.address} is not in the cache")

@@ -38,7 +38,7 @@ class Store:
     catalogue: Catalogue
 
     def state(self, name: str) -> State:
-        """How much of it is there."""
+        """State of a system: how much of it is there."""
         system = self.catalogue.get(name)
         if not system.ready and stored_file(self.converted_folder(name), RECORD).is_file():
             return "converted"
@@ -55,7 +55,7 @@ class Store:
         return sum(path.stat().st_size for path in [*paths, *written] if path is not None)
 
     def converted_folder(self, name: str) -> Path:
-        """Where its conversion is kept, if there is one."""
+        """Folder that its conversion is kept in, if there is one."""
         wanted = f"{name}-{self.catalogue.get(name).fingerprint}"
         folder = sources.assets_folder("models", wanted)
         earlier = sources.assets_folder("models", EARLIER.get(wanted, wanted))
@@ -199,7 +199,7 @@ def config_of(system: System) -> Source:
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
-    """What a converted folder was made of; None if it is no such folder."""
+    """Record of what a converted folder was made of; None if it is no such folder."""
     path = stored_file(folder, RECORD)
     if not path.is_file():
         return None

@@ -1,4 +1,4 @@
-"""What every quantizer is: continuous latents in, codes and their latents out."""
+"""Interface of quantizers: continuous latents in, codes and their latents out."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass

@@ -145,7 +145,7 @@ def nearest(
 
 
 def cluster_counts(codes: Int[Tensor, " n"], num_centroids: int) -> Float[Tensor, " k"]:
-    """How many frames chose each centroid."""
+    """Number of frames that chose each centroid."""
     ones = torch.ones_like(codes, dtype=torch.float32)
     return ones.new_zeros(num_centroids).index_add_(0, codes, ones)
 

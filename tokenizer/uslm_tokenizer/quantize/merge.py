@@ -56,7 +56,7 @@ def hold(codes: Int[Tensor, "b k n"], times: int, length: int) -> Int[Tensor, "b
 
 
 def slow_codes(codes: Int[Tensor, "b k t"], times: int) -> Int[Tensor, "b k n"]:
-    """What `hold` was given: what a language model of merged codes reads and draws.
+    """Codes that `hold` was given: what a language model of merged codes reads and draws.
 
     Raises UserError if the codes are not merged so.
     """

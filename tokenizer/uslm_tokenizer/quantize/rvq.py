@@ -172,7 +172,7 @@ class ResidualQuantizer(Quantizer):
     def _seen(
         self, index: int, latents: Float[Tensor, "b d t"], residual: Float[Tensor, "b d t"]
     ) -> Float[Tensor, "b d t"]:
-        """What level `index` quantizes."""
+        """Residual that level `index` quantizes."""
         return residual
 
     @property
@@ -198,7 +198,7 @@ class ResidualQuantizer(Quantizer):
         num_quantizers: int | None,
         generator: torch.Generator | None,
     ) -> Int[Tensor, " b"]:
-        """How many levels each row uses."""
+        """Number of levels that each row uses."""
         b, all_levels = len(latents), len(self.levels)
         depth = torch.full((b,), num_quantizers or all_levels)
         if self.training and num_quantizers is None and self.config.dropout > 0:

@@ -105,7 +105,7 @@ def restore(compressed: Compressed) -> Float[Tensor, "b t d"]:
 
 
 def even_segments(lengths: Int[Tensor, " b"], kept: float, size: int) -> Int[Tensor, "b size"]:
-    """Which window each frame is in."""
+    """Window that each frame is in."""
     frames = torch.arange(size, device=lengths.device)
     wanted = num_kept(lengths, kept)[:, None]
     segments = frames * wanted // lengths[:, None].clamp(min=1)
@@ -116,7 +116,7 @@ def even_segments(lengths: Int[Tensor, " b"], kept: float, size: int) -> Int[Ten
 def similar_segments(
     x: Float[Tensor, "b t d"], lengths: Int[Tensor, " b"], kept: float
 ) -> Int[Tensor, "b t"]:
-    """Which run of similar frames each frame is in.
+    """Run of similar frames that each frame is in.
 
     Neighbours are joined whose means are near each other, short runs before long ones: what counts
     is by how much the squared error grows (Ward 1963). A pass joins every pair that is nearer than

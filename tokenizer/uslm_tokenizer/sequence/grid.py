@@ -107,7 +107,7 @@ def delay(grid: TokenGrid, streams: Sequence[Stream]) -> TokenGrid:
 
 
 def undelay(grid: TokenGrid, streams: Sequence[Stream]) -> TokenGrid:
-    """What `delay` was given; UserError if the grid is no longer than the longest delay."""
+    """Grid that `delay` was given; UserError if the grid is no longer than the longest delay."""
     longest = max(stream.delay for stream in streams)
     t = grid.tokens.shape[2] - longest
     if t < 1:

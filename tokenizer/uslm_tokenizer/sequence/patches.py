@@ -23,7 +23,7 @@ Way = Literal["static", "aligned", "mixed", "curriculum"]
 
 @dataclass(frozen=True, kw_only=True)
 class PatchingConfig:
-    """How training cuts speech into patches; what is generated is always cut statically."""
+    """Cuts of speech into patches in training; generated speech is always cut statically."""
 
     way: Way = "static"
     """`static`: so many units each; `aligned`: a word or a silence each; `mixed`: one or the other,
@@ -80,7 +80,7 @@ def word_starts(
     pauses: Collection[int],
     min_silence: int,
 ) -> list[int]:
-    """Where words and longer silences begin, of the frames where the symbols of a text do.
+    """Beginnings of words and longer silences, of the frames where the symbols of a text do.
 
     `pauses` are the ids that stand between words. A pause of fewer than `min_silence` units goes
     with the word before it; what lies before the first symbol is a silence.

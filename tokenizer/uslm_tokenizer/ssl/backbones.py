@@ -44,7 +44,7 @@ def load_backbone(name_or_path: str, where: Mapping[str, Any]) -> Any:
 
 
 def wants_normalised_waveform(name_or_path: str, config: Any, where: Mapping[str, Any]) -> bool:
-    """What the model's preprocessor file says; without one, what its family usually does."""
+    """Whether the preprocessor file of the model says so; without one, whether its family does."""
     from transformers.utils.hub import cached_file
 
     found = cached_file(

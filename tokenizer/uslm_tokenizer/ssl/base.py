@@ -1,4 +1,4 @@
-"""What a tokenizer of units asks of a speech encoder, pretrained or trained here."""
+"""Interface of speech encoders, pretrained or trained here, as tokenizers of units use them."""
 
 from abc import ABC, abstractmethod
 from typing import ClassVar

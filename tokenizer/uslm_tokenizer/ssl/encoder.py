@@ -35,7 +35,7 @@ FAMILIES = ("hubert", "wav2vec2", "wav2vec2-bert", "wavlm", "whisper")
 
 @dataclass(frozen=True, kw_only=True)
 class SSLConfig:
-    """Which speech encoder, and how it is processed."""
+    """A speech encoder, and how its output is processed."""
 
     backbone: dict[str, object]
     """The transformers configuration as its `to_dict` gives it; `model_type` names the family."""
@@ -157,7 +157,7 @@ class SSLEncoder(SpeechEncoder):
     def layer_outputs(
         self, waveform: Float[Tensor, "b 1 n"], lengths: Int[Tensor, " b"] | None = None
     ) -> tuple[Float[Tensor, "layers b t d"], Bool[Tensor, "b t"]]:
-        """What the chosen layers give, as it is; those of padding mean nothing."""
+        """Outputs of the chosen layers, as they are; those of padding mean nothing."""
         waveform, lengths = self._clean(waveform[:, 0], lengths)
         trains = any(parameter.requires_grad for parameter in self.backbone.parameters())
         with torch.set_grad_enabled(trains and torch.is_grad_enabled()):

@@ -1,4 +1,4 @@
-"""What speech encoders are fed: Whisper's log-mel, Kaldi's filter bank, a normalised waveform.
+"""Inputs of speech encoders: Whisper's log-mel, Kaldi's filter bank, a normalised waveform.
 
 Written with torch operations: they run on any device, on padded batches (a row never sees its
 padding), and without the feature extractors of transformers, which fail beside a broken torchaudio.

@@ -22,7 +22,7 @@ def whisper_outputs(
     lengths: Int[Tensor, " b"],
     layers: Collection[int],
 ) -> list[Float[Tensor, "b t d"]]:
-    """What some layers (from 1) of a WhisperEncoder give of rows of whole hops, t = n // 320.
+    """Outputs of some layers (from 1) of a WhisperEncoder for rows of whole hops, t = n // 320.
 
     What lies further after a row than the silence is masked. Longer audio than the encoder has
     positions for, 30 s, goes through in windows.
@@ -67,7 +67,7 @@ def layer_outputs(
     mel_mask: Bool[Tensor, "b two_t"] | None = None,
     attention: Float[Tensor, "b 1 t t"] | None = None,
 ) -> Iterator[Float[Tensor, "b t d"]]:
-    """What each layer of a WhisperEncoder gives of a spectrogram of any length up to 30 s.
+    """Outputs of each layer of a WhisperEncoder for a spectrogram of any length up to 30 s.
 
     The last one's is normed, as the decoder wants it. `attention` is added to the scores.
     """

@@ -181,7 +181,7 @@ class WhisperRecognizer:
         return _Recognized(text, log_probability / (len(kept) + 1))
 
     def _encode(self, waveforms: Sequence[Tensor], window: int) -> Float[Tensor, "b t d"]:
-        """What the encoder gives of clips in a window of their own length, not of 30 s."""
+        """Encoder outputs of clips in a window of their own length, not of 30 s."""
         size = window * SAMPLE_RATE
         padded = torch.stack([F.pad(w[:size], (0, max(0, size - len(w)))) for w in waveforms])
         mel = self._mel(padded.to(self._model.device)).to(self._model.dtype)

@@ -173,7 +173,7 @@ def _utterance(each: Mapping[str, Any], folder: Path) -> str:
 
 
 def _compared(wanted: Sequence[str], hypothesis: Sequence[str]) -> str:
-    """What was heard, with what was left out struck through and what was added underlined."""
+    """Words that were heard, with those left out struck through and those added underlined."""
     out: list[str] = []
     for kind, a, b, c, d in difflib.SequenceMatcher(None, wanted, hypothesis, False).get_opcodes():
         if kind == "equal":

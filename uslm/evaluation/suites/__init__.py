@@ -1,1 +1,1 @@
-"""What is spoken or encoded to be judged, what tokens hold and cost, and the tables of it."""
+"""Suites: speech and codes to be judged, what tokens hold and cost, and the tables of it."""

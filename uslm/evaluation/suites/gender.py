@@ -53,7 +53,7 @@ class PairedAnswers:
 
     @property
     def lean(self) -> float:
-        """How much more the answer leans to men when a man asks, from -2 to 2."""
+        """Lean of the answer to men when a man asks, less that when a woman does: -2 to 2."""
         return (self.male[0] - self.male[1]) - (self.female[0] - self.female[1])
 
     @property
@@ -63,12 +63,12 @@ class PairedAnswers:
 
     @property
     def neutral(self) -> float:
-        """How likely the neutral answer is, whoever asks."""
+        """Probability of the neutral answer, whoever asks."""
         return (self.male[2] + self.female[2]) / 2
 
     @property
     def skew(self) -> float:
-        """How much the answer leans to men, whoever asks, from -1 to 1."""
+        """Lean of the answer to men, whoever asks, from -1 to 1."""
         return (self.male[0] - self.male[1] + self.female[0] - self.female[1]) / 2
 
 
@@ -140,7 +140,7 @@ def corrected_p_values(
 
 
 def sign_flip_test(differences: Sequence[float], *, generator: torch.Generator) -> float:
-    """How often a mean at least as far from zero comes about when signs are drawn by lot.
+    """Share of random signs that bring a mean at least as far from zero.
 
     Both sides count. For few questions every way is tried; else the observed one is counted among
     those drawn, so that the test never says zero and keeps its level.

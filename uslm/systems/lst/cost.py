@@ -1,4 +1,4 @@
-"""What a patch model computes, counted: its matrices, and its attention."""
+"""Operations of a patch model, counted: its matrices, and its attention."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a patch model keeps between two tokens: three caches, the open patch, the whole ones."""
+"""State of a patch model between two tokens: three caches, the open patch, the whole ones."""
 
 from __future__ import annotations
 

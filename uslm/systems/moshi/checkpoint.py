@@ -109,7 +109,7 @@ def _flat(norm: Tensor) -> Tensor:
 
 
 def rules(config: MoshiConfig) -> tuple[Rule, ...]:
-    """What becomes of each of Kyutai's tensors."""
+    """Rules of what becomes of each of Kyutai's tensors."""
     block, ours = r"transformer\.layers\.(\d+)", r"transformer.blocks.\1"
     deep, depth = r"depformer\.layers\.(\d+)", r"depth.transformer.blocks.\1"
     steps = tuple(str(k) for k in range(config.num_codebooks))

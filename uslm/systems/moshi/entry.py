@@ -1,4 +1,4 @@
-"""What Moshi is made of, and whose checkpoints it reads."""
+"""Moshi: its models, and the checkpoints that it reads."""
 
 from uslm.systems.entry import Entry
 

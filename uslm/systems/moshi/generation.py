@@ -26,7 +26,7 @@ SPARE_STEPS = 512
 
 @dataclass(frozen=True, kw_only=True)
 class MoshiSampling:
-    """How tokens are drawn; the published settings."""
+    """Settings of how tokens are drawn; those published."""
 
     text: Sampling = field(default_factory=lambda: Sampling(temperature=0.7, top_k=25, top_p=1.0))
     """Of the text."""

@@ -113,7 +113,7 @@ class MoshiConfig:
 
 @dataclass
 class MoshiLogits:
-    """What the model makes of every step of a delayed grid: scores of that step's own tokens."""
+    """Scores of every step of a delayed grid, each of that step's own tokens."""
 
     text: Float[Tensor, "b t v"]
     codes: Float[Tensor, "b t k c"]
@@ -239,7 +239,7 @@ class MoshiLM(PretrainedModel):
         return torch.stack(list(self.loss_parts(grid).values())).sum()
 
     def loss_parts(self, grid: TokenGrid) -> dict[str, Float[Tensor, ""]]:
-        """What the loss adds up, by name."""
+        """Parts of the loss, by name."""
         logits, own = self(grid.tokens), self.config.num_codebooks
         parts = {"text": weighted_loss(logits.text, grid.tokens[:, 0], grid.weights[:, 0])}
         if own:

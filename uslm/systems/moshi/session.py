@@ -21,7 +21,7 @@ from uslm_tokenizer.errors import ConfigError, UserError
 
 @dataclass
 class SessionFrame:
-    """What comes out when a frame goes in."""
+    """Output of one frame of a session."""
 
     text: int
     """The text token of this step."""

@@ -1,4 +1,4 @@
-"""What the folder of a model of ours says of it, and how it reads texts, without its weights."""
+"""Facts of a model of ours from its folder, and how it reads texts, without its weights."""
 
 from pathlib import Path
 

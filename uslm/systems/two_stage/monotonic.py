@@ -182,7 +182,7 @@ class MonotonicLM(SpecialTokenLM, PitchedModel):
         )
 
     def _path(self, starts: Int[Tensor, " s"], num_frames: int) -> Int[Tensor, " t"]:
-        """Where the text position is at each frame, and after the last one; steps of
+        """Text positions at each frame, and after the last one; steps of
         `max_advance`."""
         wanted = torch.searchsorted(starts, torch.arange(num_frames), right=True) - 1
         path: list[int] = []

@@ -75,7 +75,7 @@ def export_onnx(
 
 
 def describe(bundle: Bundle, precision: Precision) -> OnnxConfig:
-    """What model.json says of a model."""
+    """Contents of model.json for a model."""
     config = bundle.config
     semantic, acoustic, codec = _parts(bundle)
     return OnnxConfig(
@@ -143,7 +143,7 @@ def _parts(bundle: Bundle) -> tuple[MonotonicLM, ConvRegressor, SourceFilterCode
 
 
 def _graphs(bundle: Bundle) -> dict[str, _Traced]:
-    """What is traced of each part."""
+    """Graphs that are traced of each part."""
     semantic, acoustic, codec = _parts(bundle)
     frames, whole = EXAMPLE_FRAMES, torch.long
     codes = torch.zeros(codec.num_codebooks, frames, dtype=whole)

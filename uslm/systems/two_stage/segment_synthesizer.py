@@ -106,7 +106,7 @@ class BundleSegmentSynthesizer:
         )
 
     def _prompt(self, request: SegmentRequest) -> tuple[Int[Tensor, " s"], Int[Tensor, " p"]]:
-        """What stage 1 reads, and the units it goes on from."""
+        """Symbols that stage 1 reads, and the units it goes on from."""
         text = torch.tensor(request.text.text_ids)
         if not self._bundle.config.use_prompt_units or not len(request.voice.text_ids):
             return text, torch.zeros(0, dtype=torch.long)
@@ -201,7 +201,7 @@ class _SegmentInProgress:
         )
 
     def _pitches(self, relative: Sequence[int]) -> list[int]:
-        """What was drawn, as the codec's pitches in the segment's voice."""
+        """Pitches that were drawn, as the codec's in the segment's voice."""
         model, most = self._bundle.semantic, self._bundle.tokenizer.num_pitches - 1
         if not isinstance(model, PitchedModel) or self._bundle.pitch_codebook is None:
             return []

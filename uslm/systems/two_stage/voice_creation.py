@@ -105,7 +105,7 @@ def render_voice(bundle: BundleParts, voice: VoicePrompt) -> Float[Tensor, "1 n"
 
 
 class _Spoken:
-    """What is said in a prompt, for the frames that stage 1 goes on from."""
+    """Symbols said in a prompt, for the frames that stage 1 goes on from."""
 
     def __init__(self, bundle: BundleParts, units: Int[Tensor, " p"]) -> None:
         self._bundle, self._units = bundle, units
@@ -160,7 +160,7 @@ def _logits(bundle: BundleParts, units: Int[Tensor, " t"]) -> Float[Tensor, "t v
 def _speaker(
     bundle: BundleParts, codes: Int[Tensor, "k p"]
 ) -> tuple[Float[Tensor, " e"] | None, str]:
-    """What the codec adds to the units, on the whole: a rough likeness of voice and room."""
+    """Mean of what the codec adds to the units: a rough likeness of voice and room."""
     tokenizer = bundle.tokenizer
     if not isinstance(tokenizer, UnitCodec):
         return None, ""

@@ -76,7 +76,7 @@ def rules(config: ValleConfig) -> tuple[Rule, ...]:
 
 
 def _stage(stage: str, positions: str) -> tuple[Rename, ...]:
-    """What both stages have."""
+    """Rules that both stages share."""
     layer, ours = rf"{stage}_decoder\.layers\.(\d+)", rf"{stage}.transformer.blocks.\1"
     parts = {
         r"self_attn\.in_proj_": "attention.qkv.",

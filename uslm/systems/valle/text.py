@@ -133,7 +133,7 @@ def cut(text: str) -> list[str]:
 
 
 def clean_phonemes(spoken: str) -> str:
-    """What espeak says of a segment, with our signs between phones and words, without stress."""
+    """Phones of a segment by espeak, with our signs between phones and words, without stress."""
     # espeak leaves a separator too many at the end of some words.
     line = re.sub("_+", "_", spoken.strip()).replace("_ ", " ")
     words = [_STRESS.sub("", word).replace("_", PHONE) for word in line.split(" ")]

@@ -110,7 +110,7 @@ def _said_anew(
 
 
 def _segments(source: Audio, longest: float) -> Iterator[tuple[float, float]]:
-    """Where the segments of a recording begin and end, seconds."""
+    """Beginnings and ends of the segments of a recording, seconds."""
     levels = activity.frame_levels(source.waveform[0].numpy(force=True), source.sample_rate)
     speech = activity.find_speech(levels)
     start = 0.0

@@ -50,7 +50,7 @@ class VevoSegmentSynthesizer:
         )
 
     def _text(self, request: SegmentRequest) -> Int[Tensor, " s"]:
-        """What is said in the prompt, then what is to be said, without a mark between."""
+        """Text of the prompt, then the text to be said, without a mark between."""
         return torch.cat([request.voice.text_ids, torch.tensor(request.text.text_ids)])
 
     def _stop_rule(self, num_symbols: int) -> StopRule:

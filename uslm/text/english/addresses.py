@@ -1,4 +1,4 @@
-"""What names a place to reach: e-mail and web addresses, hashtags, handles, telephone numbers."""
+"""Names of places to reach: e-mail and web addresses, hashtags, handles, telephone numbers."""
 
 from __future__ import annotations
 

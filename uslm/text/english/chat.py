@@ -1,4 +1,4 @@
-"""How people write in chats and comics: gr8, c u l8r, Noooo!, Shh, lol."""
+"""Spellings of chats and comics: gr8, c u l8r, Noooo!, Shh, lol."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What programmers write: operators, file names and paths, versions and models, ports."""
+"""Writing of programmers: operators, file names and paths, versions and models, ports."""
 
 # ruff: noqa: RUF001 (this file is about characters that look alike)
 

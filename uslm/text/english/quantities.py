@@ -1,4 +1,4 @@
-"""What is left of numbers once dates, money and units are gone: ordinals, fractions, decimals."""
+"""Numbers that are left once dates, money and units are gone: ordinals, fractions, decimals."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def _undecoded(rows: Any, column: str) -> Any:
 
 
 def _columns(names: Sequence[str], options: dict[str, str]) -> dict[str, str]:
-    """Which column of the data set each of ours is; only audio must be there."""
+    """Column of the data set that each of ours is; only audio must be there."""
     chosen = {
         ours: next((n for n in (options.get(ours, ""), *theirs) if n in names), "")
         for ours, theirs in COLUMNS.items()

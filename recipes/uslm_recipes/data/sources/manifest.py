@@ -71,7 +71,7 @@ def _collection(speaker: str, manifest: Path) -> str:
 
 
 def _manifest_problem(data: dict[str, Any]) -> str | None:
-    """What is wrong with the fields of one manifest line, if anything."""
+    """Problem of the fields of one manifest line, if any."""
     for key in ("audio", "speaker"):
         if not isinstance(data.get(key), str) or not data[key]:
             return f"{key} must be a non-empty string, but is {repr(data.get(key))}"

@@ -90,7 +90,7 @@ def _of_line(cells: list[str], columns: Sequence[str]) -> Sequence[str]:
 
 
 def _joined(cells: list[str], columns: Sequence[str]) -> list[str]:
-    """Where the only text of a table has a `|` in it, its segments belong together."""
+    """Columns joined: where the only text of a table has a `|` in it, its parts belong together."""
     extra = len(cells) - len(columns)
     if extra < 1 or "text" not in columns or "normalized" in columns:
         return cells
@@ -99,7 +99,7 @@ def _joined(cells: list[str], columns: Sequence[str]) -> list[str]:
 
 
 def _named(cells: Sequence[str]) -> tuple[str, ...] | None:
-    """What a first line of names calls the columns; None if it is a line like the others."""
+    """Columns by a first line of names; None if it is a line like the others."""
     ours = {theirs: name for name, names in COLUMNS.items() for theirs in names}
     names = tuple(ours.get(cell.lower(), "") for cell in cells)
     is_header = "file" in names and {"text", "normalized"} & set(names)
@@ -107,7 +107,7 @@ def _named(cells: Sequence[str]) -> tuple[str, ...] | None:
 
 
 def _told(rows: Sequence[Sequence[str]]) -> tuple[str, ...]:
-    """What the columns of a table without names are."""
+    """Columns of a table without names."""
     counts = [len(row) for row in rows if len(row) > 1]
     most = max(set(counts), key=lambda count: (counts.count(count), -count), default=2)
     if most < 3:

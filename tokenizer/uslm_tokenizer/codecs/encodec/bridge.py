@@ -1,5 +1,7 @@
 """The original `encodec` package, importable also where its dependency torchaudio is not.
 
+For `.ecdc` files, and as the reference that tests compare with; training has its own discriminator.
+
 `import encodec` imports torchaudio, but of all torchaudio only one class does any work in what we
 use: the complex spectrogram in front of the discriminator, a call of `torch.stft`. (The rest is
 file reading and resampling, which we do ourselves.) The builds of torchaudio on PyPI for Linux

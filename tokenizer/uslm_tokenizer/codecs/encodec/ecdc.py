@@ -23,7 +23,7 @@ BITS = 10  # both pretrained models have codebooks of 1024 entries
 
 @dataclass(frozen=True, kw_only=True)
 class EcdcFormat:
-    """What the file leaves to the model's name."""
+    """Facts that the file leaves to the model's name."""
 
     sample_rate: int
     """Samples per second, Hz."""

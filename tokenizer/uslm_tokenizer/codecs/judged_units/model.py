@@ -29,7 +29,7 @@ QuantizerConfig = VectorQuantizerConfig | DifferentiableKMeansConfig
 
 @dataclass(frozen=True, kw_only=True)
 class AdapterConfig:
-    """What stands between a speech encoder and the codebook."""
+    """Sizes of what stands between a speech encoder and the codebook."""
 
     num_layers: int = 2
     """Convolutions with a residual path."""
@@ -137,7 +137,7 @@ class JudgedUnits(SSLUnitTokenizer):
     def latents(
         self, features: Float[Tensor, "b t f"], mask: Bool[Tensor, "b t"]
     ) -> Float[Tensor, "b d t"]:
-        """What the codebook quantizes."""
+        """Latents that the codebook quantizes."""
         adapted = features if self.adapter is None else self.adapter(features, mask)
         return cast(Tensor, adapted).transpose(1, 2)
 

@@ -105,7 +105,7 @@ class RepCodec(PretrainedModel):
     def latents(
         self, features: Float[Tensor, "b t d"], mask: Bool[Tensor, "b t"] | None = None
     ) -> Float[Tensor, "b d t"]:
-        """What the codebook quantises; frames outside `mask` have no influence on others."""
+        """Latents that are quantised; frames outside `mask` have no influence on others."""
         hidden = self.encoder(features.to(self.dtype), mask)
         return cast(Tensor, self.to_latents(hidden).float().transpose(1, 2))
 

@@ -187,7 +187,7 @@ class SourceFilterCodec(AudioTokenizer):
 
     @torch.no_grad()
     def codebook_vectors(self) -> Float[Tensor, "levels v c"]:
-        """What each code of the mel codebooks adds to the latents."""
+        """Vectors that the codes of the mel codebooks add to the latents."""
         codes = torch.arange(self.codebook_size, device=self.device)[None, None]
         levels = (cast(Quantizer, level) for level in self.quantizer.levels)
         return torch.stack([level.decode(codes)[0].T.float() for level in levels])

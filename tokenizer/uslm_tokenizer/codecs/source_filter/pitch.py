@@ -13,7 +13,7 @@ from uslm_tokenizer.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class PitchConfig:
-    """How F0 is found and coded."""
+    """Settings of how F0 is found and coded."""
 
     floor: float = 65.0
     """Lowest F0 that is looked for, Hz."""

@@ -161,7 +161,7 @@ class SpeechTokenizer(TrainableCodec):
         )
 
     def project(self, level: Float[Tensor, "b d t"]) -> Float[Tensor, "b t semantic_dim"]:
-        """What a level adds, brought to the teacher's width; made for the first one."""
+        """Vectors that a level adds, brought to the teacher's width; made for the first one."""
         return cast(Tensor, self.to_semantic(level.transpose(1, 2)))
 
     def forward(

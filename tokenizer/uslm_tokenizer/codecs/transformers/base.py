@@ -25,7 +25,7 @@ Codec = TypeVar("Codec", bound="TransformersCodec")
 
 @dataclass(frozen=True, kw_only=True)
 class TransformersCodecConfig:
-    """Which network, and how much of it."""
+    """Configuration of the network, and how much of it is used."""
 
     backbone: dict[str, object]
     """The transformers configuration as its `to_dict` gives it."""

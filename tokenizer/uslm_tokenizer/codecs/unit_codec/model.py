@@ -155,7 +155,7 @@ class UnitCodec(AudioTokenizer):
 
     @torch.no_grad()
     def codebook_vectors(self) -> Float[Tensor, "levels v d"]:
-        """What each code of levels 1 and up adds to the decoder's input."""
+        """Vectors that the codes of levels 1 and up add to the decoder's input."""
         codes = torch.arange(self.codebook_size, device=self.device)[None, None]
         levels = (cast(Quantizer, level) for level in self.residual.levels)
         return torch.stack([level.decode(codes)[0].T.float() for level in levels])

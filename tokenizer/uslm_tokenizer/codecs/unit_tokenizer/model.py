@@ -73,7 +73,7 @@ class LocalMixing(nn.Module):
 
 @dataclass
 class UnitPrediction:
-    """What training compares with the teacher and the text."""
+    """Predictions that training compares with the teacher and the text."""
 
     features: Float[Tensor, "b t teacher_dim"]
     phoneme_logits: Float[Tensor, "b t v"]
@@ -164,7 +164,7 @@ class UnitTokenizer(UnitOnlyTokenizer):
     def latents(
         self, waveform: Float[Tensor, "b 1 n"], mask: Bool[Tensor, "b t"]
     ) -> Float[Tensor, "b d t"]:
-        """What the codebook quantises, of a waveform framed by `frame`."""
+        """Latents that the codebook quantises, of a waveform framed by `frame`."""
         mel = (self.mel(waveform) + 5) / 3  # log-mel of speech: mean near -5, deviation near 3
         # Spectra centred outside a row's frames must not reach it through the convolutions.
         halves = mask.repeat_interleave(2, dim=1)[:, None]

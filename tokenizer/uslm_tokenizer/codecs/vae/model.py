@@ -58,7 +58,7 @@ class VAECodecConfig:
 
 @dataclass
 class Posterior:
-    """What the encoder says of each latent: a normal distribution."""
+    """Posterior of each latent by the encoder: a normal distribution."""
 
     mean: Float[Tensor, "b d t"]
     log_variance: Float[Tensor, "b d t"]
@@ -142,7 +142,7 @@ class VAECodec(LatentCodec):
         return steps.clamp(-most, most).long() + most
 
     def latents_of(self, codes: Int[Tensor, "b d t"]) -> Float[Tensor, "b d t"]:
-        """What the codes stand for."""
+        """Latents that the codes stand for."""
         return (codes - self.codebook_size // 2) / self.config.steps_per_deviation
 
     @torch.no_grad()

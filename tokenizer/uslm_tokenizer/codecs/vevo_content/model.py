@@ -89,7 +89,7 @@ class VevoContentConfig:
 
 @dataclass
 class ContentReconstruction:
-    """What training compares with the features."""
+    """Reconstruction that training compares with the features."""
 
     features: Float[Tensor, "b t e"]
     quantized: Quantized
@@ -143,7 +143,7 @@ class VevoContentTokenizer(PretrainedModel):
         return self.quantizer.codebook_size
 
     def latents(self, features: Float[Tensor, "b t d"]) -> Float[Tensor, "b e frames"]:
-        """What the codebook quantises; as many frames as are read, unless the config strides."""
+        """Latents that are quantised; as many frames as are read, unless the config strides."""
         projected: Tensor = self.projection(self.encoder(features.transpose(1, 2)))
         return projected
 
@@ -183,7 +183,7 @@ class VevoContentTokenizer(PretrainedModel):
 
 
 class ResidualUnit(nn.Module):
-    """What lies near, then a mix of channels, added back."""
+    """A convolution of near frames, then a mix of channels, added back."""
 
     def __init__(self, dim: int, kernel_size: int, dilation: int) -> None:
         super().__init__()

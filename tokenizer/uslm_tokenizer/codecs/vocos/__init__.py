@@ -1,1 +1,1 @@
-"""What WavTokenizer and Language-Codec have in common: SEANet encodes, Vocos decodes."""
+"""Base of WavTokenizer and Language-Codec: SEANet encodes, Vocos decodes."""

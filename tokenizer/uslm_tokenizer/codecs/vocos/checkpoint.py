@@ -1,4 +1,4 @@
-"""What the checkpoints of WavTokenizer and Language-Codec have in common."""
+"""Rules that the checkpoints of WavTokenizer and Language-Codec share."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -170,7 +170,7 @@ class WaveformCodec(TrainableCodec):
     def _latents(
         self, waveform: Float[Tensor, "b 1 n"]
     ) -> tuple[Float[Tensor, "b d t"], Float[Tensor, "b t e"] | None]:
-        """What is quantized; and the features, where there is a branch."""
+        """Latents that are quantized; and the features, where there is a branch."""
         latents = cast(Tensor, self.encoder(waveform))
         if self.branch is None:
             return latents, None
