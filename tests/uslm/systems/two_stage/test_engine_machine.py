@@ -14,7 +14,12 @@ import pytest
 import torch
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    rule,
+    run_state_machine_as_test,
+)
 
 from uslm.output.joiner import JoinConfig
 from uslm.output.speech import AudioChunk
@@ -92,6 +97,10 @@ class EngineMachine(RuleBasedStateMachine):
         self.wrong: list[Utterance] = []
         self.left: list[Utterance] = []
 
+    @initialize(sizes=st.lists(st.integers(1, 12), min_size=3, max_size=5), seed=st.integers(0, 1))
+    def begin(self, sizes: list[int], seed: int) -> None:
+        self.submit(sizes, seed)
+
     @rule(sizes=st.lists(st.integers(1, 12), min_size=1, max_size=3), seed=st.integers(0, 1))
     def submit(self, sizes: list[int], seed: int) -> None:
         for size in sizes:
@@ -111,14 +120,10 @@ class EngineMachine(RuleBasedStateMachine):
             utterance.cancel()
             self.left.append(utterance)
 
-    @rule()
-    def fail(self) -> None:
-        self.wrong.append(self.engine.submit("...", tiny_voice(bundle()), seed=0))
-
-    @rule()
-    def fail_in_the_model(self) -> None:
-        """In the step that all share, while it seats a row of this one."""
-        text = f"{text_of(2)} {UNREADABLE}."
+    @rule(in_the_model=st.booleans())
+    def fail(self, in_the_model: bool) -> None:
+        """In its own text, or in the step that all share, while it seats a row of this one."""
+        text = f"{text_of(2)} {UNREADABLE}." if in_the_model else "..."
         self.wrong.append(self.engine.submit(text, tiny_voice(bundle()), seed=0))
 
     def teardown(self) -> None:
@@ -145,7 +150,7 @@ def test_everyone_gets_what_they_get_alone() -> None:
     run_state_machine_as_test(
         EngineMachine,
         settings=settings(
-            max_examples=6, stateful_step_count=6,
+            max_examples=12, stateful_step_count=8,
             phases=[Phase.generate],  # to make a failure smaller would take minutes
         ),
     )  # fmt: skip
