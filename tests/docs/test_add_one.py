@@ -89,5 +89,11 @@ def test_the_page_is_followed_word_by_word(copy: Path) -> None:
     said = run(
         sys.executable, "-m", "pytest", "-rA", "-k", "loudness or hum or folder", *chosen, cwd=copy
     )
+    folder = copy / "a-folder-that-hums"
+    save = "import sys, pathlib, uslm.systems.hum.tiny as t; t.save_tiny_hum(pathlib.Path(sys.argv[1]))"
+    run(sys.executable, "-c", save, str(folder), cwd=copy)
+    say = (sys.executable, "-m", "uslm", "say", "Hello.", "--prompt", "examples/voice.wav")
+    run(*say, "--model", str(folder), "--out", "hummed.wav", cwd=copy)
+    assert (copy / "hummed.wav").stat().st_size > 10_000
     for name, least in (("loudness", 20), ("hum", 10), ("folder_and_one_entry", 2)):
         assert len(re.findall(rf"^PASSED .*{name}", said, re.M)) >= least, said
