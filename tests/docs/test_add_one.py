@@ -90,7 +90,10 @@ def test_the_page_is_followed_word_by_word(copy: Path) -> None:
         sys.executable, "-m", "pytest", "-rA", "-k", "loudness or hum or folder", *chosen, cwd=copy
     )
     folder = copy / "a-folder-that-hums"
-    save = "import sys, pathlib, uslm.systems.hum.tiny as t; t.save_tiny_hum(pathlib.Path(sys.argv[1]))"
+    save = (
+        "import pathlib, sys; from uslm.systems.hum.tiny import save_tiny_hum; "
+        "save_tiny_hum(pathlib.Path(sys.argv[1]))"
+    )
     run(sys.executable, "-c", save, str(folder), cwd=copy)
     say = (sys.executable, "-m", "uslm", "say", "Hello.", "--prompt", "examples/voice.wav")
     run(*say, "--model", str(folder), "--out", "hummed.wav", cwd=copy)
