@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from uslm_tokenizer.audio.read import Audio, read_audio, resample
     from uslm_tokenizer.audio.write import write_audio
     from uslm_tokenizer.base import AudioTokenizer
+    from uslm_tokenizer.columns import decode_column, encode_column
     from uslm_tokenizer.errors import UserError
     from uslm_tokenizer.registry import load_tokenizer
 
@@ -17,6 +18,8 @@ __all__ = [
     "Audio",
     "AudioTokenizer",
     "UserError",
+    "decode_column",
+    "encode_column",
     "load_tokenizer",
     "read_audio",
     "resample",
@@ -28,6 +31,8 @@ _HOMES = {
     "Audio": "uslm_tokenizer.audio.read:Audio",
     "AudioTokenizer": "uslm_tokenizer.base:AudioTokenizer",
     "UserError": "uslm_tokenizer.errors:UserError",
+    "decode_column": "uslm_tokenizer.columns:decode_column",
+    "encode_column": "uslm_tokenizer.columns:encode_column",
     "load_tokenizer": "uslm_tokenizer.registry:load_tokenizer",
     "read_audio": "uslm_tokenizer.audio.read:read_audio",
     "resample": "uslm_tokenizer.audio.read:resample",
