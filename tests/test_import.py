@@ -84,6 +84,8 @@ PUBLIC = {
         "Audio",
         "AudioTokenizer",
         "UserError",
+        "decode_column",
+        "encode_column",
         "load_tokenizer",
         "read_audio",
         "resample",
