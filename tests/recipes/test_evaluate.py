@@ -313,6 +313,24 @@ def test_card_tells_what_the_runs_went_on_from(
     assert "All stages together" not in card
 
 
+def test_without_logs_a_card_says_in_words_how_the_model_was_trained(
+    evaluation: Path,
+    tts: ZeroShotTTS,
+    corpus: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = save_bundle(bundle_of(tts.synthesizer), tmp_path / "model")
+    arguments = ["--model", str(folder), "--report", str(evaluation / "report.json"), "--corpus",
+                 str(corpus), "--trained-on", "2 CPU cores"]  # fmt: skip
+    assert model_card.main(arguments) == 1
+    assert "must say in words how the model was trained" in capsys.readouterr().err
+    assert model_card.main([*arguments, "--trained-before", "All in 9 minutes."]) == 0
+    card = (folder / "README.md").read_text("utf-8")
+    assert "Trained on 2 CPU cores. All in 9 minutes. The logs are not kept." in card
+    assert "0 minutes" not in card and "| run |" not in card
+
+
 def test_the_machine_comes_from_the_runs(
     evaluation: Path,
     tts: ZeroShotTTS,

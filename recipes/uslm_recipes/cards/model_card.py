@@ -60,7 +60,8 @@ def write_card(
     before: str | None = None,
 ) -> str:
     """The text of README.md; `machine` takes the place of what the runs say of theirs, `before`
-    is what trained the weights that they went on from, in words."""
+    is what trained the weights that they went on from, in words. Without runs, whose logs are
+    lost, both are needed."""
     machine = machine or trained_on(runs)
     sections = sections_of(report)
     speech = sections["speech"].rows["all"]
@@ -91,9 +92,7 @@ def write_card(
         "",
         "## Training",
         "",
-        f"Trained on {machine}." + (f" Before these runs: {before}" if before else ""),
-        "",
-        *_training(runs),
+        *_training(runs, machine, before),
         "",
         "## Limits",
         "",
@@ -153,9 +152,12 @@ def _what_it_is(
         f"Zero-shot text to speech in English: a text and a few seconds of a voice in, speech of "
         f"16 kHz out. {model['parameters'] / 1e6:.1f} M parameters{size}: a codec of 50 frames a "
         "second, a language model from phonemes to units, and one from units to codes. "
-        f"{'The runs below' if before else 'All stages together'} trained for {_duration(hours)} "
-        f"on {machine}, with {corpus.hours_by_split.get('train', 0.0):.1f} hours of recordings."
     )
+    recordings = f"{corpus.hours_by_split.get('train', 0.0):.1f} hours of recordings"
+    if not runs:
+        return f"{text}It was trained on {machine}, with {recordings}: see Training."
+    stages = "The runs below" if before else "All stages together"
+    text += f"{stages} trained for {_duration(hours)} on {machine}, with {recordings}."
     if before:
         text += " They went on from weights that had been trained before: see Training."
     elif hours < SHORT_TRAINING_HOURS:
@@ -208,9 +210,13 @@ def _how_measured(config: Mapping[str, Any]) -> str:
     )
 
 
-def _training(runs: Sequence[RunFacts]) -> list[str]:
+def _training(runs: Sequence[RunFacts], machine: str, before: str | None) -> list[str]:
+    if not runs:
+        return [f"Trained on {machine}. {before} The logs are not kept."]
     total = sum(run.minutes for run in runs)
     return [
+        f"Trained on {machine}." + (f" Before these runs: {before}" if before else ""),
+        "",
         *speed_table(runs),
         "",
         f"Together {total:.1f} minutes. MFU is the share of the device's peak, measured before the "
@@ -242,7 +248,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add = parser.add_argument
     add("--model", type=Path, required=True, help="folder of the model; its README.md is written")
     add("--report", type=Path, required=True, help="report.json of uslm_recipes.evaluate")
-    add("--runs", type=Path, nargs="+", required=True, help="folders of the training runs")
+    add("--runs", type=Path, nargs="*", default=[], help="folders of the training runs")
     add("--corpus", type=Path, nargs="+", required=True, help="corpus folders")
     add("--trained-on", help="the machine in words, where the logs do not name it")
     add("--trained-before", help="what trained the weights that the runs went on from, in words")
@@ -253,6 +259,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def action() -> None:
         from uslm.systems.two_stage.bundle import load_bundle
 
+        if not given.runs and not (given.trained_on and given.trained_before):
+            raise UserError(
+                "--runs must name the training runs; where their logs are lost, --trained-on and "
+                "--trained-before must say in words how the model was trained"
+            )
         report = load_report(given.report)
         found = load_bundle(given.model).hash
         if report["model"]["hash"] != found:
