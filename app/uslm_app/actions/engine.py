@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from uslm_app.cli.given import DeviceOptions, ModelOptions
+from uslm_app.cli.option_groups import DeviceOptions, ModelOptions
 from uslm_tokenizer.errors import EnvironmentProblem, UserError
 
 if TYPE_CHECKING:

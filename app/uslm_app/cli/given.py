@@ -9,41 +9,15 @@ from argparse import Namespace
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-
-@dataclass(frozen=True, kw_only=True)
-class CommonOptions:
-    """Options of every command."""
-
-    command: str
-    """Its words."""
-    json: bool
-    quiet: bool
-    debug: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class DeviceOptions:
-    """Device that a model runs on."""
-
-    device: str
-    threads: int | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelOptions(DeviceOptions):
-    """A model, and where it runs."""
-
-    model: str
-    dtype: str | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class VoiceOptions:
-    """A voice: a recording, or a voice by its name or file."""
-
-    prompt: str | None
-    voice: str | None
-    prompt_text: str | None
+from uslm_app.cli.option_groups import (
+    CommonOptions,
+    DeviceOptions,
+    FileOptions,
+    ModelOptions,
+    NameOptions,
+    NamesOptions,
+    VoiceOptions,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,27 +148,6 @@ class VoiceImportOptions(CommonOptions):
     file: str
     name: str | None
     force: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class FileOptions(CommonOptions):
-    """Options of a command of one file."""
-
-    file: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class NameOptions(CommonOptions):
-    """Options of a command of one name."""
-
-    name: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class NamesOptions(CommonOptions):
-    """Options of a command of one name or several."""
-
-    names: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

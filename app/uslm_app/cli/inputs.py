@@ -20,7 +20,8 @@ from uslm.voices.names import (
 )
 from uslm.voices.stock import stock_voice, stock_voices
 from uslm_app.cli.exit_codes import UsageError
-from uslm_app.cli.given import SayOptions, VoiceOptions
+from uslm_app.cli.given import SayOptions
+from uslm_app.cli.option_groups import VoiceOptions
 from uslm_tokenizer.errors import MissingResource, TextError, UserError
 
 Given = TypeVar("Given", bound=VoiceOptions)

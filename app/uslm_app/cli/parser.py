@@ -19,7 +19,8 @@ from uslm_app.cli import (
 )
 from uslm_app.cli.console import Console
 from uslm_app.cli.exit_codes import UsageError
-from uslm_app.cli.given import CommonOptions, given
+from uslm_app.cli.given import given
+from uslm_app.cli.option_groups import CommonOptions
 from uslm_app.cli.option_types import did_you_mean
 
 EXIT_CODES = """\

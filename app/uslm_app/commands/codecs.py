@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from uslm_app.cli.console import Console
-from uslm_app.cli.given import CommonOptions
+from uslm_app.cli.option_groups import CommonOptions
 
 HEAD = (
     "name",

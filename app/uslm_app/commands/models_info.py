@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from uslm_app.cli.console import Console
-from uslm_app.cli.given import NameOptions
+from uslm_app.cli.option_groups import NameOptions
 
 
 def run(options: NameOptions, console: Console) -> None:

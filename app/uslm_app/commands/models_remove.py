@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from uslm_app.cli.console import Console
-from uslm_app.cli.given import NamesOptions
+from uslm_app.cli.option_groups import NamesOptions
 
 
 def run(options: NamesOptions, console: Console) -> None:

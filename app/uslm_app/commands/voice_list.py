@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from uslm_app.cli.console import Console
-from uslm_app.cli.given import CommonOptions
+from uslm_app.cli.option_groups import CommonOptions
 
 if TYPE_CHECKING:
     from uslm.voices.prompt import VoicePrompt

@@ -5,7 +5,7 @@ from __future__ import annotations
 from uslm.voices.names import default_folder, existing_voice, voice_names
 from uslm.voices.stock import stock_voices
 from uslm_app.cli.console import Console
-from uslm_app.cli.given import NamesOptions
+from uslm_app.cli.option_groups import NamesOptions
 from uslm_tokenizer.errors import UserError
 
 

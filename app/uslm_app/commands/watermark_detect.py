@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from uslm_app.cli.console import Console
-from uslm_app.cli.given import FileOptions
 from uslm_app.cli.inputs import check_file
+from uslm_app.cli.option_groups import FileOptions
 
 
 def run(options: FileOptions, console: Console) -> None:
