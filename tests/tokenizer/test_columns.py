@@ -80,5 +80,5 @@ def test_a_data_set_goes_there_and_back(codec: AudioTokenizer) -> None:
     coded = dataset.map(encode_column(codec), remove_columns="audio", new_fingerprint="coded")
     assert coded.column_names == ["text", "codes"]
     assert [np.shape(codes)[1] for codes in coded["codes"]] == [13, 14, 15]
-    heard = coded.map(decode_column(codec), remove_columns="codes", new_fingerprint="heard")
-    assert len(heard[1]["audio"]["array"]) == 14 * 320
+    decoded = coded.map(decode_column(codec), remove_columns="codes", new_fingerprint="decoded")
+    assert len(decoded[1]["audio"]["array"]) == 14 * 320

@@ -1,7 +1,7 @@
 """Columns of Hugging Face `datasets`: audio to codes and codes to audio, with `Dataset.map`.
 
     coded = dataset.map(encode_column(codec), remove_columns="audio")
-    heard = coded.map(decode_column(codec), remove_columns="codes")
+    decoded = coded.map(decode_column(codec), remove_columns="codes")
 
 Nothing of `datasets` is imported: what `map` wants is a function from a row to a dict, and these
 are such functions. A row is encoded alone, whatever stands beside it.
