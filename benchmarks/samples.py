@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """The samples of the documentation: sentences in several voices, beside the voices' recordings.
 
-    python benchmarks/samples.py --voices voices.jsonl
+    python benchmarks/samples.py
 
-`voices.jsonl` has a line for each voice: {"name", "audio", "licence", "source"}, of speakers that
-no part of the model was trained on. Sentence i is spoken in voice i % (number of voices), with
+`sample_voices.jsonl` has a line for each voice: {"name", "audio", "licence", "source"}. They are
+the first six of LibriSpeech's readers that are held out (those whose number is divisible by 5),
+each with the first recording of 4 to 8 seconds: no part of the model was trained on them. Sentence i is spoken in voice i % (number of voices), with
 seed i, and drawn once: none was chosen. Writes small Opus files and the page that plays them.
 """
 
@@ -29,6 +30,7 @@ from uslm_tokenizer.config import from_dict
 
 ROOT = Path(__file__).parent.parent
 PAGE = "index.md"
+VOICES = Path(__file__).parent / "sample_voices.jsonl"
 PROMPT_SECONDS = 8.0
 """Of a recording that is played: a longer one is cut there."""
 SENTENCES = (
@@ -84,7 +86,7 @@ def parser() -> argparse.ArgumentParser:
     """The arguments."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     add = parser.add_argument
-    add("--voices", type=Path, required=True, help="JSON lines: name, audio, licence, source")
+    add("--voices", type=Path, default=VOICES, help="JSON lines: name, audio, licence, source")
     add("--model", default="default", help="name or folder of the model")
     add("--sentences", nargs="+", default=list(SENTENCES), help="what is said")
     add("--out", type=Path, default=ROOT / "docs" / "samples", help="folder of page and sounds")
@@ -112,7 +114,7 @@ def page(voices: Sequence[VoiceLine], sentences: Sequence[str], facts: str) -> I
     yield (
         f"{len(sentences)} sentences in {len(voices)} voices that the model was not trained on, "
         f"spoken by the default model ({facts}). Sentence *i* has seed *i* - 1 and was drawn once: "
-        "none was chosen. Made by `python benchmarks/samples.py --voices voices.jsonl`.\n"
+        "none was chosen. Made by `python benchmarks/samples.py`.\n"
     )
     for place, voice in enumerate(voices):
         yield f"## {voice.name}\n"
