@@ -56,7 +56,7 @@ def exported(place: Path) -> Path:
 
 
 def test_it_speaks_without_pytorch(place: Path, exported: Path, uslm: Any, tmp_path: Path) -> None:
-    """The same samples, up to rounding to 16 bits, as with it."""
+    """The same samples, up to rounding, as with it."""
     common = ("--text", "Hello there.", "--voice", str(place / "babble.safetensors"))
     common += ("--seed", "3", "--json", "--out")
     one, other = tmp_path / "one.wav", tmp_path / "other.wav"
@@ -69,7 +69,10 @@ def test_it_speaks_without_pytorch(place: Path, exported: Path, uslm: Any, tmp_p
     assert uslm("say", *common, str(other), "--model", str(place / "model")).code == 0
     samples = [soundfile.read(path, dtype="int16")[0].astype(int) for path in (one, other)]
     assert len(samples[0]) == len(samples[1]) == round(16_000 * record["seconds"])
-    assert np.abs(samples[0] - samples[1]).max() <= 2
+    # Rounding differs between processors (2 of 32,768 on one, 3 on another), and random weights
+    # enlarge it; speech of another seed differs by thousands.
+    assert np.abs(samples[0] - samples[1]).max() <= 16
+    assert np.abs(samples[1]).max() > 1_000
 
 
 def test_a_recording_is_cloned(place: Path, exported: Path, uslm: Any, tmp_path: Path) -> None:
