@@ -114,6 +114,17 @@ def test_sizes_beyond_the_weights_are_refused_before_anything_is_made(
             load_tokenizer(copied)
 
 
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [("a" * 101, "at most 100 characters"), ("a" * 100, "no tokenizer named 'aaa")],
+)
+def test_a_kind_has_a_short_name(folder: Path, copied: Path, value: str, words: str) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (copied / "config.json").write_text(json.dumps(config | {"model_type": value}))
+    with pytest.raises(UserError, match=words):
+        load_tokenizer(copied)
+
+
 @BOUNDED
 @example(text="[" * 100_000)
 @example(text='{"a":' * 999)

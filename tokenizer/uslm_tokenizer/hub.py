@@ -33,6 +33,8 @@ WEIGHTS_FILE = "model.safetensors"
 CARD_FILE = "README.md"
 ALIGNMENT = 64
 """Bytes; to multiples of it PyTorch aligns what it allocates on the CPU."""
+MAX_KIND_CHARS = 100
+"""Of a kind of model, as config.json names it."""
 MADE_BY_SIZE = ("empty", "zeros", "ones", "full", "rand", "randn", "eye", "arange", "linspace",
                 "hann_window", "hamming_window")  # fmt: skip
 """PyTorch's functions that make a tensor out of nothing but its size."""
@@ -346,6 +348,8 @@ def read_description(folder: Path) -> dict[str, Any]:
     description = read_mapping(path)
     if not isinstance(description.get("model_type"), str) or "config" not in description:
         raise ConfigError(f"{path} must have the keys 'model_type' and 'config'")
+    if len(description["model_type"]) > MAX_KIND_CHARS:  # messages repeat it
+        raise ConfigError(f"{path}: 'model_type' must have at most {MAX_KIND_CHARS} characters")
     check_format(description, FORMAT, path)
     return description
 

@@ -165,6 +165,7 @@ def test_a_record_of_a_newer_version_is_refused(tmp_path: Path) -> None:
         ("{", "is not JSON"),
         ("[]", "must hold a mapping"),
         ("{}", "must have the key 'system'"),
+        ('{"system": "' + "a" * 101 + '"}', "must have the key 'system', a name"),
         ('{"system": "uslm", "format": 9}', "reads up to 1; upgrade"),
     ]:
         (tmp_path / "pretrained.json").write_text(text)

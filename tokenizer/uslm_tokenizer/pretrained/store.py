@@ -26,6 +26,9 @@ FORMAT = 1
 RECORD = "pretrained.json"
 """In every folder that a conversion writes: what it was made of."""
 
+MAX_NAME_CHARS = 100
+"""Of a system, as a record names it."""
+
 State = Literal["converted", "downloaded", "partly downloaded", "absent"]
 Report = Callable[[Source, int, int], None]
 """Called with a file, its bytes that are there, and all."""
@@ -204,8 +207,9 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     record = read_mapping(path)
-    if not isinstance(record.get("system"), str):
-        raise UserError(f"{path} must have the key 'system'")
+    system = record.get("system")
+    if not isinstance(system, str) or len(system) > MAX_NAME_CHARS:
+        raise UserError(f"{path} must have the key 'system', a name")
     check_format(record, FORMAT, path)
     return record
 
