@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import importlib.util
 import json
 import re
@@ -13,11 +14,12 @@ import pytest
 import soundfile
 
 from uslm.generate.length import LengthConfig
-from uslm.systems.two_stage.bundle import save_bundle
+from uslm.systems.two_stage.bundle import load_bundle, save_bundle
 from uslm.systems.two_stage.config import BundleConfig
 from uslm.systems.two_stage.tiny import speech_like, tiny_pitched_bundle
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "samples.py"
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "benchmarks" / "samples.py"
 
 
 @pytest.fixture(scope="module")
@@ -66,3 +68,16 @@ def test_each_player_has_its_file(samples: ModuleType, tmp_path: Path) -> None:
 def test_two_voices_of_one_name_are_refused(samples: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="names of their own"):
         samples.read_voices(voice_list(tmp_path, "anna", "anna"))
+
+
+def test_the_page_is_of_the_weights_that_are_shipped(samples: ModuleType) -> None:
+    """Whoever changes the default model has its samples made anew."""
+    folder = ROOT / "docs" / "samples"
+    page = (folder / "index.md").read_text("utf-8")
+    assert f"weights {load_bundle('default').hash}" in page
+    played = re.findall(r'src="(.*?)"', page)
+    assert {path.name for path in folder.iterdir()} == {*played, "index.md"}
+    assert len(played) == len(samples.SENTENCES) + len(samples.read_voices(samples.VOICES)) == 18
+    assert all((folder / name).stat().st_size < 60_000 for name in played)
+    for sentence in samples.SENTENCES:
+        assert f"*{html.escape(sentence)}*" in page
