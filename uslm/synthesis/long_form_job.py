@@ -9,9 +9,10 @@ from torch import Tensor
 
 from uslm.output.joiner import Joiner
 from uslm.output.speech import AudioChunk, SegmentReport, Speech
+from uslm.synthesis.items import Item, Unspeakable
 from uslm.synthesis.protocols import FrontEnd, SegmentAudio, SegmentRequest, Synthesizer
 from uslm.synthesis.seeds import derive_seed
-from uslm.synthesis.session import Item, Request, Session, Unspeakable
+from uslm.synthesis.session import Request, Session
 from uslm.synthesis.timer import StageTimer
 from uslm.text.segmentation import Segment
 from uslm_tokenizer.errors import UserError

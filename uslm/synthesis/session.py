@@ -10,6 +10,7 @@ from uslm.generate.sampling import Sampling
 from uslm.output.joiner import Joiner
 from uslm.output.speech import AudioChunk, SegmentReport, SpeechFacts
 from uslm.output.stretch import MAX_SPEED, MIN_SPEED, time_stretch
+from uslm.synthesis.items import Item, Unspeakable, each_alone, in_groups, whole_audios
 from uslm.synthesis.language import check_text_language
 from uslm.synthesis.plan import PlanConfig, plan_text
 from uslm.synthesis.plan_fragments import TextFragments, plan_fragments
@@ -50,18 +51,6 @@ class Request:
     """How the text is cut, and the rests; the model's own where it is None."""
     any_language: bool = False
     """Whether a text is spoken that is in no language of the model's."""
-
-
-@dataclass(frozen=True)
-class Unspeakable:
-    """A segment of the text that holds nothing to say."""
-
-    index: int
-    text: str
-
-
-Item = SegmentRequest | Segment | Unspeakable
-"""In the order of the text: something to say, a pause, something that cannot be said."""
 
 
 class Session:
@@ -108,8 +97,8 @@ class Session:
     def _groups(self) -> Iterator[list[Item]]:
         """Items to be spoken together; nobody waits for text that is still to come."""
         if isinstance(self._request.text, TextFragments):
-            return _each_alone(self._items)
-        return _groups(self._items, self._synthesizer.settings.batch_size)
+            return each_alone(self._items)
+        return in_groups(self._items, self._synthesizer.settings.batch_size)
 
     def items(self) -> list[Item]:
         """The whole text, in order."""
@@ -128,7 +117,7 @@ class Session:
     def speak(self, requests: Sequence[SegmentRequest]) -> Iterator[SegmentAudio]:
         """The whole audio of each segment, ready for `join`; empty ones pass, see
         `SegmentSynthesizer`."""
-        for group in _groups(requests, self._synthesizer.settings.batch_size):
+        for group in in_groups(requests, self._synthesizer.settings.batch_size):
             yield from self._settle(
                 self._segment_synthesizer.synthesize(
                     [request for request in group if isinstance(request, SegmentRequest)]
@@ -181,7 +170,7 @@ class Session:
     def _settle(self, audios: Iterator[SegmentAudio]) -> Iterator[SegmentAudio]:
         """Whole sounds, verified and stretched as far as it was asked for."""
         rate = self._synthesizer.sample_rate
-        for audio in _whole(audios):
+        for audio in whole_audios(audios):
             for settled in self._verify(audio):
                 speed = min(max(self._request.speed * audio.request.speed, MIN_SPEED), MAX_SPEED)
                 stretched = time_stretch(settled.waveform, speed, rate)
@@ -196,7 +185,7 @@ class Session:
         best, verification, attempts = audio, self._check(audio), 1
         while not verification.passes(config) and attempts <= config.retries:
             again = replace(audio.request, seed=derive_seed(audio.request.seed, "retry", attempts))
-            for other in _whole(self._segment_synthesizer.synthesize([again])):
+            for other in whole_audios(self._segment_synthesizer.synthesize([again])):
                 if other.result is None:
                     yield other
                 elif (other_verification := self._check(other)).score < verification.score:
@@ -304,41 +293,3 @@ class Session:
             stop_reason=result.stop_reason,
             voice=item.voice.name if self._request.voices else "",
         )
-
-
-def _groups(items: Iterable[Item], batch_size: int) -> Iterator[list[Item]]:
-    """Items to be spoken together: the first segment alone, for a quick start, then several."""
-    group: list[Item] = []
-    requests, limit = 0, 1
-    for item in items:
-        if isinstance(item, SegmentRequest) and requests == limit:
-            yield group
-            group, requests, limit = [], 0, batch_size
-        group.append(item)
-        requests += isinstance(item, SegmentRequest)
-    yield group
-
-
-def _each_alone(items: Iterable[Item]) -> Iterator[list[Item]]:
-    """Groups that end with something to say, as soon as it is there."""
-    group: list[Item] = []
-    for item in items:
-        group.append(item)
-        if isinstance(item, SegmentRequest):
-            yield group
-            group = []
-    yield group
-
-
-def _whole(audios: Iterator[SegmentAudio]) -> Iterator[SegmentAudio]:
-    """The audio of each segment, when it is done; empty ones pass, see `SegmentSynthesizer`."""
-    waveforms: list[torch.Tensor] = []
-    written = ""
-    for audio in audios:
-        waveforms.append(audio.waveform)
-        written += audio.written
-        if audio.result is not None:
-            yield replace(audio, waveform=torch.cat(waveforms, dim=1), written=written)
-            waveforms, written = [], ""
-        elif not audio.waveform.numel():
-            yield replace(audio, written="")
