@@ -1,4 +1,4 @@
-"""What a text comes to, in order: segments to say, pauses, what cannot be said; and its groups."""
+"""Items of a text, in order: segments to say, pauses, what cannot be said; and their groups."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
