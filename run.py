@@ -74,8 +74,10 @@ def set_up(extra: str) -> None:
     project = f".[{extra}]" if extra else "."
     pip_install("--constraint", "constraints.txt", *torch_index(), "--editable", project)
     if extra == "dev":
-        # Tests compare with it; without its torchaudio, which may not load (CONTRIBUTING).
-        pip_install("--constraint", "constraints.txt", "--no-deps", "--use-pep517", "encodec")
+        # Tests compare with it; without its torchaudio, which may not load (CONTRIBUTING). And
+        # judges of speech, of which their weights alone are used.
+        alone = ("--constraint", "constraints.txt", "--no-deps", "--use-pep517")
+        pip_install(*alone, "resemblyzer", "speechmos", "encodec")
     stamp.write_text(wanted)
     say(f"{VENV.name} is ready; to use it yourself: source {VENV.name}/bin/activate")
 
