@@ -56,9 +56,11 @@ def test_what_is_cached_asks_no_network(hub: HubServer, request: pytest.FixtureR
 @pytest.mark.usefixtures("no_sockets")
 @pytest.mark.parametrize("by", ["argument", "environment"])
 def test_offline_nothing_is_tried(by: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", by == "environment")
-    with pytest.raises(MissingResource, match=r"USLM\.pt is not in the cache, and we are offline"):
-        fetch(WEIGHTS, offline=by == "argument")
+    # Undone here: pytest would undo it after the Hub's fixture, and leave what that had set.
+    with monkeypatch.context() as patch:
+        patch.setattr(constants, "HF_HUB_OFFLINE", by == "environment")
+        with pytest.raises(MissingResource, match=r"USLM\.pt is not in the cache, and we are off"):
+            fetch(WEIGHTS, offline=by == "argument")
 
 
 def test_a_download_that_breaks_goes_on(hub: HubServer) -> None:
@@ -123,11 +125,12 @@ def test_what_the_hub_does_not_have_is_missing(absent: HubFile) -> None:
 
 def test_a_server_that_is_down_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     alive = constants.ENDPOINT
-    for name in ("ENDPOINT", "HUGGINGFACE_CO_URL_TEMPLATE"):
-        dead = getattr(constants, name).replace(alive, "http://127.0.0.1:9")
-        monkeypatch.setattr(constants, name, dead)
-    with pytest.raises(EnvironmentProblem, match="cannot"):
-        fetch(WEIGHTS)
+    with monkeypatch.context() as patch:
+        for name in ("ENDPOINT", "HUGGINGFACE_CO_URL_TEMPLATE"):
+            dead = getattr(constants, name).replace(alive, "http://127.0.0.1:9")
+            patch.setattr(constants, name, dead)
+        with pytest.raises(EnvironmentProblem, match="cannot"):
+            fetch(WEIGHTS)
 
 
 def test_files_from_elsewhere_are_checked_too(hub: HubServer) -> None:
