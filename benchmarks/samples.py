@@ -5,8 +5,9 @@
 
 `sample_voices.jsonl` has a line for each voice: {"name", "audio", "licence", "source"}. They are
 the first six of LibriSpeech's readers that are held out (those whose number is divisible by 5),
-each with the first recording of 4 to 8 seconds: no part of the model was trained on them. Sentence i is spoken in voice i % (number of voices), with
-seed i, and drawn once: none was chosen. Writes small Opus files and the page that plays them.
+each with the first recording of 4 to 8 seconds: no part of the model was trained on them. Sentence
+i is spoken in voice i % (number of voices), with seed i, and drawn once: none was chosen. Writes
+small Opus files and the page that plays them.
 """
 
 from __future__ import annotations
