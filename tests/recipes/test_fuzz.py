@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from uslm_recipes.commands.prepare import PrepareConfig, prepare
@@ -230,7 +230,12 @@ CODINGS = [("WAV", "PCM_16"), ("WAV", "FLOAT"), ("WAV", "MS_ADPCM"), ("AIFF", "P
 RECORDINGS = [recording(0.5, *coding) for coding in CODINGS]
 
 
+# Of which the decoder, asked for frame 4,410, goes to one beyond the last.
+LEADS_ASTRAY = RECORDINGS[-1][:3] + b"\xff" * 4 + RECORDINGS[-1][4:]
+
+
 @quick
+@example(data=LEADS_ASTRAY)
 @given(data=st.sampled_from(RECORDINGS).flatmap(damaged) | st.binary(max_size=60))
 def test_recordings(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "a.wav"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from uslm_recipes.data.corpus_format import FULL_SCALE
 from uslm_recipes.data.recording import Segment
 from uslm_tokenizer.audio.bytes import end_of_first, mended
-from uslm_tokenizer.audio.decode import open_sound
+from uslm_tokenizer.audio.decode import go_to, open_sound
 from uslm_tokenizer.audio.sniff import SNIFFED_BYTES, sniff
 from uslm_tokenizer.errors import AudioError
 
@@ -88,7 +88,7 @@ def _read_segment(sound: Any, segment: Segment, max_seconds: float) -> NDArray[n
     if stop - start > longest and stop < UNKNOWN_FRAMES:
         raise AudioError(f"{(stop - start) / rate:.1f} s is longer than {max_seconds:g} s")
     if start:
-        sound.seek(start)
+        go_to(sound, start, "it")
     # Not as int16: there libsndfile lets loud Opus and Vorbis wrap around.
     data: NDArray[np.float32] = sound.read(min(max(0, stop - start), longest + 1), dtype="float32")
     if len(data) > longest:

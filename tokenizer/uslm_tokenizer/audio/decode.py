@@ -48,6 +48,13 @@ def _refusal(name: str, words: str, *, readable: bool) -> str:
     )
 
 
+def go_to(sound: soundfile.SoundFile, frame: int, name: str) -> None:
+    """Read on from that frame. Raises AudioError where a damaged file leads beyond its end."""
+    sound.seek(frame)
+    if sound.tell() > sound.frames:
+        raise AudioError(f"{name} is damaged: its samples do not lie where it says")
+
+
 def read_blocks(sound: soundfile.SoundFile, limit: int) -> Iterator[NDArray[np.float32]]:
     """Blocks [n, channels] until the limit, the end, or the first damage."""
     size = max(1, BLOCK_SAMPLES // sound.channels)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from uslm_tokenizer.audio.bytes import BinaryReader, end_of_first
-from uslm_tokenizer.audio.decode import READABLE_WORDS, open_sound, read_blocks, reason
+from uslm_tokenizer.audio.decode import READABLE_WORDS, go_to, open_sound, read_blocks, reason
 from uslm_tokenizer.audio.sniff import SNIFFED_BYTES, announced_bytes
 from uslm_tokenizer.errors import AudioError, MissingResource
 
@@ -196,7 +196,7 @@ def _read_sound(
     first = 0
     if silent_dbfs is not None and limit < announced < 2**62:
         first = _first_sound(sound, 10 ** (silent_dbfs / 20))
-        sound.seek(first)
+        go_to(sound, first, name)
         announced -= first
 
     mixes, bad, mix_energy = [np.zeros(0, np.float32)], 0, 0.0
@@ -222,7 +222,7 @@ def _read_sound(
         raise AudioError(f"{name} is {sound.format} audio without a single sample")
     if _cancels(mix_energy, energies):
         loudest = int(energies.argmax())
-        sound.seek(first)
+        go_to(sound, first, name)
         samples = np.concatenate([block[:, loudest] for block in read_blocks(sound, limit)])
         warnings.append(
             f"the {sound.channels} channels of {name} cancel each other (opposite phase); "
