@@ -179,7 +179,7 @@ def test_a_text_with_nothing_to_say_is_refused(
         ({"top_k": -1}, "top_k"),
         ({"top_p": 0.0}, "top_p"),
         ({"retries": -1, "verify": True}, "retries"),
-        ({"speed": 3.0}, "speed"),
+        ({"speed": 4.5}, "speed"),
         ({"seed": -5}, "seed"),
     ],
 )
