@@ -16,6 +16,7 @@ from uslm.models.base import AcousticRow
 from uslm.systems.two_stage.conv_regressor import ConvRegressor
 from uslm.systems.two_stage.regressor import AcousticRegressor
 from uslm_recipes.data.crops import Crops
+from uslm_recipes.train.joint import main
 from uslm_recipes.train.joint_voices import JointVoice, SourceFilterVoice, UnitVoice, joint_voice
 from uslm_tokenizer.codecs.source_filter.model import SourceFilterCodec
 from uslm_tokenizer.codecs.unit_codec.model import UnitCodec
@@ -147,6 +148,26 @@ def test_the_recipe_moves_the_decoder_alone(trained_default: Path) -> None:
     assert changed("nar/model", "joint/model") == set()
     moved = changed("codec/model", "joint/codec")
     assert moved and all(name.startswith("decoder.") for name in moved)
+
+
+def test_a_resumed_run_ends_with_the_same_decoder(trained_default: Path, tmp_path: Path) -> None:
+    """What the decoder's noise is made of goes on where it was, too."""
+    made = trained_default
+    given = ["--config", "tiny", "--out", str(tmp_path)]
+    for setting in (
+        f"corpus=[{made / 'corpus'}]", f"tokens=[{made / 'codec' / 'tokens' / '0'}]",
+        f"tokenizer={made / 'codec' / 'model'}", f"acoustic={made / 'nar' / 'model'}",
+        "loop.save_every_minutes=1e-9", "loop.samples=0",
+    ):  # fmt: skip
+        given += ["--set", setting]
+    assert main([*given, "--stop-after-minutes", "1e-4"]) == 0
+    assert not (tmp_path / "codec").exists()
+    assert main([*given, "--resume"]) == 0
+    whole, parts = (
+        (folder / "codec" / "model.safetensors").read_bytes()
+        for folder in (made / "joint", tmp_path)
+    )
+    assert whole == parts
 
 
 def test_a_stage_2_of_another_codec_is_refused() -> None:

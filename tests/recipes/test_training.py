@@ -51,7 +51,7 @@ def arguments(stage: str, trained: Path, out: Path, *overrides: str) -> list[str
         "nar": [tokens, f"tokenizer={codec}"],
         "joint": [tokens, f"tokenizer={codec}", f"acoustic={trained / 'nar' / 'model'}"],
     }
-    config = "unit_codec_tiny" if stage == "nar" else "tiny"
+    config = "unit_codec_tiny" if stage in ("nar", "joint") else "tiny"
     return ["--config", config, "--out", str(out), *settings(corpus, *own[stage], *overrides)]
 
 
