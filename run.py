@@ -77,7 +77,7 @@ def set_up(extra: str) -> None:
         # Tests compare with it; without its torchaudio, which may not load (CONTRIBUTING). And
         # judges of speech, of which their weights alone are used.
         alone = ("--constraint", "constraints.txt", "--no-deps", "--use-pep517")
-        pip_install(*alone, "resemblyzer", "speechmos", "encodec")
+        pip_install(*alone, "resemblyzer", "webrtcvad-wheels", "speechmos", "encodec")
     stamp.write_text(wanted)
     say(f"{VENV.name} is ready; to use it yourself: source {VENV.name}/bin/activate")
 

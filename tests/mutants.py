@@ -90,6 +90,7 @@ def run_tests(tests: Sequence[str], copy: Path) -> str:
     """Nothing if they pass, else what failed; what is no answer ends this command."""
     paths = os.pathsep.join(str(copy / package) for package in PACKAGES)
     environment = {**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
+    environment.setdefault("SPEECH", str(ROOT.parent / "shared" / "speech"))
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
     try:
         done = subprocess.run(

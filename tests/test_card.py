@@ -1,7 +1,8 @@
 """The default model's card says what its weights do: rows of it are made again and compared.
 
 Words are not judged here: that takes Whisper, which no package brings. Voices come from
-`../shared/speech`, beside the checkout; without it there is nothing to measure with.
+`../shared/speech`, beside the checkout, or from the folder `SPEECH`; without it there is nothing to
+measure with.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from uslm_recipes.commands import evaluate as command
 
 ROOT = Path(__file__).parents[1]
 CARD = ROOT / "uslm" / "assets" / "default" / "README.md"
-SPEECH = ROOT.parent / "shared" / "speech"
+SPEECH = Path(os.environ.get("SPEECH", ROOT.parent / "shared" / "speech"))
 ROWS: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("speech", "all", {"cosine": "speaker cosine", "dnsmos_p808": "P.808"}),
     ("parts", "kokoro: codec alone", {"cosine": "speaker cosine", "dnsmos_p808": "P.808"}),
@@ -45,7 +46,9 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     """An evaluation as the card's, by the judges that packages bring."""
     if not SPEECH.is_dir():
         pytest.skip("there are no recordings beside the checkout")
-    missing = [name for name in ("resemblyzer", "speechmos") if find_spec(name) is None]
+    missing = [
+        name for name in ("resemblyzer", "speechmos", "webrtcvad") if find_spec(name) is None
+    ]
     if missing:
         assert not os.environ.get("CI"), f"run.py installs {missing} for tests"
         pytest.skip(f"needs {missing}")
