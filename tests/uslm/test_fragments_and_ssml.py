@@ -96,3 +96,11 @@ def test_foreign_ssml_is_refused_by_its_text(tts: ZeroShotTTS, voice: VoicePromp
     text = "<speak><s>Guten Morgen, wie geht es dir</s><s>ich bin auch nicht da</s></speak>"
     with pytest.raises(TextError, match="German"):
         tts.generate(text, voice, seed=7)
+
+
+def test_ssml_in_fragments_may_speak_about_ssml(tts: ZeroShotTTS, voice: VoicePrompt) -> None:
+    """What is said of it is no SSML once more."""
+    text = "<speak>&lt;speak is what it begins with, they said.</speak>"
+    whole = tts.generate(text, voice, seed=7)
+    chunks = list(tts.stream(iter([text[:9], text[9:]]), voice, seed=7))
+    assert torch.equal(torch.cat([chunk.waveform for chunk in chunks], dim=1), whole.waveform)

@@ -49,10 +49,11 @@ def plan_fragments(
         if _MAY_BE_SSML.match(text) or is_ssml(text):
             continue
         while True:
-            ready, rest = _first_segment(_whole_marks(text), config, voices)
+            whole = _whole_marks(text)
+            ready, rest = _first_segment(whole, config, voices)
             if not ready:
                 break
-            text = rest + text[len(_whole_marks(text)) :]
+            text = rest + text[len(whole) :]
             had_text |= any(not segment.is_pause for segment in ready)
             yield from ready
     if text.strip() or not had_text:

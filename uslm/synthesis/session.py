@@ -11,7 +11,7 @@ from uslm.output.joiner import Joiner
 from uslm.output.speech import AudioChunk, SegmentReport, SpeechFacts
 from uslm.output.stretch import MAX_SPEED, MIN_SPEED, time_stretch
 from uslm.synthesis.items import Item, Unspeakable, each_alone, in_groups, whole_audios
-from uslm.synthesis.language import check_text_language
+from uslm.synthesis.language import check_spoken_language, check_text_language
 from uslm.synthesis.plan import PlanConfig, plan_text
 from uslm.synthesis.plan_fragments import TextFragments, plan_fragments
 from uslm.synthesis.protocols import (
@@ -23,6 +23,7 @@ from uslm.synthesis.protocols import (
 )
 from uslm.synthesis.seeds import derive_seed
 from uslm.synthesis.timer import StageTimer
+from uslm.text.language import MAX_CHARS
 from uslm.text.segmentation import Segment
 from uslm.voices.prompt import VoicePrompt
 from uslm.voices.verification import VerificationResult, VerifyConfig
@@ -130,17 +131,17 @@ class Session:
 
     def _prepare(self) -> Iterator[Item]:
         texts, low_latency = 0, True
-        said: list[str] = []
+        said = ""
         for segment in self._plan:
             if segment.is_pause:
                 yield segment
                 continue
             if isinstance(self._request.text, TextFragments):
                 self._num_segments += 1
-                if not self._request.any_language:
-                    said.append(segment.text)
-                    settings = self._synthesizer.settings
-                    check_text_language(" ".join(said), self._frontend, settings)
+                # No more than so many characters are judged.
+                if not self._request.any_language and len(said) < MAX_CHARS:
+                    said += f" {segment.text}"
+                    check_spoken_language(said, self._frontend, self._synthesizer.settings)
             try:
                 with self._timer.stage("frontend"):
                     result = self._frontend(segment.text)

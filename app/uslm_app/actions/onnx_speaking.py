@@ -13,6 +13,7 @@ from uslm.onnx.voice import Voice
 from uslm.output.segment_report import SegmentReport, rounded
 from uslm.synthesis.derived_seeds import resolve_seed
 from uslm.text.lexicon import Lexicon
+from uslm_app.actions.spoken_report import tell_spoken
 from uslm_app.cli.console import Console
 from uslm_app.cli.given import SayOptions
 from uslm_app.cli.outputs import AudioTarget, write_json
@@ -44,15 +45,7 @@ def say_onnx(
     }
     if sidecar is not None:
         write_json(sidecar, record, force=options.force)
-    if options.json:
-        console.json(record)
-        return
-    total, seconds = record["timings"]["total"], record["seconds"]
-    out = "standard output" if options.out == "-" else options.out
-    console.note(
-        f"{out}: {seconds:.2f} s of speech in {total:.2f} s "
-        f"({total / max(seconds, 1e-9):.2f} s per second), seed {record['seed']}"
-    )
+    tell_spoken(record, options, console)
 
 
 def _voice(synthesizer: OnnxSynthesizer, options: SayOptions, console: Console) -> Voice:

@@ -17,6 +17,7 @@ from uslm.tts import ZeroShotTTS
 from uslm.voices.prompt import VoicePrompt
 from uslm_app.actions import engine
 from uslm_app.actions.dry_run import show_plan
+from uslm_app.actions.spoken_report import tell_spoken
 from uslm_app.actions.voices import make_voices, open_roles, open_voice
 from uslm_app.cli.console import Console
 from uslm_app.cli.given import SayOptions
@@ -59,7 +60,7 @@ def say(
     }
     if sidecar is not None:
         write_json(sidecar, record, force=options.force)
-    _report(record, options, console)
+    tell_spoken(record, options, console)
 
 
 def _speak(
@@ -152,15 +153,3 @@ def _remark(report: SegmentReport) -> str:
     if report.words == ():
         return f"{where}: its words could not be placed; as a subtitle it stands whole"
     return ""
-
-
-def _report(record: dict[str, Any], options: SayOptions, console: Console) -> None:
-    if options.json:
-        console.json(record)
-        return
-    total, seconds = record["timings"]["total"], record["seconds"]
-    out = "standard output" if options.out == "-" else options.out
-    console.note(
-        f"{out}: {seconds:.2f} s of speech in {total:.2f} s "
-        f"({total / max(seconds, 1e-9):.2f} s per second), seed {record['seed']}"
-    )

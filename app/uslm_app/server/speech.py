@@ -23,6 +23,7 @@ from uslm.output.speech import AudioChunk, SegmentReport, rounded
 from uslm.output.watermark import MarkedStream
 from uslm.serving.utterance import Cancelled, Utterance
 from uslm.synthesis.seeds import resolve_seed
+from uslm.text.language import primary_language
 from uslm_app.server.encoding import MEDIA_TYPES, ByteEncoder, check_format
 from uslm_app.server.errors import ApiError, to_api_error
 from uslm_app.server.listening import Listener, cancelled_with
@@ -127,8 +128,8 @@ def _check_language(code: str | None, service: Service) -> None:
         return
     settings = service.engine.synthesizer.settings
     known = settings.languages or (settings.language,)
-    code = {"a": "en-us", "b": "en-gb"}.get(code.lower(), code.lower().replace("_", "-"))
-    if code.partition("-")[0] not in {each.lower().partition("-")[0] for each in known}:
+    tag = {"a": "en-us", "b": "en-gb"}.get(code.lower(), code)
+    if primary_language(tag) not in map(primary_language, known):
         raise ApiError(
             400, f"lang_code must be of {', '.join(known)}, which this model speaks",
             param="lang_code", code="unsupported_language",
