@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 # Before PyTorch is imported. Tests are tiny: more threads only get in each other's way.
@@ -103,14 +104,27 @@ def forking() -> Callable[..., AbstractContextManager[None]]:
     return start
 
 
+@pytest.fixture(scope="session")
+def load_script() -> Callable[[Path], ModuleType]:
+    """A file that belongs to no package, as a module; another one each time."""
+
+    def load(path: Path) -> ModuleType:
+        spec = spec_from_file_location(f"script_{path.stem}", path)
+        assert spec is not None and spec.loader is not None
+        module = module_from_spec(spec)
+        sys.modules[spec.name] = module  # dataclasses look there for annotations
+        spec.loader.exec_module(module)
+        return module
+
+    return load
+
+
 @pytest.fixture
-def fake_device(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def fake_device(
+    monkeypatch: pytest.MonkeyPatch, load_script: Callable[[Path], ModuleType]
+) -> Iterator[Any]:
     """A device that fails as a GPU would where tensors lie on two devices."""
-    spec = spec_from_file_location("fake_device", Path(__file__).with_name("fake_device.py"))
-    assert spec is not None and spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    with module.pretend(monkeypatch) as device:
+    with load_script(Path(__file__).with_name("fake_device.py")).pretend(monkeypatch) as device:
         yield device
 
 

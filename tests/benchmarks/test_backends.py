@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -20,13 +19,8 @@ SCRIPT = Path(__file__).parents[2] / "benchmarks" / "backends.py"
 
 
 @pytest.fixture(scope="module")
-def backends() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("backends_benchmark", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look there for annotations
-    spec.loader.exec_module(module)
-    return module
+def backends(load_script: Callable[[Path], ModuleType]) -> ModuleType:
+    return load_script(SCRIPT)
 
 
 def test_an_arm_speaks_and_is_measured(

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import html
-import importlib.util
 import json
 import re
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -23,13 +22,8 @@ SCRIPT = ROOT / "benchmarks" / "samples.py"
 
 
 @pytest.fixture(scope="module")
-def samples() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("samples_command", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look there for annotations
-    spec.loader.exec_module(module)
-    return module
+def samples(load_script: Callable[[Path], ModuleType]) -> ModuleType:
+    return load_script(SCRIPT)
 
 
 def voice_list(folder: Path, *names: str) -> Path:

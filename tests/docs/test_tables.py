@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -15,13 +15,9 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def tables() -> ModuleType:
+def tables(load_script: Callable[[Path], ModuleType]) -> ModuleType:
     """The script that writes them."""
-    spec = importlib.util.spec_from_file_location("tables", ROOT / "docs" / "write_tables.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(ROOT / "docs" / "write_tables.py")
 
 
 def test_tables_are_up_to_date(tables: ModuleType) -> None:

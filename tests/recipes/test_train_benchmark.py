@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -13,13 +13,9 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 @pytest.fixture(scope="module")
-def benchmark() -> ModuleType:
+def benchmark(load_script: Callable[[Path], ModuleType]) -> ModuleType:
     sys.path.insert(0, str(BENCHMARKS))
-    spec = importlib.util.spec_from_file_location("train_benchmark", BENCHMARKS / "train.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look there for annotations
-    spec.loader.exec_module(module)
+    module = load_script(BENCHMARKS / "train.py")
     sys.path.remove(str(BENCHMARKS))
     return module
 
