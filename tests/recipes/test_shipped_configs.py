@@ -21,6 +21,7 @@ from uslm_recipes.train.flow import FlowRecipe
 from uslm_recipes.train.joint import JointRecipe
 from uslm_recipes.train.judged_units import JudgedUnitsRecipe
 from uslm_recipes.train.masked import MaskedRecipe
+from uslm_recipes.train.masked_units import MaskedUnitsRecipe
 from uslm_recipes.train.nar import NARRecipe
 from uslm_recipes.train.source_filter import SourceFilterRecipe
 from uslm_recipes.train.speech_lm import SpeechLMRecipe
@@ -42,6 +43,7 @@ RECIPES = {
     "train_waveform_codec": WaveformCodecRecipe,
     "train_source_filter": SourceFilterRecipe,
     "train_judged_units": JudgedUnitsRecipe,
+    "train_masked_units": MaskedUnitsRecipe,
     "train_speech_lm": SpeechLMRecipe,
     "train_feature_codec": FeatureCodecRecipe,
     "train_masked": MaskedRecipe,
@@ -64,6 +66,9 @@ def test_each_recipe_has_a_config_of_each_size() -> None:
     sizes = {"tiny", "mini", "base"}
     wanted = {recipe: sizes for recipe in RECIPES}
     wanted["train_judged_units"] = sizes | {f"last_{size}" for size in sizes}
+    wanted["train_masked_units"] = sizes | {
+        f"{kind}_{size}" for kind in ("beats", "spear") for size in sizes
+    }
     for recipe in ("train_nar", "train_joint"):
         wanted[recipe] = sizes | {f"unit_codec_{size}" for size in sizes}
     wanted["train_feature_codec"] = {"tiny", "mini", "maskgct", "vevo_content"} | {

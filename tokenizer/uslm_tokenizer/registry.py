@@ -16,6 +16,7 @@ CODECS = {
     "unit_tokenizer": "uslm_tokenizer.codecs.unit_tokenizer.entry:ENTRY",
     "kmeans_units": "uslm_tokenizer.codecs.kmeans_units.entry:ENTRY",
     "judged_units": "uslm_tokenizer.codecs.judged_units.entry:ENTRY",
+    "masked_units": "uslm_tokenizer.codecs.masked_units.entry:ENTRY",
     "ssl_units": "uslm_tokenizer.codecs.ssl_units.entry:ENTRY",
     "source_filter": "uslm_tokenizer.codecs.source_filter.entry:ENTRY",
     "unit_codec": "uslm_tokenizer.codecs.unit_codec.entry:ENTRY",

@@ -3,13 +3,27 @@
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Bool, Int, Shaped
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 
 
 def length_mask(lengths: Int[Tensor, " b"], size: int) -> Bool[Tensor, "b n"]:
     """True at the positions that belong to a row, False in its padding."""
     return torch.arange(size, device=lengths.device) < lengths[:, None]
+
+
+def frame_waveform(
+    waveform: Float[Tensor, "b 1 n"], lengths: Int[Tensor, " b"] | None, hop_length: int
+) -> tuple[Float[Tensor, "b 1 padded"], Bool[Tensor, "b t"]]:
+    """Rows in whole frames with silence after `lengths`, and the frames that count."""
+    num_frames = -(-waveform.shape[-1] // hop_length)
+    waveform = F.pad(waveform, (0, num_frames * hop_length - waveform.shape[-1]))
+    if lengths is None:
+        lengths = waveform.new_full((len(waveform),), waveform.shape[-1], dtype=torch.long)
+    waveform = waveform * length_mask(lengths, waveform.shape[-1])[:, None]
+    frames = torch.arange(num_frames, device=waveform.device)
+    return waveform, frames * hop_length < lengths[:, None]
 
 
 def pad_right(

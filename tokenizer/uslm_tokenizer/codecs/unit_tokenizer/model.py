@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from uslm_tokenizer.codecs.unit_only import UnitOnlyTokenizer
 from uslm_tokenizer.nn.attention import Rotary
+from uslm_tokenizer.nn.padding import frame_waveform
 from uslm_tokenizer.nn.spectral import LogMel
 from uslm_tokenizer.nn.transformer import Transformer
 from uslm_tokenizer.quantize.vq import VectorQuantizer, VectorQuantizerConfig
@@ -151,15 +152,7 @@ class UnitTokenizer(UnitOnlyTokenizer):
         self, waveform: Float[Tensor, "b 1 n"], lengths: Int[Tensor, " b"] | None
     ) -> tuple[Float[Tensor, "b 1 padded"], Bool[Tensor, "b t"]]:
         """Pad to whole frames, silence what lies after `lengths`, mark the frames that count."""
-        hop = self.config.hop_length
-        num_frames = -(-waveform.shape[-1] // hop)
-        waveform = F.pad(waveform, (0, num_frames * hop - waveform.shape[-1]))
-        if lengths is None:
-            lengths = waveform.new_full((len(waveform),), waveform.shape[-1], dtype=torch.long)
-        samples = torch.arange(waveform.shape[-1], device=waveform.device)
-        waveform = waveform * (samples < lengths[:, None])[:, None]
-        frames = torch.arange(num_frames, device=waveform.device)
-        return waveform, frames * hop < lengths[:, None]
+        return frame_waveform(waveform, lengths, self.config.hop_length)
 
     def latents(
         self, waveform: Float[Tensor, "b 1 n"], mask: Bool[Tensor, "b t"]

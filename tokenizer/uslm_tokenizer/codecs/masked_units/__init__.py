@@ -1,0 +1,1 @@
+"""Units that a network predicts where it was taught to fill in what is hidden: BEATs, SPEAR."""
