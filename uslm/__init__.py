@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from uslm_tokenizer.addresses import load_address
 
 if TYPE_CHECKING:
+    from uslm.continuation import SpeechContinuer
     from uslm.conversion import VoiceConverter
     from uslm.output.speech import Speech
     from uslm.output.subtitles import to_srt, to_vtt
@@ -19,6 +20,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Perth",
     "Speech",
+    "SpeechContinuer",
     "VoiceConverter",
     "VoicePrompt",
     "VoiceStore",
@@ -34,6 +36,7 @@ __all__ = [
 _HOMES = {
     "Perth": "uslm.output.watermark:Perth",
     "Speech": "uslm.output.speech:Speech",
+    "SpeechContinuer": "uslm.continuation:SpeechContinuer",
     "VoiceConverter": "uslm.conversion:VoiceConverter",
     "VoicePrompt": "uslm.voices.prompt:VoicePrompt",
     "VoiceStore": "uslm.voices.store:VoiceStore",

@@ -88,6 +88,23 @@ def test_a_resumed_run_ends_with_the_same_weights(
     assert whole == (tmp_path / "model" / "model.safetensors").read_bytes()
 
 
+def test_a_model_of_merged_units(
+    material: Path, units: Path, finished: Path, tmp_path: Path
+) -> None:
+    """Fewer tokens for the same speech; the cost is counted for a second of it."""
+    more = ("bpe_vocab_size=48", "patching.way=static", "bpe_utterances=4")
+    assert main(arguments(material, units, tmp_path, *more)) == 0
+    model = load_model(tmp_path / "model")
+    assert isinstance(model, PatchLM) and 0 < len(model.config.merges) <= 16
+    plain = load_model(finished / "model")
+    assert isinstance(plain, PatchLM)
+    assert model.tokenizer_hash == plain.tokenizer_hash != ""
+    values, others = (records(run, "valid")[-1] for run in (tmp_path, finished))
+    assert others["tokens_per_second"] == 50 > values["tokens_per_second"]
+    ratio = values["nats_per_second"] / values["loss"]
+    assert ratio == pytest.approx(values["tokens_per_second"])
+
+
 # ---- rows
 
 
@@ -166,6 +183,8 @@ def test_a_curriculum_is_aligned_at_first_and_static_at_last(
         ("patching.size=4", "patching.size must be 3, as model.patch_size, but is 4"),
         ("tasks.speech=-1", "must be shares that are not all 0"),
         ("loop.read_ahead=2", "loop.read_ahead must be 0"),
+        ("bpe_vocab_size=40", "patching.way must be 'static' where bpe_vocab_size is not 0"),
+        ("model.tokenizer=abc", "must not be given, as the tokens tell them"),
     ],
 )
 def test_configs_that_cannot_be_are_refused(

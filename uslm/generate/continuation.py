@@ -21,9 +21,10 @@ def go_on(
     sampling: Sampling,
     generator: torch.Generator,
 ) -> Int[Tensor, " t"]:
-    """Units, or text ids, that follow; fewer than `max_tokens` where the model ends before."""
-    first = 0 if kind == "speech" else model.codebook_size
-    size = model.codebook_size if kind == "speech" else model.text_vocab_size
+    """Units, or text ids, that follow; those of fewer than `max_tokens` where the model ends
+    before, and of merged units more than one a token."""
+    first = 0 if kind == "speech" else model.num_speech_tokens
+    size = model.num_speech_tokens if kind == "speech" else model.text_vocab_size
     allowed = torch.tensor([*range(first, first + size), model.end_id], device=model.device)
     state, logits = model.begin(prompt, kind)
     said: list[int] = []
@@ -37,4 +38,5 @@ def go_on(
         said.append(chosen)
         if len(said) < max_tokens:
             logits = model.step(first + chosen, state)
-    return torch.tensor(said, dtype=torch.long)
+    tokens = torch.tensor(said, dtype=torch.long)
+    return model.spell(tokens) if kind == "speech" else tokens

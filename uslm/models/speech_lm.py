@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from uslm.models.teacher_forcing import TeacherForced
+from uslm_tokenizer.errors import UserError
 from uslm_tokenizer.hub import PretrainedModel
 
 
@@ -34,7 +35,7 @@ class SpeechTextBatch(TeacherForced):
     targets: Int[Tensor, "b l"]
     """The token that follows, or NOT_PREDICTED."""
     is_speech: Bool[Tensor, "b l"]
-    """Whether that is a unit."""
+    """Whether that is a token of speech."""
 
 
 class SpeechLM(PretrainedModel, ABC):
@@ -43,7 +44,31 @@ class SpeechLM(PretrainedModel, ABC):
     @property
     @abstractmethod
     def codebook_size(self) -> int:
-        """Number of different units; they are the first ids."""
+        """Number of different units, of which speech is given and received."""
+
+    @property
+    def num_speech_tokens(self) -> int:
+        """Number of different tokens of speech, the first ids: the units, and what is merged."""
+        return self.codebook_size
+
+    @property
+    def tokenizer_hash(self) -> str:
+        """Hash of the tokenizer whose units it was trained on; empty where nobody knows."""
+        return ""
+
+    def spell(self, tokens: Int[Tensor, " t"]) -> Int[Tensor, " n"]:
+        """Units that tokens of speech stand for."""
+        return tokens
+
+    def check_tokenizer(self, *found: str) -> None:
+        """UserError unless one of these is the hash of the tokenizer whose units it was trained
+        on: a codec has one, and the units inside it another."""
+        wanted = self.tokenizer_hash
+        if wanted and wanted not in found:
+            raise UserError(
+                f"the language model was trained on units of the tokenizer {wanted}, "
+                f"but is given those of {' or '.join(found)}"
+            )
 
     @property
     @abstractmethod

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from uslm_app.cli.given import ContinueOptions
 from uslm_app.cli.option_groups import DeviceOptions, ModelOptions
 from uslm_tokenizer.errors import EnvironmentProblem, UserError
 
 if TYPE_CHECKING:
     import torch
 
+    from uslm.continuation import SpeechContinuer
     from uslm.conversion import VoiceConverter
     from uslm.output.watermark import Watermark
     from uslm.text.lexicon import Lexicon
@@ -45,6 +47,15 @@ def load_converter(options: ModelOptions) -> VoiceConverter:
 
     return VoiceConverter.from_pretrained(
         options.model, device=find_device(options), dtype=options.dtype
+    )
+
+
+def load_continuer(options: ContinueOptions) -> SpeechContinuer:
+    """The language model that goes on, and the model that speaks its units."""
+    from uslm.continuation import SpeechContinuer
+
+    return SpeechContinuer.from_pretrained(
+        options.lm, options.model, device=find_device(options), dtype=options.dtype
     )
 
 

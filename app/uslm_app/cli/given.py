@@ -83,6 +83,25 @@ class ConvertOptions(VoiceOptions, ModelOptions, CommonOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ContinueOptions(ModelOptions, CommonOptions):
+    """Options of `uslm continue`."""
+
+    prompt: str
+    lm: str
+    seconds: float
+    only_new: bool
+    out: str
+    format: str | None
+    force: bool
+    sidecar: bool
+    watermark: bool
+    seed: int | None
+    temperature: float | None
+    top_k: int | None
+    top_p: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class EncodeOptions(DeviceOptions, CommonOptions):
     """Options of `uslm encode`."""
 
@@ -257,6 +276,7 @@ OPTIONS: dict[str, type[CommonOptions]] = {
     "say": SayOptions,
     "batch": BatchOptions,
     "convert": ConvertOptions,
+    "continue": ContinueOptions,
     "encode": EncodeOptions,
     "decode": DecodeOptions,
     "voice create": VoiceCreateOptions,

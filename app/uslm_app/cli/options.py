@@ -139,6 +139,37 @@ def add_convert(parser: ArgumentParser) -> None:
     add_common(parser)
 
 
+def add_continue(parser: ArgumentParser) -> None:
+    """Options of `uslm continue`."""
+    parser.add_argument(
+        "--prompt", required=True, metavar="AUDIO", help="recording that is to go on"
+    )
+    parser.add_argument(
+        "--lm",
+        required=True,
+        metavar="FOLDER",
+        help="speech language model, as train_speech_lm leaves it, of the units of --model",
+    )
+    parser.add_argument(
+        "--seconds",
+        type=number(0, 120, above=True),
+        default=5.0,
+        metavar="X",
+        help="longest continuation (default 5); the model may end before",
+    )
+    parser.add_argument(
+        "--only-new", action="store_true", help="write what follows, without the recording"
+    )
+    add_output(parser, "speech")
+    parser.add_argument(
+        "--sidecar", action="store_true", help="also write OUT.json: seed, units, timings, settings"
+    )
+    add_watermark(parser)
+    add_sampling(parser)
+    add_model(parser)
+    add_common(parser)
+
+
 def add_watermark_detect(parser: ArgumentParser) -> None:
     """Options of `uslm watermark detect`."""
     parser.add_argument("file", metavar="AUDIO", help="recording to search")

@@ -69,6 +69,11 @@ jobs.jsonl holds one job a line, of which only the text must be there:
         options.add_convert,
         "  uslm convert --source mine.wav --prompt theirs.flac --out mine-as-theirs.wav\n",
     ),
+    "continue": Command(
+        "go on from a recording, in its voice, with a speech language model",
+        options.add_continue,
+        "  uslm continue --prompt speech.wav --lm runs/lm/model --out more.wav --seed 7\n",
+    ),
     "encode": Command(
         "turn audio into codes",
         options.add_encode,

@@ -8,6 +8,8 @@ from typing import Literal
 
 import numpy as np
 import torch
+from jaxtyping import Int
+from torch import Tensor
 
 from uslm.models.speech_lm import Span
 from uslm.text.vocab import PHONEME_SYMBOLS
@@ -83,7 +85,7 @@ class SpeechRows:
         text = torch.from_numpy(self.corpus.text_ids[index])
         known = self.alignments is not None and index in self.alignments and len(text) > 0
         starts = self._word_starts(index, len(units)) if known else [0]
-        patches = static_patches(len(units), self.patching.size)
+        patches = self._static(len(units))
         if known and aligned:
             patches = aligned_patches(starts, len(units))
         speech = Span("speech", units, patches)
@@ -122,10 +124,16 @@ class SpeechRows:
         """Words `first` to `last` of the speech, cut into patches anew."""
         begin, end = bounds[first], bounds[last]
         units = speech.ids[begin:end]
-        patches = static_patches(len(units), self.patching.size)
+        patches = self._static(len(units))
         if aligned and len(units):
             patches = aligned_patches([b - begin for b in bounds[first:last]], len(units))
         return Span("speech", units, patches)
+
+    def _static(self, num_units: int) -> Int[Tensor, " n"] | None:
+        """Even patches; None where the model makes them by itself, as it does of merged units."""
+        if self.patching.way == "static":
+            return None
+        return static_patches(num_units, self.patching.size)
 
     def _word_starts(self, index: int, num_units: int) -> list[int]:
         assert self.alignments is not None

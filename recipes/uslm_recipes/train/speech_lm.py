@@ -11,7 +11,7 @@ cut evenly and stands by itself. `--set model.patch_size=1` is a plain language 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +51,7 @@ from uslm_recipes.loop.training_data import BatchLabel, TrainingData
 from uslm_tokenizer.codecs.unit_tokenizer.model import UnitTokenizer
 from uslm_tokenizer.errors import ConfigError, UserError
 from uslm_tokenizer.registry import load_tokenizer
+from uslm_tokenizer.sequence.bpe import AcousticBPE
 from uslm_tokenizer.sequence.patches import PatchingConfig
 
 
@@ -73,6 +74,11 @@ class SpeechLMRecipe:
     recognizer: str = ""
     """A unit tokenizer that recognises phonemes, or a codec with one, which aligns texts where the
     corpus tells no durations; empty: rows without durations are speech alone."""
+    bpe_vocab_size: int = 0
+    """Tokens after merging pairs of units that often follow each other (acoustic BPE); 0: none are
+    merged."""
+    bpe_utterances: int = 500
+    """Utterances that the merges are learnt from, drawn at random."""
     sources: tuple[str, ...] = ()
     """Collections to learn from; empty means all."""
     seconds_per_batch: float = 120.0
@@ -85,6 +91,21 @@ class SpeechLMRecipe:
             raise ConfigError(
                 f"patching.size must be {self.model.patch_size}, as model.patch_size, "
                 f"but is {self.patching.size}"
+            )
+        if self.model.merges or self.model.tokenizer:
+            raise ConfigError(
+                "model.merges and model.tokenizer must not be given, as the tokens tell them, but "
+                f"are {self.model.merges[:3]} and {self.model.tokenizer!r}"
+            )
+        if self.bpe_vocab_size and self.patching.way != "static":
+            raise ConfigError(
+                "patching.way must be 'static' where bpe_vocab_size is not 0, as merged units do "
+                f"not end with words, but is {self.patching.way!r}"
+            )
+        if self.bpe_vocab_size and self.bpe_vocab_size < self.model.codebook_size:
+            raise ConfigError(
+                f"bpe_vocab_size must be at least {self.model.codebook_size}, as "
+                f"model.codebook_size, or 0, but is {self.bpe_vocab_size}"
             )
         if self.patching.way == "curriculum" and self.loop.read_ahead:
             raise ConfigError(
@@ -139,15 +160,16 @@ def draw_batch(
 def validate(
     model: PatchLM, tokens: TokenCorpus, indices: Sequence[int], frame_rate: float
 ) -> Validation:
-    """Of held-out speech: nats a unit and a second; how often its own end is likelier than that of
-    another utterance (pair accuracy); and what a second costs."""
-    nats, units, right, pairs = 0.0, 0, 0.0, 0
+    """Of held-out speech: nats a token and per second; how often its own end is likelier than that
+    of another utterance (pair accuracy); tokens per second; and what a second costs."""
+    nats, spoken, units, right, pairs = 0.0, 0, 0, 0.0, 0
     half = [_halves(model, tokens, index) for index in indices]
     for place, (index, (first, second)) in enumerate(zip(indices, half, strict=True)):
         whole = [Span("speech", tokens.codes(index)[0])]
         batch = model.batch([whole])
         nats += float((model.token_losses(batch) * batch.is_speech).sum())
-        units += int(batch.is_speech.sum())
+        spoken += int(batch.is_speech.sum())
+        units += len(whole[0].ids)
         other = half[(place + 1) % len(half)][1]
         count = min(len(second.ids), len(other.ids))
         if len(half) > 1 and count:
@@ -155,11 +177,13 @@ def validate(
             true, false = sequence_nll(model, [[first, end] for end in ends]).tolist()
             right += float(true < false) + 0.5 * float(true == false)
             pairs += 1
-    length = round(10 * frame_rate)
+    token_rate = frame_rate * spoken / units
+    length = round(10 * token_rate)
     flops = model.forward_flops(length, -(-length // model.config.patch_size)) / 10
     values = {
-        "loss": nats / units,
+        "loss": nats / spoken,
         "nats_per_second": nats / units * frame_rate,
+        "tokens_per_second": token_rate,
         "mflops_per_second": flops / 1e6,
     }
     if pairs:
@@ -195,7 +219,9 @@ def train(recipe: SpeechLMRecipe, out: Path, *, resume: bool = False) -> bool:
     held_out = [int(i) for i in corpus.select(split="test", **select)][:120]  # type: ignore[arg-type]
     with accelerator.main_process_first():
         alignments = find_alignments(recipe, corpus, tokens, indices, out)
-    model = PatchLM(recipe.model).train()
+    merges = learn_merges(recipe, tokens, indices)
+    config = replace(recipe.model, tokenizer=tokens.header.tokenizer, merges=merges)
+    model = PatchLM(config).train()
     objective = Objective(model)
     rows = SpeechRows(corpus, tokens, recipe.patching, recipe.tasks, alignments)
     batches = SecondsBatches(
@@ -226,6 +252,18 @@ def train(recipe: SpeechLMRecipe, out: Path, *, resume: bool = False) -> bool:
         if complete := finish_run(run):
             export(run, "model", {"model": model})
     return complete
+
+
+def learn_merges(
+    recipe: SpeechLMRecipe, tokens: TokenCorpus, indices: NDArray[np.int64]
+) -> tuple[tuple[int, int], ...]:
+    """Merges of acoustic BPE, the same whenever the run begins anew or goes on."""
+    if not recipe.bpe_vocab_size:
+        return ()
+    chosen = np.random.default_rng(recipe.loop.seed).permutation(indices)[: recipe.bpe_utterances]
+    rows = [tokens.codes(int(i))[0] for i in chosen]
+    bpe = AcousticBPE.learn(rows, recipe.model.codebook_size, recipe.bpe_vocab_size)
+    return bpe.config.merges
 
 
 def find_alignments(

@@ -1,6 +1,6 @@
 """A stack of pre-norm transformer blocks: causal with a cache, or seeing both sides."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import cast
 
 import torch
@@ -9,6 +9,9 @@ from jaxtyping import Bool, Float, Num
 from torch import Tensor, nn
 
 from uslm_tokenizer.nn.attention import Attention, KVCache, LayerCache, Rotary
+
+AfterLayer = Callable[[int, Tensor], Tensor]
+"""Number of a layer and what it made -> what the next one reads."""
 
 
 class SwiGLU(nn.Module):
@@ -113,11 +116,14 @@ class Stack(nn.Module):
         mask: Bool[Tensor, "b 1 #t all"] | None = None,
         causal: bool = False,
         condition: Float[Tensor, "b c"] | None = None,
+        after_layer: AfterLayer | None = None,
     ) -> Float[Tensor, "b t d"]:
         """All positions at once. `mask` is True where a query may look."""
         rotary = self._rotary(positions)
-        for block in self.blocks:
+        for layer, block in enumerate(self.blocks):
             x = block(x, rotary, mask=mask, causal=causal, condition=condition)
+            if after_layer is not None:
+                x = after_layer(layer, x)
         return self._finish(x, condition)
 
     def extend(
@@ -127,6 +133,7 @@ class Stack(nn.Module):
         cache: KVCache,
         valid: Bool[Tensor, "b t"] | None = None,
         prefix: Bool[Tensor, "b t"] | None = None,
+        after_layer: AfterLayer | None = None,
     ) -> Float[Tensor, "b t d"]:
         """Causal attention over the cache and the new tokens, which are added to the cache.
 
@@ -138,6 +145,8 @@ class Stack(nn.Module):
         rotary = self._rotary(positions)
         for layer, block in enumerate(self.blocks):
             x = block(x, rotary, mask=mask, causal=causal, cache=cache, layer=layer)
+            if after_layer is not None:
+                x = after_layer(layer, x)
         cache.end(x.shape[1])
         return self._finish(x, None)
 

@@ -11,7 +11,7 @@ predicts unit after unit, from those in its window and from the patches that are
 With patches of one unit it is a plain language model, read by the same code.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, cast
 
@@ -23,11 +23,12 @@ from torch import Tensor, nn
 from uslm.models.speech_lm import Span, SpeechLM, SpeechTextBatch
 from uslm.models.teacher_forcing import NOT_PREDICTED
 from uslm.systems.lst.cost import patch_lm_flops
-from uslm.systems.lst.layers import CrossAttention, run_in_window
+from uslm.systems.lst.layers import CrossAttention
 from uslm.systems.lst.rows import make_batch
 from uslm.systems.lst.state import PatchState
 from uslm_tokenizer.errors import ConfigError
-from uslm_tokenizer.nn.transformer import Transformer
+from uslm_tokenizer.nn.transformer import Transformer, window_mask
+from uslm_tokenizer.sequence.bpe import AcousticBPE, AcousticBPEConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +61,10 @@ class PatchLMConfig:
     """Whether the decoder sees the global transformer; False is a control."""
     dropout: float = 0.0
     """Share of activations dropped in training."""
+    merges: tuple[tuple[int, int], ...] = ()
+    """Pairs of units that it reads as one token, see `AcousticBPE`; none: units as they are."""
+    tokenizer: str = ""
+    """Hash of the tokenizer whose units it was trained on."""
 
     def __post_init__(self) -> None:
         for name in ("codebook_size", "patch_size", "window", "num_encoder_layers",
@@ -69,8 +74,8 @@ class PatchLMConfig:
 
     @property
     def num_ids(self) -> int:
-        """Units, text ids, and three marks."""
-        return self.codebook_size + self.text_vocab_size + 3
+        """Units, merged ones, text ids, and three marks."""
+        return self.codebook_size + len(self.merges) + self.text_vocab_size + 3
 
 
 class PatchLM(SpeechLM):
@@ -82,7 +87,10 @@ class PatchLM(SpeechLM):
 
     def __init__(self, config: PatchLMConfig) -> None:
         super().__init__(config)
-        first = config.codebook_size + config.text_vocab_size
+        self.bpe = AcousticBPE(
+            AcousticBPEConfig(num_units=config.codebook_size, merges=config.merges)
+        )
+        first = self.bpe.vocab_size + config.text_vocab_size
         self.speech_id, self.text_id, self._end_id = range(first, first + 3)
         self.embedding = nn.Embedding(config.num_ids, config.local_dim)
         self.encoder = Transformer(
@@ -107,6 +115,17 @@ class PatchLM(SpeechLM):
     @property
     def codebook_size(self) -> int:
         return self.config.codebook_size
+
+    @property
+    def num_speech_tokens(self) -> int:
+        return self.bpe.vocab_size
+
+    @property
+    def tokenizer_hash(self) -> str:
+        return self.config.tokenizer
+
+    def spell(self, tokens: Int[Tensor, " t"]) -> Int[Tensor, " n"]:
+        return self.bpe.decode(tokens)
 
     @property
     def text_vocab_size(self) -> int:
@@ -144,12 +163,13 @@ class PatchLM(SpeechLM):
         num_patches = int(patches.max()) + 1
         numbers = torch.arange(num_patches, device=x.device)
         members = patches[:, None] == numbers[:, None]  # b p l
-        encoded = run_in_window(self.encoder, x, positions, window)
+        near = window_mask(tokens.shape[1], window, x.device).expand(len(x), -1, -1, -1)
+        encoded = self.encoder(x, positions, mask=near)
         memory = self._global(self._pooled(encoded, members), members.any(2))
         ends = members.long().mul(positions[:, None] + 1).amax(2) - 1
         # A patch is whole at its last token where that can be known: a full one, or no speech. Of
         # another length it is where the next one begins; to tell before would tell what follows.
-        is_speech = (members & (tokens < self.codebook_size)[:, None]).any(2)
+        is_speech = (members & (tokens < self.num_speech_tokens)[:, None]).any(2)
         late = is_speech & (members.sum(2) != self.config.patch_size)
         whole = (ends + late)[:, None] <= positions[..., None]
         whole = whole & members.any(2)[:, None]
@@ -157,16 +177,15 @@ class PatchLM(SpeechLM):
         seen = torch.cat([torch.ones_like(whole[..., :1]), whole], dim=2)
         if not self.config.use_global:
             seen = torch.cat([seen[..., :1], torch.zeros_like(whole)], dim=2)
-        hidden = run_in_window(
-            self.decoder,
-            x * real[..., None],
-            positions,
-            window,
-            between=self.look,
-            memory=torch.cat([null_patch, memory], dim=1),
-            memory_mask=seen,
-        )
+        after = self.looking(torch.cat([null_patch, memory], dim=1), seen)
+        hidden = self.decoder(x * real[..., None], positions, mask=near, after_layer=after)
         return cast(Tensor, self.to_logits(hidden))
+
+    def looking(
+        self, memory: Float[Tensor, "b m e"], seen: Bool[Tensor, "b t m"]
+    ) -> Callable[[int, Tensor], Tensor]:
+        """What comes after each layer of the decoder: a look at the patches that are seen."""
+        return lambda layer, x: cast(Tensor, self.look[layer](x, memory, seen))
 
     def token_losses(self, batch: SpeechTextBatch) -> Float[Tensor, "b l"]:
         logits = self(batch.tokens, batch.patches).float()

@@ -40,7 +40,7 @@ def make_batch(
         tokens=tokens.to(device),
         patches=patches.to(device),
         targets=targets.to(device),
-        is_speech=((targets >= 0) & (targets < model.codebook_size)).to(device),
+        is_speech=((targets >= 0) & (targets < model.num_speech_tokens)).to(device),
     )
 
 
@@ -61,8 +61,9 @@ def _row(
         if place == known and place:  # a mark before it is given too: it is no guess
             first_predicted = sum(len(each) for each in tokens) - 1
         ids = span.ids.cpu().long()
-        tokens.append(ids if speech else ids + model.codebook_size)
-        own = _patches(span, model.config.patch_size)
+        ids = model.bpe.encode(ids) if speech else ids + model.num_speech_tokens
+        tokens.append(ids)
+        own = _patches(span, len(ids), model.config.patch_size)
         patches.append(own + number)
         number += int(own[-1]) + 1 if len(own) else 0
     sequence = torch.cat([*tokens, torch.tensor([model.end_id] if whole else [0])])
@@ -71,10 +72,10 @@ def _row(
     return sequence[:-1], torch.cat(patches) if patches else sequence[:-1], targets
 
 
-def _patches(span: Span, size: int) -> Int[Tensor, " n"]:
+def _patches(span: Span, count: int, size: int) -> Int[Tensor, " n"]:
     if span.kind == "text":
-        return torch.arange(len(span.ids))
-    return static_patches(len(span.ids), size) if span.patches is None else span.patches.cpu()
+        return torch.arange(count)
+    return static_patches(count, size) if span.patches is None else span.patches.cpu()
 
 
 def _check(model: PatchLM, span: Span) -> None:
@@ -89,6 +90,10 @@ def _check(model: PatchLM, span: Span) -> None:
         return
     if span.kind == "text":
         raise UserError("patches are of speech, but were given for text, whose tokens stand alone")
+    if model.config.merges:
+        raise UserError(
+            "patches number units, but this model merges units into tokens, which it cuts by itself"
+        )
     steps = span.patches.diff()
     covers = len(span.patches) == len(span.ids) and (not len(span.ids) or int(span.patches[0]) == 0)
     if not covers or bool(((steps < 0) | (steps > 1)).any()):

@@ -1,4 +1,7 @@
-"""State of a patch model between two tokens: three caches, the open patch, the whole ones."""
+"""State of a patch model between two tokens: three caches, the open patch, the whole ones.
+
+The local caches keep a window; that of the global model grows, as the patches it has made do.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,13 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from uslm.systems.lst.layers import run_in_window
 from uslm_tokenizer.nn.attention import KVCache
 
 if TYPE_CHECKING:
     from uslm.systems.lst.model import PatchLM
 
 ROOM = 256
-"""Tokens that caches grow by."""
+"""Patches that the global cache grows by; tokens that local ones hold beyond their window."""
 
 
 @dataclass
@@ -27,6 +29,8 @@ class PatchState:
     encoder: KVCache
     decoder: KVCache
     transformer: KVCache
+    num_tokens: int
+    """Tokens that were read."""
     memory: Float[Tensor, "1 m e"]
     """The global transformer's output for each whole patch, after a vector that means none."""
     open_patch: list[Float[Tensor, "1 1 d"]] = field(default_factory=list)
@@ -35,10 +39,12 @@ class PatchState:
     @staticmethod
     def empty(model: PatchLM) -> PatchState:
         """Before the first token."""
+        window = model.config.window
         return PatchState(
-            encoder=model.encoder.new_cache(1, ROOM),
-            decoder=model.decoder.new_cache(1, ROOM),
+            encoder=model.encoder.new_cache(1, window + ROOM, window),
+            decoder=model.decoder.new_cache(1, window + ROOM, window),
             transformer=model.transformer.new_cache(1, ROOM),
+            num_tokens=0,
             memory=model.null_patch.detach()[None, None],
         )
 
@@ -50,31 +56,21 @@ class PatchState:
         `begins` says whether a patch begins here, `goes_on` that it is known not to end here; as a
         prompt is cut. Without them, by the model's patch size, as what it says itself.
         """
-        size, is_unit = model.config.patch_size, token < model.codebook_size
+        size, is_unit = model.config.patch_size, token < model.num_speech_tokens
         if begins is None:
             begins = not is_unit or len(self.open_patch) >= size
         if begins and self.open_patch:
             self._close(model)
-        for cache in (self.encoder, self.decoder, self.transformer):
-            _make_room(cache)
-        window = model.config.window
         x = model.embedding(torch.tensor([[token]], device=model.device))
-        position = torch.tensor([[self.decoder.length]], device=model.device)
-        self.open_patch.append(run_in_window(model.encoder, x, position, window, self.encoder))
+        position = torch.tensor([[self.num_tokens]], device=model.device)
+        self.num_tokens += 1
+        self.open_patch.append(model.encoder.extend(x, position, self.encoder))
         if not goes_on and (not is_unit or len(self.open_patch) == size):
             self._close(model)
         memory = self.memory if model.config.use_global else self.memory[:, :1]
         seen = torch.ones(1, 1, memory.shape[1], dtype=torch.bool, device=model.device)
-        hidden = run_in_window(
-            model.decoder,
-            x,
-            position,
-            window,
-            self.decoder,
-            between=model.look,
-            memory=memory,
-            memory_mask=seen,
-        )
+        after = model.looking(memory, seen)
+        hidden = model.decoder.extend(x, position, self.decoder, after_layer=after)
         logits: Tensor = model.to_logits(hidden)[0, 0].float()
         return logits
 
@@ -85,6 +81,7 @@ class PatchState:
         members = torch.ones(1, 1, units.shape[1], dtype=torch.bool, device=units.device)
         pooled = model.to_global(model._pooled(units, members))
         position = torch.tensor([[self.transformer.length]], device=units.device)
+        _make_room(self.transformer)
         made = model.transformer.extend(pooled, position, self.transformer)
         self.memory = torch.cat([self.memory, made], dim=1)
 

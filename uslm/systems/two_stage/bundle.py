@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from uslm.generate.autoregressive import SpeakUnits
@@ -28,6 +28,7 @@ from uslm.models.folders import BUNDLE_FILE, DEFAULT, PARTS, VOCAB_FILE, resolve
 from uslm.synthesis.protocols import Converted, FrontEnd, Imitate, SegmentSynthesizer, VoiceMaker
 from uslm.synthesis.timer import StageTimer
 from uslm.systems.registry import load_model, outline_model
+from uslm.systems.two_stage.continuation import continue_by_units
 from uslm.systems.two_stage.conversion import convert_by_units
 from uslm.systems.two_stage.facts import FORMAT, read_bundle_config, read_vocab
 from uslm.systems.two_stage.parts import BundleParts
@@ -103,6 +104,17 @@ class Bundle(BundleParts):
         """See `VoiceConverter.convert`."""
         assert imitate in self.imitates
         return convert_by_units(self, source, voice, seed, timer)
+
+    def go_on(
+        self,
+        prompt: Audio,
+        voice: VoicePrompt,
+        go_on: Callable[[Int[Tensor, " t"]], Int[Tensor, " n"]],
+        seed: int,
+        timer: StageTimer,
+    ) -> Converted:
+        """What follows a recording, where `go_on` tells the units that follow its own."""
+        return continue_by_units(self, prompt, voice, go_on, seed, timer)
 
     def to(self, device: str | torch.device = "cpu", dtype: Any = None) -> "Bundle":
         """Move the parts; `dtype` (or its name) is the precision of both stages.

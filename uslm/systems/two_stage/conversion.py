@@ -1,6 +1,8 @@
 """Voice conversion with a model of ours: units (and melody) of the source, codebooks of the
 voice."""
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -27,14 +29,26 @@ def convert_by_units(
     bundle: BundleParts, source: Audio, voice: VoicePrompt, seed: int, timer: StageTimer
 ) -> Converted:
     """The words of `source` in the voice; the seed matters only where stage 2 draws."""
-    config, tokenizer = bundle.config, bundle.tokenizer
-    waveform = source.resampled(tokenizer.sample_rate).waveform
+    waveform = source.resampled(bundle.tokenizer.sample_rate).waveform
     if not waveform.shape[-1]:
         raise AudioError("the recording to convert is empty")
     with timer.stage("semantic"):
         units, pitches = units_and_pitches(bundle, waveform, voice)
-    decoder, made = StreamingDecoder(tokenizer), []
-    blocks = CodeBlocks(config.blocks, bundle.voice_row(voice), None)
+    converted = speak_units(bundle, units, pitches, voice, seed, timer)
+    return replace(converted, waveform=converted.waveform[:, : waveform.shape[-1]])
+
+
+def speak_units(
+    bundle: BundleParts,
+    units: Int[Tensor, " t"],
+    pitches: Int[Tensor, " _"],
+    voice: VoicePrompt,
+    seed: int,
+    timer: StageTimer,
+) -> Converted:
+    """Sound of units and pitches, as `units_and_pitches` finds them, in the voice."""
+    decoder, made = StreamingDecoder(bundle.tokenizer), []
+    blocks = CodeBlocks(bundle.config.blocks, bundle.voice_row(voice), None)
     draws = generator(seed, "acoustic")
     spoken, heights = units.tolist(), pitches.tolist()
     while (row := blocks.plan(spoken, is_final=True, pitches=heights)) is not None:
@@ -47,8 +61,9 @@ def convert_by_units(
             made.append(decoder.push(new, is_final))
         if made[-1].numel():
             timer.audio()
-    samples = checked_samples(torch.cat(made, dim=1), "the conversion")
-    return Converted(waveform=samples[:, : waveform.shape[-1]], codes=blocks.codes)
+    return Converted(
+        waveform=checked_samples(torch.cat(made, dim=1), "the conversion"), codes=blocks.codes
+    )
 
 
 def units_and_pitches(

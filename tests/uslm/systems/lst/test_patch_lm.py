@@ -103,6 +103,39 @@ def test_a_unit_is_predicted_from_whole_patches() -> None:
 # ---- with a cache, side by side
 
 
+MERGES = ((1, 2), (32, 3), (4, 4), (34, 5))
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_merged_units_are_one_token(size: int) -> None:
+    model = build(patch_size=size, merges=MERGES)
+    units = torch.tensor([1, 2, 3, 9, 4, 4, 4])
+    batch = model.batch([[Span("speech", units), Span("text", torch.tensor([6]))]])
+    s, t, end = model.speech_id, model.text_id, model.end_id
+    assert (s, t, end) == (89, 90, 91)
+    assert batch.tokens.tolist() == [[s, 33, 9, 34, 4, t, 36 + 6]]
+    assert batch.is_speech.tolist() == [[True] * 4 + [False] * 3]
+    assert torch.equal(model.spell(batch.tokens[0, 1:5]), units)
+    whole = model(batch.tokens, batch.patches).detach()[0]
+    _, logits = model.begin([Span("speech", units)], "speech")
+    torch.testing.assert_close(logits, whole[4], **CLOSE)  # the prompt is merged as a whole
+    allowed = {token: model.spell(torch.tensor([token])).tolist() for token in range(36)}
+    draw = torch.Generator().manual_seed(0)
+    prompt = [Span("speech", units)]
+    said = go_on(model, prompt, "speech", max_tokens=30, sampling=Sampling(), generator=draw)
+    assert int(said.max()) < 32 and len(allowed[33]) == 3
+    with pytest.raises(UserError, match="this model merges units into tokens"):
+        model.batch([[Span("speech", ids(3, 0), torch.tensor([0, 1, 1]))]])
+
+
+def test_units_of_another_tokenizer_are_refused() -> None:
+    model = build(tokenizer="abc")
+    model.check_tokenizer("abc")
+    with pytest.raises(UserError, match="of the tokenizer abc, but is given those of def"):
+        model.check_tokenizer("def")
+    build().check_tokenizer("def")  # nobody knows
+
+
 @every_row
 @pytest.mark.parametrize("size", [1, 3])
 def test_steps_equal_the_whole(name: str, size: int) -> None:
