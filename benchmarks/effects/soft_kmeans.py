@@ -57,7 +57,7 @@ class Parts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Piece:
+class Stretch:
     """A short part of an utterance."""
 
     utterance: int
@@ -71,10 +71,10 @@ class Piece:
 def run_content(setting: Setting, seed: int) -> Mapping[str, Measured]:
     """Phonemes that a recogniser of equal budget reads off the units of unseen speakers."""
     made = _units(setting.speech, seed, setting.steps(300, 1500), setting.broken)
-    train, test = (_pieces(setting.speech, which) for which in ("train", "test"))
+    train, test = (_stretches(setting.speech, which) for which in ("train", "test"))
     if setting.broken == "labels shuffled":
-        ids = [piece.ids for piece in train]
-        train = [replace(piece, ids=ids[i - 1]) for i, piece in enumerate(train)]
+        ids = [stretch.ids for stretch in train]
+        train = [replace(stretch, ids=ids[i - 1]) for i, stretch in enumerate(train)]
     config = ProbeConfig(
         dim=64, num_layers=2, steps=setting.steps(300, 1000), batch_size=ROWS, learning_rate=4e-3
     )
@@ -83,22 +83,22 @@ def run_content(setting: Setting, seed: int) -> Mapping[str, Measured]:
 
 def _phoneme_errors(
     units: EncodedSet,
-    train: Sequence[Piece],
-    test: Sequence[Piece],
+    train: Sequence[Stretch],
+    test: Sequence[Stretch],
     config: ProbeConfig,
     seed: int,
 ) -> Measured:
     """Edits and phonemes of each test utterance, by a CTC probe of its units."""
 
-    def codes(rows: Sequence[EncodedSpeech], pieces: Sequence[Piece]) -> list[Tensor]:
-        return [rows[p.utterance].codes[:, p.begin : p.end] for p in pieces]
+    def codes(rows: Sequence[EncodedSpeech], stretches: Sequence[Stretch]) -> list[Tensor]:
+        return [rows[p.utterance].codes[:, p.begin : p.end] for p in stretches]
 
     def loss(probe: TokenProbe, batch: Batch) -> Tensor:
         ids, real = pad_right([train[row].ids for row in batch.rows])
         scores = probe(batch.codes, batch.lengths).log_softmax(-1).transpose(0, 1)
         return F.ctc_loss(scores, ids, batch.lengths, real.sum(1), zero_infinity=True)
 
-    num_classes = 1 + max(int(piece.ids.max()) for piece in (*train, *test))
+    num_classes = 1 + max(int(stretch.ids.max()) for stretch in (*train, *test))
     probe = train_probe(
         config, codes(units.train, train), loss, codebook_size=SIZE, num_classes=num_classes,
         seed=seed,
@@ -108,9 +108,11 @@ def _phoneme_errors(
         scores = probe(batch.codes, batch.lengths)
         for row, length, place in zip(scores, batch.lengths.tolist(), batch.rows, strict=True):
             path = torch.unique_consecutive(row[:length].argmax(-1))
-            piece = test[place]
-            errors[piece.utterance] += edit_distance(path[path > 0].tolist(), piece.ids.tolist())
-            symbols[piece.utterance] += len(piece.ids)
+            stretch = test[place]
+            errors[stretch.utterance] += edit_distance(
+                path[path > 0].tolist(), stretch.ids.tolist()
+            )
+            symbols[stretch.utterance] += len(stretch.ids)
     return Measured(totals=tuple(errors), sizes=tuple(symbols))
 
 
@@ -154,8 +156,8 @@ def _units(
     steps after it."""
     frames = frames_of(speech)
     rows = [
-        (frames.train[piece.utterance][piece.begin : piece.end], piece.ids)
-        for piece in _pieces(speech, "train")
+        (frames.train[stretch.utterance][stretch.begin : stretch.end], stretch.ids)
+        for stretch in _stretches(speech, "train")
     ]
     num_symbols = len(vocabulary([*speech.train, *speech.test])) + 1
     start = seeded(seed, lambda: _parts(num_symbols))
@@ -277,7 +279,7 @@ def _encoded(parts: Parts, frames: Frames) -> EncodedSet:
     )  # fmt: skip
 
 
-def _pieces(speech: SpeechSet, which: str) -> list[Piece]:
+def _stretches(speech: SpeechSet, which: str) -> list[Stretch]:
     """Parts of STRETCH segments, whose phonemes fit into their frames."""
     number = {s: i for i, s in enumerate(vocabulary([*speech.train, *speech.test]), 1)}
     found = []
@@ -288,7 +290,7 @@ def _pieces(speech: SpeechSet, which: str) -> list[Piece]:
             ids = [number[segment.symbol] for segment in part if segment.symbol != PAUSE]
             repeats = sum(a == b for a, b in pairwise(ids))
             if ids and len(ids) + repeats <= end - begin:
-                found.append(Piece(utterance=place, begin=begin, end=end, ids=torch.tensor(ids)))
+                found.append(Stretch(utterance=place, begin=begin, end=end, ids=torch.tensor(ids)))
     return found
 
 

@@ -19,7 +19,7 @@ from uslm_recipes.train.masked_units import (
     MaskedUnitsRecipe,
     main,
     place_labels,
-    read_batch,
+    collate,
 )
 from uslm_tokenizer.codecs.masked_units.model import MaskedUnits
 from uslm_tokenizer.errors import ConfigError
@@ -109,7 +109,7 @@ def training_of(material: Path, name: str, *more: str) -> tuple[MaskedTraining, 
     training = MaskedTraining(recipe, MaskedUnits(recipe.model), source)
     draw = torch.Generator().manual_seed(0)
     place_labels(training, recipe, corpus, teacher, list(range(6)), draw)
-    batch = read_batch(recipe, corpus, teacher, [0, 3], 0)
+    batch = collate(recipe, corpus, teacher, [0, 3], 0)
     return training, batch, training.described(batch, teacher)
 
 
@@ -155,7 +155,7 @@ def test_what_is_hidden_is_drawn_from_epoch_and_utterance_alone(material: Path) 
     teacher = open_label_teacher("", (1,), corpus, Path(), CPU)
 
     def hidden(indices: list[int], epoch: int) -> list[bool]:
-        found = read_batch(training.recipe, corpus, teacher, indices, epoch)
+        found = collate(training.recipe, corpus, teacher, indices, epoch)
         return found.hidden[indices.index(3), : found.lengths[indices.index(3)] // 320].tolist()
 
     assert hidden([0, 3], 1) == hidden([5, 3, 1], 1) == hidden([3], 1)

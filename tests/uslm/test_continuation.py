@@ -47,11 +47,11 @@ def test_it_goes_on_for_as_long_as_asked(continuer: SpeechContinuer) -> None:
 
 def test_what_is_heard_before_decides_what_follows(continuer: SpeechContinuer) -> None:
     """The units are those that the language model says after the recording's."""
-    heard: list[torch.Tensor] = []
+    received: list[torch.Tensor] = []
     after = continuer._units_after
 
     def spy(units: torch.Tensor, **options: object) -> torch.Tensor:
-        heard.append(units)
+        received.append(units)
         return after(units, **options)  # type: ignore[arg-type]
 
     continuer._units_after = spy  # type: ignore[method-assign, assignment]
@@ -59,7 +59,7 @@ def test_what_is_heard_before_decides_what_follows(continuer: SpeechContinuer) -
     speech = continuer.continue_speech(audio, seconds=0.4, seed=1)
     tokenizer = continuer.bundle.tokenizer
     wanted = tokenizer.encode(audio.resampled(tokenizer.sample_rate).waveform[None])[0, 0]
-    assert torch.equal(heard[0], wanted)
+    assert torch.equal(received[0], wanted)
     assert speech.codes.shape[0] == tokenizer.num_codebooks
 
 

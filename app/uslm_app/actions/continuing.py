@@ -53,7 +53,7 @@ def continue_speech(
 
 
 def _sampling(options: ContinueOptions) -> Sampling:
-    """What the options say, and else the library's own."""
+    """Sampling as the options say, and else the library's own."""
     names = ("temperature", "top_k", "top_p")
     said = {name: getattr(options, name) for name in names}
     return replace(Sampling(), **{n: value for n, value in said.items() if value is not None})

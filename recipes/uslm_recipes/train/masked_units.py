@@ -191,7 +191,7 @@ class MaskedTraining(nn.Module):
         return loss, {"prediction": loss.detach()}
 
 
-def read_batch(
+def collate(
     recipe: MaskedUnitsRecipe,
     corpus: Corpus,
     teacher: LabelTeacher,
@@ -213,7 +213,7 @@ def draw_batch(
     """The next batch."""
     epoch = batches.epoch
     chosen = next(batches).tolist()
-    batch = read_batch(recipe, corpus, teacher, chosen, epoch)
+    batch = collate(recipe, corpus, teacher, chosen, epoch)
     frames = -(-batch.lengths // MaskedEncoder.hop_length)
     return TrainBatch(
         batch=batch,
@@ -239,7 +239,7 @@ def validate(
     total, count, right, asked = 0.0, 0, 0, 0
     used = torch.zeros(recipe.labels.num_codebooks, recipe.labels.codebook_size)
     for start in range(0, len(indices), 16):
-        batch = read_batch(recipe, corpus, teacher, indices[start : start + 16], 0).to(device)
+        batch = collate(recipe, corpus, teacher, indices[start : start + 16], 0).to(device)
         given = training.described(batch, teacher)
         loss, _ = training(given, batch.hidden, None)
         labels = training.labels(given)
@@ -339,7 +339,7 @@ def place_labels(
     parts: list[Described] = []
     seconds = 0.0
     for place in order.tolist():
-        batch = read_batch(recipe, corpus, teacher, [indices[place]], 0)
+        batch = collate(recipe, corpus, teacher, [indices[place]], 0)
         parts.append(training.described(batch.to(training.model.device), teacher))
         seconds += float(batch.lengths.sum()) / corpus.sample_rate
         if seconds >= recipe.label_seconds:

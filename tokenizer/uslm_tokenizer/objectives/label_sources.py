@@ -35,7 +35,7 @@ Kind = Literal["k-means", "random projection", "multi-codebook", "residual", "di
 
 @dataclass(frozen=True, kw_only=True)
 class LabelsConfig:
-    """Where labels come from."""
+    """The source of labels, and its sizes."""
 
     kind: Kind = "k-means"
     """Source of the labels, one of those above."""
@@ -156,9 +156,9 @@ class DistilledLabels(LabelSource):
     def loss(self, given: Described, generator: torch.Generator | None = None) -> Float[Tensor, ""]:
         quantized = self.quantizer(self._latents(given), given.real, generator=generator)
         x = self.from_latents(quantized.latents.mT.to(self.from_latents.weight.dtype))
-        told = self.output(_run(self.estimator, x, given.real)).float()[given.real]
+        predicted = self.output(_run(self.estimator, x, given.real)).float()[given.real]
         target = given.features.detach().float()[given.real]
-        loss: Tensor = 1 - F.cosine_similarity(told, target, dim=-1).mean() + quantized.loss
+        loss: Tensor = 1 - F.cosine_similarity(predicted, target, dim=-1).mean() + quantized.loss
         return loss
 
     def _latents(self, given: Described) -> Float[Tensor, "b d t"]:

@@ -11,7 +11,7 @@ from uslm_tokenizer.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionConfig:
-    """What counts in the loss."""
+    """Frames that count in the loss."""
 
     visible_weight: float = 0.0
     """Share of the visible frames' loss beside that of the hidden ones: 0 as HuBERT and BEATs

@@ -191,9 +191,9 @@ def _train(
         scores = _guess(x, parts.classifiers, parts.biases)
         codes = _refined(x, parts.codebooks.detach(), scores.detach().argmax(-1), rounds)
         error = F.mse_loss(_sum_of(parts.codebooks, codes), x) / power
-        told = F.cross_entropy(scores.flatten(0, 1), codes.flatten())
+        guessed = F.cross_entropy(scores.flatten(0, 1), codes.flatten())
         optimizer.zero_grad()
-        (error + told).backward()  # type: ignore[no-untyped-call]
+        (error + guessed).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 
 

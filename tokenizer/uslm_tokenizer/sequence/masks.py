@@ -12,7 +12,7 @@ from uslm_tokenizer.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class MaskingConfig:
-    """How much is hidden, in spans of how many frames."""
+    """Share of the frames that is hidden, and in which spans."""
 
     share: float = 0.5
     """Share of a row's spans that is hidden."""

@@ -184,7 +184,7 @@ class PatchLM(SpeechLM):
     def looking(
         self, memory: Float[Tensor, "b m e"], seen: Bool[Tensor, "b t m"]
     ) -> Callable[[int, Tensor], Tensor]:
-        """What comes after each layer of the decoder: a look at the patches that are seen."""
+        """Step after each layer of the decoder: a look at the patches that are seen."""
         return lambda layer, x: cast(Tensor, self.look[layer](x, memory, seen))
 
     def token_losses(self, batch: SpeechTextBatch) -> Float[Tensor, "b l"]:

@@ -113,7 +113,7 @@ class Bundle(BundleParts):
         seed: int,
         timer: StageTimer,
     ) -> Converted:
-        """What follows a recording, where `go_on` tells the units that follow its own."""
+        """Sound that follows a recording, where `go_on` tells the units that follow its own."""
         return continue_by_units(self, prompt, voice, go_on, seed, timer)
 
     def to(self, device: str | torch.device = "cpu", dtype: Any = None) -> "Bundle":

@@ -46,7 +46,7 @@ def pitches_like(
     """Pitches of new units: each has that of the same unit where it was last heard before.
 
     A language model of units alone tells none. A unit that was not heard goes on with what is
-    before it; so the melody is that of the recording, in pieces.
+    before it; so the melody is that of the recording, in fragments.
     """
     known = dict(zip(units.tolist(), pitches.tolist(), strict=True))
     found, latest = [], int(pitches[-1]) if len(pitches) else 0
