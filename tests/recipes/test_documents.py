@@ -22,6 +22,7 @@ RECIPES: dict[str, str] = {
     "train_feature_codec": "FeatureCodecRecipe",
     "train_masked": "MaskedRecipe",
     "train_flow": "FlowRecipe",
+    "train_voxcpm": "VoxCPMRecipe",
     "train_ar": "ARRecipe",
     "train_nar": "NARRecipe",
     "train_joint": "JointRecipe",

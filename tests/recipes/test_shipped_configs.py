@@ -28,6 +28,7 @@ from uslm_recipes.train.speech_lm import SpeechLMRecipe
 from uslm_recipes.train.streams import StreamsRecipe
 from uslm_recipes.train.unit_codec import CodecRecipe
 from uslm_recipes.train.units import UnitsRecipe
+from uslm_recipes.train.voxcpm import VoxCPMRecipe
 from uslm_recipes.train.waveform_codec import WaveformCodecRecipe
 from uslm_tokenizer.base import TrainableCodec
 from uslm_tokenizer.codecs.unit_codec.model import UnitCodec
@@ -48,6 +49,7 @@ RECIPES = {
     "train_feature_codec": FeatureCodecRecipe,
     "train_masked": MaskedRecipe,
     "train_flow": FlowRecipe,
+    "train_voxcpm": VoxCPMRecipe,
     "train_streams": StreamsRecipe,
     "train_ar": ARRecipe,
     "train_nar": NARRecipe,
@@ -78,6 +80,7 @@ def test_each_recipe_has_a_config_of_each_size() -> None:
         f"maskgct_{stage}" for stage in ("t2s", "s2a", "s2a_first")
     }
     wanted["train_flow"] = {"tiny", "mini", "vevo"}
+    wanted["train_voxcpm"] = {"tiny", "mini", "voxcpm"}
     wanted["train_waveform_codec"] = {"tiny", "vae_tiny", "mini", *PUBLISHED_CODECS}
     assert {recipe: set(config_names(recipe)) for recipe in RECIPES} == wanted
 

@@ -125,7 +125,7 @@ def test_every_codec_of_waveforms_that_is_ours_can_train() -> None:
     found = {name for name in TOKENIZERS if hasattr(tokenizer_class(name), "latent_dim")}
     assert found == {
         "waveform_codec", "maskgct_codec", "speech_tokenizer", "hifi_codec", "wav_tokenizer",
-        "language_codec", "mimi_codec", "vae_codec",
+        "language_codec", "mimi_codec", "vae_codec", "audio_vae",
     }  # fmt: skip
 
 

@@ -22,6 +22,7 @@ CODECS = {
     "unit_codec": "uslm_tokenizer.codecs.unit_codec.entry:ENTRY",
     "waveform_codec": "uslm_tokenizer.codecs.waveform_codec.entry:ENTRY",
     "vae": "uslm_tokenizer.codecs.vae.entry:ENTRY",
+    "audio_vae": "uslm_tokenizer.codecs.audio_vae.entry:ENTRY",
     "speech_tokenizer": "uslm_tokenizer.codecs.speech_tokenizer.entry:ENTRY",
     "wav_tokenizer": "uslm_tokenizer.codecs.wav_tokenizer.entry:ENTRY",
     "language_codec": "uslm_tokenizer.codecs.language_codec.entry:ENTRY",

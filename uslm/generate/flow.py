@@ -142,13 +142,21 @@ def uniform(path: Path, steps: int) -> tuple[float, ...]:
 
 def sway(steps: int, coefficient: float) -> tuple[float, ...]:
     """Of a rectified flow: places moved by coefficient * (cos(t pi / 2) - 1 + t); -1 dwells on the
-    noise, 1 (VoxCPM) moves on sooner, 0 is uniform. F5-TTS (Chen et al. 2024, section 3.3)."""
+    noise, 1 moves on sooner, 0 is uniform. F5-TTS (Chen et al. 2024, section 3.3). VoxCPM counts
+    from the data, so its 1 dwells on the noise: see `mirrored`."""
     if not -1 <= coefficient <= 2 / (math.pi - 2):
         most = 2 / (math.pi - 2)
         raise UserError(f"the sway must be from -1 to {most:.2f}, but is {coefficient}")
     places = uniform(RectifiedFlow(), steps)
     inner = [t + coefficient * (math.cos(math.pi / 2 * t) - 1 + t) for t in places[1:-1]]
     return (0.0, *inner, 1.0)
+
+
+def mirrored(path: Path, places: Sequence[float]) -> tuple[float, ...]:
+    """The same distances in the other order: a schedule that was counted from the data."""
+    ends = path.noise_place + path.data_place
+    inner = [ends - place for place in reversed(places)][1:-1]
+    return (path.noise_place, *inner, path.data_place)
 
 
 def linear_angles(steps: int) -> tuple[float, ...]:

@@ -9,7 +9,8 @@ import torch
 
 from uslm.models.device import move, read_dtype
 from uslm_tokenizer.errors import ConfigError, MissingResource
-from uslm_tokenizer.hub import WEIGHTS_FILE, PretrainedModel
+from uslm_tokenizer.hub import WEIGHTS_FILE, PretrainedModel, read_description
+from uslm_tokenizer.registry import TOKENIZERS, tokenizer_class
 from uslm_tokenizer.weight_hash import Weights, earlier_hash_of_parts, weight_hash
 
 Model = TypeVar("Model", bound=PretrainedModel)
@@ -54,6 +55,7 @@ class Parts:
         return model
 
     def _load(self, folder: Path, kind: type[Model]) -> Model:
+        kind = _kind_in(folder, kind)
         if self._outline:
             return kind.outline(folder)
         loaded = kind.from_pretrained(folder)
@@ -80,6 +82,14 @@ class Parts:
             elif name in self._models:
                 found[name] = self._models[name]
         return found
+
+
+def _kind_in(folder: Path, kind: type[Model]) -> type[Model]:
+    """The tokenizer that lies in the folder, where it is one of the kind that is asked for."""
+    found = read_description(folder)["model_type"]
+    if found in TOKENIZERS and issubclass(other := tokenizer_class(found), kind):
+        return other
+    return kind
 
 
 def check_equal(part: str, found: int, wanted: int, what: str) -> None:

@@ -14,6 +14,7 @@ SYSTEMS = {
     "vevo": "uslm.systems.vevo.entry:ENTRY",
     "lst": "uslm.systems.lst.entry:ENTRY",
     "moshi": "uslm.systems.moshi.entry:ENTRY",
+    "voxcpm": "uslm.systems.voxcpm.entry:ENTRY",
 }
 """Name, as commands take it, to the address of its entry."""
 

@@ -47,6 +47,7 @@ class Conv1d(nn.Module):
         causal: bool = False,
         norm: Norm = "weight",
         padding: Padding = "reflect",
+        groups: int = 1,
         bias: bool = True,
     ) -> None:
         super().__init__()
@@ -56,8 +57,9 @@ class Conv1d(nn.Module):
         self.overlap = (kernel_size - 1) * dilation + 1 - stride
         self.right = 0 if causal else self.overlap // 2
         conv = nn.Conv1d(
-            in_channels, out_channels, kernel_size, stride, dilation=dilation, bias=bias
-        )
+            in_channels, out_channels, kernel_size, stride,
+            dilation=dilation, groups=groups, bias=bias,
+        )  # fmt: skip
         self.conv = weight_norm(conv) if norm == "weight" else conv
         self.norm = nn.GroupNorm(1, out_channels) if norm == "group" else nn.Identity()
 

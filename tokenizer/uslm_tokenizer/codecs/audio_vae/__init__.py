@@ -1,0 +1,1 @@
+"""AudioVAE, the codec of VoxCPM."""
