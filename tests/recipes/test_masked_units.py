@@ -17,9 +17,9 @@ from uslm_recipes.train.label_teachers import open_label_teacher
 from uslm_recipes.train.masked_units import (
     MaskedTraining,
     MaskedUnitsRecipe,
+    collate,
     main,
     place_labels,
-    collate,
 )
 from uslm_tokenizer.codecs.masked_units.model import MaskedUnits
 from uslm_tokenizer.errors import ConfigError
