@@ -168,8 +168,11 @@ def open_tab(page: Any, name: str) -> None:
 
 def upload(page: Any, tab: str, name: str) -> None:
     """Give a recording, and wait until the model has heard it."""
+    if page.locator(f"#{tab}-kept").is_visible():
+        page.locator(f"#{tab}-kept input").click()
+        page.get_by_role("option", name="A recording of yours").last.click()
     page.locator(f"#{tab}-recording input[type=file]").set_input_files(EXAMPLES / name)
-    page.locator(f"#{tab}-note").get_by_text("Heard, as phonemes").wait_for()
+    page.locator(f"#{tab}-note").get_by_text("Uses ").wait_for()
 
 
 def box(page: Any, selector: str) -> Any:

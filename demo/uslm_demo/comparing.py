@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,7 +19,7 @@ from uslm_demo.tokens import code_tracks, sound_tracks, view
 from uslm_demo.widgets.sounds import Sounds
 from uslm_tokenizer.audio.read import Audio, resample
 from uslm_tokenizer.errors import UserError
-from uslm_tokenizer.registry import load_tokenizer
+from uslm_tokenizer.registry import load_tokenizer, outline_tokenizer
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -79,6 +81,19 @@ class Codecs:
     def names(self) -> list[str]:
         """Names to choose from."""
         return list(self._folders)
+
+    def fewest_codebooks(self, name: str) -> int:
+        """Codebooks of the codec's lowest bit rate; loads no weights. 0, for all of them, where
+        the codec is not on this machine yet."""
+        folder = Path(self._folders[name])
+        if not folder.is_dir():
+            return 0
+        outline = outline_tokenizer(folder)
+        for count in range(1, outline.num_codebooks):
+            with contextlib.suppress(UserError):
+                outline.use_codebooks(count)
+                return count
+        return outline.num_codebooks
 
     def code(self, clip: Audio, choice: CodecChoice) -> Coded:
         """Encode and decode a clip. UserError if there is no such codec, or it cannot."""

@@ -11,6 +11,7 @@ from uslm_demo.comparing import Codecs
 from uslm_demo.limits import Limits
 from uslm_demo.model import Model
 from uslm_demo.session_voices import SessionVoices
+from uslm_demo.unfinished import Unfinished
 from uslm_demo.voices import voice_names
 from uslm_demo.widgets.sounds import Sounds
 
@@ -32,6 +33,7 @@ class Context:
     examples: list[Path]
     """Recordings that visitors may try."""
     sounds: Sounds = field(default_factory=Sounds)
+    unfinished: Unfinished = field(default_factory=Unfinished)
 
     def voice_names(self, request: gr.Request | None) -> list[str]:
         """The voices that a visitor can name: their own, and stock voices."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from typing import TYPE_CHECKING
 
@@ -102,6 +103,17 @@ class Model:
         if text.startswith("---\n"):
             _, _, text = text[4:].partition("\n---\n")
         return text.strip()
+
+    def summary(self) -> str:
+        """A line on what it can and cannot, in Markdown: its languages, and what its card says in
+        bold."""
+        from uslm.text.language import language_name
+
+        settings = self.settings()
+        languages = settings.languages or (settings.language,)
+        spoken = ", ".join(language_name(each) for each in languages)
+        said = re.search(r"^\*\*(.+?)\*\*", self.card(), re.MULTILINE)
+        return f"Speaks {spoken}." + (f" {said[1]}" if said else "")
 
     def close(self) -> None:
         """Let go of those who are still spoken for. The page is over."""

@@ -16,6 +16,15 @@ from uslm_demo.tabs.tokens import tokens_tab
 from uslm_demo.tabs.voices import voices_tab
 from uslm_demo.theme import CSS, theme
 
+SPEAK_BY_KEYS = """() => document.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
+  const tab = event.target.closest?.("#clone-text, #long-text")?.id.split("-")[0];
+  if (!tab) return;
+  event.preventDefault();
+  event.target.blur(); // what was typed is sent before it is spoken
+  setTimeout(() => document.querySelector(`#${tab}-speak`).click());
+})"""
+"""Ctrl+Enter, or Command+Enter, in a text speaks it."""
 KEPT_SECONDS = 3600
 """Uploads and results are deleted after this long."""
 MAX_VISITORS = 32
@@ -43,6 +52,7 @@ def make_page(context: Context) -> gr.Blocks:
         with gr.Tab("About", id="about"):
             about_tab(context.model)
         follow(page)
+        page.load(None, js=SPEAK_BY_KEYS, api_visibility="private")
 
         def on_leave(request: gr.Request) -> None:
             context.session_voices.leave(session_of(request))

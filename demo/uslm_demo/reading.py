@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
+import torch.nn.functional as F
+
 from uslm.synthesis.long_form_job import LongFormJob
 from uslm.text.script import parse_script
 from uslm.voices.prompt import VoicePrompt
 from uslm.voices.store import VoiceStore
 from uslm_demo.model import Model
-from uslm_demo.speaking import SpeakOptions
+from uslm_demo.speaking import OnAudio, SpeakOptions
 from uslm_demo.voices import named_voice, voice_names
 
 
@@ -61,13 +63,22 @@ def prepare(
 
 
 def read_out(
-    model: Model, long_form_job: LongFormJob, indices: Sequence[int] | None = None
+    model: Model,
+    long_form_job: LongFormJob,
+    indices: Sequence[int] | None = None,
+    *,
+    on_audio: OnAudio | None = None,
 ) -> Iterator[int]:
-    """Speak what is missing, or these segments again; yields each that is done."""
+    """Speak what is missing, or these segments again; yields each that is done. `on_audio` gets
+    the samples of each, and the rest after it."""
+    rests = {line.index: line.pause_seconds for line in long_form_job.lines}
     utterance = model.engine().run(lambda _: long_form_job.stream(indices))
     try:
         for chunk in utterance:
             if chunk.report is not None:
+                if on_audio is not None:
+                    rest = round(rests[chunk.index] * chunk.sample_rate)
+                    on_audio(F.pad(chunk.waveform, (0, rest)))
                 yield chunk.index
     finally:
         utterance.cancel()

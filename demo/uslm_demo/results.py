@@ -10,6 +10,8 @@ from pathlib import Path
 
 from uslm.output.speech import Speech
 from uslm.output.subtitles import to_srt
+from uslm_demo.widgets.sounds import Sound
+from uslm_tokenizer.audio.write import write_audio
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,3 +39,12 @@ def result_files(speech: Speech) -> Iterator[Files]:
         files.json.write_text(speech.to_json(), "utf-8")
         files.srt.write_text(to_srt(speech.segments), "utf-8")
         yield files
+
+
+@contextmanager
+def unfinished_file(sound: Sound) -> Iterator[Path]:
+    """What there is of a sound as a WAV file, in a folder that is gone when the block ends."""
+    with tempfile.TemporaryDirectory(prefix="uslm-") as folder:
+        path = Path(folder) / "uslm-unfinished.wav"
+        write_audio(path, sound.waveform(), sound.sample_rate)
+        yield path

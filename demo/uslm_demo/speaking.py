@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+
+from jaxtyping import Float
+from torch import Tensor
 
 from uslm.output.speech import AudioChunk, SegmentReport, Speech
 from uslm.synthesis.language import check_text_language
@@ -17,11 +19,8 @@ from uslm_demo.model import Model
 from uslm_demo.voices import needed, read
 from uslm_tokenizer.errors import TextError, UserError
 
-if TYPE_CHECKING:
-    from jaxtyping import Float
-    from torch import Tensor
-
-    OnAudio = Callable[[Float[Tensor, "1 n"]], object]
+OnAudio = Callable[[Float[Tensor, "1 n"]], object]
+"""Takes samples as they are made."""
 
 
 @dataclass(frozen=True, kw_only=True)

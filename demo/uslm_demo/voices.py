@@ -120,8 +120,6 @@ def describe(voice: VoicePrompt) -> str:
     lines += [
         f"**{finding.severity.capitalize()}:** {finding.message}." for finding in voice.findings
     ]
-    if voice.transcript is None and voice.phonemes:
-        lines.append(f"Heard, as phonemes: `{voice.phonemes}`")
     return "\n\n".join(lines)
 
 
@@ -130,7 +128,6 @@ def facts(voice: VoicePrompt) -> Sequence[tuple[str, str]]:
     known = {
         "Length": f"{voice.seconds:.1f} s",
         "Transcript": voice.transcript,
-        "Phonemes": voice.phonemes,
         "Consent": voice.consent,
         "Licence": voice.licence,
         "Recording": voice.origin.recording,

@@ -18,6 +18,7 @@ from uslm.voices.store import VoiceStore
 from uslm_demo.app import build_app
 from uslm_demo.limits import Limits
 from uslm_demo.model import Model
+from uslm_demo.tabs.voices import Keeping
 from uslm_tokenizer.audio.read import read_audio
 
 pytestmark = [
@@ -96,6 +97,13 @@ def holds(page: Any, selector: str, words: str) -> None:
     )
 
 
+def asks_for_a_recording(page: Any, tab: str) -> None:
+    """Choose to clone a recording of one's own."""
+    page.locator(f"#{tab}-kept input").click()
+    page.get_by_role("option", name="A recording of yours").last.click()
+    page.locator(f"#{tab}-recording input[type=file]").wait_for(state="attached")
+
+
 def says(page: Any, selector: str, words: str) -> None:
     """Wait for words on the page."""
     page.locator(selector).get_by_text(words).first.wait_for()
@@ -105,8 +113,9 @@ def test_upload_speak_hear_tokens(
     visit: Callable[..., Any], recording: Path, tmp_path: Path
 ) -> None:
     page = visit()
+    asks_for_a_recording(page, "clone")
     page.locator("#clone-recording input[type=file]").set_input_files(recording)
-    says(page, "#clone-note", "Heard, as phonemes")
+    says(page, "#clone-note", "Uses 4.0 s")
     box(page, "#clone-text").fill("One sentence is here to begin. And here is another one.")
     page.locator("#clone-dice").click()
     page.locator("#clone-speak").click()
@@ -155,21 +164,55 @@ def test_cancel(visit: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> N
     page = visit()
     page.locator("#clone-kept input").click()
     page.get_by_role("option", name="anna").click()
-    page.locator("#clone-recording").wait_for(state="hidden")
     page.locator("#clone-speak").click()
     received(page, "#clone-player")
     holds(page, "#clone-status", "of speech so far")
     assert not stopped.is_set()
     page.locator("#clone-cancel").click()
-    holds(page, "#clone-status", "Cancelled.")
+    state(page, "#clone-player", "paused")
+    holds(page, "#clone-status", "were made.")
     assert stopped.wait(PATIENCE_MS / 1000)
     page.locator("#clone-player [data-done=true]").wait_for()
+    seconds = float(page.locator("#clone-player .player").get_attribute("data-seconds"))
+    with page.expect_download() as download:
+        page.locator("#clone-wav").click()
+    assert read_audio(Path(download.value.path())).seconds == pytest.approx(seconds, abs=0.02)
+    page.wait_for_timeout(500)  # whatever was still on its way has come
+    assert box(page, "#clone-status").input_value().startswith("Cancelled.")
+
+
+def test_a_choice_of_voice_stands_while_the_menus_are_filled(
+    visit: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follow = Keeping.follow
+
+    def slow(*args: Any) -> Any:
+        time.sleep(1.5)
+        return follow(*args)
+
+    monkeypatch.setattr(Keeping, "follow", slow)
+    page = visit()
+    page.locator("#clone-kept input").click()
+    page.get_by_role("option", name="A recording of yours").first.click()
+    page.locator("#clone-recording input[type=file]").wait_for(state="attached")
+    page.wait_for_timeout(2500)
+    assert box(page, "#clone-kept").input_value() == "A recording of yours"
+
+
+def test_ctrl_enter_speaks(visit: Callable[..., Any]) -> None:
+    page = visit()
+    box(page, "#clone-text").fill("Only these words are to be said.")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Control+Enter")
+    received(page, "#clone-player")
+    says(page, "#clone-segments", "Only these words are to be said.")
 
 
 def test_mistakes_are_told_at_the_field(visit: Callable[..., Any], tmp_path: Path) -> None:
     page = visit()
     noise = tmp_path / "notes.wav"
     noise.write_bytes(b"no sound")
+    asks_for_a_recording(page, "clone")
     page.locator("#clone-recording input[type=file]").set_input_files(noise)
     says(page, "#clone-note", "Problem")
     box(page, "#clone-text").fill("")
@@ -197,7 +240,12 @@ def test_a_long_text_segment_by_segment(
     page.locator("#long-cut").click()
     says(page, "#long-segments", "0 of 2 segments done")
     page.locator("#long-speak").click()
+    received(page, "#long-player")
     says(page, "#long-segments", "2 of 2 segments done")
+    page.locator("#long-player [data-done=true]").wait_for()
+    seconds = float(page.locator("#long-player .player").get_attribute("data-seconds"))
+    whole = float(box(page, "#long-status").input_value().split(" s ")[0])
+    assert seconds == pytest.approx(whole, abs=1.0)  # joined, the segments' ends are trimmed
     page.get_by_role("button", name="Listen segment 2").click()
     received(page, "#long-player")
     done = model.engine().stats().done
@@ -226,7 +274,7 @@ def test_a_voice_is_kept_used_renamed_and_deleted(
     page.get_by_role("tab", name="Voices").click()
     box(page, "#voices-name").fill("anna")
     page.get_by_role("button", name="prompt.wav").last.click()
-    says(page, "#voices-note", "Heard, as phonemes")
+    says(page, "#voices-note", "Uses 4.0 s")
     page.locator("#voices-save").click()
     says(page, "#voices-name", "There is a voice 'anna' already")
     says(page, "#voices-consent", "Say whose voice it is")
@@ -253,9 +301,10 @@ def test_a_voice_is_kept_used_renamed_and_deleted(
 def test_convert(visit: Callable[..., Any], recording: Path) -> None:
     page = visit()
     page.get_by_role("tab", name="Convert").click()
+    asks_for_a_recording(page, "convert")
     page.locator("#convert-source input[type=file]").set_input_files(recording)
     page.locator("#convert-recording input[type=file]").set_input_files(recording)
-    says(page, "#convert-note", "Heard, as phonemes")
+    says(page, "#convert-note", "Uses 4.0 s")
     page.locator("#convert-start").click()
     received(page, "#convert-player")
     holds(page, "#convert-status", "4.0 s of speech")
@@ -272,6 +321,10 @@ def test_a_phone_shows_all_and_every_control_has_a_name(visit: Callable[..., Any
     assert wide == dict.fromkeys(TABS, 0)
 
     open_tab(page, "Clone")
+    page.evaluate("scrollTo(0, 0)")
+    bottom = "document.querySelector('#clone-speak').getBoundingClientRect().bottom"
+    assert page.evaluate(bottom) <= 844  # the first screen
+    asks_for_a_recording(page, "clone")
     box(page, "#clone-text").focus()
     reached = set()
     for _ in range(40):

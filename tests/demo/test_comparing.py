@@ -34,6 +34,13 @@ def test_a_lower_bit_rate_is_seen(model: Model, bundle_folder: Path, recording: 
     assert view["end"] == pytest.approx(1.0)
 
 
+def test_the_lowest_bit_rate_of_each_codec(model: Model) -> None:
+    assert Codecs(model).fewest_codebooks("tiny codec") == 1
+    default = Codecs(Model())
+    (name,) = default.names
+    assert default.fewest_codebooks(name) == 3  # units, pitch, and one codebook of the sound
+
+
 def test_only_what_was_named_is_loaded(model: Model, recording: Path) -> None:
     codecs = Codecs(model)
     clip = read_audio(recording, max_seconds=1.0)

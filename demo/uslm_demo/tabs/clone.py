@@ -24,18 +24,19 @@ SAMPLE_TEXT = "Every word of this is new, and yet the voice is one that you have
 def clone_tab(context: Context, made: gr.State) -> tuple[VoiceField, Any]:
     """Lay the tab out; returns its voice, and the event after which `made` holds new speech."""
     model, limits = context.model, context.limits
+    gr.Markdown(model.summary(), elem_classes="note", elem_id="clone-summary")
     with gr.Row():
         with gr.Column(min_width=300):
             text = gr.Textbox(
                 SAMPLE_TEXT, label="Text", lines=4, max_lines=12, max_length=limits.max_chars,
                 elem_id="clone-text",
             )  # fmt: skip
-            voice = voice_field(context, elem_id="clone")
-            options = option_fields(model.settings().sampling, elem_id="clone")
-        with gr.Column(min_width=300):
             with gr.Row():
                 start = gr.Button("Speak", variant="primary", min_width=120, elem_id="clone-speak")
-                cancel = gr.Button("Cancel", min_width=120, elem_id="clone-cancel")
+                stop = gr.Button("Cancel", min_width=120, elem_id="clone-cancel")
+            voice = voice_field(context, elem_id="clone", ready=True)
+            options = option_fields(model.settings().sampling, elem_id="clone")
+        with gr.Column(min_width=300):
             result = outcome(context, "Speech", elem_id="clone")
             done = segments("Segments", elem_id="clone-segments")
     does = _Cloning(context)
@@ -51,13 +52,7 @@ def clone_tab(context: Context, made: gr.State) -> tuple[VoiceField, Any]:
         concurrency_id=SPEAKING,
     )
     result.follow(spoken)
-    cancel.click(
-        lambda: "Cancelled.",
-        outputs=result.status,
-        cancels=[spoken],
-        queue=False,
-        api_visibility="private",
-    )
+    result.cancelled_by(context, stop, [spoken])
     return voice, spoken
 
 
@@ -88,9 +83,11 @@ class _Cloning:
         if not self._model.is_loaded:
             yield [*beginning("Loading the model …"), "", None]
         sound = self._context.sounds.open(self._model.tts().sample_rate)
+        session = session_of(request)
+        self._context.unfinished.begin(session, sound)
         try:
             yield [*beginning("Listening to the voice …", sound), "", None]
-            store = self._context.session_voices.store(session_of(request))
+            store = self._context.session_voices.store(session)
             spoken = find_voice(self._model, store, choice, prepared)
             steps = speak(self._model, text, spoken, SpeakOptions(**wanted), on_audio=sound.push)
             for step in steps:
@@ -99,6 +96,7 @@ class _Cloning:
                     yield [*going_on(step.status), table, gr.skip()]
                     continue
                 sound.close()
+                self._context.unfinished.finish(session, sound)
                 # The page has taken its copies when it asks for more.
                 with result_files(step.made.speech) as files:
                     yield [*ending(step.status, files), table, step.made]

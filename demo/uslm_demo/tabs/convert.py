@@ -46,7 +46,11 @@ def convert_tab(context: Context, made: gr.State) -> tuple[VoiceField, Any]:
             )  # fmt: skip
             seed = seed_field(elem_id="convert")
         with gr.Column(min_width=300):
-            start = gr.Button("Convert", variant="primary", elem_id="convert-start")
+            with gr.Row():
+                start = gr.Button(
+                    "Convert", variant="primary", min_width=120, elem_id="convert-start"
+                )
+                stop = gr.Button("Cancel", min_width=120, elem_id="convert-cancel")
             result = outcome(context, "Converted speech", elem_id="convert")
     does = _Converting(context)
     converted = start.click(
@@ -61,6 +65,7 @@ def convert_tab(context: Context, made: gr.State) -> tuple[VoiceField, Any]:
         concurrency_id=LISTENING,
     )
     result.follow(converted)
+    result.cancelled_by(context, stop, [converted])
     return voice, converted
 
 

@@ -18,7 +18,7 @@ from uslm_demo.reading import ReadOptions, prepare, read_out, script_voices
 from uslm_demo.results import result_files
 from uslm_demo.speaking import check_text
 from uslm_demo.tabs.option_fields import OptionFields, check_options, option_fields, read_options
-from uslm_demo.tabs.outcome import download, ready
+from uslm_demo.tabs.outcome import cancel, download, ready
 from uslm_demo.tabs.voice_field import VoiceField, check_voice, voice_field
 from uslm_demo.voices import PreparedVoice, VoiceChoice, find_voice
 from uslm_demo.widgets.player import player, playing
@@ -80,7 +80,7 @@ class _Work:
 
     start: gr.Button
     cut: gr.Button
-    cancel: gr.Button
+    stop: gr.Button
     status: gr.Textbox
     table: Any
     player: gr.HTML
@@ -92,7 +92,9 @@ class _Work:
     @property
     def outputs(self) -> list[Any]:
         """Outputs of the handlers, but for the work itself."""
-        return [self.status, self.table, self.whole, self.wav, self.json, self.srt]
+        return [
+            self.status, self.table, self.player, self.whole, self.wav, self.json, self.srt,
+        ]  # fmt: skip
 
 
 def _ask(context: Context) -> _Fields:
@@ -128,13 +130,13 @@ def _show(context: Context) -> _Work:
     with gr.Row():
         start = gr.Button("Speak", variant="primary", min_width=120, elem_id="long-speak")
         cut = gr.Button("Preview", min_width=120, elem_id="long-cut")
-        cancel = gr.Button("Cancel", min_width=120, elem_id="long-cancel")
+        stop = gr.Button("Cancel", min_width=120, elem_id="long-cancel")
     status = gr.Textbox(
         label="Status", lines=2, interactive=False, elem_id="long-status",
         placeholder="Nothing yet.",
     )  # fmt: skip
     table = segments("Segments", elem_id="long-segments")
-    segment_player = player(context.sounds, "Segment", elem_id="long-player")
+    speech_player = player(context.sounds, "Speech", elem_id="long-player")
     whole = gr.Audio(
         label="Whole text", type="filepath", interactive=False, buttons=[],
         elem_id="long-whole",
@@ -144,7 +146,7 @@ def _show(context: Context) -> _Work:
         json = download("Download JSON", elem_id="long-json")
         srt = download("Download SRT", elem_id="long-srt")
     return _Work(
-        start=start, cut=cut, cancel=cancel, status=status, table=table, player=segment_player,
+        start=start, cut=cut, stop=stop, status=status, table=table, player=speech_player,
         whole=whole, wav=wav, json=json, srt=srt,
     )  # fmt: skip
 
@@ -179,9 +181,9 @@ def _connect(does: _Reading, asked: _Fields, there: _Work) -> None:
         api_visibility="private",
     )  # fmt: skip
 
-    there.cancel.click(
+    cancel(there.stop, [begun, was_cut, again]).then(
         does.on_cancel, inputs=work, outputs=[there.status, there.table],
-        cancels=[begun, was_cut, again], queue=False, api_visibility="private",
+        show_progress="hidden", api_visibility="private", concurrency_limit=None,
     )  # fmt: skip
 
 
@@ -210,7 +212,7 @@ class _Reading:
     def on_start(self, request: gr.Request, *inputs: Any) -> Iterator[list[Any]]:
         *asked, work = inputs
         status = "Cutting …" if self._model.is_loaded else "Loading the model …"
-        yield [status, gr.skip(), *_nothing(), gr.skip()]
+        yield [status, gr.skip(), gr.skip(), *_nothing(), gr.skip()]
         work = self.prepared(work, tuple(asked), request)
         for shown_now in self.spoken(work, None):
             yield [*shown_now, work]
@@ -268,11 +270,16 @@ class _Reading:
         waiting = list(long_form_job.missing if indices is None else indices)
         again = "" if indices is None else f"Speaking segment {indices[0] + 1} again …"
         begun = progress(long_form_job.lines, waiting[:1])
-        yield [again or _count(long_form_job), begun, *_nothing()]
-        for index in read_out(self._model, long_form_job, indices):
-            waiting.remove(index)
-            lines = progress(long_form_job.lines, waiting[:1])
-            yield [_count(long_form_job), lines, *[gr.skip()] * 4]
+        sound = self._context.sounds.open(self._model.tts().sample_rate)
+        heard = gr.update(value=playing(sound, autoplay=True))
+        try:
+            yield [again or _count(long_form_job), begun, heard, *_nothing()]
+            for index in read_out(self._model, long_form_job, indices, on_audio=sound.push):
+                waiting.remove(index)
+                lines = progress(long_form_job.lines, waiting[:1])
+                yield [_count(long_form_job), lines, *[gr.skip()] * 5]
+        finally:
+            sound.close()
         yield from self.finished(work)
 
     def finished(self, work: Work, status: str = "") -> Iterator[list[Any]]:
@@ -282,13 +289,14 @@ class _Reading:
         if long_form_job.missing:
             missing, all_lines = long_form_job.missing, long_form_job.lines
             left = f"{len(missing)} of {len(all_lines)} segments are to be spoken."
-            yield [status or left, lines, *_nothing()]
+            yield [status or left, lines, gr.skip(), *_nothing()]
             return
         speech = long_form_job.speech()
         with result_files(speech) as files:
             named = [files.wav, files.json, files.srt]
             shown = f"{speech.seconds:.1f} s of speech, {len(speech.segments)} segments."
-            yield [f"{shown} Seed {speech.seed}.", lines, str(files.wav), *map(ready, named)]
+            status = f"{shown} Seed {speech.seed}."
+            yield [status, lines, gr.skip(), str(files.wav), *map(ready, named)]
 
 
 def _count(long_form_job: LongFormJob) -> str:

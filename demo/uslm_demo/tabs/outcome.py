@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
-from uslm_demo.context import Context
-from uslm_demo.results import Files
+from uslm_demo.context import Context, session_of
+from uslm_demo.results import Files, unfinished_file
 from uslm_demo.widgets.player import player, playing
 from uslm_demo.widgets.sounds import Sound
+
+LAST_SECONDS = 5.0
+"""Cancelled work ends within so long: with the samples that were being made."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +32,13 @@ class Outcome:
         event.success(
             lambda: (can_be_had, can_be_had), outputs=[self.wav, self.json], queue=False,
             show_progress="hidden", api_visibility="private",
+        )  # fmt: skip
+
+    def cancelled_by(self, context: Context, button: gr.Button, work: Sequence[Any]) -> None:
+        """The button ends the work: nothing sounds any more, and what was made can be had."""
+        cancel(button, work).then(
+            Cancelling(context).on_cancel, outputs=[self.status, self.wav],
+            show_progress="hidden", api_visibility="private", concurrency_limit=None,
         )  # fmt: skip
 
     @property
@@ -75,3 +86,34 @@ def ending(status: str, files: Files, sound: Sound | None = None) -> list[Any]:
 def ready(path: Any) -> Any:
     """A file that can be downloaded now."""
     return gr.update(value=str(path), interactive=True)
+
+
+HUSH = "() => { window.dispatchEvent(new CustomEvent('uslm-play')); }"
+"""Every player pauses, as another one is said to begin."""
+
+
+def cancel(button: gr.Button, work: Sequence[Any]) -> Any:
+    """The button ends the events in `work` and stops what sounds; returns its event.
+
+    What says so on the page must come after it, through the queue: a status that was already on
+    its way would be shown above any that does not wait its turn.
+    """
+    return button.click(None, js=HUSH, cancels=list(work), queue=False, api_visibility="private")
+
+
+class Cancelling:
+    """Work of Cancel."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def on_cancel(self, request: gr.Request) -> Iterator[tuple[Any, Any]]:
+        """status, wav."""
+        sound = self._context.unfinished.take(session_of(request))
+        if sound is not None:
+            sound.wait(LAST_SECONDS)
+        if sound is None or not sound.data:
+            yield "Cancelled.", gr.skip()
+            return
+        with unfinished_file(sound) as path:
+            yield f"Cancelled. {sound.seconds:.1f} s were made.", ready(path)

@@ -95,16 +95,19 @@ def _compare(context: Context, quietly: dict[str, Any]) -> None:
                 )  # fmt: skip
         with gr.Column(min_width=300):
             fields: list[Any] = []
-            for letter, count in (("A", 0), ("B", 1)):
+            for letter in "AB":
                 place = min("AB".index(letter), len(codecs.names) - 1)
+                name = codecs.names[place]
+                is_same = letter == "B" and place == 0  # one codec, at two bit rates
                 with gr.Row():
                     fields += [
                         gr.Dropdown(
-                            codecs.names, value=codecs.names[place], label=f"Codec {letter}",
+                            codecs.names, value=name, label=f"Codec {letter}",
                             elem_id=f"compare-{letter}", min_width=240,
                         ),
                         gr.Number(
-                            count if place == 0 else 0, precision=0, minimum=0,
+                            codecs.fewest_codebooks(name) if is_same else 0,
+                            precision=0, minimum=0,
                             label=f"Codebooks of {letter}", info="0: all of them",
                             elem_id=f"compare-{letter}-count", min_width=140,
                         ),

@@ -152,7 +152,8 @@ def _listen_when_changed(context: Context, fields: VoiceField, note: gr.Markdown
 
 
 def menu(names: list[str]) -> list[tuple[str, str]]:
-    """Choices of the first field: kept voices, those that come with the package, a recording."""
+    """Choices of the first field: kept voices first, those that come with the package, a
+    recording."""
     stock = [
         (f"{name} ({voice.description})", name)
         for name, voice in stock_voices().items()

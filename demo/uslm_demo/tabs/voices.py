@@ -84,7 +84,7 @@ def voices_tab(context: Context, fields: Sequence[VoiceField]) -> Callable[..., 
         with gr.Column(min_width=300):
             gr.Markdown("### Your voices")
             kept = _lay_out(context)
-    menus, does = [each.kept for each in fields], _Keeping(context)
+    menus, does = [each.kept for each in fields], Keeping(context)
     _connect(does, new, kept, menus)
     _ask_before_deleting(kept)
 
@@ -141,7 +141,7 @@ def _lay_out(context: Context) -> _KeptVoices:
     )  # fmt: skip
 
 
-def _connect(does: _Keeping, new: _New, kept: _KeptVoices, menus: Sequence[gr.Dropdown]) -> None:
+def _connect(does: Keeping, new: _New, kept: _KeptVoices, menus: Sequence[gr.Dropdown]) -> None:
     shown = [kept.status, kept.chosen, *menus]
     new.save.click(
         does.on_save, inputs=[*new.inputs, *menus], outputs=shown,
@@ -174,7 +174,7 @@ def _ask_before_deleting(kept: _KeptVoices) -> None:
         )  # fmt: skip
 
 
-class _Keeping:
+class Keeping:
     """Work of the buttons."""
 
     def __init__(self, context: Context) -> None:
@@ -184,13 +184,18 @@ class _Keeping:
         return self._context.session_voices.store(session_of(request))
 
     def follow(self, store: VoiceStore, select: str | None, current: Sequence[str]) -> list[Any]:
-        """Values of `following` now; who uses a voice that is gone uses none."""
+        """Values of `following` now; who uses a voice that is gone uses none.
+
+        A choice that still stands is left alone: the visitor may have made another one while this
+        was on its way.
+        """
         names = store.names()
         shown_name = select if select in names else None
         offered = menu(names)
         known = {name for _, name in offered}
         updates = [
-            gr.update(choices=offered, value=name if name in known else "") for name in current
+            gr.update(choices=offered) if name in known else gr.update(choices=offered, value="")
+            for name in current
         ]
         return [gr.update(choices=names, value=shown_name), *updates]
 

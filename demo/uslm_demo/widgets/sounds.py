@@ -34,17 +34,35 @@ class Sound:
         """Hz."""
         self.data = bytearray()
         """16-bit samples, little endian."""
-        self.is_done = False
+        self._done = threading.Event()
+
+    @property
+    def is_done(self) -> bool:
         """Whether nothing more will come."""
+        return self._done.is_set()
+
+    def wait(self, seconds: float) -> None:
+        """Return when nothing more will come, or after so long."""
+        self._done.wait(seconds)
 
     def push(self, waveform: Float[Tensor, "1 n"]) -> None:
         """More samples."""
         samples = (waveform[0].clamp(-1, 1) * 32767).round().to(torch.int16)
         self.data += samples.numpy().astype("<i2").tobytes()
 
+    @property
+    def seconds(self) -> float:
+        """Length of what has come."""
+        return len(self.data) / 2 / self.sample_rate
+
+    def waveform(self) -> Float[Tensor, "1 n"]:
+        """What has come."""
+        samples = torch.frombuffer(bytearray(self.data), dtype=torch.int16)
+        return samples.float()[None] / 32767
+
     def close(self) -> None:
         """That was all."""
-        self.is_done = True
+        self._done.set()
 
 
 class Sounds:
