@@ -18,7 +18,9 @@ from uslm_demo.model import Model
 from uslm_demo.tokens import code_tracks, sound_tracks, view
 from uslm_demo.widgets.sounds import Sounds
 from uslm_tokenizer.audio.read import Audio, resample
+from uslm_tokenizer.codecs.transformers.base import transformers_family
 from uslm_tokenizer.errors import UserError
+from uslm_tokenizer.hub import CONFIG_FILE
 from uslm_tokenizer.registry import load_tokenizer, outline_tokenizer
 
 if TYPE_CHECKING:
@@ -84,9 +86,9 @@ class Codecs:
 
     def fewest_codebooks(self, name: str) -> int:
         """Codebooks of the codec's lowest bit rate; loads no weights. 0, for all of them, where
-        the codec is not on this machine yet."""
+        the codec is none of ours that is on this machine."""
         folder = Path(self._folders[name])
-        if not folder.is_dir():
+        if not (folder / CONFIG_FILE).is_file() or transformers_family(folder):
             return 0
         outline = outline_tokenizer(folder)
         for count in range(1, outline.num_codebooks):

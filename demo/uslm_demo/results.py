@@ -43,7 +43,7 @@ def result_files(speech: Speech) -> Iterator[Files]:
 
 @contextmanager
 def unfinished_file(sound: Sound) -> Iterator[Path]:
-    """What there is of a sound as a WAV file, in a folder that is gone when the block ends."""
+    """A WAV file of what there is of a sound, in a folder that is gone when the block ends."""
     with tempfile.TemporaryDirectory(prefix="uslm-") as folder:
         path = Path(folder) / "uslm-unfinished.wav"
         write_audio(path, sound.waveform(), sound.sample_rate)

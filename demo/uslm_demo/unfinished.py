@@ -33,6 +33,6 @@ class Unfinished:
                 del self._sounds[session]
 
     def take(self, session: str | None) -> Sound | None:
-        """What was made before the visitor cancelled; None where nothing was in work."""
+        """The sound that was made before the visitor cancelled; None where nothing was in work."""
         with self._lock:
             return self._sounds.pop(session, None)

@@ -271,9 +271,9 @@ class _Reading:
         again = "" if indices is None else f"Speaking segment {indices[0] + 1} again …"
         begun = progress(long_form_job.lines, waiting[:1])
         sound = self._context.sounds.open(self._model.tts().sample_rate)
-        heard = gr.update(value=playing(sound, autoplay=True))
+        sounding = gr.update(value=playing(sound, autoplay=True))
         try:
-            yield [again or _count(long_form_job), begun, heard, *_nothing()]
+            yield [again or _count(long_form_job), begun, sounding, *_nothing()]
             for index in read_out(self._model, long_form_job, indices, on_audio=sound.push):
                 waiting.remove(index)
                 lines = progress(long_form_job.lines, waiting[:1])

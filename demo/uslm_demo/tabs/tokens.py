@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from uslm_demo.comparing import CodecChoice, comparison
+from uslm_demo.comparing import CodecChoice, Codecs, comparison
 from uslm_demo.context import LISTENING, Context
 from uslm_demo.errors import field, fine, shown
 from uslm_demo.pictures import draw_speech
@@ -94,24 +94,7 @@ def _compare(context: Context, quietly: dict[str, Any]) -> None:
                     elem_id="compare-examples", api_visibility="private",
                 )  # fmt: skip
         with gr.Column(min_width=300):
-            fields: list[Any] = []
-            for letter in "AB":
-                place = min("AB".index(letter), len(codecs.names) - 1)
-                name = codecs.names[place]
-                is_same = letter == "B" and place == 0  # one codec, at two bit rates
-                with gr.Row():
-                    fields += [
-                        gr.Dropdown(
-                            codecs.names, value=name, label=f"Codec {letter}",
-                            elem_id=f"compare-{letter}", min_width=240,
-                        ),
-                        gr.Number(
-                            codecs.fewest_codebooks(name) if is_same else 0,
-                            precision=0, minimum=0,
-                            label=f"Codebooks of {letter}", info="0: all of them",
-                            elem_id=f"compare-{letter}-count", min_width=140,
-                        ),
-                    ]  # fmt: skip
+            fields = _codec_fields(codecs)
             start = gr.Button("Compare", variant="primary", elem_id="compare-start")
             facts = gr.Markdown(elem_classes="note", elem_id="compare-facts")
     seen = token_view(
@@ -138,3 +121,26 @@ def _compare(context: Context, quietly: dict[str, Any]) -> None:
     start.click(
         on_compare, inputs=[clip, *fields], outputs=[facts, seen], validator=check, **quietly
     )
+
+
+def _codec_fields(codecs: Codecs) -> list[Any]:
+    """Name and number of codebooks of A, then of B; where there is one codec only, B is the same at
+    its lowest bit rate."""
+    fields: list[Any] = []
+    for letter in "AB":
+        place = min("AB".index(letter), len(codecs.names) - 1)
+        name = codecs.names[place]
+        is_same = letter == "B" and place == 0
+        with gr.Row():
+            fields += [
+                gr.Dropdown(
+                    codecs.names, value=name, label=f"Codec {letter}",
+                    elem_id=f"compare-{letter}", min_width=240,
+                ),
+                gr.Number(
+                    codecs.fewest_codebooks(name) if is_same else 0, precision=0, minimum=0,
+                    label=f"Codebooks of {letter}", info="0: all of them",
+                    elem_id=f"compare-{letter}-count", min_width=140,
+                ),
+            ]  # fmt: skip
+    return fields

@@ -84,7 +84,6 @@ def _spoken(segment: SegmentReport) -> Row:
         state="silent" if segment.stop_reason == "silent" else "done",
         details=(
             f"{segment.start_seconds:.2f} to {segment.end_seconds:.2f} s",
-            f"seed {segment.seed}",
             *_quality(segment),
         ),
     )

@@ -56,7 +56,7 @@ class Sound:
         return len(self.data) / 2 / self.sample_rate
 
     def waveform(self) -> Float[Tensor, "1 n"]:
-        """What has come."""
+        """Samples that have come."""
         samples = torch.frombuffer(bytearray(self.data), dtype=torch.int16)
         return samples.float()[None] / 32767
 
