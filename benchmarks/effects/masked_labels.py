@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from effect import Effect, Measured, Setting
 from effect_codec import FRAME_RATE, places, seeded
+from effect_told import share_told
 from torch import Tensor, nn
 
 from uslm.evaluation.suites.encoded import frame_labels
@@ -181,36 +181,14 @@ def _distilled(rows: Rows, teacher: MaskedUnits, seed: int, steps: int) -> Label
 
 
 def phonemes_told(source: LabelSource, teacher: MaskedUnits | None, rows: Rows) -> Measured:
-    """Mutual information of label and phoneme over the phonemes' entropy, on test frames; of each
-    utterance its own part of the sum."""
-    pairs = [
-        list(
-            zip(
-                source.labels(_described(x[None], teacher))[0, 0].tolist(),
-                phonemes.tolist(),
-                strict=True,
-            )
-        )
-        for x, phonemes in zip(rows.test, rows.test_phonemes, strict=True)
-    ]
-    pairs = [[pair for pair in row if pair[1]] for row in pairs]
-    joint = Counter(pair for row in pairs for pair in row)
-    by_label, by_phoneme = (Counter(pair[i] for row in pairs for pair in row) for i in (0, 1))
-    frames = sum(joint.values())
-    share = torch.tensor(list(by_phoneme.values())).double() / frames
-    entropy = float(-torch.special.xlogy(share, share).sum())
-    totals = [
-        float(
-            torch.tensor(
-                [joint[a, b] * frames / (by_label[a] * by_phoneme[b]) for a, b in row] or [1.0]
-            )
-            .double()
-            .log()
-            .sum()
-        )
-        for row in pairs
-    ]
-    return Measured(totals=tuple(totals), sizes=tuple(max(len(row), 1) * entropy for row in pairs))
+    """Phonemes of the test frames in their labels; frames of pauses are not asked about."""
+    found = []
+    for x, phonemes in zip(rows.test, rows.test_phonemes, strict=True):
+        labels = source.labels(_described(x[None], teacher))[0, 0]
+        spoken = phonemes > 0
+        pairs = zip(labels[spoken].tolist(), phonemes[spoken].tolist(), strict=True)
+        found.append(list(pairs))
+    return share_told(found)
 
 
 def _probe(model: MaskedUnits | None, rows: Rows, seed: int, steps: int) -> Measured:

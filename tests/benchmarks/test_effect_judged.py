@@ -12,6 +12,10 @@ import pytest
     ("name", "broken"),
     [
         ("soft_kmeans", "gradient cut"),
+        ("soft_kmeans_voice", "gradient cut"),
+        ("beats_labels", "labels shifted"),
+        ("beats_encoder", "labels shifted"),
+        ("spear_labels", "labels shifted"),
         ("last_collapse", "no weight"),
         ("lst_patches", "global model cut off"),
     ],
@@ -19,4 +23,4 @@ import pytest
 def test_a_spoiled_mechanism_shows_nothing(
     shown: Callable[..., Any], name: str, broken: str
 ) -> None:
-    assert shown(name, broken, scale=0.03) is not True
+    assert shown(name, broken, scale=0.05) is not True

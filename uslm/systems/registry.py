@@ -13,6 +13,7 @@ SYSTEMS = {
     "maskgct": "uslm.systems.maskgct.entry:ENTRY",
     "vevo": "uslm.systems.vevo.entry:ENTRY",
     "lst": "uslm.systems.lst.entry:ENTRY",
+    "vec_tok": "uslm.systems.vec_tok.entry:ENTRY",
     "moshi": "uslm.systems.moshi.entry:ENTRY",
     "voxcpm": "uslm.systems.voxcpm.entry:ENTRY",
 }

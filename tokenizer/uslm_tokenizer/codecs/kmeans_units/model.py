@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from uslm_tokenizer.base import AudioTokenizer
+from uslm_tokenizer.codecs.kmeans_units.speaker_mean import less_mean
 from uslm_tokenizer.codecs.ssl_units.base import SSLUnitTokenizer
 from uslm_tokenizer.quantize import kmeans
 from uslm_tokenizer.quantize.kmeans import KMeans, KMeansConfig
@@ -110,11 +111,14 @@ class KMeansUnits(SSLUnitTokenizer):
     def _normalised(
         self, features: Float[Tensor, "b t d"], mask: Bool[Tensor, "b t"]
     ) -> Float[Tensor, "b t d"]:
-        if not self.config.subtract_mean:
-            return features
-        real = mask[..., None]
-        count = real.sum(1, keepdim=True).clamp(min=1)
-        return features - (features * real).sum(1, keepdim=True) / count
+        return less_mean(features, mask) if self.config.subtract_mean else features
+
+    @torch.no_grad()
+    def vectors(
+        self, waveform: Float[Tensor, "b 1 n"], lengths: Int[Tensor, " b"] | None = None
+    ) -> tuple[Float[Tensor, "b t d"], Bool[Tensor, "b t"]]:
+        """The encoder's features, with all that they hold of the voice, and which are real."""
+        return self._features(waveform, lengths)
 
     @classmethod
     def tiny_config(cls) -> KMeansUnitsConfig:

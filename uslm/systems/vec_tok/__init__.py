@@ -1,0 +1,1 @@
+"""Vec-Tok: vectors with a voice from units without one."""
