@@ -8,7 +8,7 @@ from typing import Any
 from uslm.voices.stock import DEFAULT_STOCK_VOICE, stock_voices
 from uslm_app.cli.option_types import named, number, one_of, stream_or_file, whole
 
-FORMATS = ("wav", "wav-float", "flac", "ogg", "opus", "mp3", "raw")
+FORMATS = ("wav", "wav-float", "flac", "ogg", "opus", "mp3", "aac", "m4a", "raw")
 BACKENDS = ("torch", "onnx")
 DTYPES = ("float32", "bfloat16", "float16")
 PROMPT_HELP = (
@@ -273,7 +273,7 @@ def add_output(parser: ArgumentParser, what: str, *, default: str = "") -> None:
         required=not default,
         type=stream_or_file,
         metavar="OUT",
-        help=f"{what} file: .wav .flac .ogg .opus .mp3 .raw; - streams to standard output"
+        help=f"{what} file: .wav .flac .ogg .opus .mp3 .aac .m4a .raw; - streams to standard output"
         + (f" (default: {default})" if default else ""),
     )
     output.add_argument(

@@ -56,7 +56,9 @@ def audio_target(
             "audio does not go to a terminal; redirect it, or name a file: --out X.wav"
         )
     if format == "mp3":
-        raise UsageError("mp3 cannot be streamed; --format may be wav, flac, ogg, opus or raw")
+        raise UsageError(
+            "mp3 cannot be streamed; --format may be wav, flac, ogg, opus, aac, m4a or raw"
+        )
     console.audio_on_stdout = True
     return console.binary_stdout()
 

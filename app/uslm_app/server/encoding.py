@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+from importlib.util import find_spec
 
 import numpy as np
 import soxr
@@ -12,11 +13,14 @@ from torch import Tensor
 
 from uslm_app.server.errors import ApiError
 from uslm_app.server.mp3 import WithoutTag
+from uslm_tokenizer.audio.aac import MUXERS
 from uslm_tokenizer.audio.encode import Sink, open_encoder
 
 MEDIA_TYPES = {
     "mp3": "audio/mpeg",
     "opus": "audio/ogg",
+    "aac": "audio/aac",
+    "m4a": "audio/mp4",
     "flac": "audio/flac",
     "wav": "audio/wav",
     "pcm": "audio/pcm",
@@ -27,10 +31,13 @@ PCM_RATE = 24_000
 
 def check_format(format: str) -> None:
     """Raise ApiError if speech cannot be sent so."""
-    if format not in MEDIA_TYPES:
+    missing = () if find_spec("av") else tuple(MUXERS)
+    known = [name for name in MEDIA_TYPES if name not in missing]
+    if format not in known:
         raise ApiError(
             400,
-            f"response_format {format!r} cannot be made here; it may be {', '.join(MEDIA_TYPES)}",
+            f"response_format {format!r} cannot be made here; it may be {', '.join(known)}"
+            + (' (aac and m4a with pip install "uslm[aac]")' if missing else ""),
             param="response_format",
             code="unsupported_format",
         )

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from uslm.synthesis.seeds import MAX_SEED
 
-Format = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
+Format = Literal["mp3", "opus", "aac", "m4a", "flac", "wav", "pcm"]
 SampleRate = Literal[8000, 16000, 24000, 48000]
 
 
@@ -42,7 +42,9 @@ class SpeechRequest(BaseModel):
         | VoiceId
     )
     instructions: Annotated[str | None, Field(description="Not supported")] = None
-    response_format: Annotated[Format, Field(description="All but aac")] = "mp3"
+    response_format: Annotated[
+        Format, Field(description="m4a is not OpenAI's; it and aac need uslm[aac]")
+    ] = "mp3"
     speed: Annotated[float, Field(ge=0.25, le=4, description="Keeps the pitch")] = 1.0
     stream_format: Literal["audio", "sse"] = "audio"
     lang_code: Annotated[

@@ -79,7 +79,7 @@ def test_the_openai_client_reads_our_errors(openai_client: openai.OpenAI) -> Non
     assert [model.id for model in openai_client.models.list()] == ["tiny"]
 
 
-@pytest.mark.parametrize("format", ["mp3", "opus", "flac", "wav", "pcm"])
+@pytest.mark.parametrize("format", ["mp3", "opus", "aac", "m4a", "flac", "wav", "pcm"])
 def test_streamed_bytes_are_those_of_all_at_once(
     server: Any, alone: ZeroShotTTS, format: str
 ) -> None:
@@ -170,7 +170,7 @@ def test_everyone_gets_their_own(server: Any, alone: ZeroShotTTS) -> None:
 @pytest.mark.parametrize(
     ("fields", "param", "words"),
     [
-        ({"response_format": "aac"}, "response_format", "mp3, opus, flac, wav, pcm"),
+        ({"response_format": "wma"}, "response_format", "'mp3', 'opus', 'aac', 'm4a'"),
         ({"instructions": "Whisper."}, "instructions", "not supported"),
         ({"speed": 5.0}, "speed", "less than or equal to 4"),
         ({"model": "other"}, "model", "there is 'tiny'"),
@@ -271,3 +271,14 @@ def test_every_answer_is_marked(serve: Any, alone: ZeroShotTTS) -> None:
 
 def test_without_a_watermark_none_is_claimed(server: Any) -> None:
     assert "x-uslm-watermark" not in server.speak("Hi.").headers
+
+
+def test_without_pyav_aac_is_refused_before_anything_is_spoken(
+    server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("uslm_app.server.encoding.find_spec", lambda name: None)
+    answer = server.speak(response_format="aac")
+    assert answer.status_code == 400
+    error = answer.json()["error"]
+    assert error["code"] == "unsupported_format" and "uslm[aac]" in error["message"]
+    assert server.speak(response_format="wav").status_code == 200

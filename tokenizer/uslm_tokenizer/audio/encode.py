@@ -1,4 +1,5 @@
-"""Encode mono samples block by block: WAV and raw by hand, the rest through libsndfile."""
+"""Encode mono samples block by block: WAV and raw by hand, AAC through PyAV, the rest through
+libsndfile."""
 
 import os
 import struct
@@ -8,12 +9,13 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from uslm_tokenizer.audio.aac import MUXERS, AACEncoder
 from uslm_tokenizer.audio.ogg import OggPages
 from uslm_tokenizer.audio.output import BinaryWriter
 from uslm_tokenizer.errors import UserError
 
 # MP3 goes back to its first frame at the end, to note the length and the padding.
-STREAMABLE = ("wav", "wav-float", "flac", "ogg", "opus", "raw")
+STREAMABLE = ("wav", "wav-float", "flac", "ogg", "opus", "aac", "m4a", "raw")
 
 _MP3_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 _RATES = {
@@ -21,6 +23,8 @@ _RATES = {
     "ogg": (*_MP3_RATES, 96_000, 192_000),  # libsndfile crashes at 384,000 and above
     "opus": (8_000, 12_000, 16_000, 24_000, 48_000),
     "mp3": _MP3_RATES,
+    "aac": _MP3_RATES,
+    "m4a": _MP3_RATES,
 }
 _CODINGS = {
     "flac": ("FLAC", "PCM_16"),
@@ -53,6 +57,8 @@ def open_encoder(format: str, sample_rate: int, sink: "Sink") -> Encoder:
     """The encoder of a format; the headers go to the sink at once."""
     if format in _CODINGS:
         return _SndfileEncoder(format, sample_rate, sink)
+    if format in MUXERS:
+        return AACEncoder(format, sample_rate, sink)
     return _PlainEncoder(format, sample_rate, sink)
 
 

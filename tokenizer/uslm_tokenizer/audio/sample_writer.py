@@ -19,6 +19,8 @@ FORMATS = {
     "ogg": "Ogg Vorbis",
     "opus": "Ogg Opus",
     "mp3": "MP3",
+    "aac": "AAC as a stream (ADTS)",
+    "m4a": "AAC in an MP4 file",
     "raw": "16-bit little-endian samples without a header",
 }
 """What can be written, and in words what it is."""
@@ -30,6 +32,8 @@ SUFFIXES = {
     ".oga": "ogg",
     ".opus": "opus",
     ".mp3": "mp3",
+    ".aac": "aac",
+    ".m4a": "m4a",
     ".raw": "raw",
     ".pcm": "raw",
 }
