@@ -23,6 +23,7 @@ RECIPES: dict[str, str] = {
     "train_masked": "MaskedRecipe",
     "train_flow": "FlowRecipe",
     "train_voxcpm": "VoxCPMRecipe",
+    "train_melody": "MelodyRecipe",
     "train_ar": "ARRecipe",
     "train_nar": "NARRecipe",
     "train_joint": "JointRecipe",

@@ -22,6 +22,7 @@ from uslm_recipes.train.joint import JointRecipe
 from uslm_recipes.train.judged_units import JudgedUnitsRecipe
 from uslm_recipes.train.masked import MaskedRecipe
 from uslm_recipes.train.masked_units import MaskedUnitsRecipe
+from uslm_recipes.train.melody import MelodyRecipe
 from uslm_recipes.train.nar import NARRecipe
 from uslm_recipes.train.source_filter import SourceFilterRecipe
 from uslm_recipes.train.speech_lm import SpeechLMRecipe
@@ -50,6 +51,7 @@ RECIPES = {
     "train_masked": MaskedRecipe,
     "train_flow": FlowRecipe,
     "train_voxcpm": VoxCPMRecipe,
+    "train_melody": MelodyRecipe,
     "train_streams": StreamsRecipe,
     "train_ar": ARRecipe,
     "train_nar": NARRecipe,
@@ -81,6 +83,7 @@ def test_each_recipe_has_a_config_of_each_size() -> None:
     }
     wanted["train_flow"] = {"tiny", "mini", "vevo"}
     wanted["train_voxcpm"] = {"tiny", "mini", "voxcpm"}
+    wanted["train_melody"] = {"tiny", "mini", "melody"}
     wanted["train_waveform_codec"] = {"tiny", "vae_tiny", "mini", *PUBLISHED_CODECS}
     assert {recipe: set(config_names(recipe)) for recipe in RECIPES} == wanted
 

@@ -13,12 +13,14 @@ import torch
 from uslm import ZeroShotTTS
 from uslm.systems.two_stage.tiny import speech_like
 from uslm.systems.voxcpm.model import VoxCPM
+from uslm_recipes.commands import encode
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.latent_rows import LatentRows
-from uslm_recipes.train import voxcpm
+from uslm_recipes.train import ar, melody, voxcpm
+from uslm_tokenizer.codecs.kmeans_units.model import KMeansUnits
 from uslm_tokenizer.codecs.vae.model import VAECodec
 
-MAINS: dict[str, Callable[[list[str]], int]] = {"voxcpm": voxcpm.main}
+MAINS: dict[str, Callable[[list[str]], int]] = {"voxcpm": voxcpm.main, "melody": melody.main}
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +30,40 @@ def codec(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return VAECodec(VAECodec.tiny_config()).eval().save_pretrained(tmp_path_factory.mktemp("vae"))
 
 
-def arguments(material: Path, codec: Path, out: Path, *overrides: str) -> list[str]:
-    given = [f"corpus=[{material / 'corpus'}]", f"codec={codec}", "loop.samples=0", *overrides]
+@pytest.fixture(scope="module")
+def speech(material: Path, codec: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Units of the corpus, their tokenizer, and a stage 1 that was trained on them."""
+    out = tmp_path_factory.mktemp("speech")
+    torch.manual_seed(0)
+    tokenizer = KMeansUnits(KMeansUnits.tiny_config()).eval()
+    tokenizer.save_pretrained(out / "units")
+    corpus = str(material / "corpus")
+    given = ["--corpus", corpus, "--tokenizer", str(out / "units"), "--out", str(out / "tokens")]
+    assert encode.main(given) == 0
+    size = tokenizer.codebook_size
+    model = f"{{text_vocab_size: 64, codebook_size: {size}, dim: 16, hidden_dim: 32, num_heads: 2}}"
+    settings = [
+        "kind=melody_lm", f"model={model}", "model.num_layers=1", f"corpus=[{corpus}]",
+        f"tokens=[{out / 'tokens' / '0'}]", "loop.samples=0", "loop.steps=2",
+        "loop.warmup_steps=1", "loop.validate_every=2",
+    ]  # fmt: skip
+    config = ["--config", "tiny", "--out", str(out / "ar")]
+    assert ar.main([*config, *(word for o in settings for word in ("--set", o))]) == 0
+    return out
+
+
+def arguments(
+    stage: str, material: Path, codec: Path, speech: Path, out: Path, *overrides: str
+) -> list[str]:
+    own = {
+        "voxcpm": [],
+        "melody": [
+            f"tokens=[{speech / 'tokens' / '0'}]", f"units={speech / 'units'}",
+            f"lm={speech / 'ar' / 'model'}", "model.num_units=16",
+        ],
+    }  # fmt: skip
+    given = [f"corpus=[{material / 'corpus'}]", f"codec={codec}", "loop.samples=0"]
+    given += [*own[stage], *overrides]
     return ["--config", "tiny", "--out", str(out), *(w for o in given for w in ("--set", o))]
 
 
@@ -43,18 +77,19 @@ def finished(
     request: pytest.FixtureRequest,
     material: Path,
     codec: Path,
+    speech: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[str, Path]:
-    out = tmp_path_factory.mktemp(f"train_{request.param}")
-    assert MAINS[request.param](arguments(material, codec, out)) == 0
-    return request.param, out
+    out, stage = tmp_path_factory.mktemp(f"train_{request.param}"), request.param
+    assert MAINS[stage](arguments(stage, material, codec, speech, out)) == 0
+    return stage, out
 
 
 def test_a_resumed_run_ends_with_the_same_weights(
-    finished: tuple[str, Path], material: Path, codec: Path, tmp_path: Path
+    finished: tuple[str, Path], material: Path, codec: Path, speech: Path, tmp_path: Path
 ) -> None:
     stage, whole = finished
-    given = arguments(material, codec, tmp_path, "loop.save_every_minutes=1e-9")
+    given = arguments(stage, material, codec, speech, tmp_path, "loop.save_every_minutes=1e-9")
     assert MAINS[stage]([*given, "--stop-after-minutes", "1e-4"]) == 0
     assert not (tmp_path / "model").exists()
     assert MAINS[stage]([*given, "--resume"]) == 0
@@ -88,7 +123,9 @@ def test_rows_are_the_recordings_in_whole_patches(material: Path, codec: Path) -
     torch.testing.assert_close(found.encode_latents(silent[None, None])[0].T, latents)
 
 
-def test_voxcpm_begins_from_a_language_model(material: Path, codec: Path, tmp_path: Path) -> None:
+def test_voxcpm_begins_from_a_language_model(
+    material: Path, codec: Path, speech: Path, tmp_path: Path
+) -> None:
     from transformers import AutoConfig, AutoModelForCausalLM
 
     torch.manual_seed(0)
@@ -100,7 +137,8 @@ def test_voxcpm_begins_from_a_language_model(material: Path, codec: Path, tmp_pa
     lm.save_pretrained(tmp_path / "lm")
     given = [f"lm={tmp_path / 'lm'}", "loop.steps=2", "loop.warmup_steps=1",
              "loop.validate_every=2", "loop.learning_rate=1e-9"]  # fmt: skip
-    assert voxcpm.main(arguments(material, codec, tmp_path / "run", *given)) == 0
+    out = tmp_path / "run"
+    assert voxcpm.main(arguments("voxcpm", material, codec, speech, out, *given)) == 0
     model = VoxCPM.from_pretrained(tmp_path / "run" / "model")
     assert model.config.lm["model_type"] == "gpt2"
     wanted = lm.base_model.state_dict()["h.0.attn.c_attn.weight"]
@@ -114,6 +152,9 @@ def test_voxcpm_begins_from_a_language_model(material: Path, codec: Path, tmp_pa
     [
         ("voxcpm", "model.latent_dim=7", "model.latent_dim must be 6, as of the codec, but is 7"),
         ("voxcpm", "model.start_id=9", "model.start_id must be above"),
+        ("melody", "model.latent_dim=7", "model.latent_dim must be 6, but is 7"),
+        ("melody", "model.num_units=99", "model.num_units must be 16, but is 99"),
+        ("melody", "model.frames_per_unit=3", "model.frames_per_unit must be 1, but is 3"),
     ],
 )
 def test_what_does_not_fit_is_told(
@@ -122,18 +163,19 @@ def test_what_does_not_fit_is_told(
     words: str,
     material: Path,
     codec: Path,
+    speech: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert MAINS[stage](arguments(material, codec, tmp_path, override)) == 1
+    assert MAINS[stage](arguments(stage, material, codec, speech, tmp_path, override)) == 1
     assert words in capsys.readouterr().err
 
 
 def test_a_codec_without_latents_is_refused(
-    material: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    material: Path, speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from uslm_tokenizer.codecs.speech_tokenizer.model import SpeechTokenizer
 
     other = SpeechTokenizer(SpeechTokenizer.tiny_config()).save_pretrained(tmp_path / "codec")
-    assert voxcpm.main(arguments(material, other, tmp_path / "run")) == 1
+    assert voxcpm.main(arguments("voxcpm", material, other, speech, tmp_path / "run")) == 1
     assert "codec must have latents" in capsys.readouterr().err

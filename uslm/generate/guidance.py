@@ -40,11 +40,26 @@ def zero_star(
     """
     if scale == 1:
         return given
-    if free is None:
-        raise UserError(
-            f"the guidance scale must be 1 for a model without a null condition, but is {scale:g}"
-        )
+    free = _there(free, scale)
     rows, others = given.flatten(1).float(), free.flatten(1).float()
     share = (rows * others).sum(dim=1) / others.square().sum(dim=1).clamp(min=1e-8)
     base = share[:, None, None].to(free) * free
     return base + scale * (given - base)
+
+
+def classifier_free(
+    given: Float[Tensor, "b t c"], free: Float[Tensor, "b t c"] | None, *, scale: float
+) -> Float[Tensor, "b t c"]:
+    """free + scale * (given - free) (Ho & Salimans 2022); errors and a scale of 1 as above."""
+    if scale == 1:
+        return given
+    base = _there(free, scale)
+    return base + scale * (given - base)
+
+
+def _there(free: Float[Tensor, "b t c"] | None, scale: float) -> Float[Tensor, "b t c"]:
+    if free is None:
+        raise UserError(
+            f"the guidance scale must be 1 for a model without a null condition, but is {scale:g}"
+        )
+    return free

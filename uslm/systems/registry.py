@@ -16,6 +16,7 @@ SYSTEMS = {
     "vec_tok": "uslm.systems.vec_tok.entry:ENTRY",
     "moshi": "uslm.systems.moshi.entry:ENTRY",
     "voxcpm": "uslm.systems.voxcpm.entry:ENTRY",
+    "melody": "uslm.systems.melody.entry:ENTRY",
 }
 """Name, as commands take it, to the address of its entry."""
 
