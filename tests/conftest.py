@@ -119,6 +119,31 @@ def load_script() -> Callable[[Path], ModuleType]:
     return load
 
 
+@pytest.fixture(scope="session")
+def save_bert() -> Callable[[Path], Path]:
+    """Saves a BERT of random weights that reads the words of the made-up corpora."""
+    return _save_bert
+
+
+def _save_bert(folder: Path) -> Path:
+    import torch
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    marks = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    text = "hello there the house stands seven bird ##s sing come and see it . ,"
+    words = text.split()
+    (folder / "vocab.txt").write_text("\n".join([*marks, *words]), "utf-8")
+    BertTokenizerFast(vocab=str(folder / "vocab.txt")).save_pretrained(folder)
+    config = BertConfig(
+        vocab_size=len(marks) + len(words), hidden_size=16, num_hidden_layers=2,
+        num_attention_heads=2, intermediate_size=16, max_position_embeddings=64,
+    )  # fmt: skip
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        BertModel(config).save_pretrained(folder)
+    return folder
+
+
 @pytest.fixture
 def fake_device(
     monkeypatch: pytest.MonkeyPatch, load_script: Callable[[Path], ModuleType]

@@ -57,7 +57,10 @@ RECIPES = {
     "train_nar": NARRecipe,
     "train_joint": JointRecipe,
 }
-PUBLISHED_CODECS = ("speech_tokenizer", "language_codec", "wav_tokenizer", "mimi", "x_codec", "vae")
+PUBLISHED_CODECS = (
+    "speech_tokenizer", "dm_codec", "language_codec", "wav_tokenizer", "mimi", "x_codec", "vae",
+    "encodec", "hifi_codec",
+)  # fmt: skip
 EVERY = [(recipe, name) for recipe in RECIPES for name in config_names(recipe)]
 
 

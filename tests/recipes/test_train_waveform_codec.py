@@ -38,6 +38,11 @@ def records(run: Path, kind: str) -> list[dict[str, Any]]:
     return [line for line in map(json.loads, lines) if line["kind"] == kind]
 
 
+def new_folder(path: Path) -> Path:
+    path.mkdir()
+    return path
+
+
 @pytest.fixture(scope="session")
 def finished(trained: Path) -> Path:
     """A whole run with two objectives; processes that test side by side share it."""
@@ -104,6 +109,28 @@ def test_a_variational_codec_trains_and_resumes(trained: Path, tmp_path: Path) -
     assert records(runs[0], "train")[-1]["commitment"] > 0
 
 
+def test_a_language_model_teaches_too_and_a_run_with_balanced_losses_resumes(
+    trained: Path, tmp_path: Path, save_bert: Any
+) -> None:
+    """Words come from the recogniser; the balancer's averages are part of what is resumed."""
+    lm = save_bert(new_folder(tmp_path / "bert"))
+    given = [
+        f"language={{name: {lm}, recognizer: {trained / 'codec' / 'model'}}}",
+        "objectives=[{kind: language_cosine, weight: 1.0}]",
+        "weights={mel: 2.0, adversarial: 4.0, features: 4.0, samples: 0.1, balanced: true}",
+        "loop.save_every_minutes=1e-9",
+    ]
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert main(arguments(trained, whole, *given)) == 0
+    assert main([*arguments(trained, parts, *given), "--stop-after-minutes", "1e-4"]) == 0
+    assert main([*arguments(trained, parts, *given), "--resume"]) == 0
+    ends = [(run / "model" / "model.safetensors").read_bytes() for run in (whole, parts)]
+    assert ends[0] == ends[1]
+    logged = records(whole, "train")[0]
+    assert logged["language_cosine"] > 0 and logged["samples"] > 0
+    assert "balancer" not in str(load_tokenizer(whole / "model").state_dict().keys())
+
+
 def test_what_cannot_train_is_refused_by_what_it_cannot(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -114,6 +141,9 @@ def test_what_cannot_train_is_refused_by_what_it_cannot(
         )
     assert main(arguments(trained, tmp_path, *TAUGHT)) == 1
     assert "teacher must name a speech encoder" in capsys.readouterr().err
+    language = "objectives=[{kind: language_cosine}]"
+    assert main(arguments(trained, tmp_path, language)) == 1
+    assert "language.name must name a language model" in capsys.readouterr().err
     rate = "model.sample_rate=24000"
     assert main(arguments(trained, tmp_path, rate)) == 1
     assert "the corpus must have 24000 Hz" in capsys.readouterr().err

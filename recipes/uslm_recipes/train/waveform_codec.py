@@ -23,7 +23,6 @@ from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.loop import (
     LoopConfig,
     Losses,
-    TrainBatch,
     TrainingState,
     Validation,
     after_step,
@@ -38,22 +37,25 @@ from uslm_recipes.loop import (
     world_of,
 )
 from uslm_recipes.loop.pictures import count_codes
-from uslm_recipes.loop.training_data import BatchLabel, TrainingData
+from uslm_recipes.loop.training_data import TrainingData
 from uslm_recipes.loop.validation import codebook_perplexity
 from uslm_recipes.train import samples
+from uslm_recipes.train.codec_crops import Batch, Teachers, draw_batch
 from uslm_recipes.train.discriminator import (
     DiscriminatorConfig,
     active_discriminator,
     build_discriminator,
     discriminator_step,
 )
+from uslm_recipes.train.language_teacher import LanguageTeacherConfig, language_features
 from uslm_recipes.train.teacher import TeacherFeatures, teacher_features
 from uslm_tokenizer.base import TrainableCodec
 from uslm_tokenizer.config import from_dict
 from uslm_tokenizer.errors import ConfigError
-from uslm_tokenizer.objectives.taught import Objective, Restoration, TaughtCodec
+from uslm_tokenizer.objectives.balancer import Balancer
+from uslm_tokenizer.objectives.taught import LanguageCosine, Objective, Restoration, TaughtCodec
 from uslm_tokenizer.objectives.waveform import MultiScaleMelLoss, speech_tokenizer_mel_loss
-from uslm_tokenizer.objectives.weighted import WaveformWeights, waveform_losses
+from uslm_tokenizer.objectives.weighted import WaveformWeights, build_balancer, waveform_losses
 from uslm_tokenizer.registry import tokenizer_class
 from uslm_tokenizer.ssl.encoder import SSLEncoder
 from uslm_tokenizer.ssl.front_ends import HOP_LENGTH, SAMPLE_RATE
@@ -84,7 +86,9 @@ class WaveformCodecRecipe:
     teacher_layers: tuple[int, ...] = (9,)
     """Its layers whose mean is the target, counted from 1."""
     objectives: tuple[Objective, ...] = ()
-    """What is learnt from the teacher, beside the reconstruction."""
+    """What is learnt from the teachers, beside the reconstruction."""
+    language: LanguageTeacherConfig = field(default_factory=LanguageTeacherConfig)
+    """The language model of a language_cosine, which reads the corpus's texts."""
     batch_size: int = 16
     """Crops in a batch."""
     crop_frames: int = 48
@@ -106,19 +110,6 @@ class WaveformCodecRecipe:
                 f"discriminator.rules must be weights.rules, {self.weights.rules!r}, "
                 f"but is {self.discriminator.rules!r}"
             )
-
-
-@dataclass
-class Batch:
-    """Crops, and the teacher's features of them."""
-
-    waveforms: Float[Tensor, "b 1 n"]
-    teacher: Float[Tensor, "b t e"] | None
-
-    def to(self, device: torch.device) -> "Batch":
-        """The same on another device."""
-        teacher = None if self.teacher is None else self.teacher.to(device)
-        return Batch(self.waveforms.to(device), teacher)
 
 
 def build(recipe: WaveformCodecRecipe) -> TrainableCodec:
@@ -146,7 +137,7 @@ def check_rates(recipe: WaveformCodecRecipe, codec: TrainableCodec, corpus: Corp
             f"but has {corpus.sample_rate}"
         )
     wanted, found = (SAMPLE_RATE, HOP_LENGTH), (codec.sample_rate, codec.hop_length)
-    if needs_teacher(recipe) and found != wanted:
+    if any(not isinstance(each, Restoration) for each in recipe.objectives) and found != wanted:
         raise ConfigError(
             f"with a teacher the codec must have {wanted[0]} Hz and a hop of {wanted[1]} samples, "
             f"but has {found[0]} and {found[1]}"
@@ -154,33 +145,13 @@ def check_rates(recipe: WaveformCodecRecipe, codec: TrainableCodec, corpus: Corp
 
 
 def needs_teacher(recipe: WaveformCodecRecipe) -> bool:
-    """Whether an objective looks at the teacher's features."""
-    return any(not isinstance(each, Restoration) for each in recipe.objectives)
+    """Whether an objective looks at the speech encoder's features."""
+    return any(not isinstance(each, (Restoration, LanguageCosine)) for each in recipe.objectives)
 
 
-def draw_batch(
-    recipe: WaveformCodecRecipe,
-    hop: int,
-    corpus: Corpus,
-    teacher: TeacherFeatures | None,
-    crops: CropSampler,
-) -> TrainBatch[Batch]:
-    """The next crops; they begin at whole frames."""
-    length, train_batch = recipe.crop_frames, next(crops)
-    places = list(zip(train_batch.indices.tolist(), train_batch.starts.tolist(), strict=True))
-    features = None
-    if teacher is not None:
-        segments = [teacher[i][start // hop : start // hop + length] for i, start in places]
-        short = min(len(segment) for segment in segments)  # the teacher's last frame may be missing
-        features = torch.stack([segment[:short] for segment in segments])
-    waveforms = corpus.crops(train_batch.indices, train_batch.starts, length * hop)
-    return TrainBatch(
-        batch=Batch(waveforms, features),
-        name=BatchLabel(corpus, train_batch.indices.tolist()),
-        audio_seconds=len(places) * length * hop / corpus.sample_rate,
-        tokens=len(places) * length,
-        padded_frames=len(places) * length,
-    )
+def needs_language(recipe: WaveformCodecRecipe) -> bool:
+    """Whether an objective looks at a language model's states."""
+    return any(isinstance(each, LanguageCosine) for each in recipe.objectives)
 
 
 def generator_losses(
@@ -190,11 +161,14 @@ def generator_losses(
     mel_loss: MultiScaleMelLoss,
     batch: Batch,
     generator: torch.Generator,
+    balancer: Balancer | None = None,
 ) -> tuple[Losses, Float[Tensor, "b 1 n"]]:
     """The codec's side; without a discriminator no opinion of it."""
-    made, learnt, taught_total = taught(batch.waveforms, batch.teacher, generator)
+    made, learnt, taught_total = taught(
+        batch.waveforms, batch.teacher, generator, language=batch.language
+    )
     total, parts = waveform_losses(
-        made.waveform, batch.waveforms, mel_loss, discriminator, recipe.weights
+        made.waveform, batch.waveforms, mel_loss, discriminator, recipe.weights, balancer
     )
     total = total + taught_total + recipe.quantizer_weight * made.quantized.loss
     parts |= {**learnt, "commitment": made.quantized.commitment}
@@ -220,17 +194,22 @@ def validate(
     return samples.together({"loss": float(torch.stack(distances).mean()), **use}, [])
 
 
-def open_teacher(
+def open_teachers(
     recipe: WaveformCodecRecipe, corpus: Corpus, out: Path, device: torch.device
-) -> TeacherFeatures | None:
-    """The teacher's features of the corpus, made if they are not there; None if none are needed."""
-    if not needs_teacher(recipe):
-        return None
-    if not recipe.teacher:
-        raise ConfigError("teacher must name a speech encoder, which the objectives need")
-    return teacher_features(
-        corpus, out / "teacher", recipe.teacher, recipe.teacher_layers, device=device
-    )
+) -> Teachers:
+    """The teachers' features of the corpus, made if they are not there."""
+    speech = language = None
+    if needs_teacher(recipe):
+        if not recipe.teacher:
+            raise ConfigError("teacher must name a speech encoder, which the objectives need")
+        speech = teacher_features(
+            corpus, out / "teacher", recipe.teacher, recipe.teacher_layers, device=device
+        )
+    if needs_language(recipe):
+        if not recipe.language.name:
+            raise ConfigError("language.name must name a language model for language_cosine")
+        language = language_features(corpus, out / "language", recipe.language, device=device)
+    return Teachers(speech, language)
 
 
 def some_features(teacher: TeacherFeatures, corpus: Corpus) -> Float[Tensor, "n e"]:
@@ -249,10 +228,17 @@ def train(recipe: WaveformCodecRecipe, out: Path, *, resume: bool = False) -> bo
     codec = build(recipe)
     check_rates(recipe, codec, corpus)
     with accelerator.main_process_first():
-        teacher = open_teacher(recipe, corpus, out, device)
-    clusters = None if teacher is None else some_features(teacher, corpus)
+        teachers = open_teachers(recipe, corpus, out, device)
     start = torch.Generator().manual_seed(recipe.loop.seed)
-    taught = TaughtCodec(codec, recipe.objectives, clusters, generator=start)
+    taught = TaughtCodec(
+        codec,
+        recipe.objectives,
+        None if teachers.speech is None else some_features(teachers.speech, corpus),
+        language_dim=None if teachers.language is None else teachers.language.dim,
+        generator=start,
+    )
+    if (balancer := build_balancer(recipe.weights)) is not None:
+        taught.balancer = balancer  # its averages are kept with the codec's weights
     generator = own_generator(recipe.loop.seed, accelerator)
     mel_loss = SPECTRAL[recipe.spectral](corpus.sample_rate).to(device)
     models = {"codec": taught, "discriminator": build_discriminator(recipe.discriminator)}
@@ -282,7 +268,9 @@ def train(recipe: WaveformCodecRecipe, out: Path, *, resume: bool = False) -> bo
         def check() -> Validation:
             return validate(codec, mel_loss, corpus, held_out)
 
-        for train_batch in each_batch(run, lambda: draw_batch(recipe, hop, corpus, teacher, crops)):
+        for train_batch in each_batch(
+            run, lambda: draw_batch(recipe.crop_frames, hop, corpus, teachers, crops)
+        ):
             batch = train_batch.batch.to(device)
             with accelerator.accumulate(taught_, judge):
                 losses, fake = generator_losses(
@@ -292,6 +280,7 @@ def train(recipe: WaveformCodecRecipe, out: Path, *, resume: bool = False) -> bo
                     mel_loss,
                     batch,
                     generator,
+                    balancer,
                 )
                 update(run, losses.total, "codec")
                 judged = discriminator_step(run, recipe.discriminator, batch.waveforms, fake)

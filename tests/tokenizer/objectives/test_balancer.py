@@ -18,7 +18,7 @@ def three_steps(balancer: Balancer, steps: range = range(3)) -> Tensor:
             "near": (output - 0.5).abs().mean(),
             "square": 100 * ((output - 0.2 * step) ** 2).mean(),
         }
-        balancer.backward(losses, output)
+        balancer(losses, output).backward()
         assert waveform.grad is not None
         gradients.append(waveform.grad.flatten())
     return torch.stack(gradients)
@@ -40,7 +40,7 @@ def test_the_scale_of_a_loss_does_not_matter() -> None:
     for scale in (1.0, 1000.0):
         output = torch.linspace(-1, 1, 6).view(2, 1, 3).requires_grad_()
         losses = {"a": scale * output.square().mean(), "b": (output - 1).abs().mean()}
-        Balancer({"a": 1.0, "b": 1.0}).backward(losses, output)
+        Balancer({"a": 1.0, "b": 1.0})(losses, output).backward()
         assert output.grad is not None
         gradients.append(output.grad)
     torch.testing.assert_close(*gradients)
@@ -58,4 +58,4 @@ def test_a_resumed_balancer_goes_on_as_if_nothing_happened() -> None:
 def test_a_loss_without_a_weight_is_named() -> None:
     output = torch.zeros(1, 1, 2, requires_grad=True)
     with pytest.raises(ValueError, match=r"no weight for \['gan'\]"):
-        Balancer({"mel": 1.0}).backward({"gan": output.sum()}, output)
+        Balancer({"mel": 1.0})({"gan": output.sum()}, output)

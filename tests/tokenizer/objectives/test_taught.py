@@ -20,6 +20,7 @@ from uslm_tokenizer.objectives.hifigan_discriminators import (
     ScaleDiscriminator,
 )
 from uslm_tokenizer.objectives.taught import (
+    LanguageCosine,
     Objective,
     PseudoLabel,
     Restoration,
@@ -29,6 +30,7 @@ from uslm_tokenizer.objectives.taught import (
 from uslm_tokenizer.quantize.base import Quantized
 
 COSINE = TeacherCosine(kind="teacher_cosine", weight=3.0)
+LANGUAGE = LanguageCosine(kind="language_cosine", weight=2.0)
 LABEL = PseudoLabel(kind="pseudo_label", weight=2.0, num_labels=2)
 
 
@@ -41,7 +43,12 @@ class Still(WaveformCodec):
         return self.given
 
 
-def taught(*objectives: Objective, levels: tuple[torch.Tensor, ...], **extra: Any) -> TaughtCodec:
+def taught(
+    *objectives: Objective,
+    levels: tuple[torch.Tensor, ...],
+    language_dim: int | None = None,
+    **extra: Any,
+) -> TaughtCodec:
     """Its teacher has the features 0 and 10 of one dimension; its heads say what a level says."""
     codec = Still(WaveformCodec.tiny_config())
     zero = torch.tensor(0.0)
@@ -51,7 +58,8 @@ def taught(*objectives: Objective, levels: tuple[torch.Tensor, ...], **extra: An
     for name, value in extra.items():
         setattr(codec.given, name, value)
     teacher = torch.tensor([[0.0]] * 5 + [[10.0]] * 5)
-    made = TaughtCodec(codec, objectives, teacher, generator=torch.Generator().manual_seed(0))
+    draw = torch.Generator().manual_seed(0)
+    made = TaughtCodec(codec, objectives, teacher, language_dim=language_dim, generator=draw)
     for head in made.heads.values():
         assert isinstance(head, nn.Linear)
         nn.init.eye_(head.weight)
@@ -76,6 +84,24 @@ def test_a_level_follows_its_teacher_over_time() -> None:
         wanted = math.log(1 + math.exp(-cosine))
         assert float(parts["teacher_cosine"]) == pytest.approx(wanted, rel=1e-5)
         assert float(total) == pytest.approx(3.0 * wanted, rel=1e-5)
+
+
+def test_a_language_model_is_followed_and_not_the_other_teacher() -> None:
+    """Over time: the level runs (3, 4), the words' states (-4, 3), the speech encoder (6, 8)."""
+    made = taught(LANGUAGE, levels=(one_hot(0, [3.0, 4.0]),), language_dim=1)
+    told, other = torch.tensor([[[-4.0], [3.0]]]), torch.tensor([[[6.0], [8.0]]])
+    with torch.no_grad():
+        _, parts, total = made(torch.zeros(1, 1, 640), other, None, language=told)
+    assert float(parts["language_cosine"]) == pytest.approx(math.log(2), rel=1e-5)
+    assert float(total) == pytest.approx(2 * math.log(2), rel=1e-5)
+
+
+def test_frames_in_which_nothing_is_said_ask_for_nothing() -> None:
+    codec = WaveformCodec(WaveformCodec.tiny_config()).train()
+    made = TaughtCodec(codec, [LANGUAGE], language_dim=3)
+    _, _, total = made(torch.randn(1, 1, 3200), None, language=torch.zeros(1, 10, 3))
+    total.backward()
+    assert all(p.grad is None or not p.grad.any() for p in codec.encoder.parameters())
 
 
 def test_a_level_tells_the_cluster_of_each_frame() -> None:
@@ -126,6 +152,8 @@ def test_objectives_that_lack_something_are_refused() -> None:
     plain = WaveformCodec(replace(WaveformCodec.tiny_config(), semantic=None))
     with pytest.raises(ConfigError, match="needs a codec with a semantic branch"):
         TaughtCodec(plain, [Restoration(kind="restoration")])
+    with pytest.raises(ConfigError, match="language_cosine needs a language model"):
+        TaughtCodec(plain, [LANGUAGE])
     with pytest.raises(ConfigError, match="teacher_cosine needs a teacher"):
         TaughtCodec(plain, [COSINE])
     made = TaughtCodec(plain, [replace(COSINE, level=3)], torch.randn(9, 5))

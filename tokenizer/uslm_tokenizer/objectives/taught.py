@@ -2,6 +2,8 @@
 
     teacher_cosine  a level runs like the teacher's features, over time in each of their dimensions
                     (SpeechTokenizer, Zhang et al. 2023), or frame by frame (Mimi)
+    language_cosine the same with the states of a language model that read what is said (DM-Codec,
+                    Ahasan et al. 2024)
     pseudo_label    a level tells which of a teacher's k-means clusters a frame is in (HuBERT's
                     labels; the second kind of teacher in SpeechTokenizer)
     restoration     the features of the codec's own semantic branch come out of the codes again
@@ -44,6 +46,17 @@ class TeacherCosine:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LanguageCosine:
+    """A level follows a language model's states of the words, over time in each dimension."""
+
+    kind: Literal["language_cosine"]
+    weight: float = 120.0
+    """Beside the other losses; DM-Codec's own."""
+    level: int = 0
+    """Which level of the quantizer, from 0."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class PseudoLabel:
     """A level tells the teacher's cluster of each frame."""
 
@@ -65,7 +78,7 @@ class Restoration:
     """Beside the other losses."""
 
 
-Objective = TeacherCosine | PseudoLabel | Restoration
+Objective = TeacherCosine | LanguageCosine | PseudoLabel | Restoration
 
 
 class TaughtCodec(nn.Module):
@@ -77,9 +90,11 @@ class TaughtCodec(nn.Module):
         objectives: Sequence[Objective],
         teacher: Float[Tensor, "n e"] | None = None,
         *,
+        language_dim: int | None = None,
         generator: torch.Generator | None = None,
     ) -> None:
-        """`teacher`: some of its features, whose clusters become pseudo-labels.
+        """`teacher`: some of its features, whose clusters become pseudo-labels. `language_dim`:
+        width of the language model's states, where there is one.
 
         Raises ConfigError where an objective asks for what codec or teacher cannot give.
         """
@@ -91,6 +106,11 @@ class TaughtCodec(nn.Module):
             if isinstance(objective, Restoration):
                 if getattr(codec, "branch", None) is None:
                     raise ConfigError("restoration needs a codec with a semantic branch")
+                continue
+            if isinstance(objective, LanguageCosine):
+                if language_dim is None:
+                    raise ConfigError("language_cosine needs a language model")
+                self.heads[str(number)] = nn.Linear(width, language_dim)
                 continue
             if teacher is None:
                 raise ConfigError(f"{objective.kind} needs a teacher")
@@ -109,13 +129,16 @@ class TaughtCodec(nn.Module):
         waveform: Float[Tensor, "b 1 n"],
         teacher: Float[Tensor, "b t e"] | None,
         generator: torch.Generator | None = None,
+        *,
+        language: Float[Tensor, "b t l"] | None = None,
     ) -> tuple[CodecPass, Mapping[str, Float[Tensor, ""]], Float[Tensor, ""]]:
         """The codec's pass, each objective's loss, and their weighted sum."""
         made: CodecPass = self.codec(waveform, generator)
         parts: dict[str, Tensor] = {}
         total = waveform.new_zeros((), dtype=torch.float32)
         for number, objective in enumerate(self.objectives):
-            loss = self._loss(number, objective, made, teacher)
+            told = language if isinstance(objective, LanguageCosine) else teacher
+            loss = self._loss(number, objective, made, told)
             name = objective.kind if objective.kind not in parts else f"{objective.kind}{number}"
             parts[name] = loss
             total = total + objective.weight * loss
@@ -149,6 +172,8 @@ class TaughtCodec(nn.Module):
             features = self.heads[str(number)](level.transpose(1, 2))
         else:
             features = own.project(level)
+        if isinstance(objective, LanguageCosine):
+            return distillation_loss(features.float(), teacher)
         if objective.axis == "dimension":
             return distillation_loss(features.float(), teacher)
         return frame_distillation_loss(features.float(), teacher, objective.similarity_weight)

@@ -78,8 +78,9 @@ class VevoContentConfig:
     )
     """The codebook; RepCodec allows for more than one."""
     feature_weight: float = 45.0
-    """Weight of the features' mean squared error in the training loss (RepCodec's), beside that of
-    the codebook."""
+    """Weight of the features' mean squared error in the training loss, beside that of the codebook:
+    RepCodec's own training has 45 and 1 (mct10/RepCodec, train_configs/ex_dim768_mse.yaml). What
+    Vevo's content tokenizer was trained with is not published."""
 
     @property
     def code_dim(self) -> int:
