@@ -95,14 +95,19 @@ def frames_of(speech: SpeechSet) -> Frames:
 
 
 def phoneme_teacher(frames: Frames, seed: int, steps: int) -> Rows:
-    """Features [t, e] of each training utterance, with a variance of one, of a network that was
-    taught their phonemes: stronger than a self-supervised one."""
+    """Features [t, e] of each training utterance, of `taught_teacher`."""
+    return features_of(taught_teacher(frames, seed, steps), frames)[0]
+
+
+def taught_teacher(frames: Frames, seed: int, steps: int) -> Teacher:
+    """A network that was taught phonemes: stronger than a self-supervised one. With no steps it has
+    random weights."""
     symbols = vocabulary(frames.speech.train)
     labels = [
         frame_labels(each, len(x), FRAME_RATE, symbols)
         for each, x in zip(frames.speech.train, frames.train, strict=True)
     ]
-    teacher = seeded(seed, lambda: Teacher(len(symbols) + 1))
+    teacher: Teacher = seeded(seed, lambda: Teacher(len(symbols) + 1))
     optimizer = torch.optim.Adam(teacher.parameters(), 3e-3)
     draw = torch.Generator().manual_seed(seed)
     for _ in range(steps):
@@ -111,10 +116,19 @@ def phoneme_teacher(frames: Frames, seed: int, steps: int) -> Rows:
         optimizer.zero_grad()
         F.cross_entropy(teacher.head(teacher.body(x.transpose(1, 2))), y).backward()
         optimizer.step()
-    with torch.no_grad():
-        features = [teacher.body(x.T[None])[0].T for x in frames.train]
-    together = torch.cat(features)
-    return [(x - together.mean(0)) / together.std(0).clamp(min=1e-3) for x in features]
+    return teacher.eval()
+
+
+@torch.no_grad()
+def features_of(teacher: Teacher, frames: Frames) -> tuple[Rows, Rows]:
+    """Features [t, e] of the utterances to learn from and of those to measure with; each dimension
+    has a mean of zero and a variance of one over the former."""
+    train, test = (
+        [teacher.body(x.T[None])[0].T for x in rows] for rows in (frames.train, frames.test)
+    )
+    together = torch.cat(train)
+    mean, scale = together.mean(0), together.std(0).clamp(min=1e-3)
+    return [(x - mean) / scale for x in train], [(x - mean) / scale for x in test]
 
 
 def train_codec(

@@ -9,12 +9,14 @@ import torch
 from uslm.evaluation.suites.speech_set import (
     SAMPLE_RATE,
     LabelledSpeech,
+    Segment,
     SpeechSet,
     to_segments,
     to_symbols,
 )
 from uslm.text.vocab import PhonemeVocab
 from uslm_recipes.data.corpus import Corpus
+from uslm_recipes.data.word_times import words_of
 from uslm_tokenizer.errors import UserError
 
 
@@ -56,5 +58,9 @@ def _speech(corpus: Corpus, index: int) -> LabelledSpeech:
         text=row.text,
         phonemes=to_symbols(phonemes),
         segments=to_segments(phonemes, row.durations),
+        words=tuple(
+            Segment(symbol=word.lower().strip(".,;:!?\"'()"), start=start, end=end)
+            for word, start, end in words_of(corpus, index, None)
+        ),
         labels={"speaker": row.speaker, "language": row.language},
     )

@@ -14,6 +14,7 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
+from uslm.text.vocab import PhonemeVocab
 from uslm_recipes.commands.prepare import PrepareConfig, main, prepare
 from uslm_recipes.data.audio_files import AudioLimits
 from uslm_recipes.data.corpus import Corpus
@@ -21,6 +22,7 @@ from uslm_recipes.data.recording import Recording, Rejected
 from uslm_recipes.data.sources.folder import read_folder
 from uslm_recipes.data.sources.manifest import read_manifest
 from uslm_recipes.data.splits import split_of
+from uslm_recipes.data.transcripts import EnglishFrontEnd, transcribe
 from uslm_tokenizer.errors import TextError
 
 CONFIG = PrepareConfig(num_workers=0)
@@ -136,6 +138,39 @@ def test_own_phonemes_keep_their_durations(tmp_path: Path) -> None:
     [utterance] = make(tmp_path, [row])
     assert utterance.text_ids == (1, 2, 3)
     assert utterance.durations == pytest.approx((0.1, 0.2, 0.25, 0.25, 0.2))
+
+
+def test_words_stay_apart_where_phonemes_have_durations() -> None:
+    """As the front end has them, loose spaces taken out and one put in after a comma."""
+    own = " ab b ,a,b ."
+    seconds = (0.05, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.09, 0.1, 0.11, 0.12, 0.17)
+    recording = Recording(
+        where="x", audio=Path("x"), id="x", source="x", speaker="x", phonemes=own, durations=seconds
+    )
+    [made] = transcribe([recording], EnglishFrontEnd())
+    vocab = PhonemeVocab()
+    assert vocab.decode(made.text_ids) == vocab.canonical(own) == "ab b, a, b."
+    assert made.durations == pytest.approx(
+        (0.06, 0.02, 0.03, 0.04, 0.11, 0.07, 0.0, 0.08, 0.09, 0.0, 0.21, 0.12, 0.17)
+    )
+
+
+def test_labels_are_kept_and_kokoros_voices_name_theirs(tmp_path: Path) -> None:
+    for name in "abc":
+        soundfile.write(tmp_path / f"{name}.wav", tone(1 + ord(name) % 3), 16_000)
+    rows: list[dict[str, Any] | str] = [
+        {"audio": "a.wav", "speaker": "s", "labels": {"emotion": "calm", "gender": "male"}},
+        {"audio": "b.wav", "speaker": "kokoro/af_heart"},
+        {"audio": "c.wav", "speaker": "s"},
+        {"audio": "c.wav", "speaker": "s", "labels": {"gender": 1}},
+    ]
+    corpus = make(tmp_path, rows)
+    assert [dict(each.labels) for each in corpus] == [
+        {"emotion": "calm", "gender": "male"}, {"gender": "female"}, {}
+    ]  # fmt: skip
+    lines = (tmp_path / "corpus" / "utterances.jsonl").read_text("utf-8").splitlines()
+    assert ['"labels"' in line for line in lines] == [True, True, False]
+    assert "labels must be names of classes" in rejected(tmp_path)[0]["reason"]
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,9 @@ def test_vctk(tmp_path: Path, folder: str, ending: str) -> None:
         sound(tmp_path / folder / "p225" / "p225_001_mic2.flac")
     text(tmp_path / "txt/p225/p225_001.txt", "Please call Stella.\n")
     text(tmp_path / "txt/p225/p225_002.txt", "Ask her.\n")
+    text(tmp_path / "speaker-info.txt", "ID AGE GENDER ACCENTS\n225 23 F English\np300 9 M\n")
     good, bad = read(tmp_path, "vctk")
+    assert [dict(each.labels) for each in good] == [{"gender": "female"}, {}]
     assert [(e.id, e.speaker, e.text) for e in good] == [
         ("vctk/p225/p225_001", "vctk/p225", "Please call Stella."),
         ("vctk/p315/p315_001", "vctk/p315", ""),
@@ -104,9 +106,10 @@ def test_ljspeech(tmp_path: Path) -> None:
 
 
 def test_common_voice(tmp_path: Path) -> None:
-    header = "client_id\tpath\tsentence_id\tsentence\tup_votes\tlocale\n"
+    header = "client_id\tpath\tsentence_id\tsentence\tup_votes\tlocale\tgender\n"
     rows = ['a\tx1.mp3\t1\tShe said "no\n', "b\tx2.mp3\t2\tYes\n", "b\t\t3\tNo\n"]
-    rows = [row.replace("\n", "\t2\tde\n") for row in rows]
+    said = ("male_masculine", "do_not_wish_to_say", "")
+    rows = [row.replace("\n", f"\t2\tde\t{g}\n") for row, g in zip(rows, said, strict=True)]
     text(tmp_path / "cv/de/validated.tsv", header + "".join(rows))
     text(tmp_path / "cv/de/test.tsv", header + rows[1])
     sound(tmp_path / "cv/de/clips/x1.mp3")
@@ -116,6 +119,7 @@ def test_common_voice(tmp_path: Path) -> None:
             ("cv/de/x1", "cv/a", "de", None, 'She said "no'),
             ("cv/de/x2", "cv/b", "de", "test", "Yes"),
         ]
+        assert [dict(each.labels) for each in good] == [{"gender": "male"}, {}]
         assert [each.where for each in bad] == ["de/validated.tsv:4"]
     assert len(read_samples(good[0].audio, AudioLimits())) == RATE // 2
 

@@ -30,6 +30,7 @@ from uslm_recipes.data.checks import TextRules
 from uslm_recipes.data.corpus_format import PHONEMES, TextIds, Utterance
 from uslm_recipes.data.corpus_writer import CorpusSummary, CorpusWriter, Done
 from uslm_recipes.data.examine import ExamineConfig, Examiner, Good
+from uslm_recipes.data.labels import labels_of_voice
 from uslm_recipes.data.perturb import Perturbation
 from uslm_recipes.data.recording import Found, Recording, Rejected
 from uslm_recipes.data.sources.folder import read_folder
@@ -172,6 +173,7 @@ def _utterance(good: Good, start: int) -> Utterance:
         start_sample=start,
         num_samples=len(good.samples),
         durations=transcript.durations,
+        labels={**labels_of_voice(recording.speaker), **recording.labels},
     )
 
 

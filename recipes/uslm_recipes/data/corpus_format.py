@@ -10,7 +10,8 @@ rejected.jsonl      recordings that were left out, and why
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 
 FORMAT = 1
 AUDIO_FILE = "audio.s16"
@@ -43,6 +44,13 @@ def shard_name(number: int) -> str:
     return f"shard-{number:06d}.tar"
 
 
+def are_labels(value: object) -> bool:
+    """Whether these are names of classes by kind."""
+    return isinstance(value, dict) and all(
+        isinstance(each, str) and each for pair in value.items() for each in pair
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Utterance:
     """One line of utterances.jsonl."""
@@ -64,12 +72,16 @@ class Utterance:
     num_samples: int
     durations: tuple[float, ...] | None = None
     """Seconds of the silence before, of each text id, and of the silence after."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Known classes by kind, such as `gender`, `emotion` or `command`."""
 
     def to_json(self) -> str:
         """The line without its end."""
         data = asdict(self)
         if self.durations is None:
             del data["durations"]
+        if not self.labels:
+            del data["labels"]
         return json.dumps(data, ensure_ascii=False)
 
     @classmethod
@@ -85,4 +97,6 @@ class Utterance:
                 raise ValueError(f"{key} cannot be {data[key]!r}")
         if not all(type(each) is int and 0 <= each < 2**31 for each in row.text_ids):
             raise ValueError("text_ids must be whole numbers")
+        if not are_labels(row.labels):
+            raise ValueError(f"labels cannot be {data['labels']!r}")
         return row

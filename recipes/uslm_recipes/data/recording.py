@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,8 @@ class Recording:
     durations: tuple[float, ...] | None = None
     split: str | None = None
     segment: Segment | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Known classes by kind, such as `gender`."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -121,18 +121,38 @@ def _transcript(
         return Transcript(problem=f"text cannot be read: {phonemes}")
     if durations is None:
         return Transcript(phonemes=phonemes, text_ids=tuple(front_end.encode(phonemes)))
+    text_ids = front_end.encode(phonemes)
+    seconds = _in_step(phonemes, durations, text_ids, front_end)
+    if seconds is None:
+        return Transcript(problem="durations do not fit the phonemes")
+    return Transcript(phonemes=phonemes, text_ids=tuple(text_ids), durations=seconds)
+
+
+def _in_step(
+    phonemes: str, durations: tuple[float, ...], text_ids: Sequence[int], front_end: FrontEnd
+) -> tuple[float, ...] | None:
+    """Durations of text ids from those of symbols; None where the two have nothing to do with each
+    other. A symbol that the text ids leave out lends its time to the one before, and a space that
+    they put in takes none."""
     before, each, after = durations[0], durations[1:-1], durations[-1]
-    text_ids: list[int] = []
-    seconds = [before]
+    space, seconds, place = ids_of_symbol(" ", front_end.encode), [before], 0
     for symbol, duration in zip(phonemes, each, strict=True):
-        ids = front_end.encode(symbol)
-        if ids:
-            text_ids += ids
-            seconds.append(duration)
-        else:  # a symbol outside the vocabulary lends its time to the one before
-            seconds[-1] += duration
-    return Transcript(
-        phonemes=phonemes,
-        text_ids=tuple(text_ids),
-        durations=(*(round(s, 4) for s in seconds), after),
-    )
+        own = ids_of_symbol(symbol, front_end.encode)
+        left = duration
+        for number, text_id in enumerate(own):
+            if text_id not in space and list(text_ids[place : place + 1]) == space:
+                seconds.append(0.0)
+                place += 1
+            if list(text_ids[place : place + 1]) == [text_id]:
+                seconds.append(left / (len(own) - number))
+                left -= seconds[-1]
+                place += 1
+        seconds[-1] += left
+    if place != len(text_ids):
+        return None
+    return (*(round(s, 4) for s in seconds), after)
+
+
+def ids_of_symbol(symbol: str, encode: Callable[[str], Sequence[int]]) -> list[int]:
+    """The text ids of one symbol; alone, a space or a comma would be taken for a loose one."""
+    return list(encode(symbol)) or list(encode(f"a{symbol}a"))[1:-1][:1]

@@ -11,6 +11,7 @@ from uslm.voices.verification import find_recognizer
 from uslm.voices.word_times import WordAligner
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.corpus_format import Utterance
+from uslm_recipes.data.transcripts import ids_of_symbol
 from uslm_tokenizer.errors import ConfigError
 from uslm_tokenizer.registry import load_tokenizer
 
@@ -57,21 +58,19 @@ def spoken_groups(row: Utterance) -> list[tuple[int, Span]]:
     out and gives their time to the phoneme before.
     """
     assert row.durations is not None
-    vocab, groups = PhonemeVocab(), list[tuple[int, Span]]()
+    encode, groups = PhonemeVocab().encode, list[tuple[int, Span]]()
     time, place, size, start = row.durations[0], 0, 0, row.durations[0]
     for symbol in [*row.phonemes, " "]:
-        if symbol.isspace():
-            if size:
-                groups.append((size, (start, time)))
-            spaces = vocab.decode(row.text_ids[place : place + 1]).isspace()
-            if spaces:
-                time, place = time + row.durations[place + 1], place + 1
-            size, start = 0, time
-            continue
-        ids = vocab.encode(symbol)
-        if ids and tuple(ids) == row.text_ids[place : place + len(ids)]:
+        ids = tuple(ids_of_symbol(symbol, encode))
+        if symbol.isspace() and size:
+            groups.append((size, (start, time)))
+        if ids and ids == row.text_ids[place : place + len(ids)]:
             time += sum(row.durations[place + 1 : place + 1 + len(ids)])
-            place, size = place + len(ids), size + 1
+            place += len(ids)
+        if symbol.isspace():
+            size, start = 0, time
+        else:
+            size += len(ids) > 0
     return groups
 
 
@@ -100,7 +99,7 @@ def on_groups(words: Sequence[str], groups: Sequence[tuple[int, Span]]) -> list[
 
 
 def _shares(sizes: Sequence[int]) -> list[float]:
-    """Where each ends, the whole being 1."""
+    """The end of each, the whole being 1."""
     total, whole, ends = 0, max(1, sum(sizes)), []
     for size in sizes:
         total += size

@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from uslm_tokenizer.errors import ConfigError
 from uslm_tokenizer.objectives.balancer import Balancer
+from uslm_tokenizer.objectives.weighted import WaveformWeights, build_balancer, waveform_losses
 
 
 def three_steps(balancer: Balancer, steps: range = range(3)) -> Tensor:
@@ -59,3 +61,35 @@ def test_a_loss_without_a_weight_is_named() -> None:
     output = torch.zeros(1, 1, 2, requires_grad=True)
     with pytest.raises(ValueError, match=r"no weight for \['gan'\]"):
         Balancer({"mel": 1.0})({"gan": output.sum()}, output)
+
+
+def test_weights_of_a_waveform_are_shares() -> None:
+    """Twice the spectral distance asks for no more; without a balancer it does."""
+    weights = WaveformWeights(mel=3.0, samples=1.0, balanced=True)
+    gradients = {}
+    for size in (1.0, 2.0):
+        for balancer in (build_balancer(weights), None):
+            made = torch.linspace(-1, 1, 6).view(1, 1, 6).requires_grad_()
+            total, parts = waveform_losses(
+                made, torch.zeros(1, 1, 6), Square(size), None, weights, balancer
+            )
+            value = 3 * parts["mel"].item() + parts["samples"].item()
+            assert total.item() == pytest.approx(value)
+            total.backward()
+            gradients[size, balancer is None] = made.grad
+    torch.testing.assert_close(gradients[1.0, False], gradients[2.0, False])
+    assert not torch.allclose(gradients[1.0, True], gradients[2.0, True])  # type: ignore[arg-type]
+    assert build_balancer(WaveformWeights()) is None
+    with pytest.raises(ConfigError, match="to be balanced"):
+        WaveformWeights(mel=0.0, balanced=True)
+
+
+class Square(torch.nn.Module):
+    """A distance of so large a weight."""
+
+    def __init__(self, size: float) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, made: Tensor, real: Tensor) -> Tensor:
+        return self.size * (made - real).square().mean()

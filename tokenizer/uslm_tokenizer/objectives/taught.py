@@ -137,8 +137,8 @@ class TaughtCodec(nn.Module):
         parts: dict[str, Tensor] = {}
         total = waveform.new_zeros((), dtype=torch.float32)
         for number, objective in enumerate(self.objectives):
-            told = language if isinstance(objective, LanguageCosine) else teacher
-            loss = self._loss(number, objective, made, told)
+            features = language if isinstance(objective, LanguageCosine) else teacher
+            loss = self._loss(number, objective, made, features)
             name = objective.kind if objective.kind not in parts else f"{objective.kind}{number}"
             parts[name] = loss
             total = total + objective.weight * loss

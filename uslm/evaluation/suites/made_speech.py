@@ -65,6 +65,7 @@ def _utterance(
         text=" ".join(phonemes),
         phonemes=phonemes,
         segments=tuple(segments),
+        words=tuple(segments[1:]),  # each phoneme is a word
         labels={"speaker": f"made{speaker}"},
     )
 

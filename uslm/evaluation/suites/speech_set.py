@@ -56,6 +56,8 @@ class LabelledSpeech:
     """Symbols in order, without stress and pauses; empty where they are not known."""
     segments: tuple[Segment, ...] = ()
     """The same with times, pauses among them; empty where the times are not known."""
+    words: tuple[Segment, ...] = ()
+    """Words with times, without the pauses between them; empty where they are not known."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """Known classes by kind: `speaker`, `language`, `command`, `gender`, `emotion`."""
 

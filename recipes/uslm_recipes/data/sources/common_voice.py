@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from uslm_recipes.data.labels import gender_label
 from uslm_recipes.data.places import named_file
 from uslm_recipes.data.recording import Found, Recording, Rejected
 from uslm_recipes.data.text_files import read_lines
@@ -62,6 +63,7 @@ def _read_language(folder: Path, language: str) -> Iterator[Found]:
                 language=spoken,
                 text=" ".join((row.get("sentence") or "").split()),
                 split=split_of_client.get(client),
+                labels=gender_label(row.get("gender") or ""),
             )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from reprlib import repr
 from typing import Any
 
+from uslm_recipes.data.corpus_format import are_labels
 from uslm_recipes.data.places import named_file
 from uslm_recipes.data.recording import SPLITS, Found, Recording, Rejected, Segment, is_time
 from uslm_recipes.data.text_files import load_json, read_lines
@@ -63,6 +64,7 @@ def _manifest_line(line: str, manifest: Path, language: str, *, where: str) -> F
         durations=None if durations is None else tuple(float(d) for d in durations),
         split=data.get("split"),
         segment=Segment(**segment) if segment else None,
+        labels=data.get("labels") or {},
     )
 
 
@@ -87,6 +89,8 @@ def _manifest_problem(data: dict[str, Any]) -> str | None:
         what, fits = SEGMENT[key]
         if value is not None and not fits(value):
             return f"{key} of the segment must be {what}, but is {repr(value)}"
+    if data.get("labels") and not are_labels(data["labels"]):
+        return f"labels must be names of classes by kind, but are {repr(data['labels'])}"
     durations = data.get("durations")
     if durations is not None:
         numbers = isinstance(durations, list) and all(map(is_time, durations))
