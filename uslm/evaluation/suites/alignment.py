@@ -68,22 +68,45 @@ def align_text(
         draw = torch.Generator().manual_seed(seed)
         train_texts, test_texts = _shuffled(train_texts, draw), _shuffled(test_texts, draw)
 
+    probe = train_recognizer(
+        [each.codes for each in train],
+        train_texts,
+        config,
+        codebook_size=encoded.codebook_size,
+        num_symbols=len(symbols),
+        seed=seed,
+    )
+    return _measure(probe, [each.codes for each in test], test_texts)
+
+
+def train_recognizer(
+    codes: Sequence[Int[Tensor, "k _"]],
+    texts: Sequence[Int[Tensor, " _"]],
+    config: ProbeConfig,
+    *,
+    codebook_size: int,
+    num_symbols: int,
+    seed: int,
+) -> TokenProbe:
+    """A CTC probe (Graves et al. 2006) that reads the texts' symbols, from 1 on, off the tokens."""
+
     def loss(probe: TokenProbe, batch: Batch) -> Float[Tensor, ""]:
-        targets = [train_texts[row] for row in batch.rows]
+        targets = [texts[row] for row in batch.rows]
         each = -log_likelihood(probe(batch.codes, batch.lengths), batch.lengths, targets)
         sizes = torch.tensor([len(text) for text in targets])
         each = torch.where(each.isfinite(), each, 0.0)  # fewer frames than phonemes
         return (each / sizes.clamp(min=1)).mean()
 
-    probe = train_probe(
-        config,
-        [each.codes for each in train],
-        loss,
-        codebook_size=encoded.codebook_size,
-        num_classes=len(symbols) + 1,
-        seed=seed,
+    return train_probe(
+        config, codes, loss, codebook_size=codebook_size, num_classes=num_symbols + 1, seed=seed
     )
-    return _measure(probe, [each.codes for each in test], test_texts)
+
+
+def recognize(scores: Float[Tensor, "t v"]) -> list[int]:
+    """Symbols of the likeliest CTC path."""
+    best = torch.unique_consecutive(scores.argmax(-1))
+    symbols: list[int] = best[best != 0].tolist()
+    return symbols
 
 
 @torch.no_grad()
@@ -100,8 +123,7 @@ def _measure(
         information += vclub(table)
         lower += info_nce(table)
         for row, length, text in zip(scores, batch.lengths.tolist(), theirs, strict=True):
-            recognized = torch.unique_consecutive(row[:length].argmax(-1))
-            errors.append(edit_distance(recognized[recognized != 0].tolist(), text.tolist()))
+            errors.append(edit_distance(recognize(row[:length]), text.tolist()))
     return Alignment(
         information=tuple(information),
         lower=tuple(lower),
