@@ -10,15 +10,10 @@ from typing import Any
 from effect import Effect, Outcome
 
 from uslm.evaluation.metrics.bootstrap import Estimate
-from uslm.evaluation.plots import dots
+from uslm.evaluation.plots import dots, standing_alone
 from uslm_tokenizer.machine import Machine
 
 WORDS = {True: "shown", False: "not so here", "no difference": "no difference that could be told"}
-STYLE = (
-    "text{font:12px sans-serif;fill:#333}line,polyline{stroke:#35c;fill:none;stroke-width:1.5}"
-    "circle{fill:#35c}@media(prefers-color-scheme:dark){text{fill:#ccc}"
-    "line,polyline{stroke:#8af}circle{fill:#8af}}"
-)
 
 
 def write_effect(effect: Effect, outcome: Outcome, command: str, folder: Path) -> Path:
@@ -26,7 +21,7 @@ def write_effect(effect: Effect, outcome: Outcome, command: str, folder: Path) -
     folder.mkdir(parents=True, exist_ok=True)
     record = {"claim": effect.claim, "paper": effect.paper, **outcome.to_dict()}
     (folder / f"{effect.name}.json").write_text(json.dumps(record, indent=1) + "\n", "utf-8")
-    (folder / f"{effect.name}.svg").write_text(_standing_alone(dots(outcome.arms)), "utf-8")
+    (folder / f"{effect.name}.svg").write_text(standing_alone(dots(outcome.arms)), "utf-8")
     gain, over = outcome.gain, Estimate(**outcome.control["gain"])
     spoiled = f", spoiled on purpose: {outcome.broken}" if outcome.broken else ""
     here = Machine.here()
@@ -93,12 +88,3 @@ def write_index(claims: Mapping[str, Effect], folder: Path) -> Path:
 
 def _words(value: Estimate) -> str:
     return f"{value.value:.3f} [{value.low:.3f}, {value.high:.3f}]"
-
-
-def _standing_alone(svg: str) -> str:
-    """A drawing made for a page, as a file of its own."""
-    head = "<svg "
-    assert svg.startswith(head)
-    first, _, rest = svg.partition(">")
-    space = 'xmlns="http://www.w3.org/2000/svg" '
-    return f"{head}{space}{first[len(head) :]}><style>{STYLE}</style>{rest}\n"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import soundfile
 
-from uslm.evaluation.suites.bench import QUICK
+from uslm.evaluation.suites.bench_config import QUICK
 from uslm.evaluation.suites.made_speech import made_speech
 from uslm.systems.two_stage.tiny import speech_like
 

@@ -46,3 +46,27 @@ def test_a_split_quantizer_differs_and_levels_above_do_not(effects: Any) -> None
         gains.append(outcome.gain.value)
     assert outcome.shows is False
     assert gains[0] != 0 and gains[1] == pytest.approx(0, abs=1e-7)
+
+
+def test_a_distilled_codec_has_its_content_in_the_first_level(effects: Any) -> None:
+    """Known order inside one codec: the first level tells more of the phonemes than all above it,
+    where a teacher shaped it; SLMTokBench's own control."""
+    from distillation import _train
+    from effect_codec import encode_frames, frames_of, phoneme_teacher
+
+    from uslm.evaluation.suites.alignment import align_text
+    from uslm.evaluation.suites.encoded import CodebookRange
+    from uslm.evaluation.suites.probe import ProbeConfig
+
+    setting = effects.Setting(quick=True, num_train=36, num_test=18)
+    frames = frames_of(setting.speech)
+    targets = phoneme_teacher(frames, 0, 60)
+    codec = _train("distilled", frames, list(targets), [], 0, 80, False)
+    encoded = encode_frames(codec, frames, 3)
+    config = ProbeConfig(dim=32, steps=160, batch_size=12, learning_rate=0.02)
+    first, above = (
+        align_text(encoded.of(CodebookRange(start=a, stop=b)), config, seed=0)
+        for a, b in ((0, 1), (1, 3))
+    )
+    bounds = [sum(each.information) / sum(each.phonemes) for each in (first, above)]
+    assert bounds[0] > bounds[1] + 0.2 and sum(first.errors) < sum(above.errors)

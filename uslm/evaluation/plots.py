@@ -10,8 +10,23 @@ WIDTH, NAMES, LINE = 640, 260, 22
 """Pixels: of a plot, of the names beside dots, of a row of dots."""
 HEIGHT, MARGIN = 240, 40
 """Pixels of a plot of curves, and of the room for its axes."""
+STYLE = (
+    "text{font:12px sans-serif;fill:#333}line,polyline{stroke:#35c;fill:none;stroke-width:1.5}"
+    "circle{fill:#35c}@media(prefers-color-scheme:dark){text{fill:#ccc}"
+    "line,polyline{stroke:#8af}circle{fill:#8af}}"
+)
+"""Colours of a drawing that is a file of its own."""
 DASHES = ("", "7 3", "2 3", "9 3 2 3", "1 2", "12 4")
 """Strokes by which lines are told apart, without colours."""
+
+
+def standing_alone(drawing: str) -> str:
+    """A drawing made for a page, as a file of its own."""
+    head = "<svg "
+    assert drawing.startswith(head)
+    first, _, rest = drawing.partition(">")
+    space = 'xmlns="http://www.w3.org/2000/svg" '
+    return f"{head}{space}{first[len(head) :]}><style>{STYLE}</style>{rest}\n"
 
 
 def dots(rows: Mapping[str, Estimate]) -> str:

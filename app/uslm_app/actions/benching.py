@@ -11,7 +11,8 @@ from uslm.evaluation.judges.loading import load_judges
 from uslm.evaluation.metrics.scores import Judges
 from uslm.evaluation.report.report import Report
 from uslm.evaluation.report.writing import write_report
-from uslm.evaluation.suites.bench import QUICK, BenchConfig, run_bench
+from uslm.evaluation.suites.bench import run_bench
+from uslm.evaluation.suites.bench_config import QUICK, BenchConfig
 from uslm.evaluation.suites.speech_set import read_manifest
 from uslm_app.actions import engine
 from uslm_app.actions.evaluating import NOT_CONFIG

@@ -5,18 +5,26 @@ sections = run_bench({"units": units, "codec": codec}, speech, QUICK)
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from uslm.evaluation.metrics.bootstrap import Estimate, estimate
 from uslm.evaluation.metrics.scores import Judges
 from uslm.evaluation.report.report import Section
 from uslm.evaluation.suites.alignment import Alignment, align_text
 from uslm.evaluation.suites.baseline import permuted
+from uslm.evaluation.suites.bench_config import BenchConfig
 from uslm.evaluation.suites.bench_sections import empty_sections
-from uslm.evaluation.suites.compression import RATIOS, WAYS, code_vectors, compressor
+from uslm.evaluation.suites.compression import (
+    ROUND_TRIPS,
+    WAYS,
+    code_vectors,
+    compressor,
+    kept_frames,
+)
 from uslm.evaluation.suites.downstream import (
     ProbeErrors,
     chance,
@@ -26,57 +34,14 @@ from uslm.evaluation.suites.downstream import (
 )
 from uslm.evaluation.suites.encoded import EncodedSet, encode_set
 from uslm.evaluation.suites.preservation import preserve
-from uslm.evaluation.suites.probe import Compressor, ProbeConfig
+from uslm.evaluation.suites.probe import Compressor
 from uslm.evaluation.suites.robustness import ALTERATIONS, token_changes
 from uslm.evaluation.suites.speech_set import SpeechSet, label_kinds
 from uslm.evaluation.suites.stream import bits_per_second, predict_stream
+from uslm.evaluation.suites.unit_vocoder import train_vocoder
 from uslm.evaluation.suites.use import code_use
 from uslm_tokenizer.base import AudioTokenizer
 from uslm_tokenizer.errors import EnvironmentProblem, UserError
-
-SUITES = ("alignment", "preservation", "stream", "probes", "robustness", "compression")
-
-
-@dataclass(frozen=True, kw_only=True)
-class BenchConfig:
-    """Budgets of a run."""
-
-    num_train: int = 1200
-    """Utterances that probes learn from."""
-    num_test: int = 150
-    """Utterances that they are asked about."""
-    max_seconds: float = 10.0
-    """Longer recordings are left out, seconds."""
-    num_decoded: int = 40
-    """Test utterances that are decoded, altered and recognised."""
-    probe: ProbeConfig = field(default_factory=lambda: ProbeConfig(steps=1500))
-    """Size and steps of each probe."""
-    seeds: tuple[int, ...] = (0, 1, 2)
-    """Each probe is trained with each of these."""
-    suites: tuple[str, ...] = SUITES
-    """What is measured."""
-    ratios: tuple[float, ...] = RATIOS
-    """Kept shares of the tokens, of the suite `compression`."""
-    shares: tuple[float, ...] = (0.25, 0.5, 1.0)
-    """Shares of the training utterances, of the curve of learning."""
-    controls: bool = True
-    """Whether shuffled texts and permuted codebooks are measured, too."""
-
-    def __post_init__(self) -> None:
-        if unknown := [name for name in self.suites if name not in SUITES]:
-            raise UserError(f"suites must be of {', '.join(SUITES)}, but {unknown[0]!r} is not")
-
-
-QUICK = BenchConfig(
-    num_train=100,
-    num_test=32,
-    max_seconds=4.5,
-    num_decoded=8,
-    probe=ProbeConfig(dim=64, steps=100, learning_rate=8e-3),
-    ratios=(0.5, 0.125),
-    shares=(0.25, 1.0),
-)
-"""Ends in minutes on two cores."""
 
 Say = Callable[[str], Any]
 Values = dict[str, list[tuple[Sequence[float | int], Sequence[float | int]]]]
@@ -123,7 +88,8 @@ class _Bench:
     def add_alignment(self, encoded: EncodedSet, tokenizer: AudioTokenizer) -> None:
         if not self.has_phonemes:
             return
-        for codebooks in encoded.ranges():
+        more = encoded.single() if self.config.each_codebook else ()
+        for codebooks in (*encoded.ranges(), *more):
             part = encoded.of(codebooks)
             self._aligned(part.name, part)
         if self.config.controls:
@@ -140,9 +106,19 @@ class _Bench:
         self._seeds("alignment", label, _alignment_values(found))
 
     def add_preservation(self, encoded: EncodedSet, tokenizer: AudioTokenizer) -> None:
-        if tokenizer.can_decode:
-            row = preserve(tokenizer, self.decoded, self.judges, generator=self._draw())
-            self._row("preservation", encoded.name, row)
+        label, decode = encoded.name, None
+        if not tokenizer.can_decode:
+            label = f"{encoded.name}, through a unit vocoder"
+            decode = train_vocoder(
+                encoded.train,
+                codebook_size=encoded.codebook_size,
+                sample_rate=tokenizer.sample_rate,
+                hop_length=tokenizer.hop_length,
+                steps=self.config.vocoder_steps,
+                seed=self.config.seeds[0],
+            )
+        row = preserve(tokenizer, self.decoded, self.judges, generator=self._draw(), decode=decode)
+        self._row("preservation", label, row)
 
     def add_stream(self, encoded: EncodedSet, tokenizer: AudioTokenizer) -> None:
         rate = encoded.frame_rate
@@ -211,9 +187,10 @@ class _Bench:
             self._seeds("robustness", f"{encoded.name}: {name}", {"token_changes": _errors(found)})
 
     def add_compression(self, encoded: EncodedSet, tokenizer: AudioTokenizer) -> None:
-        # Of phonemes where their times are known, else of speakers.
+        # Of phonemes where their times are known; of speakers, always or in place of them.
         first, probe = encoded.of(encoded.ranges()[0]), self.config.probe
-        speaker = not self.has_times and "speaker" in self._known(first)
+        asked = self.config.compressed_labels or not self.has_times
+        speaker = asked and "speaker" in self._known(first)
         guide = code_vectors(first)
 
         def make(way: str, kept: float, seed: int) -> Compressor:
@@ -247,6 +224,31 @@ class _Bench:
                 if points:
                     title = f"{what}, by kept share of the tokens: {first.name}"
                     self._curve("compression", title, way, points)
+            if tokenizer.can_decode and way in ROUND_TRIPS:
+                self._round_trip(encoded, tokenizer, way, make)
+
+    def _round_trip(
+        self,
+        encoded: EncodedSet,
+        tokenizer: AudioTokenizer,
+        way: str,
+        make: Callable[[str, float, int], Compressor],
+    ) -> None:
+        """Decoded tokens after a compression, against the recordings."""
+        points = []
+        for kept in self.config.ratios:
+            compress = make(way, kept, 0)
+
+            def decode(codes: Tensor, compress: Compressor = compress) -> Tensor:
+                places = kept_frames(compress, codes[0])
+                return tokenizer.decode(codes[..., places].to(tokenizer.device)).cpu()
+
+            row = preserve(tokenizer, self.decoded, None, generator=self._draw(), decode=decode)
+            label = f"{encoded.name}: {way}, 1/{1 / kept:g}, decoded"
+            self._row("compression", label, {"mel_distance": row["mel_distance"]})
+            points.append((kept, row["mel_distance"]))
+        title = f"Mel distance after the round trip, by kept share of the tokens: {encoded.name}"
+        self._curve("compression", title, way, points)
 
     def _known(self, encoded: EncodedSet) -> list[str]:
         """Kinds of labels that have the utterances for a probe."""

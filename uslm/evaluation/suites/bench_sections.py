@@ -26,7 +26,8 @@ def empty_sections(num_seeds: int, num_decoded: int, probe: ProbeConfig) -> dict
         "preservation": Section(
             title="Information preservation",
             note=f"Recordings and their decoded tokens, {num_decoded} utterances at most. "
-            "WER and speaker similarity where a recogniser and a speaker model are named.",
+            "WER and speaker similarity where a recogniser and a speaker model are named. Units "
+            "have no decoder: a small vocoder is trained on those of the training utterances.",
             rows={},
             drawn=("mel_distance", "stoi"),
         ),
@@ -57,7 +58,8 @@ def empty_sections(num_seeds: int, num_decoded: int, probe: ProbeConfig) -> dict
         ),
         "compression": Section(
             title="Token compression",
-            note=f"The first codebook, with a share of its tokens kept. {budget}",
+            note=f"Probes of the first codebook, with a share of its tokens kept. {budget} "
+            "Decoded: all codebooks, each segment as its middle frame, or as the one kept.",
             rows={},
         ),
     }

@@ -6,7 +6,7 @@ are like the one before are pruned. Answers are given for all frames, so that ev
 the same.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from uslm.evaluation.suites.encoded import EncodedSet
-from uslm.evaluation.suites.probe import Compressor, ProbeConfig
+from uslm.evaluation.suites.probe import Compressor, ProbeConfig, first_seen
 from uslm_tokenizer.errors import UserError
 from uslm_tokenizer.sequence.compress import (
     Compressed,
@@ -22,6 +22,7 @@ from uslm_tokenizer.sequence.compress import (
     average,
     pool,
     prune,
+    restore,
     segments_between,
     similar_segments,
 )
@@ -40,8 +41,7 @@ def code_vectors(encoded: EncodedSet) -> Float[Tensor, "v d"]:
     the same way; other rounding would merge other frames.
     """
     size = encoded.codebook_size
-    order = _first_seen([row.codes[0] for row in encoded.train], size)
-    place = order.argsort()
+    place = first_seen([row.codes[:1] for row in encoded.train], size)[0]
     counts = torch.zeros(size * size)
     for row in encoded.train:
         codebook = place[row.codes[0]]
@@ -53,14 +53,6 @@ def code_vectors(encoded: EncodedSet) -> Float[Tensor, "v d"]:
     # Through the eigenvectors of the largest values: exact, and nothing is drawn.
     vectors: Tensor = torch.linalg.eigh(near.T @ near)[1]
     return (near @ vectors[:, -32:])[place]
-
-
-def _first_seen(rows: Sequence[Int[Tensor, " _"]], size: int) -> Int[Tensor, " size"]:
-    """All codes: those that occur by their first place, then the others."""
-    codes = torch.cat([*rows, torch.arange(size)])
-    places = torch.full((size,), len(codes))
-    places.scatter_reduce_(0, codes, torch.arange(len(codes)), "amin")
-    return places.argsort()
 
 
 class Pooling(nn.Module):
@@ -142,6 +134,9 @@ class RandomMerging(Pooling):
         return average(x, segments_between(changes, lengths, self.kept), lengths)
 
 
+ROUND_TRIPS = ("pooling", "merging", "pruning")
+"""Ways after which codes can be laid out in time again."""
+
 WAYS: Mapping[str, type[Pooling]] = {
     "pooling": Pooling,
     "merging": Merging,
@@ -158,3 +153,15 @@ def compressor(
     if way not in WAYS:
         raise UserError(f"a way to compress must be one of {', '.join(WAYS)}, but is {way!r}")
     return WAYS[way](kept, guide, config, seed)
+
+
+@torch.no_grad()
+def kept_frames(way: Compressor, codes: Int[Tensor, "k t"]) -> Int[Tensor, " t"]:
+    """For each frame the one that stands for it: a segment's middle, or the frame that was kept.
+
+    Codes at these places are the round trip of a compression: fewer tokens, and as many frames.
+    """
+    t = codes.shape[1]
+    places = torch.arange(t, dtype=torch.float32)[None, :, None]
+    made = way(places, codes[None], torch.tensor([t]))
+    return restore(made)[0, :, 0].round().long()

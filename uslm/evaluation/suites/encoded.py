@@ -85,6 +85,11 @@ class EncodedSet:
             CodebookRange(start=1, stop=k),
         )
 
+    def single(self) -> tuple[CodebookRange, ...]:
+        """Each codebook after the first, where there are more than two."""
+        k = self.num_codebooks
+        return tuple(CodebookRange(start=i, stop=i + 1) for i in range(1, k)) if k > 2 else ()
+
 
 @torch.no_grad()
 def encode_set(name: str, tokenizer: AudioTokenizer, speech: SpeechSet) -> EncodedSet:

@@ -1,8 +1,10 @@
 """Information preservation (SLMTokBench; Codec-SUPERB): speech against its decoded tokens."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor
 
 from uslm.evaluation.metrics.bootstrap import Estimate, estimate
 from uslm.evaluation.metrics.codec_measures import measure_pair
@@ -12,6 +14,9 @@ from uslm.evaluation.suites.speech_set import SAMPLE_RATE, LabelledSpeech
 from uslm_tokenizer.audio.read import resample
 from uslm_tokenizer.base import AudioTokenizer
 
+Decode = Callable[[Int[Tensor, "1 k t"]], Float[Tensor, "1 1 n"]]
+"""Codes on the CPU -> the waveform."""
+
 
 @torch.no_grad()
 def preserve(
@@ -20,17 +25,23 @@ def preserve(
     judges: Judges | None = None,
     *,
     generator: torch.Generator,
+    decode: Decode | None = None,
 ) -> dict[str, Estimate]:
     """Reconstruction, and with judges what they make of it: `wer` against the text of the
     utterance, `sim_o` between the recording's voice and the decoded one's.
 
-    Both waveforms are compared at the tokenizer's rate; judges get 16 kHz.
+    Both waveforms are compared at the tokenizer's rate; judges get 16 kHz. `decode` stands for the
+    tokenizer's own decoder, as for units, which have none.
     """
     measured: list[dict[str, float]] = []
     samples: list[Sample] = []
     for each in speech:
         given = resample(each.waveform, SAMPLE_RATE, tokenizer.sample_rate)
-        made = resynthesize(tokenizer, given)
+        if decode is None:
+            made = resynthesize(tokenizer, given)
+        else:
+            codes = tokenizer.encode(given[None].to(tokenizer.device)).cpu()
+            made = decode(codes)[0, :, : given.shape[1]].clamp(-1, 1)
         measured.append(measure_pair(given[0], made[0], tokenizer.sample_rate))
         if judges is not None and each.text:
             at_judges = resample(made, tokenizer.sample_rate, SAMPLE_RATE)[0]

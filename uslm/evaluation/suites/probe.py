@@ -1,7 +1,10 @@
 """A probe of fixed budget: what can be read off frozen tokens by a small network in a few steps.
 
-The embeddings of the codes begin at zero. So every code starts out alike, training treats them
-alike, and a codebook whose entries are in another order gives the same probe.
+The embeddings of the codes begin at zero. So every code starts out alike, and training treats them
+alike. Codes are numbered in the order in which the training utterances first have them: a codebook
+whose entries are in another order gives the very same probe. (Without that it gives another one in
+the end: the norm that gradients are clipped by is added up in another order, and training makes
+much of a rounding error.)
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -40,6 +43,8 @@ class ProbeConfig:
 class TokenProbe(nn.Module):
     """Codes -> scores of each class, for each frame."""
 
+    numbering: Tensor
+
     def __init__(
         self,
         config: ProbeConfig,
@@ -47,8 +52,13 @@ class TokenProbe(nn.Module):
         codebook_size: int,
         num_classes: int,
         compressor: Compressor | None = None,
+        numbering: Int[Tensor, "k v"] | None = None,
     ) -> None:
+        """`numbering`: the embedding that each code has, as `first_seen` gives it."""
         super().__init__()
+        if numbering is None:
+            numbering = torch.arange(codebook_size).expand(num_codebooks, -1)
+        self.register_buffer("numbering", numbering, persistent=False)
         self.embeddings = nn.Parameter(torch.zeros(num_codebooks, codebook_size, config.dim))
         self.compressor = compressor  # one with weights of its own is trained along
         self.convolutions = nn.ModuleList(
@@ -61,8 +71,10 @@ class TokenProbe(nn.Module):
     def embed(self, codes: Int[Tensor, "b k t"]) -> Float[Tensor, "b t d"]:
         """The sum of the codebooks' embeddings."""
         rows = [
-            F.embedding(codebook, table)
-            for codebook, table in zip(codes.unbind(1), self.embeddings, strict=True)
+            F.embedding(order[codebook], table)
+            for codebook, order, table in zip(
+                codes.unbind(1), self.numbering, self.embeddings, strict=True
+            )
         ]
         return torch.stack(rows).sum(0)
 
@@ -142,6 +154,20 @@ def ordered_batches(codes: Sequence[Int[Tensor, "k _"]], batch_size: int) -> Ite
         yield collate(codes, range(first, min(first + batch_size, len(codes))))
 
 
+def first_seen(
+    codes: Sequence[Int[Tensor, "k _"]], codebook_size: int
+) -> Int[Tensor, "k codebook_size"]:
+    """Of each code of each codebook its place among all: those that occur by their first place, the
+    others behind them."""
+    together = torch.cat(list(codes), 1)
+    everyone = torch.arange(codebook_size).expand(len(together), -1)
+    rows = torch.cat([together, everyone], 1)
+    places = torch.full_like(everyone, rows.shape[1])
+    number = torch.arange(rows.shape[1]).expand_as(rows)
+    places = places.scatter_reduce(1, rows, number, "amin")
+    return places.argsort(1).argsort(1)
+
+
 def train_probe(
     config: ProbeConfig,
     codes: Sequence[Int[Tensor, "k _"]],
@@ -156,7 +182,8 @@ def train_probe(
     draw = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        probe = TokenProbe(config, len(codes[0]), codebook_size, num_classes, compressor)
+        numbering = first_seen(codes, codebook_size)
+        probe = TokenProbe(config, len(codes[0]), codebook_size, num_classes, compressor, numbering)
     optimizer = torch.optim.Adam(probe.parameters(), config.learning_rate, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, config.learning_rate, total_steps=config.steps + 1, pct_start=0.1

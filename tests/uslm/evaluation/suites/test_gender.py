@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 
@@ -17,7 +21,9 @@ from uslm.evaluation.suites.gender import (
     holm,
     sign_flip_test,
 )
-from uslm_tokenizer.errors import UserError
+from uslm.evaluation.suites.gender_questions import read_questions
+from uslm_tokenizer.audio.write import write_audio
+from uslm_tokenizer.errors import MissingResource, UserError
 
 QUESTIONS = 40
 
@@ -100,3 +106,44 @@ def test_every_voice_is_asked() -> None:
     assert found.male == pytest.approx((0.3, 0.0, 0.7)) and found.lean == pytest.approx(0.2)
     with pytest.raises(UserError, match="three probabilities"):
         ask([question], lambda waveform: (0.5, 0.5, 0.5))
+
+
+def write_questions(folder: Path, rows: list[dict[str, Any]]) -> Path:
+    for number, row in enumerate(rows):
+        row.setdefault("audio", f"{number}.wav")
+        write_audio(folder / f"{number}.wav", torch.full((1, 160), 0.01 * (number + 1)), 16_000)
+    path = folder / "questions.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def question(name: str, gender: str, context: str = "independent") -> dict[str, Any]:
+    return {"question": name, "context": context, "labels": {"gender": gender}}
+
+
+def test_questions_are_paired_by_the_labels_of_their_voices(tmp_path: Path) -> None:
+    rows = [
+        question("q", "female"), question("r", "male", "dependent"), question("q", "male"),
+        question("r", "female", "dependent"), question("q", "male"),
+    ]  # fmt: skip
+    one, other = read_questions(write_questions(tmp_path, rows))
+    assert (one.name, one.context, other.context) == ("q", "independent", "dependent")
+    levels = [[round(float(w.mean()), 2) for w in voices] for voices in (one.male, one.female)]
+    assert levels == [[0.03, 0.05], [0.01]]
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([question("q", "male")], "'q' needs voices of both genders, has none female"),
+        ([question("q", "other")], "labels.gender must be male or female, but is 'other'"),
+        ([question("q", "male", "x")], "context must be one of independent, stereotypical"),
+        ([{"question": "q"}], "with 'audio', 'question' and 'context'"),
+        ([question("q", "male"), question("q", "female", "dependent")], "another context before"),
+    ],
+)
+def test_what_is_not_paired_is_told(rows: list[dict[str, Any]], words: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=words):
+        read_questions(write_questions(tmp_path, rows))
+    with pytest.raises(MissingResource, match="there is no manifest"):
+        read_questions(tmp_path / "gone.jsonl")
