@@ -149,6 +149,8 @@ def test_speech_tokenizer_keeps_its_own_projection() -> None:
 
 
 def test_objectives_that_lack_something_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"semantic_dim must be the teacher's width, 5, but is 8"):
+        TaughtCodec(SpeechTokenizer(SpeechTokenizer.tiny_config()), [COSINE], torch.randn(9, 5))
     plain = WaveformCodec(replace(WaveformCodec.tiny_config(), semantic=None))
     with pytest.raises(ConfigError, match="needs a codec with a semantic branch"):
         TaughtCodec(plain, [Restoration(kind="restoration")])
