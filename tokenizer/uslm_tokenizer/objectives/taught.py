@@ -123,10 +123,10 @@ class TaughtCodec(nn.Module):
                 self.heads[str(number)] = nn.Linear(width, objective.num_labels)
             elif not (objective.level == 0 and hasattr(codec, "project")):
                 self.heads[str(number)] = nn.Linear(width, teacher.shape[1])
-            elif codec.config.semantic_dim != teacher.shape[1]:
+            elif (own := getattr(codec.config, "semantic_dim", None)) != teacher.shape[1]:
                 raise ConfigError(
                     f"model.semantic_dim must be the teacher's width, {teacher.shape[1]}, but is "
-                    f"{codec.config.semantic_dim}"
+                    f"{own}"
                 )
 
     def forward(
