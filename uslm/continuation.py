@@ -19,7 +19,6 @@ from uslm.systems.loading import load_converter
 from uslm.systems.registry import load_model
 from uslm.systems.two_stage.bundle import Bundle, bundle_of
 from uslm.voices.prompt import VoicePrompt
-from uslm.voices.verification import find_recognizer
 from uslm_tokenizer.audio.given import AudioInput, given_audio
 from uslm_tokenizer.audio.read import Audio, read_audio
 from uslm_tokenizer.base import AudioTokenizer
@@ -42,7 +41,7 @@ class SpeechContinuer:
                 f"of {speaker.settings.name!r} has {tokenizer.codebook_size}"
             )
         hashes = [speaker.tokenizer_hash]
-        inside = find_recognizer(tokenizer)
+        inside = getattr(tokenizer, "units", None)
         if isinstance(inside, AudioTokenizer):
             hashes.append(weight_hash(tokenizer=inside))
         language_model.check_tokenizer(*dict.fromkeys(hashes))

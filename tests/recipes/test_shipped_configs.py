@@ -29,6 +29,7 @@ from uslm_recipes.train.speech_lm import SpeechLMRecipe
 from uslm_recipes.train.streams import StreamsRecipe
 from uslm_recipes.train.unit_codec import CodecRecipe
 from uslm_recipes.train.units import UnitsRecipe
+from uslm_recipes.train.vec_tok import VecTokRecipe
 from uslm_recipes.train.voxcpm import VoxCPMRecipe
 from uslm_recipes.train.waveform_codec import WaveformCodecRecipe
 from uslm_tokenizer.base import TrainableCodec
@@ -46,6 +47,7 @@ RECIPES = {
     "train_source_filter": SourceFilterRecipe,
     "train_judged_units": JudgedUnitsRecipe,
     "train_masked_units": MaskedUnitsRecipe,
+    "train_vec_tok": VecTokRecipe,
     "train_speech_lm": SpeechLMRecipe,
     "train_feature_codec": FeatureCodecRecipe,
     "train_masked": MaskedRecipe,

@@ -46,9 +46,11 @@ from uslm_recipes.train.discriminator import (
     discriminator_step,
 )
 from uslm_tokenizer.codecs.unit_codec.model import UnitCodec, UnitCodecConfig
-from uslm_tokenizer.codecs.unit_tokenizer.model import UnitTokenizer
+from uslm_tokenizer.codecs.unit_codec.units import KINDS
+from uslm_tokenizer.errors import ConfigError
 from uslm_tokenizer.objectives.waveform import MultiScaleMelLoss
 from uslm_tokenizer.objectives.weighted import WaveformWeights, waveform_losses
+from uslm_tokenizer.registry import load_tokenizer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,7 +168,12 @@ def _sample(
 
 def build(recipe: CodecRecipe) -> UnitCodec:
     """The codec around the trained units."""
-    units = UnitTokenizer.from_pretrained(recipe.units)
+    units = load_tokenizer(recipe.units)
+    if type(units.config) not in KINDS:
+        raise ConfigError(
+            f"units must be one of {[kind.model_type for kind in KINDS.values()]}, but "
+            f"{recipe.units} is a {units.model_type}"
+        )
     codec = UnitCodec(replace(recipe.model, units=units.config))
     codec.units.load_state_dict(units.state_dict())
     return codec

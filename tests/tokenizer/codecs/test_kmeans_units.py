@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from uslm_tokenizer.codecs.kmeans_units.model import KMeansUnits
+from uslm_tokenizer.codecs.kmeans_units.speaker_mean import replace_mean, utterance_mean
 from uslm_tokenizer.registry import load_tokenizer
 from uslm_tokenizer.ssl.encoder import SSLEncoder
 
@@ -81,3 +82,16 @@ def test_what_is_the_same_in_all_frames_can_be_left_out() -> None:
     torch.testing.assert_close(found, other, atol=1e-5, rtol=1e-4)
     assert torch.equal(plain._normalised(features, mask), features)
     torch.testing.assert_close(found[:9].mean(0), torch.zeros(16), atol=1e-5, rtol=0)
+
+
+def test_a_mean_is_replaced_and_nothing_else() -> None:
+    features, mask = torch.randn(2, 6, 4), torch.ones(2, 6, dtype=torch.bool)
+    mask[1, 4:] = False
+    target = torch.tensor([1.0, -2.0, 3.0, 0.5])
+    moved = replace_mean(features, mask, target)
+    torch.testing.assert_close(utterance_mean(moved, mask), target.expand(2, -1))
+    for row, count in enumerate((6, 4)):
+        one, two = features[row, :count], moved[row, :count]
+        torch.testing.assert_close(two - two.mean(0), one - one.mean(0))
+    noisy = features.masked_fill(~mask[..., None], 9.0)
+    torch.testing.assert_close(replace_mean(noisy, mask, target)[mask], moved[mask])

@@ -16,7 +16,6 @@ from uslm.systems.two_stage.blocks import CodeBlocks
 from uslm.systems.two_stage.parts import BundleParts
 from uslm.systems.two_stage.voice_row import median_pitch
 from uslm.voices.prompt import VoicePrompt
-from uslm.voices.verification import recognizer
 from uslm_tokenizer.audio.read import Audio
 from uslm_tokenizer.base import AudioTokenizer
 from uslm_tokenizer.errors import AudioError
@@ -89,6 +88,6 @@ def transposed(
 
 def encode_units(tokenizer: AudioTokenizer, waveform: Float[Tensor, "1 n"]) -> Int[Tensor, " t"]:
     """Units of a recording of any length."""
-    phoneme_recognizer = recognizer(tokenizer)
-    assert isinstance(phoneme_recognizer, AudioTokenizer)  # as those of our models are
-    return phoneme_recognizer.encode_long(waveform, seconds=WINDOW_SECONDS)[0]
+    inside = getattr(tokenizer, "units", None)
+    assert isinstance(inside, AudioTokenizer)  # as those of our models are
+    return inside.encode_long(waveform, seconds=WINDOW_SECONDS)[0]

@@ -112,7 +112,11 @@ class _Spoken:
         self._limit = min(len(units), bundle.config.prompt.semantic_frames)
 
     def recognized(self) -> tuple[list[int], str, int]:
-        """Ids, phonemes and frames, by the recogniser. A model that reads letters gets no ids."""
+        """Ids, phonemes and frames, by the recogniser. A model that reads letters gets no ids; nor
+        does one without a recogniser whose stage 1 does not go on from the prompt."""
+        config = self._bundle.config
+        if find_recognizer(self._bundle.tokenizer) is None and not config.use_prompt_units:
+            return [], "", self._limit
         recognized = self._recognize(self._units[: self._limit])
         readable = recognized if self._bundle.vocab.reads == "phonemes" else []
         return readable, PHONEMES.decode(recognized), self._limit

@@ -1,9 +1,10 @@
 """The acoustic tokenizer: units first, then residual levels that add the voice and the room.
 
-Level 0 of the codes is the unit of a frozen UnitTokenizer. The encoder's latents, less the
-embedding of that unit, are quantised by a residual stack; the decoder turns the sum of all
-codebooks into a spectrum and that into a waveform (Vocos, Siuzdak 2023). So codes without codebook
-1.. say what is spoken, and the levels above say how it sounds.
+Level 0 of the codes is the unit of a frozen tokenizer: a UnitTokenizer, or units that a judge has
+shaped, of k-means, of masked prediction. The encoder's latents, less the embedding of that unit,
+are quantised by a residual stack; the decoder turns the sum of all codebooks into a spectrum and
+that into a waveform (Vocos, Siuzdak 2023). So codes without codebook 1.. say what is spoken, and
+the levels above say how it sounds.
 """
 
 from dataclasses import dataclass, field
@@ -14,9 +15,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from uslm_tokenizer.base import AudioTokenizer
+from uslm_tokenizer.codecs.unit_codec.units import UnitsConfig, build_units
 from uslm_tokenizer.codecs.unit_tokenizer.model import UnitTokenizer, UnitTokenizerConfig
 from uslm_tokenizer.errors import UserError
 from uslm_tokenizer.nn.convnext import ConvNeXt
+from uslm_tokenizer.nn.padding import frame_waveform
 from uslm_tokenizer.nn.spectral import InverseSTFT, LogMel
 from uslm_tokenizer.quantize.base import Quantized, Quantizer
 from uslm_tokenizer.quantize.factorized import FactorizedQuantizerConfig
@@ -27,7 +30,7 @@ from uslm_tokenizer.quantize.rvq import ResidualQuantizer, ResidualQuantizerConf
 class UnitCodecConfig:
     """Sizes of a UnitCodec."""
 
-    units: UnitTokenizerConfig = field(default_factory=UnitTokenizerConfig)
+    units: UnitsConfig = field(default_factory=UnitTokenizerConfig)
     """The semantic tokenizer inside; it gives codebook 0, the sample rate and the hop."""
     num_residual_levels: int = 7
     """Codebooks above the units."""
@@ -68,9 +71,9 @@ class UnitCodec(AudioTokenizer):
 
     def __init__(self, config: UnitCodecConfig) -> None:
         super().__init__(config)
-        self.units = UnitTokenizer(config.units).requires_grad_(False)
+        self.units = build_units(config.units)
         self.mel = LogMel(
-            config.units.sample_rate, config.n_fft, config.units.hop_length, config.num_mels
+            self.units.sample_rate, config.n_fft, self.units.hop_length, config.num_mels
         )
         self.encoder = ConvNeXt(
             config.num_mels, config.dim, config.hidden_dim, config.num_encoder_layers
@@ -86,7 +89,7 @@ class UnitCodec(AudioTokenizer):
             config.dim, config.dim, config.hidden_dim, config.num_decoder_layers
         )
         self.head = nn.Linear(config.dim, config.n_fft + 2)
-        self.inverse_stft = InverseSTFT(config.n_fft, config.units.hop_length)
+        self.inverse_stft = InverseSTFT(config.n_fft, self.units.hop_length)
         self._num_codebooks = 1 + config.num_residual_levels
 
     @property
@@ -117,7 +120,7 @@ class UnitCodec(AudioTokenizer):
     ) -> Int[Tensor, "b k t"]:
         self.check_waveform(waveform)
         units = self.units.encode(waveform, lengths)[:, 0]
-        waveform, mask = self.units.frame(waveform, lengths)
+        waveform, mask = frame_waveform(waveform, lengths, self.hop_length)
         latents = self._latents(waveform, mask) - self.embed_units(units)
         codes = torch.cat([units[:, None], self.residual.encode(latents)], dim=1)
         return codes[:, : self.num_codebooks]
