@@ -45,16 +45,17 @@ def _differences(
     saved: Mapping[str, Any] | None, now: Mapping[str, Any]
 ) -> Iterator[tuple[str, Any, Any]]:
     """Keys that both know and that differ; a key that only one version has is let pass."""
-    known = dict(_flat(saved or {}))
-    for key, value in _flat(now):
+    known = dict(flat(saved or {}))
+    for key, value in flat(now):
         if key in known and known[key] != value and key not in FREE:
             yield key, known[key], value
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Values of nested mappings, by their keys with dots between them."""
     for key, value in values.items():
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{current_key(key)}.")
+            yield from flat(value, f"{prefix}{current_key(key)}.")
         else:
             yield f"{prefix}{current_key(key)}", value
 

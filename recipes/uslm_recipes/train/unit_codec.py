@@ -7,6 +7,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import cast
 
 import torch
 from jaxtyping import Float, Int
@@ -46,7 +47,7 @@ from uslm_recipes.train.discriminator import (
     discriminator_step,
 )
 from uslm_tokenizer.codecs.unit_codec.model import UnitCodec, UnitCodecConfig
-from uslm_tokenizer.codecs.unit_codec.units import KINDS
+from uslm_tokenizer.codecs.unit_codec.units import KINDS, UnitsConfig
 from uslm_tokenizer.errors import ConfigError
 from uslm_tokenizer.objectives.waveform import MultiScaleMelLoss
 from uslm_tokenizer.objectives.weighted import WaveformWeights, waveform_losses
@@ -174,7 +175,7 @@ def build(recipe: CodecRecipe) -> UnitCodec:
             f"units must be one of {[kind.model_type for kind in KINDS.values()]}, but "
             f"{recipe.units} is a {units.model_type}"
         )
-    codec = UnitCodec(replace(recipe.model, units=units.config))
+    codec = UnitCodec(replace(recipe.model, units=cast(UnitsConfig, units.config)))
     codec.units.load_state_dict(units.state_dict())
     return codec
 

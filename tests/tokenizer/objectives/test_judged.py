@@ -10,7 +10,7 @@ import torch
 import transformers
 from torch import Tensor
 
-from uslm_tokenizer.errors import ConfigError, MissingResource
+from uslm_tokenizer.errors import ConfigError, EnvironmentProblem, MissingResource
 from uslm_tokenizer.objectives.codes import ReaderConfig, lacking_entropy
 from uslm_tokenizer.objectives.frozen_lm import FrozenLM
 from uslm_tokenizer.objectives.judged import References, Texts, Tokenized
@@ -237,3 +237,17 @@ def test_a_model_that_sees_what_follows_is_no_judge() -> None:
     config = transformers.BertConfig(**shape, intermediate_size=16, vocab_size=20)
     with pytest.raises(ConfigError, match="causal language model, but 'bert' sees what follows"):
         FrozenLM(transformers.BertForMaskedLM(config))
+
+
+def test_a_text_tokenizer_of_another_model_is_refused() -> None:
+    class TooMany(Letters):
+        def __len__(self) -> int:
+            return 41
+
+    with pytest.raises(ConfigError, match="has 41 tokens, but its language model 40"):
+        FrozenLM(llama(), TooMany())
+
+
+def test_a_gguf_file_that_is_not_there_is_told(tmp_path: Any) -> None:
+    with pytest.raises((MissingResource, EnvironmentProblem), match=r"gguf|no causal"):
+        FrozenLM.load(str(tmp_path / "judge.gguf"))

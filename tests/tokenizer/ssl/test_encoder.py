@@ -9,8 +9,10 @@ import transformers
 from torch import Tensor
 from torch.nn.functional import pad
 
+from uslm_tokenizer.errors import ConfigError
 from uslm_tokenizer.ssl.encoder import SSLConfig, SSLEncoder
 from uslm_tokenizer.ssl.front_ends import WhisperLogMel, kaldi_mel_filters, slaney_mel_filters
+from uslm_tokenizer.ssl.tiny_backbones import TINY_HUBERT
 
 BLOCKS: dict[str, object] = {
     "hidden_size": 16,
@@ -202,3 +204,11 @@ def test_wrong_use(tmp_path: Path) -> None:
         build("hubert").features(audio(100))
     with pytest.raises(ValueError, match="no speech encoder"):
         SSLEncoder.from_pretrained(str(tmp_path / "nothing"), layers=(1,))
+
+
+def test_an_encoder_of_another_frame_rate_is_refused() -> None:
+    fast = {**TINY_HUBERT, "conv_stride": [5, 2, 2, 2, 2, 2, 1]}
+    with pytest.raises(
+        ConfigError, match=r"each 320 samples, 50 per second, .* for each 160, 100 per second"
+    ):
+        SSLEncoder(SSLConfig(backbone=fast, layers=(1,)))

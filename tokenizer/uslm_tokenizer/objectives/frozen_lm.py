@@ -1,5 +1,6 @@
 """A frozen causal language model of transformers that judges speech: its weights never change."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -8,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from uslm_tokenizer.environment import check_torchaudio
-from uslm_tokenizer.errors import ConfigError, MissingResource
+from uslm_tokenizer.errors import ConfigError, EnvironmentProblem, MissingResource
 from uslm_tokenizer.transformers_package import import_transformers
 
 PROBE_TOKENS = 6
@@ -30,30 +31,43 @@ class FrozenLM:
         self.vocab_size, self.dim = int(table.shape[0]), int(table.shape[1])
         self.scale = float(table.float().std())
         """Deviation of the text embeddings, which embeddings beside them should have too."""
+        num_tokens = len(text_tokenizer) if hasattr(text_tokenizer, "__len__") else 0
+        if num_tokens > self.vocab_size:
+            raise ConfigError(
+                f"the text tokenizer of the judge has {num_tokens} tokens, but its language model "
+                f"{self.vocab_size}: they do not belong together"
+            )
         self._check_causal()
 
     @classmethod
     def load(cls, name_or_path: str, *, random_seed: int | None = None) -> "FrozenLM":
-        """A folder or a model of the Hub; with a seed, one of its shape with random weights."""
+        """A folder, a model of the Hub, or a GGUF file (which needs the package `gguf`); with a
+        seed, one of its shape with random weights."""
         transformers = import_transformers(NEED)
         check_torchaudio()
+        where: dict[str, Any] = {}
+        if name_or_path.endswith(".gguf"):
+            path = Path(name_or_path)
+            name_or_path, where = str(path.parent), {"gguf_file": path.name}
         try:
-            config = transformers.AutoConfig.from_pretrained(name_or_path)
+            config = transformers.AutoConfig.from_pretrained(name_or_path, **where)
             if random_seed is None:
                 model = transformers.AutoModelForCausalLM.from_pretrained(
-                    name_or_path, dtype=torch.float32
+                    name_or_path, dtype=torch.float32, **where
                 )
             else:
                 with torch.random.fork_rng(devices=[]):
                     torch.manual_seed(random_seed)
                     model = transformers.AutoModelForCausalLM.from_config(config).float()
+        except ImportError as problem:
+            raise EnvironmentProblem(f"{NEED} another package: {problem}") from problem
         except (OSError, ValueError) as problem:
             reason = str(problem).strip().splitlines()[0]
             raise MissingResource(
                 f"no causal language model at {name_or_path!r}: {reason}"
             ) from problem
         try:
-            text_tokenizer = transformers.AutoTokenizer.from_pretrained(name_or_path)
+            text_tokenizer = transformers.AutoTokenizer.from_pretrained(name_or_path, **where)
         except (OSError, ValueError, KeyError):
             text_tokenizer = None  # whoever wants texts judged asks for it by `text_ids`
         return cls(model, text_tokenizer)

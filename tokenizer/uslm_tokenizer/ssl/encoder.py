@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import prod
 from typing import Any, Literal, cast
 
 import torch
@@ -83,6 +84,7 @@ class SSLEncoder(SpeechEncoder):
         self.layers = tuple(sorted(config.layers))
         self.backbone = build_backbone(config.backbone) if backbone is None else backbone
         self.family = str(config.backbone["model_type"])
+        self._check_frame_rate()
         self.num_blocks = len(self._blocks)
         if self.layers[-1] > self.num_blocks:
             raise ConfigError(
@@ -211,6 +213,18 @@ class SSLEncoder(SpeechEncoder):
         if self.family == "wav2vec2-bert":
             return (self._num_windows(lengths) + 1) // 2
         return ((lengths - WINDOW) // HOP_LENGTH + 1).clamp(min=0)
+
+    def _check_frame_rate(self) -> None:
+        """ConfigError unless a frame of the network is a hop of ours."""
+        strides = getattr(self._block_config, "conv_stride", None)
+        if self.family in ("hubert", "wav2vec2", "wavlm") and strides is not None:
+            hop = prod(strides)
+            if hop != HOP_LENGTH:
+                raise ConfigError(
+                    f"the speech encoder must have a frame for each {HOP_LENGTH} samples, "
+                    f"{SAMPLE_RATE / HOP_LENGTH:g} per second, but this {self.family} has one for "
+                    f"each {hop}, {SAMPLE_RATE / hop:g} per second"
+                )
 
     @property
     def _block_config(self) -> Any:
