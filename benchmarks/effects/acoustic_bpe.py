@@ -67,7 +67,7 @@ def run_model(setting: Setting, seed: int) -> Mapping[str, Measured]:
         model: PatchLM = seeded(seed, lambda config=config: PatchLM(config)).train()
         optimizer = torch.optim.AdamW(model.parameters(), 2e-3)
         draw = torch.Generator().manual_seed(seed)
-        for _ in range(setting.steps(250, 2000)):
+        for _ in range(setting.steps(120, 2000)):
             picks = torch.randint(len(train), (ROWS,), generator=draw).tolist()
             loss = model.loss(model.batch([[Span("speech", train[i])] for i in picks]))
             optimizer.zero_grad()

@@ -57,7 +57,7 @@ class Iteration:
 
 def run_labels(setting: Setting, seed: int) -> Mapping[str, Measured]:
     """Phonemes that the labels of each iteration tell."""
-    rows, steps = _rows(setting.speech), setting.steps(250, 1500)
+    rows, steps = _rows(setting.speech), setting.steps(150, 1500)
     first, second, third = _iterations(setting.speech, seed, steps, setting.broken)
     teacher = seeded(seed + 9, lambda: _model(1, SIZE))
     untrained = _distilled(rows, teacher, seed, steps)
@@ -75,7 +75,7 @@ def run_labels(setting: Setting, seed: int) -> Mapping[str, Measured]:
 
 def run_encoder(setting: Setting, seed: int) -> Mapping[str, Measured]:
     """Phonemes that a linear probe reads off the features of each encoder."""
-    rows, steps = _rows(setting.speech), setting.steps(250, 1500)
+    rows, steps = _rows(setting.speech), setting.steps(150, 1500)
     first, second, _ = _iterations(setting.speech, seed, steps, setting.broken)
     shifted = _predict(first.source, None, rows, seed, steps, shift=True)
     models = {
@@ -90,7 +90,7 @@ def run_encoder(setting: Setting, seed: int) -> Mapping[str, Measured]:
 
 def run_sources(setting: Setting, seed: int) -> Mapping[str, Measured]:
     """The same student of the same teacher, by the source of its labels."""
-    rows, steps = _rows(setting.speech), setting.steps(250, 1500)
+    rows, steps = _rows(setting.speech), setting.steps(150, 1500)
     teacher = _iterations(setting.speech, seed, steps, None)[0].model
     found = {}
     for arm in SPEAR:

@@ -18,6 +18,7 @@ import pytest
         ("spear_labels", "labels shifted"),
         ("last_collapse", "no weight"),
         ("lst_patches", "global model cut off"),
+        ("lst_cost", "patches of one unit"),
     ],
 )
 def test_a_spoiled_mechanism_shows_nothing(

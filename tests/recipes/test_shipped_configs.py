@@ -75,6 +75,7 @@ def test_each_recipe_has_a_config_of_each_size() -> None:
     sizes = {"tiny", "mini", "base"}
     wanted = {recipe: sizes for recipe in RECIPES}
     wanted["train_judged_units"] = sizes | {f"last_{size}" for size in sizes}
+    wanted["train_judged_units"] |= {"last_k100", "last_k500", "last_k1000", "last_360m"}
     wanted["train_masked_units"] = sizes | {
         f"{kind}_{size}" for kind in ("beats", "spear") for size in sizes
     }
