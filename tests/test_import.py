@@ -71,6 +71,7 @@ PUBLIC = {
     "uslm": {
         "Perth",
         "Speech",
+        "SpeechContinuer",
         "VoiceConverter",
         "VoicePrompt",
         "VoiceStore",
@@ -109,9 +110,11 @@ def test_public_names_are_listed_and_found(package: str) -> None:
 EXTENDING = {
     "add-one.md",
     "judged-units.md",
+    "masked-units.md",
     "moshi.md",
     "side-by-side.md",
     "speech-lm.md",
+    "vec-tok.md",
     "vocabulary.md",
 }
 """Documents for those who extend the project, or take its parts for research: they look inside."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from keyword import iskeyword
 
 from uslm_app.cli.console import Console, open_console
 from uslm_app.cli.exit_codes import ExitCode, explain
@@ -48,7 +49,9 @@ def _run_command(arguments: list[str], console: Console) -> int:
     options = parse(arguments, console)
     console.quiet = options.quiet
     # Imported only now that the command line is understood: PyTorch takes more than a second.
-    run = load_address(f"uslm_app.commands.{options.command.replace(' ', '_')}:run")
+    name = options.command.replace(" ", "_")
+    name += "_" * iskeyword(name)  # no module can be called "continue"
+    run = load_address(f"uslm_app.commands.{name}:run")
     run(options, console)
     return ExitCode.OK
 

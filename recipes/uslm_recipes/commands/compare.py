@@ -1,6 +1,6 @@
 """Runs side by side: what their configs differ in, and what their last validation found.
 
-    python -m uslm_recipes.compare runs/last runs/last_cut runs/last_random --out controls.md
+    python -m uslm_recipes.commands.compare runs/last runs/last_cut runs/last_random --out controls.md
 
 An arm and its controls are runs of one recipe on the same data: those of other data are refused.
 """
@@ -81,7 +81,8 @@ def _shown(data: Any) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m uslm_recipes.compare", description=(__doc__ or "").partition("\n")[0]
+        prog="python -m uslm_recipes.commands.compare",
+        description=(__doc__ or "").partition("\n")[0],
     )
     parser.add_argument("runs", nargs="+", type=Path, help="folders of runs, the arm first")
     parser.add_argument("--out", type=Path, help="file for the table")

@@ -1,7 +1,7 @@
 """Pairs of recordings that judge a speech language model, made of our own voices and data.
 
-    python -m uslm_recipes.make_pairs --out pairs --kinds words sentences stories --model default
-    python -m uslm_recipes.make_pairs --out same --kinds consistency --manifest speech.jsonl
+    python -m uslm_recipes.commands.make_pairs --out pairs --kinds words sentences stories --model default
+    python -m uslm_recipes.commands.make_pairs --out same --kinds consistency --manifest speech.jsonl
 
 The first three are spoken: words against made-up ones, grammar, the end of a story. The last is
 spliced from recordings: whether the speaker, the gender, the room or the noise stays.
@@ -72,7 +72,8 @@ def _speaking(tts: ZeroShotTTS, name: str) -> Speak:
 def parser() -> argparse.ArgumentParser:
     """The arguments."""
     parser = argparse.ArgumentParser(
-        prog="python -m uslm_recipes.make_pairs", description=(__doc__ or "").partition("\n")[0]
+        prog="python -m uslm_recipes.commands.make_pairs",
+        description=(__doc__ or "").partition("\n")[0],
     )
     add = parser.add_argument
     add("--kinds", nargs="+", choices=KINDS, default=list(KINDS[:3]), help="sets to make")
