@@ -19,14 +19,18 @@ from uslm_recipes.train import ar as train_ar
 from uslm_recipes.train import nar as train_nar
 from uslm_recipes.train import unit_codec as train_codec
 from uslm_recipes.train import units as train_units
+from uslm_recipes.train import waveform_codec as train_waveform_codec
 from uslm_recipes.train.acoustic_objectives import RegressorObjective
 from uslm_recipes.train.discriminator import build_discriminator
 from uslm_tokenizer.codecs.unit_codec.model import UnitCodec
 from uslm_tokenizer.codecs.unit_tokenizer.model import UnitTokenizer
+from uslm_tokenizer.objectives.taught import TaughtCodec, TeacherCosine
 from uslm_tokenizer.objectives.waveform import MultiScaleMelLoss, discriminator_loss
 from uslm_tokenizer.objectives.weighted import waveform_losses
 
 FRAME_RATE = 50
+FEATURE_DIM = 768
+"""Width of a teacher's features."""
 PACKED_FRAMES = 1_000
 SYMBOLS_PER_SECOND = 15
 MEDIAN_SECONDS, SPREAD = 4.5, 0.5
@@ -60,7 +64,11 @@ class Variant:
 
 def variants_of(recipe: str, *, compiled: bool) -> list[Variant]:
     """What is compared for a recipe."""
-    batches = {"codec": ["alike"], "nar": ["alike", "packed", "random"]}
+    batches = {
+        "codec": ["alike"],
+        "waveform_codec": ["alike"],
+        "nar": ["alike", "packed", "random"],
+    }
     drawn = batches.get(recipe, ["alike", "random"])
     modes = [False, True] if compiled else [False]
     return [Variant(compile=mode, batches=each) for mode in modes for each in drawn]
@@ -213,4 +221,56 @@ def _codec(size: str, variant: Variant, device: torch.device, random: np.random.
     return Work(step, frames=codes.numel(), padded_frames=codes.numel(), precision=precision)
 
 
-BUILDERS = {"units": _units, "codec": _codec, "ar": _ar, "nar": _nar}
+def _waveform_codec(
+    size: str, variant: Variant, device: torch.device, random: np.random.Generator
+) -> Work:
+    """SpeechTokenizer's, at `base` with its own sizes, taught by features that are made up; the
+    discriminators learn in every step."""
+    name = "speech_tokenizer" if size == "base" else size
+    recipe = load_config(
+        train_waveform_codec.WaveformCodecRecipe, name, recipe="train_waveform_codec"
+    )
+    codec = train_waveform_codec.build(recipe)
+    shape = (recipe.batch_size, recipe.crop_frames)
+    features = torch.randn(*shape, FEATURE_DIM, device=device)
+    objectives = recipe.objectives or (TeacherCosine(kind="teacher_cosine", weight=1.0),)
+    learnt: Any = TaughtCodec(codec, objectives, features.flatten(0, 1).cpu()).to(device).train()
+    judge: Any = build_discriminator(recipe.discriminator).to(device)
+    spectral = train_waveform_codec.SPECTRAL[recipe.spectral](codec.sample_rate).to(device)
+    optimizers = [make_optimizer(model, recipe.loop) for model in (learnt, judge)]
+    real = torch.randn(shape[0], 1, shape[1] * codec.hop_length, device=device) * 0.1
+    precision = precision_of(recipe.loop, device)
+    generator = torch.Generator(device).manual_seed(0)
+    if variant.compile:
+        learnt, judge = torch.compile(learnt), torch.compile(judge)
+
+    def step() -> None:
+        with torch.autocast(device.type, precision, enabled=precision != torch.float32):
+            made, _, taught = learnt(real, features, generator)
+            waveform = made.waveform.float()
+            total, _ = waveform_losses(waveform, real, spectral, judge, recipe.weights)
+            total = total + taught + recipe.quantizer_weight * made.quantized.loss
+        total.backward()
+        with torch.autocast(device.type, precision, enabled=precision != torch.float32):
+            scores, _ = judge(torch.cat([real, waveform.detach()]))
+            judged = discriminator_loss(
+                [score[: len(real)] for score in scores],
+                [score[len(real) :] for score in scores],
+                recipe.discriminator.rules,
+            )
+        judged.backward()
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+
+    count = shape[0] * shape[1]
+    return Work(step, frames=count, padded_frames=count, precision=precision)
+
+
+BUILDERS = {
+    "units": _units,
+    "codec": _codec,
+    "waveform_codec": _waveform_codec,
+    "ar": _ar,
+    "nar": _nar,
+}

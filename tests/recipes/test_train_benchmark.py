@@ -30,6 +30,7 @@ def test_every_variant_has_a_line(
     assert named == [
         *(("units", batches) for batches in ("alike", "random")),
         ("codec", "alike"),
+        ("waveform_codec", "alike"),
         *(("ar", batches) for batches in ("alike", "random")),
         *(("nar", batches) for batches in ("alike", "packed", "random")),
     ]

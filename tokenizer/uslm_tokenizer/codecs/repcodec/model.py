@@ -20,7 +20,8 @@ from uslm_tokenizer.hub import PretrainedModel
 from uslm_tokenizer.nn.convnext import ConvNeXt
 from uslm_tokenizer.nn.padding import length_mask
 from uslm_tokenizer.quantize.base import Quantized
-from uslm_tokenizer.quantize.factorized import FactorizedQuantizer, FactorizedQuantizerConfig
+from uslm_tokenizer.quantize.build import QuantizerConfig, build_quantizer, latent_dim
+from uslm_tokenizer.quantize.factorized import FactorizedQuantizerConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +34,7 @@ class RepCodecConfig:
     """Width inside each ConvNeXt block."""
     num_layers: int = 12
     """ConvNeXt blocks of the encoder, and of the decoder."""
-    quantizer: FactorizedQuantizerConfig = field(
+    quantizer: QuantizerConfig = field(
         default_factory=lambda: FactorizedQuantizerConfig(
             dim=1024,
             code_dim=8,
@@ -43,7 +44,8 @@ class RepCodecConfig:
             count_use=False,
         )
     )
-    """The codebook; its `dim` is the width of the features."""
+    """The codebook, of any kind that gives one code a frame; it takes latents as wide as the
+    features."""
     feature_weight: float = 32.0
     """Weight of the features' error in the training loss, beside that of the codebook."""
 
@@ -75,14 +77,18 @@ class RepCodec(PretrainedModel):
         sizes = (config.dim, config.hidden_dim, config.num_layers)
         self.encoder = ConvNeXt(self.dim, *sizes)
         self.to_latents = nn.Linear(config.dim, self.dim)
-        self.quantizer = FactorizedQuantizer(config.quantizer)
+        self.quantizer = build_quantizer(config.quantizer)
+        if self.quantizer.num_codebooks != 1:
+            raise ConfigError(
+                f"quantizer must give one code a frame, but gives {self.quantizer.num_codebooks}"
+            )
         self.decoder = ConvNeXt(self.dim, *sizes)
         self.to_features = nn.Linear(config.dim, self.dim)
 
     @property
     def dim(self) -> int:
         """Width of the features."""
-        return self.config.quantizer.dim
+        return latent_dim(self.config.quantizer)
 
     @property
     def num_codebooks(self) -> int:

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from uslm_tokenizer.errors import ConfigError
 from uslm_tokenizer.hub import PretrainedModel
 from uslm_tokenizer.quantize.base import Quantized
-from uslm_tokenizer.quantize.rvq import ResidualQuantizer, ResidualQuantizerConfig
+from uslm_tokenizer.quantize.build import QuantizerConfig, build_quantizer, latent_dim
+from uslm_tokenizer.quantize.rvq import ResidualQuantizerConfig
 from uslm_tokenizer.quantize.vq import VectorQuantizerConfig
 
 
@@ -70,13 +71,13 @@ class VevoContentConfig:
     """Before the codebook."""
     decoder: ConvStackConfig = field(default_factory=ConvStackConfig)
     """Behind it."""
-    quantizer: ResidualQuantizerConfig = field(
+    quantizer: QuantizerConfig = field(
         default_factory=lambda: ResidualQuantizerConfig(
             levels=(VectorQuantizerConfig(dim=1024, codebook_size=32, decay=0.8, dead_share=0.0),),
             dropout=0.0,
         )
     )
-    """The codebook; RepCodec allows for more than one."""
+    """The codebook, of any kind; RepCodec allows for more than one."""
     feature_weight: float = 45.0
     """Weight of the features' mean squared error in the training loss, beside that of the codebook:
     RepCodec's own training has 45 and 1 (mct10/RepCodec, train_configs/ex_dim768_mse.yaml). What
@@ -85,7 +86,7 @@ class VevoContentConfig:
     @property
     def code_dim(self) -> int:
         """Width of the codes."""
-        return self.quantizer.levels[0].dim
+        return latent_dim(self.quantizer)
 
 
 @dataclass
@@ -113,7 +114,7 @@ class VevoContentTokenizer(PretrainedModel):
         self.encoder = ConvEncoder(config.dim, config.encoder)
         last = config.encoder.widths[-1]
         self.projection = _conv(last, config.code_dim, 3, bias=False)
-        self.quantizer = ResidualQuantizer(config.quantizer)
+        self.quantizer = build_quantizer(config.quantizer)
         self.decoder = ConvDecoder(config.code_dim, config.output_dim, config.decoder)
 
     @classmethod

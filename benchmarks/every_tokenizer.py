@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The bench over many tokenizers: the default's, trained ones, random weights, log-mel k-means.
 
-    python benchmarks/tokenizers.py --speech ../shared/speech --out docs/bench --quick \\
+    python benchmarks/every_tokenizer.py --speech ../shared/speech --out docs/bench --quick \\
         --trained distilled=runs/distilled/model plain=runs/plain/model \\
         --random speech_tokenizer wav_tokenizer --recognizer openai/whisper-base
 
@@ -52,22 +52,46 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.recognizer:
             judges = load_judges(options.recognizer, options.speaker_model)
         tokenizers = dict(all_tokenizers(options, speech))
-        sections = run_bench(
-            tokenizers, speech, config, judges=judges,
-            say=lambda words: print(words, file=sys.stderr, flush=True),
-        )  # fmt: skip
     except UserError as problem:
-        print(f"tokenizers.py: error: {problem}", file=sys.stderr)
+        print(f"every_tokenizer.py: error: {problem}", file=sys.stderr)
         return 1
-    report = Report(
-        title="Tokenizers side by side",
-        config={"speech": MANIFEST, "quick": options.quick, "seeds": options.seeds},
-        model={name: f"{each.num_parameters():,} parameters" for name, each in tokenizers.items()},
-        sections=sections,
-        machine=asdict(Machine.here()),
-    )
-    write(report, options.out)
+    sections: dict[str, Section] = {}
+    for name, tokenizer in tokenizers.items():  # the page after each: a run takes long
+        found = run_bench({name: tokenizer}, speech, config, judges=judges, say=say)
+        for key, section in found.items():
+            sections[key] = joined(sections.get(key), section)
+        done = list(tokenizers)[: list(tokenizers).index(name) + 1]
+        report = Report(
+            title="Tokenizers side by side",
+            config={
+                "speech": MANIFEST, "quick": options.quick, "seeds": options.seeds,
+                "suites": " ".join(config.suites),
+            },
+            model={each: f"{tokenizers[each].num_parameters():,} parameters" for each in done},
+            sections=sections,
+            machine=asdict(Machine.here()),
+        )  # fmt: skip
+        write(report, options.out)
     return 0
+
+
+def say(words: str) -> None:
+    print(words, file=sys.stderr, flush=True)
+
+
+def joined(before: Section | None, more: Section) -> Section:
+    """One table of both."""
+    if before is None:
+        return more
+    return replace(
+        before,
+        rows={**before.rows, **more.rows},
+        curves={
+            title: {**before.curves.get(title, {}), **more.curves.get(title, {})}
+            for title in (*before.curves, *more.curves)
+        },
+        by_seed={**before.by_seed, **more.by_seed},
+    )
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -108,7 +132,8 @@ def all_tokenizers(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             config = model.tiny_config() if options.tiny else model.config_class()
-            found.append((f"{kind}, random weights", model(config).eval()))
+            size = "tiny, random weights" if options.tiny else "random weights"
+            found.append((f"{kind} ({size})", model(config).eval()))
     return found
 
 
