@@ -1,15 +1,43 @@
 """The encoder of the Descript Audio Codec (Kumar et al. 2023): Snake and strided convolutions."""
 
 import math
+from dataclasses import dataclass
 from typing import cast
 
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
+from uslm_tokenizer.errors import ConfigError
 from uslm_tokenizer.nn.activations import Snake
 
 DILATIONS = (1, 3, 9)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DacEncoderConfig:
+    """Sizes of a DacEncoder."""
+
+    num_channels: int
+    """Channels at the full sample rate; each stride doubles them."""
+    dim: int = 128
+    """Width of the latents."""
+    strides: tuple[int, ...] = (2, 4, 5, 8)
+    """Down-sampling of each stage."""
+
+    def __post_init__(self) -> None:
+        if not self.strides or min(self.strides) < 1:
+            raise ConfigError(f"strides must be one or more positive, but are {self.strides}")
+
+    @property
+    def hop_length(self) -> int:
+        """Samples of one frame."""
+        return math.prod(self.strides)
+
+    @property
+    def audio_channels(self) -> int:
+        """Channels of the waveform: 1."""
+        return 1
 
 
 class DacEncoder(nn.Module):

@@ -1,10 +1,10 @@
 """A codec of waveforms put together from any encoder, quantizer and decoder, for training.
 
-    waveform -> SEANet -----------------> latents -> quantizer -> SEANet or Vocos -> waveform
+    waveform -> SEANet or DAC's --------> latents -> quantizer -> SEANet or Vocos -> waveform
              -> frozen speech encoder --> (joined, where there is one) -> features
 
 With one residual stack it is EnCodec or SpeechTokenizer, with a split one Mimi (Defossez et al.
-2024), with masked channels Language-Codec. The frozen speech encoder beside the SEANet is X-Codec's
+2024), with masked channels Language-Codec. The frozen speech encoder beside the other is X-Codec's
 semantic branch (Ye et al. 2024): its features go into the quantizer, and are to come out again.
 """
 
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from uslm_tokenizer.base import CodecPass, TrainableCodec
 from uslm_tokenizer.errors import ConfigError
+from uslm_tokenizer.nn.dac import DacEncoder, DacEncoderConfig
 from uslm_tokenizer.nn.seanet import SEANetConfig, SEANetDecoder, SEANetEncoder
 from uslm_tokenizer.nn.vocos import Vocos, VocosConfig
 from uslm_tokenizer.quantize.build import QuantizerConfig, build_quantizer, latent_dim
@@ -41,18 +42,20 @@ class WaveformCodecConfig:
 
     sample_rate: int = 16_000
     """Samples per second of the waveform, Hz."""
-    encoder: SEANetConfig = field(default_factory=SEANetConfig)
-    """From the waveform to latents."""
+    encoder: SEANetConfig | DacEncoderConfig = field(default_factory=SEANetConfig)
+    """From the waveform to latents; `num_channels` makes it DAC's."""
     quantizer: QuantizerConfig = field(default_factory=lambda: residual_levels(128, 1024, 8))
     """Of the latents; its `dim` must be the encoder's."""
     decoder: SEANetConfig | VocosConfig | None = None
-    """From quantized latents to the waveform; None: the encoder's counterpart."""
+    """From quantized latents to the waveform; None: the counterpart of a SEANet encoder."""
     semantic: SSLConfig | None = None
     """The frozen speech encoder of a semantic branch, 16 kHz and 50 Hz; None: no branch."""
 
     def __post_init__(self) -> None:
         dim, hop = self.encoder.dim, self.encoder.hop_length
         decoder = self.decoder
+        if decoder is None and not isinstance(self.encoder, SEANetConfig):
+            raise ConfigError("decoder must be given to a DAC encoder, but is None")
         wanted = [("quantizer.dim", latent_dim(self.quantizer), dim)]
         if isinstance(decoder, VocosConfig):
             wanted.append(("decoder.in_dim", decoder.in_dim, dim))
@@ -103,9 +106,16 @@ class WaveformCodec(TrainableCodec):
 
     def __init__(self, config: WaveformCodecConfig) -> None:
         super().__init__(config)
-        self.encoder = SEANetEncoder(config.encoder)
+        self.encoder: nn.Module = (
+            SEANetEncoder(config.encoder)
+            if isinstance(config.encoder, SEANetConfig)
+            else DacEncoder(config.encoder.num_channels, config.encoder.strides, config.encoder.dim)
+        )
         self.quantizer = build_quantizer(config.quantizer)
-        decoder = config.encoder if config.decoder is None else config.decoder
+        decoder = config.decoder
+        if decoder is None:
+            assert isinstance(config.encoder, SEANetConfig), "the config sees to it"
+            decoder = config.encoder
         self.decoder: nn.Module = (
             Vocos(decoder) if isinstance(decoder, VocosConfig) else SEANetDecoder(decoder)
         )
@@ -171,7 +181,9 @@ class WaveformCodec(TrainableCodec):
         self, waveform: Float[Tensor, "b 1 n"]
     ) -> tuple[Float[Tensor, "b d t"], Float[Tensor, "b t e"] | None]:
         """Latents that are quantized; and the features, where there is a branch."""
-        latents = cast(Tensor, self.encoder(waveform))
+        whole = F.pad(waveform, (0, -waveform.shape[-1] % self.hop_length))
+        is_seanet = isinstance(self.encoder, SEANetEncoder)  # which fills the last frame itself
+        latents = cast(Tensor, self.encoder(waveform if is_seanet else whole))
         if self.branch is None:
             return latents, None
         whole = F.pad(waveform, (0, -waveform.shape[-1] % HOP_LENGTH))
