@@ -1,6 +1,6 @@
 """Runs side by side: what their configs differ in, and what their last validation found.
 
-    python -m uslm_recipes.commands.compare runs/last runs/last_cut runs/last_random --out controls.md
+    python -m uslm_recipes.commands.compare runs/last runs/last_cut --out page.md
 
 An arm and its controls are runs of one recipe on the same data: those of other data are refused.
 """

@@ -1,7 +1,8 @@
 """Pairs of recordings that judge a speech language model, made of our own voices and data.
 
-    python -m uslm_recipes.commands.make_pairs --out pairs --kinds words sentences stories --model default
-    python -m uslm_recipes.commands.make_pairs --out same --kinds consistency --manifest speech.jsonl
+    python -m uslm_recipes.commands.make_pairs --out pairs --kinds words sentences stories
+    python -m uslm_recipes.commands.make_pairs --out same --kinds consistency \\
+        --manifest speech.jsonl
 
 The first three are spoken: words against made-up ones, grammar, the end of a story. The last is
 spliced from recordings: whether the speaker, the gender, the room or the noise stays.
