@@ -30,6 +30,7 @@ from uslm.serving.utterance import (
     TimedOut,
     Utterance,
 )
+from uslm.synthesis.live_text import LiveText
 from uslm.synthesis.protocols import FrontEnd, Synthesizer
 from uslm.tts import ZeroShotTTS
 from uslm.voices.prompt import VoicePrompt
@@ -137,17 +138,27 @@ class Engine:
         """Whether a mistake of ours has ended the work for good."""
         return self._fault is not None
 
-    def submit(self, text: str, voice: VoicePrompt, **options: Any) -> Utterance:
-        """Queue a text; `options` are those of `ZeroShotTTS.stream`.
+    def submit(self, text: str | LiveText, voice: VoicePrompt, **options: Any) -> Utterance:
+        """Queue a text, or one that is still being written; `options` are those of
+        `ZeroShotTTS.stream`.
 
         Raises QueueFull, or EngineClosed. Any mistake in the request comes out of the utterance.
         """
-        return self.run(lambda tts: tts.stream(text, voice, **options))
+        if not isinstance(text, LiveText):
+            return self.run(lambda tts: tts.stream(text, voice, **options))
+        text.on_change(self._wake)
+        return self.run(lambda tts: tts.stream(text, voice, **options), live_text=text)
 
-    def run(self, start: Callable[[ZeroShotTTS], Iterator[AudioChunk]]) -> Utterance:
+    def run(
+        self,
+        start: Callable[[ZeroShotTTS], Iterator[AudioChunk]],
+        *,
+        live_text: LiveText | None = None,
+    ) -> Utterance:
         """Queue any stream of the model's, `submit` for others than texts; raises as it does."""
         utterance = Utterance(
             lambda: start(self._tts),
+            live_text=live_text,
             sample_rate=self.sample_rate,
             deadline=time.monotonic() + self.config.max_seconds,
             on_taken=self._wake,
@@ -270,10 +281,11 @@ class Engine:
 
     def _wants_turn(self, utterance: Utterance) -> bool:
         stalled = utterance.idle_seconds > self.config.stall_seconds
-        return utterance.is_due or stalled or not self._is_ahead(utterance)
+        return utterance.is_due or stalled or self._can_advance(utterance)
 
-    def _is_ahead(self, utterance: Utterance) -> bool:
-        return utterance.ahead_seconds >= self.config.ahead_seconds
+    def _can_advance(self, utterance: Utterance) -> bool:
+        is_ahead = utterance.ahead_seconds >= self.config.ahead_seconds
+        return not is_ahead and not utterance.is_starved
 
     def _turn(self, utterance: Utterance) -> None:
         """Bring a request a little further, or to its end."""
@@ -286,7 +298,7 @@ class Engine:
             seconds = self.config.stall_seconds
             reason = Cancelled(f"nobody took what was made for {seconds:g} s")
             self._end(utterance, "cancelled", reason)
-        elif not self._is_ahead(utterance):
+        elif self._can_advance(utterance):
             try:
                 chunk = utterance.advance()
             except Exception as error:  # its own, whatever it is: the others go on

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from uslm.output.speech import AudioChunk
+from uslm.synthesis.live_text import LiveText
 
 LOG = logging.getLogger(__name__)
 
@@ -53,11 +54,13 @@ class Utterance:
         sample_rate: int,
         deadline: float,
         on_taken: Callable[[], None],
+        live_text: LiveText | None = None,
     ) -> None:
         self.deadline = deadline
         """When it is given up, in seconds of `time.monotonic`."""
         self.reason: Exception = Cancelled("it was cancelled")
         """Why it was cancelled, if it was."""
+        self._live_text = live_text
         self._start, self._sample_rate, self._on_taken = start, sample_rate, on_taken
         self._stream: Iterator[AudioChunk] | None = None
         self._chunks: deque[AudioChunk] = deque()
@@ -125,6 +128,11 @@ class Utterance:
     def is_due(self) -> bool:
         """Whether it is to be ended: cancelled, or past its deadline."""
         return self._is_cancelled or time.monotonic() > self.deadline
+
+    @property
+    def is_starved(self) -> bool:
+        """Whether nothing can be made before more of its text comes."""
+        return self._live_text is not None and self._live_text.is_starved
 
     @property
     def seconds(self) -> float:

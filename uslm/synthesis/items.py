@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from uslm.synthesis.plan_fragments import Waiting
 from uslm.synthesis.protocols import SegmentAudio, SegmentRequest
 from uslm.text.segmentation import Segment
 
@@ -17,8 +18,9 @@ class Unspeakable:
     text: str
 
 
-Item = SegmentRequest | Segment | Unspeakable
-"""In the order of the text: something to say, a pause, something that cannot be said."""
+Item = SegmentRequest | Segment | Unspeakable | Waiting
+"""In the order of the text: something to say, a pause, something that cannot be said, or, of a
+text that is still being written, that nothing has come."""
 
 
 def in_groups(items: Iterable[Item], batch_size: int) -> Iterator[list[Item]]:
@@ -35,11 +37,11 @@ def in_groups(items: Iterable[Item], batch_size: int) -> Iterator[list[Item]]:
 
 
 def each_alone(items: Iterable[Item]) -> Iterator[list[Item]]:
-    """Groups that end with something to say, as soon as it is there."""
+    """Groups that end with something to say, as soon as it is there, or with waiting for it."""
     group: list[Item] = []
     for item in items:
         group.append(item)
-        if isinstance(item, SegmentRequest):
+        if isinstance(item, (SegmentRequest, Waiting)):
             yield group
             group = []
     yield group

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
 
 from uslm.synthesis.plan import PlanConfig, plan_text
 from uslm.text.script import parse_script
@@ -13,6 +14,11 @@ from uslm_tokenizer.errors import TextError
 
 _LONGEST_MARK = 66
 _MAY_BE_SSML = re.compile(r"\s*(<([?!s]\S{0,20})?)?$")
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Nothing has come yet of what is to be said next."""
 
 
 class TextFragments:
@@ -36,8 +42,9 @@ class TextFragments:
 
 def plan_fragments(
     fragments: Iterable[str], config: PlanConfig, voices: Collection[str] | None = None
-) -> Iterator[Segment]:
-    """The segments and pauses of `plan_text`, each as soon as what comes can hardly change it.
+) -> Iterator[Segment | Waiting]:
+    """The segments and pauses of `plan_text`, each as soon as what comes can hardly change it; for
+    an empty fragment `Waiting`.
 
     A segment is held back until its successor has begun, for short sentences are joined. Where a
     text has many line ends, cuts may differ from those of the whole text. SSML is read to its end.
@@ -45,6 +52,9 @@ def plan_fragments(
     """
     text, had_text = "", False
     for fragment in fragments:
+        if not fragment:
+            yield Waiting()
+            continue
         text += fragment
         if _MAY_BE_SSML.match(text) or is_ssml(text):
             continue

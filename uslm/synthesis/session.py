@@ -13,7 +13,7 @@ from uslm.output.stretch import MAX_SPEED, MIN_SPEED, time_stretch
 from uslm.synthesis.items import Item, Unspeakable, each_alone, in_groups, whole_audios
 from uslm.synthesis.language import check_spoken_language, check_text_language
 from uslm.synthesis.plan import PlanConfig, plan_text
-from uslm.synthesis.plan_fragments import TextFragments, plan_fragments
+from uslm.synthesis.plan_fragments import TextFragments, Waiting, plan_fragments
 from uslm.synthesis.protocols import (
     FrontEnd,
     SegmentAudio,
@@ -66,16 +66,16 @@ class Session:
         self._segment_synthesizer = synthesizer.segment_synthesizer(request.sampling, timer)
         self._items: Iterator[Item]
         plan = request.plan or synthesizer.settings.plan
-        self._plan: Iterable[Segment]
+        self._plan: Iterable[Segment | Waiting]
         self._num_segments = 0
         if isinstance(request.text, TextFragments):
             self._plan = plan_fragments(request.text, plan, request.voices)
             self._items = self._prepare()
             return
-        self._plan = plan_text(request.text, plan, request.voices)
+        self._plan = segments = plan_text(request.text, plan, request.voices)
         if not request.any_language:
             check_text_language(request.text, frontend, synthesizer.settings)
-        self._num_segments = sum(not segment.is_pause for segment in self._plan)
+        self._num_segments = sum(not segment.is_pause for segment in segments)
         items = self._prepare()
         # Read on to the first segment, so that a text with nothing to say fails here and now.
         opening: list[Item] = []
@@ -133,7 +133,7 @@ class Session:
         texts, low_latency = 0, True
         said = ""
         for segment in self._plan:
-            if segment.is_pause:
+            if isinstance(segment, Waiting) or segment.is_pause:
                 yield segment
                 continue
             if isinstance(self._request.text, TextFragments):
@@ -210,6 +210,9 @@ class Session:
         index, num_spoken, has_written = 0, 0, False
         for items, audios in groups:
             for item in items:
+                if isinstance(item, Waiting):
+                    yield self._chunk(torch.zeros(1, 0), index)
+                    continue
                 if isinstance(item, Segment):
                     yield self._chunk(joiner.pause(item.pause_seconds), index)
                     continue

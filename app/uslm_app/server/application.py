@@ -12,6 +12,7 @@ from uslm.serving.engine import Engine
 from uslm.voices.store import VoiceStore
 from uslm_app.server import errors
 from uslm_app.server.guards import Guard, LastResort
+from uslm_app.server.live import live_router
 from uslm_app.server.metrics import Metrics
 from uslm_app.server.page import page_router
 from uslm_app.server.service import Service
@@ -58,6 +59,7 @@ def build_api(service: Service) -> FastAPI:
     errors.install(app)
     routers = (
         speech_router(service),
+        live_router(service),
         voices_router(service),
         status_router(service),
         page_router(),

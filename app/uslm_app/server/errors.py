@@ -121,7 +121,7 @@ def install(app: FastAPI) -> None:
 
     async def answer_invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        return _invalid(error.errors()).response()
+        return invalid(error.errors()).response()
 
     app.add_exception_handler(HTTPException, answer_http)
     app.add_exception_handler(RequestValidationError, answer_invalid)
@@ -129,7 +129,7 @@ def install(app: FastAPI) -> None:
         app.add_exception_handler(kind, answer)
 
 
-def _invalid(problems: Sequence[Any]) -> ApiError:
+def invalid(problems: Sequence[Any]) -> ApiError:
     """The first thing that is wrong with a body or a parameter."""
     problem = problems[0]
     where = [str(part) for part in problem["loc"] if part not in ("body", "query", "path")]

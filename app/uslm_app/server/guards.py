@@ -36,10 +36,13 @@ class Guard:
         self._uploads = asyncio.Semaphore(2)  # a form in work takes its size a few times over
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self._connect(scope, receive, send)
+            return
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
                 await self._app(scope, receive, send)
-            return  # no websockets here
+            return
         begin, status = time.perf_counter(), 500
 
         async def send_noting(message: Message) -> None:
@@ -56,6 +59,19 @@ class Guard:
         finally:
             route = getattr(scope.get("route"), "path", "none")
             self._metrics.request(route, status, time.perf_counter() - begin)
+
+    async def _connect(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A WebSocket, if its client may come in: with what a request that changes something
+        needs."""
+        try:
+            headers = dict(scope["headers"])
+            self._check_site("POST", headers)
+            self._check_token(headers.get(b"authorization", b""))
+        except ApiError as error:
+            await receive()  # its wish to be let in
+            await _refuse(error, scope, send)
+            return
+        await self._app(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -107,6 +123,17 @@ class Guard:
             challenge = {"WWW-Authenticate": "Bearer"}
             message = "a valid token is needed: Authorization: Bearer TOKEN"
             raise ApiError(401, message, code="invalid_api_key", headers=challenge)
+
+
+async def _refuse(error: ApiError, scope: Scope, send: Send) -> None:
+    """Answer a WebSocket's handshake with an error, in words where the server can."""
+    if "websocket.http.response" not in scope.get("extensions", {}):
+        await send({"type": "websocket.close", "code": 1008, "reason": ""})
+        return
+    response = error.response()
+    start = {"status": response.status_code, "headers": response.raw_headers}
+    await send({"type": "websocket.http.response.start", **start})
+    await send({"type": "websocket.http.response.body", "body": response.body})
 
 
 class LastResort:

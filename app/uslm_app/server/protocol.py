@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
@@ -16,6 +17,7 @@ def protocol_with(header_seconds: float, max_connections: int) -> type[H11Protoc
 
     class ImpatientProtocol(H11Protocol):
         _timer: asyncio.TimerHandle | None = None
+        _is_upgraded = False
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
@@ -27,11 +29,19 @@ def protocol_with(header_seconds: float, max_connections: int) -> type[H11Protoc
 
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
+            if self._is_upgraded:  # to a WebSocket, which has a protocol and limits of its own
+                return
             if self.cycle is not None and not self.cycle.response_complete:
                 idle.pop(self, None)
                 self._stop_waiting()
             else:  # the beginning of another request's headers, perhaps
                 self._wait()
+
+        def handle_websocket_upgrade(self, event: h11.Request) -> None:
+            self._is_upgraded = True
+            idle.pop(self, None)
+            self._stop_waiting()
+            super().handle_websocket_upgrade(event)
 
         def on_response_complete(self) -> None:
             super().on_response_complete()

@@ -28,7 +28,9 @@ class Server(uvicorn.Server):
             uvicorn.Config(
                 app,
                 http=protocol_with(settings.header_seconds, settings.max_connections),
-                ws="none",
+                ws="websockets-sansio",
+                ws_max_size=settings.max_json_bytes,
+                ws_per_message_deflate=False,
                 lifespan="off",
                 log_config=None,
                 access_log=False,

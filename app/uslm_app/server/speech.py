@@ -56,12 +56,12 @@ def speech_router(service: Service) -> APIRouter:
     async def speak(wanted: SpeechRequest, request: Request) -> Response:
         """Speak a text with a voice of this server."""
         begin = time.perf_counter()
-        _check(wanted, service)
+        check_request(wanted, service)
         name = wanted.voice if isinstance(wanted.voice, str) else wanted.voice.id
         voice = await service.find_voice(name, status=400, param="voice")
         seed = resolve_seed(wanted.seed)
         utterance = service.engine.submit(
-            wanted.input, voice, seed=seed, **_options(wanted, service)
+            wanted.input, voice, seed=seed, **speech_options(wanted, service)
         )
         listener = Listener(utterance)
         # No answer yet: what is wrong with the request comes out before the first samples.
@@ -86,14 +86,14 @@ def speech_router(service: Service) -> APIRouter:
             marking = MarkedStream(service.watermark, service.engine.sample_rate)
             headers["X-Uslm-Watermark"] = service.watermark.name
         num_chars = len(wanted.input)
-        stream = _Stream(utterance, listener, first, encoder, marking, num_chars=num_chars)
+        stream = SpeechStream(utterance, listener, first, encoder, marking, num_chars=num_chars)
         send_seconds = service.settings.send_seconds
         return StreamedSpeech(stream, wanted.stream_format == "sse", headers, send_seconds)
 
     return router
 
 
-def _check(wanted: SpeechRequest, service: Service) -> None:
+def check_request(wanted: SpeechRequest, service: Service) -> None:
     """Raise ApiError for what OpenAI has and we do not."""
     service.check_model(wanted.model)
     check_format(wanted.response_format)
@@ -142,7 +142,7 @@ def _ignored(wanted: SpeechRequest) -> dict[str, str]:
     return {"X-Uslm-Ignored": ", ".join(names[:16])} if names else {}
 
 
-def _options(wanted: SpeechRequest, service: Service) -> dict[str, Any]:
+def speech_options(wanted: SpeechRequest, service: Service) -> dict[str, Any]:
     """The options of `ZeroShotTTS.stream`."""
     names = ("temperature", "top_k", "top_p", "retries", "speed")
     # Whoever asks for retries wants to know whether they are needed.
@@ -156,7 +156,7 @@ def _options(wanted: SpeechRequest, service: Service) -> dict[str, Any]:
     }
 
 
-class _Stream:
+class SpeechStream:
     """The chunks of an utterance as bytes."""
 
     def __init__(
@@ -167,15 +167,21 @@ class _Stream:
         encoder: ByteEncoder,
         marking: MarkedStream | None,
         *,
-        num_chars: int,
+        num_chars: int = 0,
     ) -> None:
+        """`first` is the first chunk, which somebody has waited for already."""
         self.utterance, self.encoder = utterance, encoder
         self.num_chars = num_chars
+        """Characters of the text, where all of it is known."""
         self.num_units = 0
         """Units that were drawn for the text."""
-        self.reports: list[SegmentReport] = []
-        """Of segments that are done and were not told of yet."""
+        self._reports: list[SegmentReport] = []
         self._listener, self._first, self._marking = listener, first, marking
+
+    def take_reports(self) -> list[SegmentReport]:
+        """Reports on segments that were done since this was asked before."""
+        reports, self._reports = self._reports, []
+        return reports
 
     async def parts(self) -> AsyncGenerator[bytes, None]:
         """Bytes, as they are made; raises what went wrong."""
@@ -184,7 +190,7 @@ class _Stream:
             if chunk.codes is not None:
                 self.num_units += chunk.codes.shape[1]
             if chunk.report is not None:
-                self.reports.append(chunk.report)
+                self._reports.append(chunk.report)
             if data := await run_sync(self._push, chunk.waveform):
                 yield data
             chunk = await self._listener.next()
@@ -209,7 +215,7 @@ class StreamedSpeech(Response):
     """An answer that goes on while the speech is made, and ends when nobody reads it."""
 
     def __init__(
-        self, stream: _Stream, as_events: bool, headers: Mapping[str, str], send_seconds: float
+        self, stream: SpeechStream, as_events: bool, headers: Mapping[str, str], send_seconds: float
     ) -> None:
         media_type = SSE if as_events else stream.encoder.media_type
         super().__init__(headers=headers, media_type=media_type)
@@ -258,8 +264,7 @@ class StreamedSpeech(Response):
 
     def _words(self) -> Iterator[bytes]:
         """Events of ours: when the words of each segment are said, seconds from the beginning."""
-        reports, self._stream.reports = self._stream.reports, []
-        for report in reports:
+        for report in self._stream.take_reports():
             if report.words:
                 words = [
                     {"text": each.text, "start": each.start_seconds, "end": each.end_seconds}
