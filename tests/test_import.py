@@ -73,6 +73,7 @@ PUBLIC = {
         "Speech",
         "SpeechContinuer",
         "VoiceConverter",
+        "VoiceImitation",
         "VoicePrompt",
         "VoiceStore",
         "ZeroShotTTS",

@@ -9,6 +9,7 @@ from uslm_tokenizer.addresses import load_address
 if TYPE_CHECKING:
     from uslm.continuation import SpeechContinuer
     from uslm.conversion import VoiceConverter
+    from uslm.imitation import VoiceImitation
     from uslm.output.speech import Speech
     from uslm.output.subtitles import to_srt, to_vtt
     from uslm.output.watermark import Perth, detect
@@ -22,6 +23,7 @@ __all__ = [
     "Speech",
     "SpeechContinuer",
     "VoiceConverter",
+    "VoiceImitation",
     "VoicePrompt",
     "VoiceStore",
     "ZeroShotTTS",
@@ -38,6 +40,7 @@ _HOMES = {
     "Speech": "uslm.output.speech:Speech",
     "SpeechContinuer": "uslm.continuation:SpeechContinuer",
     "VoiceConverter": "uslm.conversion:VoiceConverter",
+    "VoiceImitation": "uslm.imitation:VoiceImitation",
     "VoicePrompt": "uslm.voices.prompt:VoicePrompt",
     "VoiceStore": "uslm.voices.store:VoiceStore",
     "ZeroShotTTS": "uslm.tts:ZeroShotTTS",

@@ -43,6 +43,7 @@ NOT_RUN = {
     "docs/how-to/serve.md": 1,
     "docs/how-to/speech-lm.md": 1,
     "docs/how-to/train.md": 1,
+    "docs/how-to/vevo.md": 1,
     "docs/how-to/voices.md": 1,
     "docs/how-to/voxcpm.md": 2,
     "docs/train-on-several-machines.md": 4,

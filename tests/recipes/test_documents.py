@@ -24,6 +24,7 @@ RECIPES: dict[str, str] = {
     "train_flow": "FlowRecipe",
     "train_voxcpm": "VoxCPMRecipe",
     "train_melody": "MelodyRecipe",
+    "train_content_lm": "ContentLMRecipe",
     "train_ar": "ARRecipe",
     "train_nar": "NARRecipe",
     "train_joint": "JointRecipe",

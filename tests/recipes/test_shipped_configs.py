@@ -16,6 +16,7 @@ from uslm_recipes.config import config_names, load_config
 from uslm_recipes.data.acoustic_rows import RowShape
 from uslm_recipes.train import ar as train_ar
 from uslm_recipes.train.ar import ARRecipe
+from uslm_recipes.train.content_lm import ContentLMRecipe
 from uslm_recipes.train.feature_codec import FeatureCodecRecipe
 from uslm_recipes.train.flow import FlowRecipe
 from uslm_recipes.train.joint import JointRecipe
@@ -54,6 +55,7 @@ RECIPES = {
     "train_flow": FlowRecipe,
     "train_voxcpm": VoxCPMRecipe,
     "train_melody": MelodyRecipe,
+    "train_content_lm": ContentLMRecipe,
     "train_streams": StreamsRecipe,
     "train_ar": ARRecipe,
     "train_nar": NARRecipe,
@@ -90,6 +92,7 @@ def test_each_recipe_has_a_config_of_each_size() -> None:
     wanted["train_flow"] = {"tiny", "mini", "vevo"}
     wanted["train_voxcpm"] = {"tiny", "mini", "voxcpm"}
     wanted["train_melody"] = {"tiny", "mini", "melody"}
+    wanted["train_content_lm"] = {"tiny", "mini", "vevo"}
     wanted["train_waveform_codec"] = {"tiny", "vae_tiny", "mini", *PUBLISHED_CODECS}
     assert {recipe: set(config_names(recipe)) for recipe in RECIPES} == wanted
 

@@ -11,16 +11,23 @@ import pytest
 import torch
 
 from uslm import ZeroShotTTS
+from uslm.systems.registry import load_model
 from uslm.systems.two_stage.tiny import speech_like
+from uslm.systems.vevo.lm import VevoLM
 from uslm.systems.voxcpm.model import VoxCPM
 from uslm_recipes.commands import encode
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.latent_rows import LatentRows
-from uslm_recipes.train import ar, melody, voxcpm
+from uslm_recipes.data.tokens import TokenCorpus
+from uslm_recipes.train import ar, content_lm, melody, voxcpm
 from uslm_tokenizer.codecs.kmeans_units.model import KMeansUnits
 from uslm_tokenizer.codecs.vae.model import VAECodec
 
-MAINS: dict[str, Callable[[list[str]], int]] = {"voxcpm": voxcpm.main, "melody": melody.main}
+MAINS: dict[str, Callable[[list[str]], int]] = {
+    "voxcpm": voxcpm.main,
+    "melody": melody.main,
+    "content_lm": content_lm.main,
+}
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +68,13 @@ def arguments(
             f"tokens=[{speech / 'tokens' / '0'}]", f"units={speech / 'units'}",
             f"lm={speech / 'ar' / 'model'}", "model.num_units=16",
         ],
+        "content_lm": [
+            f"tokens=[{speech / 'tokens' / '0'}]", f"content=[{speech / 'tokens' / '0'}]",
+            "model.codebook_size=16", "model.text_vocab_size=20", "shift=4",
+        ],
     }  # fmt: skip
-    given = [f"corpus=[{material / 'corpus'}]", f"codec={codec}", "loop.samples=0"]
+    given = [f"corpus=[{material / 'corpus'}]", "loop.samples=0"]
+    given += [f"codec={codec}"] * (stage != "content_lm")
     given += [*own[stage], *overrides]
     return ["--config", "tiny", "--out", str(out), *(w for o in given for w in ("--set", o))]
 
@@ -105,6 +117,9 @@ def test_losses_are_logged_and_validated(finished: tuple[str, Path]) -> None:
 
 def test_what_a_run_leaves_speaks(finished: tuple[str, Path]) -> None:
     stage, out = finished
+    if stage == "content_lm":  # a part of Vevo
+        assert isinstance(load_model(out / "model"), VevoLM)
+        return
     tts = ZeroShotTTS.from_pretrained(out / "system")
     voice = tts.create_voice(speech_like(2.0), "This is a test.")
     spoken = tts.generate("Hello.", voice, seed=1)
@@ -121,6 +136,13 @@ def test_rows_are_the_recordings_in_whole_patches(material: Path, codec: Path) -
     assert 0 <= missing < 4 * found.hop_length
     silent = torch.nn.functional.pad(waveform, (missing, 0))  # at the beginning
     torch.testing.assert_close(found.encode_latents(silent[None, None])[0].T, latents)
+
+
+def test_content_is_read_without_repeats(material: Path, speech: Path) -> None:
+    corpus = Corpus.open(material / "corpus")
+    tokens = TokenCorpus.open(corpus, [speech / "tokens" / "0"])
+    read, units = content_lm.Rows(corpus, tokens, tokens, 4).row(1)
+    assert torch.equal(read, units.unique_consecutive() + 4)
 
 
 def test_voxcpm_begins_from_a_language_model(
@@ -154,6 +176,9 @@ def test_voxcpm_begins_from_a_language_model(
         ("voxcpm", "model.start_id=9", "model.start_id must be above"),
         ("melody", "model.latent_dim=7", "model.latent_dim must be 6, but is 7"),
         ("melody", "model.num_units=99", "model.num_units must be 16, but is 99"),
+        ("content_lm", "shift=3", "model.text_vocab_size must be 19, but is 20"),
+        ("content_lm", "model.codebook_size=9", "model.codebook_size must be 16, but is 9"),
+        ("content_lm", "kind=monotonic_lm", "a semantic model without alignment"),
         ("melody", "model.frames_per_unit=3", "model.frames_per_unit must be 1, but is 3"),
     ],
 )

@@ -244,6 +244,15 @@ class Synthesizer(VoiceMaker, Protocol):
 
 
 @runtime_checkable
+class VoiceMixer(Protocol):
+    """A model that can take the manner of speaking from one voice and the timbre from another."""
+
+    def mixed_voice(self, manner: VoicePrompt, timbre: VoicePrompt) -> VoicePrompt:
+        """The voice of both. Raises as `VoiceMaker.check_voice` does."""
+        ...
+
+
+@runtime_checkable
 class Converter(VoiceMaker, Protocol):
     """A model that says what a recording says in another voice."""
 

@@ -18,6 +18,7 @@ from uslm.synthesis.seeds import generator
 from uslm.synthesis.timer import StageTimer
 from uslm.systems.vevo.settings import CONTENT, MEL, VevoSettings
 from uslm.systems.vevo.steps import Units, VevoParts
+from uslm.systems.vevo.voices import timbre_units
 from uslm.voices import speech_activity as activity
 from uslm.voices.length import find_cut
 from uslm.voices.prompt import VoicePrompt
@@ -46,7 +47,7 @@ def convert(
         said = units.style
         if imitate != "timbre":
             said = _said_anew(parts, settings, source, units, voice, seed)
-    prompt_units, prompt = voice.codes[0], voice.extras[MEL]
+    prompt_units, prompt = timbre_units(voice), voice.extras[MEL]
     with timer.stage("acoustic"):
         if imitate == "style":
             most = int(settings.prompt_seconds * parts.style.frame_rate)

@@ -23,8 +23,9 @@ from uslm.systems.base import Encoded, PretrainedSynthesizer
 from uslm.systems.model_parts import Parts
 from uslm.systems.vevo.conversion import convert
 from uslm.systems.vevo.segment_synthesizer import VevoSegmentSynthesizer
-from uslm.systems.vevo.settings import CONTENT, MEL, VevoSettings
+from uslm.systems.vevo.settings import CONTENT, MEL, TIMBRE_UNITS, VevoSettings
 from uslm.systems.vevo.steps import ALL, GENERATORS, VevoParts
+from uslm.systems.vevo.voices import mix, timbre_units
 from uslm.text.maskgct import VOCAB_FILE, MaskGCTPhonemizer, MaskGCTVocab
 from uslm.text.phonemize import Phonemizer
 from uslm.text.vocab import TextVocab
@@ -75,12 +76,21 @@ class Vevo(PretrainedSynthesizer):
     def check_encoded(self, voice: VoicePrompt) -> None:
         self.parts.style.check_codes(voice.codes[None])
         mel, bands = voice.extras.get(MEL), self.parts.flow.config.frame_dim
-        if mel is None or list(mel.shape) != [voice.codes.shape[1], bands]:
+        units = timbre_units(voice)
+        if TIMBRE_UNITS in voice.extras:
+            self.parts.style.check_codes(units[None, None])
+        if mel is None or list(mel.shape) != [len(units), bands]:
             raise ConfigError(
-                f"voice {voice.name!r} must hold {voice.codes.shape[1]} frames of {bands} mel "
+                f"voice {voice.name!r} must hold {len(units)} frames of {bands} mel "
                 f"bands, but has {None if mel is None else list(mel.shape)}; create it again from "
                 "its recording"
             )
+
+    def mixed_voice(self, manner: VoicePrompt, timbre: VoicePrompt) -> VoicePrompt:
+        """See `VoiceMixer`."""
+        for voice in (manner, timbre):
+            self.check_voice(voice)
+        return mix(manner, timbre)
 
     def segment_synthesizer(
         self, sampling: Sampling, timer: StageTimer, speak: SpeakUnits | None = None

@@ -13,6 +13,7 @@ from uslm.synthesis.seeds import generator
 from uslm.synthesis.timer import StageTimer
 from uslm.systems.vevo.settings import MEL, VevoSettings
 from uslm.systems.vevo.steps import VevoParts
+from uslm.systems.vevo.voices import timbre_units
 
 
 class VevoSegmentSynthesizer:
@@ -66,7 +67,7 @@ class VevoSegmentSynthesizer:
         with self._timer.stage("acoustic"):
             frames = parts.frames(
                 units,
-                voice.codes[0],
+                timbre_units(voice),
                 voice.extras[MEL],
                 self._settings.flow,
                 generator(request.seed, "acoustic"),

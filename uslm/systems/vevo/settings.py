@@ -9,6 +9,9 @@ from uslm.systems.vevo.flow import FlowSteps
 
 MEL, CONTENT = "mel", "content"
 """What a voice keeps beside its units: its mel frames, and its content units."""
+TIMBRE_UNITS = "timbre_units"
+"""Of a voice whose manner is one recording's and whose timbre another's: units of the latter, which
+its mel frames are of."""
 
 
 @dataclass(frozen=True, kw_only=True)
