@@ -23,7 +23,9 @@ ROOT = Path(__file__).parents[1]
 FOLDERS = [ROOT, *(ROOT / name for name in ("tokenizer", "recipes", "app", "demo"))]
 ALLOWED_CIRCLES: set[frozenset[str]] = set()
 MAX_FILES = 30
-"""In one folder."""
+"""In one folder ..."""
+NAMES_ALONE = "recipes/uslm_recipes/entry"
+"""... but this: a file for each name that is typed, and nothing in it."""
 LONGEST = 70
 """Lines of a function; the longest are the loops of recipes and tables of options."""
 LONGEST_OF_THE_PAGE = 60
@@ -131,6 +133,7 @@ def test_figures() -> None:
     print("longest functions:")
     for length, module, name in sorted(functions(), reverse=True)[:5]:
         print(f"{length:>6} {module}.{name}")
+    folders.pop(ROOT / NAMES_ALONE)
     assert max(folders.values()) <= MAX_FILES
 
 

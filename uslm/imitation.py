@@ -57,8 +57,8 @@ class VoiceImitation:
         sample_rate: int | None = None,
         seed: int | None = None,
     ) -> Speech:
-        """What `text` or `audio` says, spoken in the manner of one voice and with the timbre of
-        another, or of the same; what is not given stays that of the recording.
+        """Speech of `text`, or of what `audio` says, in the manner of one voice and with the
+        timbre of another, or of the same; what is not given stays that of the recording.
 
         UserError unless there is one source and a voice at least, or if the model can mix none.
         """

@@ -16,7 +16,7 @@ def timbre_units(voice: VoicePrompt) -> Int[Tensor, " p"]:
 
 
 def mix(manner: VoicePrompt, timbre: VoicePrompt) -> VoicePrompt:
-    """What is said in it, and how, is `manner`'s; how that sounds, `timbre`'s."""
+    """A voice of words and manner of one, and of how the other sounds."""
     extras = {
         **manner.extras, MEL: timbre.extras[MEL], TIMBRE_UNITS: timbre_units(timbre),
     }  # fmt: skip
