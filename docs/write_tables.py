@@ -12,6 +12,7 @@ import argparse
 import html
 import importlib
 import inspect
+import json
 import pkgutil
 import re
 import sys
@@ -141,6 +142,25 @@ def openai_voices() -> str:
     return table(("OpenAI's name", "speaks", "which is"), rows)
 
 
+# ---- claims
+
+CLAIMED_BY = ("VoxCPM", "MeLoDy", "Vevo")
+"""Systems of continuous latents and of manners, whose claims stand beside them."""
+SHOWN = {True: "shown", False: "not so here", "no difference": "no difference that could be told"}
+
+
+def claims() -> str:
+    """Every claim of these systems, with what the page of its effect says."""
+    rows = []
+    for system in CLAIMED_BY:
+        for path in sorted((DOCS / "effects").glob("*.json")):
+            effect = json.loads(path.read_text("utf-8"))
+            if effect["paper"].startswith(system):
+                link = f"[{effect['claim']}](effects/{effect['name']}.md)"
+                rows.append((effect["paper"], link, SHOWN[effect["shows"]]))
+    return table(("paper", "claim", "here"), rows)
+
+
 # ---- commands
 
 
@@ -173,7 +193,16 @@ def _option(option: argparse.Action) -> str:
 
 TABLES = {
     each.__name__: each
-    for each in (codecs, licences, tokenizers, models, quantizers, openai_voices, commands)
+    for each in (
+        codecs,
+        licences,
+        tokenizers,
+        models,
+        quantizers,
+        openai_voices,
+        claims,
+        commands,
+    )
 }
 
 

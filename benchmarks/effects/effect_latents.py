@@ -87,7 +87,7 @@ def rows_of(frames: Frames) -> tuple[list[Row], list[Row], int]:
 def models(setting: Setting, seed: int) -> Mapping[str, VoxCPM]:
     """One of each arm, from the same start and the same utterances; broken, none has one."""
     none = setting.broken == "no arm has one"
-    return _models(setting.speech, seed, setting.steps(300, 2500), none)
+    return _models(setting.speech, seed, setting.steps(200, 2500), none)
 
 
 @lru_cache(maxsize=4)
