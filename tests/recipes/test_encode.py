@@ -16,10 +16,11 @@ from uslm_recipes.commands.encode import main
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.corpus_format import Utterance
 from uslm_recipes.data.corpus_writer import CorpusWriter
-from uslm_recipes.data.encoding import encode_corpus
+from uslm_recipes.data.encoding import encode_corpus, encode_shard, merge_shards
+from uslm_recipes.data.shard import Shard, shards
 from uslm_recipes.data.tokens import TokenCorpus
 from uslm_tokenizer.codecs.unit_tokenizer.model import UnitTokenizer
-from uslm_tokenizer.errors import EnvironmentProblem, UserError
+from uslm_tokenizer.errors import EnvironmentProblem, MissingResource, UserError
 
 HOP, FRAMES = 320, (30, 12, 25, 40, 18, 22)
 
@@ -142,3 +143,81 @@ def test_a_device_that_is_not_there_is_told(
     folders = ["--corpus", str(corpus.folders[0]), "--out", str(tmp_path / "tokens")]
     assert main([*folders, "--tokenizer", str(tmp_path / "model"), "--device", device]) == 3
     assert f"cannot use device '{device}'" in capsys.readouterr().err
+
+
+def run_shard(tokenizer: UnitTokenizer, corpus: Corpus, out: Path, shard: Shard) -> None:
+    encode_shard(
+        tokenizer, corpus, out, shard, seconds_per_batch=1.0, precision=torch.float32,
+        seconds_between_commits=0,
+    )  # fmt: skip
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("count", [2, 3, 9])  # nine: more than there are batches
+def test_shards_make_the_bytes_of_one_run(
+    tmp_path: Path, corpus: Corpus, tokenizer: UnitTokenizer, count: int
+) -> None:
+    run(tokenizer, corpus, tmp_path / "whole")
+    for shard in reversed(shards(count)):
+        run_shard(tokenizer, corpus, tmp_path / "tokens", shard)
+    merge_shards(corpus, tmp_path / "tokens", count)
+    assert files_of(tmp_path / "tokens/0") == files_of(tmp_path / "whole/0")
+    assert [path.name for path in (tmp_path / "tokens").iterdir()] == ["0"]
+    again = merge_shards(corpus, tmp_path / "tokens", count)
+    assert len(again) == len(corpus)
+
+
+def test_a_stopped_shard_goes_on(
+    tmp_path: Path, corpus: Corpus, tokenizer: UnitTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = shards(2)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        failing_at(tokenizer, patch, 1, KeyboardInterrupt())
+        run_shard(tokenizer, corpus, tmp_path / "tokens", first)
+    run_shard(tokenizer, corpus, tmp_path / "tokens", second)
+    with pytest.raises(MissingResource, match=r"0\.shard-0-of-2 holds no tokens"):
+        merge_shards(corpus, tmp_path / "tokens", 2)
+    sizes = failing_at(tokenizer, monkeypatch, 99, KeyboardInterrupt())
+    run_shard(tokenizer, corpus, tmp_path / "tokens", first)
+    assert sum(sizes) < len(corpus) / 2
+    run(tokenizer, corpus, tmp_path / "whole")
+    merge_shards(corpus, tmp_path / "tokens", 2)
+    assert files_of(tmp_path / "tokens/0") == files_of(tmp_path / "whole/0")
+
+
+def test_shards_that_do_not_belong_together_are_refused(
+    tmp_path: Path, corpus: Corpus, tokenizer: UnitTokenizer
+) -> None:
+    first, second = shards(2)
+    run_shard(tokenizer, corpus, tmp_path / "tokens", first)
+    with torch.no_grad():
+        next(tokenizer.parameters()).add_(1.0)
+    run_shard(tokenizer, corpus, tmp_path / "tokens", second)
+    with pytest.raises(UserError, match="not of one tokenizer"):
+        merge_shards(corpus, tmp_path / "tokens", 2)
+    assert len(list((tmp_path / "tokens").iterdir())) == 2
+    with pytest.raises(UserError, match="holds shard 0/2 only"):
+        TokenCorpus.open(corpus, tmp_path / "tokens/0.shard-0-of-2")
+
+
+@pytest.mark.parametrize("text", ["8/8", "1/0", "-1/2", "3", "a/b", "1/2/3"])
+def test_a_shard_that_cannot_be_is_refused(text: str) -> None:
+    with pytest.raises(UserError, match="a shard must be"):
+        Shard.parse(text)
+
+
+def test_the_command_shares_and_merges(
+    tmp_path: Path, corpus: Corpus, tokenizer: UnitTokenizer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tokenizer.save_pretrained(tmp_path / "tokenizer")
+    common = ["--corpus", str(corpus.folders[0]), "--tokenizer", str(tmp_path / "tokenizer")]
+    for index in range(2):
+        out = ["--out", str(tmp_path / "tokens"), "--shard", f"{index}/2"]
+        assert main([*common, *out]) == 0
+    assert "--merge 2" in capsys.readouterr().out
+    assert main([*common, "--out", str(tmp_path / "tokens"), "--merge", "2"]) == 0
+    assert main([*common, "--out", str(tmp_path / "whole")]) == 0
+    assert files_of(tmp_path / "tokens/0") == files_of(tmp_path / "whole/0")

@@ -3,6 +3,7 @@
 codes.npy     int16 [k, frames of all utterances]
 starts.npy    int64 [utterances + 1], first frame of each utterance
 tokens.json   which tokenizer made them, of which corpus
+indices.npy   int64 [utterances], of a shard: which ones of the corpus they are
 """
 
 from __future__ import annotations
@@ -22,11 +23,13 @@ from torch import Tensor
 
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.partial_folder import PartialFolder, told_when_full, write_whole
+from uslm_recipes.data.shard import Shard
 from uslm_tokenizer.errors import MissingResource, UserError
 from uslm_tokenizer.renames import current_keys
 
 FORMAT = 1
 CODES_FILE, STARTS_FILE, HEADER_FILE = "codes.npy", "starts.npy", "tokens.json"
+INDICES_FILE = "indices.npy"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +48,8 @@ class TokenHeader:
     """Codebook of the codes that is pitch, where there is one."""
     num_pitches: int = 0
     """Different values of that codebook."""
+    shard: str = ""
+    """Share of the corpus that they are of, `3/8`; empty: they are of all of it."""
     format: int = FORMAT
 
 
@@ -57,8 +62,12 @@ class TokenCorpus:
                 f"the corpus has {len(corpus.folders)} folders, but {len(folders)} token folders "
                 "are given"
             )
-        self.headers = [_read_header(folder) for folder in folders]
+        self.headers = [read_header(folder) for folder in folders]
         for folder, header, made in zip(folders, self.headers, corpus.headers, strict=True):
+            if header.shard:
+                raise UserError(
+                    f"{folder} holds shard {header.shard} only; merge all of them first"
+                )
             if header.corpus != made["sha"]:
                 raise UserError(f"{folder} holds tokens of another corpus; run encode again")
         if len({(h.tokenizer, h.num_codebooks) for h in self.headers}) > 1:
@@ -117,7 +126,10 @@ class TokenWriter:
         hop_length: int,
         pitch_codebook: int | None = None,
         num_pitches: int = 0,
+        shard: Shard | None = None,
+        indices: NDArray[np.int64] | None = None,
     ) -> None:
+        """`indices` are the utterances that a `shard` holds, in order; None: all."""
         if len(corpus.folders) != 1:
             raise UserError("tokens are written for one corpus folder at a time")
         if codebook_size > np.iinfo(np.int16).max + 1:
@@ -131,12 +143,14 @@ class TokenWriter:
             hop_length=hop_length,
             pitch_codebook=pitch_codebook,
             num_pitches=num_pitches,
+            shard="" if shard is None else str(shard),
         )
-        frames = -(-corpus.num_samples // hop_length)
+        self.indices = np.arange(len(corpus)) if indices is None else indices
+        frames = -(-corpus.num_samples[self.indices] // hop_length)
         self.starts = np.concatenate([[0], np.cumsum(frames)]).astype(np.int64)
         self._part = PartialFolder(self.folder)
         self._key = json.dumps(asdict(self.header))
-        self._missing = np.ones(len(corpus), dtype=bool)
+        self._missing = np.ones(len(self.indices), dtype=bool)
 
     def __enter__(self) -> TokenWriter:
         state = self._part.__enter__().read_state(self._key)
@@ -160,18 +174,19 @@ class TokenWriter:
 
     def missing(self) -> NDArray[np.int64]:
         """Numbers of the utterances that have no tokens yet."""
-        return np.flatnonzero(self._missing)
+        return self.indices[self._missing]
 
     def write(self, index: int, codes: Int[Tensor, "k t"]) -> None:
         """Store one utterance; `codes` may carry padding frames at its end."""
-        start, stop = int(self.starts[index]), int(self.starts[index + 1])
+        place = int(np.searchsorted(self.indices, index))
+        start, stop = int(self.starts[place]), int(self.starts[place + 1])
         if codes.shape[0] != self.header.num_codebooks or codes.shape[1] < stop - start:
             raise ValueError(
                 f"codes of utterance {index} must be "
                 f"[{self.header.num_codebooks}, {stop - start}], but are {list(codes.shape)}"
             )
         self._codes[:, start:stop] = codes[:, : stop - start].cpu().numpy()
-        self._missing[index] = False
+        self._missing[place] = False
 
     def commit(self) -> None:
         """Put what was written onto the disk, so that an interrupted run goes on after it."""
@@ -199,6 +214,8 @@ class TokenWriter:
         self._codes.flush()
         with told_when_full(self._part.path, "what was committed is kept"):
             np.save(self._part.path / STARTS_FILE, self.starts)
+            if self.header.shard:
+                np.save(self._part.path / INDICES_FILE, self.indices)
             write_whole(self._part.path / HEADER_FILE, json.dumps(asdict(self.header), indent=2))
             self._part.finish()
 
@@ -210,7 +227,7 @@ def _take_room(path: Path) -> None:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
-def _read_header(folder: Path) -> TokenHeader:
+def read_header(folder: Path) -> TokenHeader:
     path = folder / HEADER_FILE
     if not path.is_file():
         raise MissingResource(
