@@ -57,8 +57,8 @@ class Iteration:
 
 def run_labels(setting: Setting, seed: int) -> Mapping[str, Measured]:
     """Phonemes that the labels of each iteration tell."""
-    rows, steps = _rows(setting.speech), setting.steps(150, 1500)
-    first, second, third = _iterations(setting.speech, seed, steps, setting.broken)
+    rows, steps = _rows(setting.speech), setting.steps(250, 1500)
+    first, second, third = _iterations(setting.speech, seed, steps, 3, setting.broken)
     teacher = seeded(seed + 9, lambda: _model(1, SIZE))
     untrained = _distilled(rows, teacher, seed, steps)
     kmeans = build_labels(LabelsConfig(kind="k-means", codebook_size=SIZE), **_sizes(None))
@@ -75,8 +75,8 @@ def run_labels(setting: Setting, seed: int) -> Mapping[str, Measured]:
 
 def run_encoder(setting: Setting, seed: int) -> Mapping[str, Measured]:
     """Phonemes that a linear probe reads off the features of each encoder."""
-    rows, steps = _rows(setting.speech), setting.steps(150, 1500)
-    first, second, _ = _iterations(setting.speech, seed, steps, setting.broken)
+    rows, steps = _rows(setting.speech), setting.steps(100, 1500)
+    first, second = _iterations(setting.speech, seed, steps, 2, setting.broken)
     shifted = _predict(first.source, None, rows, seed, steps, shift=True)
     models = {
         "iteration 2": second.model,
@@ -90,8 +90,8 @@ def run_encoder(setting: Setting, seed: int) -> Mapping[str, Measured]:
 
 def run_sources(setting: Setting, seed: int) -> Mapping[str, Measured]:
     """The same student of the same teacher, by the source of its labels."""
-    rows, steps = _rows(setting.speech), setting.steps(150, 1500)
-    teacher = _iterations(setting.speech, seed, steps, None)[0].model
+    rows, steps = _rows(setting.speech), setting.steps(100, 1500)
+    teacher = _iterations(setting.speech, seed, steps, 1, None)[0].model
     found = {}
     for arm in SPEAR:
         several = arm in ("multi-codebook", "residual")
@@ -110,9 +110,9 @@ def run_sources(setting: Setting, seed: int) -> Mapping[str, Measured]:
 
 @lru_cache(maxsize=4)
 def _iterations(
-    speech: SpeechSet, seed: int, steps: int, broken: str | None
-) -> tuple[Iteration, Iteration, Iteration]:
-    """Three iterations of BEATs: a random projection, then twice what the model before knows."""
+    speech: SpeechSet, seed: int, steps: int, count: int, broken: str | None
+) -> tuple[Iteration, ...]:
+    """Iterations of BEATs: a random projection, then each time what the model before knows."""
     rows = _rows(speech)
     config = LabelsConfig(kind="random projection", codebook_size=SIZE, seed=seed)
     source = build_labels(config, **_sizes(None))
@@ -120,12 +120,12 @@ def _iterations(
     shift = broken == "labels shifted"
     model = _predict(source, None, rows, seed, steps, shift=shift)
     found = [Iteration(source=source, teacher=None, model=model)]
-    for number in (1, 2):
+    for number in range(1, count):
         before = found[-1].model
         source = _distilled(rows, before, seed + number, steps)
         model = _predict(source, before, rows, seed + number, steps, shift=shift)
         found.append(Iteration(source=source, teacher=before, model=model))
-    return found[0], found[1], found[2]
+    return tuple(found)
 
 
 def _model(num_codebooks: int, size: int) -> MaskedUnits:

@@ -121,14 +121,11 @@ class QuantizedLabels(LabelSource):
 class DistilledLabels(LabelSource):
     """Codes of the spectra from which a small estimator tells the teacher's features.
 
-    The loss is one minus the cosine to these, and the commitment. Each dimension of the features is
-    standardised, as `place` measured it: else what all frames share would be all that is told. The
-    estimator goes when the labels are used.
+    The loss is one minus the cosine to these, and the commitment. The estimator goes when the
+    labels are used.
     """
 
     trains = True
-    mean: Tensor
-    std: Tensor
 
     def __init__(self, config: LabelsConfig, num_mels: int, feature_dim: int) -> None:
         super().__init__()
@@ -146,15 +143,10 @@ class DistilledLabels(LabelSource):
         self.from_latents = nn.Linear(config.code_dim, dim)
         self.estimator = Transformer(dim, heads, config.num_estimator_layers)
         self.output = nn.Linear(dim, feature_dim)
-        self.register_buffer("mean", torch.zeros(feature_dim))
-        self.register_buffer("std", torch.ones(feature_dim))
 
     @torch.no_grad()
     def place(self, given: Described, generator: torch.Generator | None = None) -> None:
-        """Measure the features, and start the codebook among the untrained network's latents."""
-        features = given.features.float()[given.real]
-        self.mean.copy_(features.mean(0))
-        self.std.copy_(features.std(0) + 1e-3)
+        """Start the codebook among the latents of the untrained network."""
         self.quantizer.initialize(self._latents(given), given.real, generator=generator)
 
     @torch.no_grad()
@@ -165,7 +157,7 @@ class DistilledLabels(LabelSource):
         quantized = self.quantizer(self._latents(given), given.real, generator=generator)
         x = self.from_latents(quantized.latents.mT.to(self.from_latents.weight.dtype))
         predicted = self.output(_run(self.estimator, x, given.real)).float()[given.real]
-        target = (given.features.detach().float()[given.real] - self.mean) / self.std
+        target = given.features.detach().float()[given.real]
         loss: Tensor = 1 - F.cosine_similarity(predicted, target, dim=-1).mean() + quantized.loss
         return loss
 
