@@ -31,7 +31,7 @@ from uslm.evaluation.suites.bench_config import QUICK, SUITES, BenchConfig
 from uslm.evaluation.suites.speech_set import SAMPLE_RATE, SpeechSet, read_manifest
 from uslm.models.folders import resolve_bundle
 from uslm_tokenizer.base import AudioTokenizer
-from uslm_tokenizer.errors import UserError
+from uslm_tokenizer.errors import MissingResource, UserError
 from uslm_tokenizer.machine import Machine
 from uslm_tokenizer.registry import load_tokenizer, tokenizer_class
 
@@ -139,6 +139,8 @@ def all_tokenizers(
 
 def labelled_speech(folder: Path, config: BenchConfig, speakers: Path | None) -> SpeechSet:
     """The folder's lines, with the gender of each voice where it is known."""
+    if not (folder / MANIFEST).is_file():
+        raise MissingResource(f"there is no {MANIFEST} in {folder}")
     rows = [json.loads(line) for line in (folder / MANIFEST).read_text("utf-8").splitlines()]
     known: Mapping[str, str] = {}
     if speakers is not None:

@@ -203,8 +203,9 @@ def seeded(seed: int, build: Callable[[], Any]) -> Any:
 
 
 def places(rows: Rows, draw: torch.Generator) -> tuple[list[int], list[int]]:
-    """Which utterances, and from which frame."""
-    chosen = torch.randint(len(rows), (BATCH,), generator=draw).tolist()
+    """Which utterances, of those that are as long as a crop, and from which frame."""
+    usable = [place for place, row in enumerate(rows) if len(row) >= CROP]
+    chosen = [usable[i] for i in torch.randint(len(usable), (BATCH,), generator=draw).tolist()]
     share = torch.rand(BATCH, generator=draw).tolist()
     pairs = zip(share, chosen, strict=True)
     return chosen, [int(s * max(1, len(rows[r]) - CROP)) for s, r in pairs]
