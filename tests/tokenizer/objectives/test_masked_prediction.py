@@ -107,8 +107,12 @@ def test_padding_changes_no_label_and_no_loss(kind: str) -> None:
     noisy.frames[2, 25:], noisy.features[2, 25:] = 9.0, -9.0
     one, two = (source.labels(each).transpose(1, 2)[batch.real] for each in (batch, noisy))
     assert torch.equal(one, two)
+    padded = Described(batch.frames[2:], batch.features[2:], batch.real[2:])
+    alone = Described(padded.frames[:, :25], padded.features[:, :25], padded.real[:, :25])
+    assert torch.equal(source.labels(padded)[..., :25], source.labels(alone))
     if source.trains:
         torch.testing.assert_close(source.loss(batch), source.loss(noisy))
+        torch.testing.assert_close(source.loss(padded), source.loss(alone))
 
 
 @every_kind
