@@ -112,11 +112,14 @@ EXTENDING = {
     "add-one.md",
     "judged-units.md",
     "masked-units.md",
+    "melody.md",
     "moshi.md",
     "side-by-side.md",
     "speech-lm.md",
     "vec-tok.md",
+    "vevo.md",
     "vocabulary.md",
+    "voxcpm.md",
 }
 """Documents for those who extend the project, or take its parts for research: they look inside."""
 
