@@ -27,7 +27,13 @@ from uslm.evaluation.suites.compression import (
 from uslm.evaluation.suites.downstream import chance, probe_label, probe_phonemes
 from uslm.evaluation.suites.encoded import CodebookRange, EncodedSet
 from uslm.evaluation.suites.preservation import preserve
-from uslm.evaluation.suites.probe import ProbeConfig, TokenProbe, first_seen
+from uslm.evaluation.suites.probe import (
+    Batch,
+    ProbeConfig,
+    TokenProbe,
+    first_seen,
+    train_probe,
+)
 from uslm.evaluation.suites.robustness import ALTERATIONS, gain, noise, token_changes
 from uslm.evaluation.suites.speech_set import SAMPLE_RATE, SpeechSet
 from uslm.evaluation.suites.stream import predict_stream
@@ -87,6 +93,24 @@ def test_a_permuted_codebook_changes_nothing(encoded: EncodedSet, small: ProbeCo
         assert found[0] == found[1]
     speakers = [probe_label(each, "speaker", config, seed=0) for each in (encoded, mixed)]
     assert speakers[0] == speakers[1]
+
+
+def test_gradients_are_clipped_the_same_whatever_codes_are_called(small: ProbeConfig) -> None:
+    """A norm over the rows of a codebook in another order is another number, in its last bit."""
+    draw = torch.Generator().manual_seed(0)
+    codes = [torch.randint(200, (2, 40), generator=draw) for _ in range(24)]
+    order = torch.randperm(200, generator=draw)
+    wanted = torch.randn(24, 40, 3, generator=draw)
+    made = []
+    for rows in (codes, [order[row] for row in codes]):
+
+        def loss(probe: TokenProbe, batch: Batch) -> torch.Tensor:
+            scores = probe(batch.codes, batch.lengths)
+            return 1000 * (scores - wanted[list(batch.rows)]).square().mean()
+
+        probe = train_probe(small, rows, loss, codebook_size=200, num_classes=3, seed=0)
+        made.append(probe(torch.stack(rows), torch.full((24,), 40)))
+    assert torch.equal(*made)
 
 
 def test_codes_are_numbered_as_they_come() -> None:
