@@ -31,11 +31,17 @@ from uslm.evaluation.suites.bench_config import QUICK, SUITES, BenchConfig
 from uslm.evaluation.suites.speech_set import SAMPLE_RATE, SpeechSet, read_manifest
 from uslm.models.folders import resolve_bundle
 from uslm_tokenizer.base import AudioTokenizer
+from uslm_tokenizer.codecs.speech_tokenizer.model import SpeechTokenizer
+from uslm_tokenizer.codecs.waveform_codec.model import WaveformCodec, WaveformCodecConfig
 from uslm_tokenizer.errors import MissingResource, UserError
 from uslm_tokenizer.machine import Machine
+from uslm_tokenizer.nn.seanet import SEANetConfig
+from uslm_tokenizer.quantize.fsq import FiniteScalarQuantizerConfig
+from uslm_tokenizer.quantize.vq import VectorQuantizerConfig
 from uslm_tokenizer.registry import load_tokenizer, tokenizer_class
 
 MANIFEST = "kokoro.jsonl"
+RANDOM = "random weights"
 GENDERS = {"f": "female", "m": "male"}
 
 
@@ -57,7 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     sections: dict[str, Section] = {}
     for name, tokenizer in tokenizers.items():  # the page after each: a run takes long
-        found = run_bench({name: tokenizer}, speech, config, judges=judges, say=say)
+        # Controls are of the bench and not of a tokenizer: random weights go without.
+        own = replace(config, controls=config.controls and RANDOM not in name)
+        found = run_bench({name: tokenizer}, speech, own, judges=judges, say=say)
         for key, section in found.items():
             sections[key] = joined(sections.get(key), section)
         done = list(tokenizers)[: list(tokenizers).index(name) + 1]
@@ -101,6 +109,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--speakers", type=Path, help="JSON with the sex of its speakers, for a probe of it")
     add("--trained", nargs="*", default=[], metavar="NAME=FOLDER", help="tokenizers of your own")
     add("--random", nargs="*", default=[], metavar="KIND", help="published sizes, random weights")
+    add("--small", action="store_true", help="small codecs of 50 frames per second, random weights")
     add("--tiny", action="store_true", help="tiny sizes for those: does it run at all?")
     add("--recognizer", help="writes down what is said after resynthesis: Whisper")
     add("--speaker-model", help="compares voices after resynthesis")
@@ -132,9 +141,32 @@ def all_tokenizers(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             config = model.tiny_config() if options.tiny else model.config_class()
-            size = "tiny, random weights" if options.tiny else "random weights"
+            size = f"tiny, {RANDOM}" if options.tiny else RANDOM
             found.append((f"{kind} ({size})", model(config).eval()))
+    if options.small:
+        found += [(f"{name} (small, {RANDOM})", codec.eval()) for name, codec in small_codecs()]
     return found
+
+
+def small_codecs() -> list[tuple[str, AudioTokenizer]]:
+    """Of one encoder, with a scalar quantizer, a single codebook, and SpeechTokenizer's levels."""
+
+    def network(dim: int) -> SEANetConfig:
+        return SEANetConfig(dim=dim, num_filters=4, strides=(4, 8, 10), num_lstm_layers=0)
+
+    published = SpeechTokenizer.tiny_config()
+    strides = replace(published.network, strides=(4, 8, 10))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return [
+            ("FSQ codec", WaveformCodec(WaveformCodecConfig(
+                encoder=network(4), quantizer=FiniteScalarQuantizerConfig(levels=(8, 5, 5, 5))
+            ))),
+            ("VQ codec", WaveformCodec(WaveformCodecConfig(
+                encoder=network(16), quantizer=VectorQuantizerConfig(dim=16, codebook_size=256)
+            ))),
+            ("SpeechTokenizer", SpeechTokenizer(replace(published, network=strides))),
+        ]  # fmt: skip
 
 
 def labelled_speech(folder: Path, config: BenchConfig, speakers: Path | None) -> SpeechSet:
