@@ -18,7 +18,7 @@ import tomllib
 from tests.environments import IN_CI, check_shell, environment_of, make_environment
 
 ROOT = Path(__file__).parents[1]
-EXTRAS = ("serve",)
+EXTRAS = ("serve", "aac")
 TOOLS = ("pytest", "pytest-timeout", "beartype>=0.20", "hypothesis>=6.100", "httpx2>=2.12")
 """What these tests need themselves, at the newest."""
 TESTS = (
@@ -78,7 +78,12 @@ class TestTheOldestVersions:
         check_shell("pip install --quiet --no-deps --editable .", ROOT, shell, "the project")
         shell["OMP_NUM_THREADS"] = "1"
         tests = " ".join(TESTS)
-        said = check_shell(f"python -m pytest -q -p no:cacheprovider {tests}", ROOT, shell, "tests")
+        said = check_shell(
+            f"python -m pytest -q -p no:cacheprovider -o addopts=--import-mode=importlib {tests}",
+            ROOT,
+            shell,
+            "tests",
+        )
         assert re.search(r"\d{3,} passed", said), said[-2000:]
 
 
