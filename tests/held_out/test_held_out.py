@@ -78,7 +78,7 @@ def test_a_converted_model_is_found_where_it_was(
 def test_only_the_files_and_the_conversion_name_a_folder() -> None:
     systems = CATALOGUE.systems
     kept = {f"{name}-{systems[name].fingerprint}" for name in systems if not systems[name].ready}
-    assert kept == set(EARLIER)
+    assert set(EARLIER) <= kept  # systems that came later have no earlier folders
     uslm = systems["uslm"]
     reworded = replace(
         uslm, title="anew", parts=tuple(replace(part, model="moved:Here") for part in uslm.parts)
