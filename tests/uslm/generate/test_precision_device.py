@@ -11,9 +11,11 @@ from torch import Tensor
 from uslm.generate.autoregressive import StopRule
 from uslm.generate.codebooks import fill_codebooks
 from uslm.generate.continuation import go_on
+from uslm.generate.latents import LatentSteps, fill_latents
 from uslm.generate.masked import Unmasking, fill_masked
 from uslm.generate.sampling import Sampling
 from uslm.models.base import AcousticModel, AcousticRow, SemanticModel
+from uslm.models.latent import LatentModel, LatentRow
 from uslm.models.masked import MaskedModel, MaskedRow
 from uslm.models.speech_lm import Span, SpeechLM
 from uslm.serving.pool import PoolRow, UnitPool
@@ -21,8 +23,12 @@ from uslm.systems.moshi.generation import DRAWN, complete
 from uslm.systems.moshi.model import MoshiLM
 from uslm.systems.registry import MODELS, model_class
 from uslm.systems.valle.model import Valle
+from uslm.systems.vec_tok.model import InverseKMeans
 from uslm.systems.vevo.flow import FlowRow, FlowSteps, flow_frames
 from uslm.systems.vevo.flow_matching import FlowMatching
+from uslm.systems.voxcpm.generation import Limits, PatchSteps
+from uslm.systems.voxcpm.generation import speak as say_patches
+from uslm.systems.voxcpm.model import VoxCPM
 
 SPEAKING = [name for name in MODELS if model_class(name) is not Valle]  # it only holds two others
 
@@ -99,6 +105,28 @@ def converse(model: MoshiLM) -> list[Tensor]:
     return [row.cpu() for row in complete(model, list(given), [draw(1), draw(2)])]
 
 
+def fill_in_latents(model: LatentModel) -> list[Tensor]:
+    none = torch.zeros(0, model.latent_dim)
+    rows = [LatentRow(units=ids(count) % model.num_units, latents=none) for count in (9, 6)]
+    return fill_latents(model, rows, LatentSteps(steps=2), generators=[draw(1), draw(2)])
+
+
+def speak_patches(model: VoxCPM) -> list[Tensor]:
+    limits = Limits(min_patches=3, max_patches=3)
+    text = ids(5) % model.text_vocab_size
+    return [say_patches(model, text, None, PatchSteps(steps=3), limits, draw()).patches]
+
+
+@torch.no_grad()
+def invert(model: InverseKMeans) -> list[Tensor]:
+    device, width = model.device, model.config.feature_dim
+    units = (ids(2, 7) % model.config.codebook_size).to(device)
+    mask = torch.tensor([[True] * 7, [True] * 5 + [False] * 2]).to(device)
+    prompt = torch.randn(2, 4, width, generator=draw()).to(device)
+    vectors = model(units, mask, prompt, torch.ones(2, 4, dtype=torch.bool).to(device))
+    return [vectors[0].cpu(), vectors[1, :5].cpu()]
+
+
 def generate(model: Any) -> list[Tensor]:
     """What a model of any kind makes of rows of unequal length."""
     match model:
@@ -114,6 +142,12 @@ def generate(model: Any) -> list[Tensor]:
             return go_on_speaking(model)
         case MoshiLM():
             return converse(model)
+        case LatentModel():
+            return fill_in_latents(model)
+        case VoxCPM():
+            return speak_patches(model)
+        case InverseKMeans():
+            return invert(model)
         case _:
             raise AssertionError(f"nobody says here how {type(model).__name__} generates")
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from uslm.synthesis.plan import PlanConfig, plan_text
-from uslm.synthesis.plan_fragments import TextFragments, plan_fragments
+from uslm.synthesis.plan_fragments import TextFragments, Waiting, plan_fragments
 from uslm_tokenizer.errors import TextError
 
 CONFIG = PlanConfig()
@@ -30,7 +30,12 @@ SCRIPT = "Narrated at first, in one voice. [anna] Who is it that knocks? [ben] I
 @settings(max_examples=120, deadline=None)
 @given(st.sampled_from(TEXTS), st.lists(st.integers(1, 30), min_size=1, max_size=8))
 def test_segments_are_those_of_the_whole_text(text: str, lengths: list[int]) -> None:
-    assert list(plan_fragments(cut(text, lengths), CONFIG)) == plan_text(text, CONFIG)
+    planned = [
+        each
+        for each in plan_fragments(cut(text, lengths), CONFIG)
+        if not isinstance(each, Waiting)  # of an empty fragment
+    ]
+    assert planned == plan_text(text, CONFIG)
 
 
 @pytest.mark.parametrize("length", [1, 4, 9, 200])

@@ -88,6 +88,8 @@ class DualPathBlock(nn.Module):
         scale, shift = self.film(angle).chunk(2, dim=-1)
         within = (self.fine_norm(x) * (1 + scale) + shift) * valid[..., None]
         y, _ = self.fine(within.flatten(0, 1))
+        # Some devices lay out what a recurrent layer makes by time, and say it is by row.
+        y = y.clone(memory_format=torch.contiguous_format)
         fine: Tensor = x + self.fine_out(y).view(b, s, k, d)
         return fine * valid[..., None]
 

@@ -161,7 +161,7 @@ class DualPath(LatentModel):
         size, length = self.config.segment_size, latents.shape[1]
         valid = to_segments(batch.mask, size)
         angle = to_segments(self._angle(places) * batch.mask[..., None], size)
-        x = to_segments(self.input(latents) * batch.mask[..., None], size)
+        x = to_segments(self.input(latents.to(self.input.weight.dtype)) * batch.mask[..., None], size)
         x = (x + angle) * valid[..., None]
         b, s, k, _ = x.shape
         frames = torch.arange(s, device=x.device)[:, None] * (size // 2) - size // 2
@@ -171,7 +171,8 @@ class DualPath(LatentModel):
         for block in self.blocks:
             x = block(x, valid, angle, rotary, units, unit_rotary, batch.unit_mask)
         found = self.output(self.norm(from_segments(x, length)))
-        return cast(Tensor, found)
+        # Latents stay in the precision that they came in: the sampler adds small steps to them.
+        return cast(Tensor, found).to(latents.dtype)
 
     def loss(
         self, batch: LatentBatch, generator: torch.Generator | None = None
