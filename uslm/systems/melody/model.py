@@ -161,7 +161,8 @@ class DualPath(LatentModel):
         size, length = self.config.segment_size, latents.shape[1]
         valid = to_segments(batch.mask, size)
         angle = to_segments(self._angle(places) * batch.mask[..., None], size)
-        x = to_segments(self.input(latents.to(self.input.weight.dtype)) * batch.mask[..., None], size)
+        x = self.input(latents.to(self.input.weight.dtype))
+        x = to_segments(x * batch.mask[..., None], size)
         x = (x + angle) * valid[..., None]
         b, s, k, _ = x.shape
         frames = torch.arange(s, device=x.device)[:, None] * (size // 2) - size // 2
