@@ -168,6 +168,11 @@ def test_cancel(visit: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> N
     received(page, "#clone-player")
     holds(page, "#clone-status", "of speech so far")
     assert not stopped.is_set()
+    page.get_by_role("tab", name="Convert").click()
+    page.locator("#convert-cancel").click()
+    holds(page, "#convert-status", "Cancelled.")  # it knows nothing of what the other tab makes
+    page.get_by_role("tab", name="Clone").click()
+    assert not stopped.is_set()
     page.locator("#clone-cancel").click()
     state(page, "#clone-player", "paused")
     holds(page, "#clone-status", "were made.")

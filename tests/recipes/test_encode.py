@@ -203,6 +203,11 @@ def test_shards_that_do_not_belong_together_are_refused(
         TokenCorpus.open(corpus, tmp_path / "tokens/0.shard-0-of-2")
 
 
+def test_no_shards_at_all_are_refused(tmp_path: Path, corpus: Corpus) -> None:
+    with pytest.raises(UserError, match="1 or more, but is 0"):
+        merge_shards(corpus, tmp_path / "tokens", 0)
+
+
 @pytest.mark.parametrize("text", ["8/8", "1/0", "-1/2", "3", "a/b", "1/2/3"])
 def test_a_shard_that_cannot_be_is_refused(text: str) -> None:
     with pytest.raises(UserError, match="a shard must be"):

@@ -31,16 +31,17 @@ PCM_RATE = 24_000
 
 def check_format(format: str) -> None:
     """Raise ApiError if speech cannot be sent so."""
+    if format in MEDIA_TYPES and (format not in MUXERS or find_spec("av")):
+        return
     missing = () if find_spec("av") else tuple(MUXERS)
     known = [name for name in MEDIA_TYPES if name not in missing]
-    if format not in known:
-        raise ApiError(
-            400,
-            f"response_format {format!r} cannot be made here; it may be {', '.join(known)}"
-            + (' (aac and m4a with pip install "uslm[aac]")' if missing else ""),
-            param="response_format",
-            code="unsupported_format",
-        )
+    raise ApiError(
+        400,
+        f"response_format {format!r} cannot be made here; it may be {', '.join(known)}"
+        + (' (aac and m4a with pip install "uslm[aac]")' if missing else ""),
+        param="response_format",
+        code="unsupported_format",
+    )
 
 
 class ByteEncoder:

@@ -34,7 +34,7 @@ from uslm_app.server.errors import ApiError, invalid, to_api_error
 from uslm_app.server.listening import Listener
 from uslm_app.server.schemas import SpeechRequest
 from uslm_app.server.service import Service
-from uslm_app.server.speech import SpeechStream, check_request, speech_options
+from uslm_app.server.speech import SpeechStream, check_request, speech_options, voice_of
 
 LOG = logging.getLogger(__name__)
 PATH = "/v1/audio/speech/live"
@@ -78,8 +78,7 @@ class _Conversation:
         with anyio.fail_after(service.settings.header_seconds):
             wanted = _started(await self._message())
         check_request(wanted, service)
-        name = wanted.voice if isinstance(wanted.voice, str) else wanted.voice.id
-        voice = await service.find_voice(name, status=400, param="voice")
+        voice = await voice_of(wanted, service)
         seed = resolve_seed(wanted.seed)
         utterance = service.engine.submit(
             self._live_text, voice, seed=seed, **speech_options(wanted, service)

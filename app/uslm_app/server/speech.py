@@ -24,6 +24,7 @@ from uslm.output.watermark import MarkedStream
 from uslm.serving.utterance import Cancelled, Utterance
 from uslm.synthesis.seeds import resolve_seed
 from uslm.text.language import primary_language
+from uslm.voices.prompt import VoicePrompt
 from uslm_app.server.encoding import MEDIA_TYPES, ByteEncoder, check_format
 from uslm_app.server.errors import ApiError, to_api_error
 from uslm_app.server.listening import Listener, cancelled_with
@@ -57,8 +58,7 @@ def speech_router(service: Service) -> APIRouter:
         """Speak a text with a voice of this server."""
         begin = time.perf_counter()
         check_request(wanted, service)
-        name = wanted.voice if isinstance(wanted.voice, str) else wanted.voice.id
-        voice = await service.find_voice(name, status=400, param="voice")
+        voice = await voice_of(wanted, service)
         seed = resolve_seed(wanted.seed)
         utterance = service.engine.submit(
             wanted.input, voice, seed=seed, **speech_options(wanted, service)
@@ -91,6 +91,12 @@ def speech_router(service: Service) -> APIRouter:
         return StreamedSpeech(stream, wanted.stream_format == "sse", headers, send_seconds)
 
     return router
+
+
+async def voice_of(wanted: SpeechRequest, service: Service) -> VoicePrompt:
+    """The voice that is asked for. ApiError if there is none."""
+    name = wanted.voice if isinstance(wanted.voice, str) else wanted.voice.id
+    return await service.find_voice(name, status=400, param="voice")
 
 
 def check_request(wanted: SpeechRequest, service: Service) -> None:

@@ -52,7 +52,7 @@ def clone_tab(context: Context, made: gr.State) -> tuple[VoiceField, Any]:
         concurrency_id=SPEAKING,
     )
     result.follow(spoken)
-    result.cancelled_by(context, stop, [spoken])
+    result.cancelled_by(stop, [spoken], context.unfinished)
     return voice, spoken
 
 

@@ -65,7 +65,7 @@ def convert_tab(context: Context, made: gr.State) -> tuple[VoiceField, Any]:
         concurrency_id=LISTENING,
     )
     result.follow(converted)
-    result.cancelled_by(context, stop, [converted])
+    result.cancelled_by(stop, [converted])
     return voice, converted
 
 

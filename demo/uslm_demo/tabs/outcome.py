@@ -10,6 +10,7 @@ import gradio as gr
 
 from uslm_demo.context import Context, session_of
 from uslm_demo.results import Files, unfinished_file
+from uslm_demo.unfinished import Unfinished
 from uslm_demo.widgets.player import player, playing
 from uslm_demo.widgets.sounds import Sound
 
@@ -34,10 +35,13 @@ class Outcome:
             show_progress="hidden", api_visibility="private",
         )  # fmt: skip
 
-    def cancelled_by(self, context: Context, button: gr.Button, work: Sequence[Any]) -> None:
-        """The button ends the work: nothing sounds any more, and what was made can be had."""
+    def cancelled_by(
+        self, button: gr.Button, work: Sequence[Any], unfinished: Unfinished | None = None
+    ) -> None:
+        """The button ends the work: nothing sounds any more, and what was made can be had, where
+        the work leaves it in `unfinished`."""
         cancel(button, work).then(
-            Cancelling(context).on_cancel, outputs=[self.status, self.wav],
+            Cancelling(unfinished).on_cancel, outputs=[self.status, self.wav],
             show_progress="hidden", api_visibility="private", concurrency_limit=None,
         )  # fmt: skip
 
@@ -104,12 +108,13 @@ def cancel(button: gr.Button, work: Sequence[Any]) -> Any:
 class Cancelling:
     """Work of Cancel."""
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
+    def __init__(self, unfinished: Unfinished | None) -> None:
+        self._unfinished = unfinished
 
     def on_cancel(self, request: gr.Request) -> Iterator[tuple[Any, Any]]:
         """status, wav."""
-        sound = self._context.unfinished.take(session_of(request))
+        kept = self._unfinished
+        sound = None if kept is None else kept.take(session_of(request))
         if sound is not None:
             sound.wait(LAST_SECONDS)
         if sound is None or not sound.data:

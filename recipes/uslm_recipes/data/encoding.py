@@ -86,6 +86,8 @@ def merge_shards(corpus: Corpus, folder: Path, count: int) -> TokenCorpus:
 
     Raises MissingResource if some are not there yet, UserError if they do not belong together.
     """
+    if count < 1:
+        raise UserError(f"the number of shards must be 1 or more, but is {count}")
     for number, corpus_folder in enumerate(corpus.folders):
         part, whole = Corpus.open(corpus_folder), folder / str(number)
         places = [shard.place(whole) for shard in shards(count)]
