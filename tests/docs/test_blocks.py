@@ -33,6 +33,7 @@ NOT_RUN = {
     "docs/add-one.md": 2,
     "docker/README.md": 1,
     "docs/fine-tune.md": 3,
+    "docs/how-to/browser.md": 1,
     "docs/how-to/convert.md": 1,
     "docs/how-to/demo.md": 1,
     "docs/how-to/evaluate.md": 2,

@@ -36,7 +36,7 @@ LOOKALIKES = {
     "‹": "", "›": "", "’": "", "‘": "", "\n": " ", "\t": " ", "↗": "", "↘": "", "ꜜ": "", "ꜛ": "",
     **{tone: "" for tone in "0123456789˥˦˧˨˩"},
 }  # fmt: skip
-_TIDY = tuple(
+SPACING = tuple(
     (re.compile(pattern), replacement)
     for pattern, replacement in (
         (r" +", " "),
@@ -86,7 +86,7 @@ class PhonemeVocab:
         """The same phonemes in our symbols only, with no loose spaces or doubled commas."""
         known = [char if char in self._ids else LOOKALIKES.get(char, "") for char in phonemes]
         text = "".join(known)
-        for pattern, replacement in _TIDY:
+        for pattern, replacement in SPACING:
             text = pattern.sub(replacement, text)
         return text
 

@@ -225,7 +225,7 @@ class ExportOptions(CommonOptions):
     model: str
     format: str
     out: str
-    precision: Literal["float32", "int8"]
+    precision: Literal["float32", "int8"] | None
     force: bool
 
 

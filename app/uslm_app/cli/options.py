@@ -100,19 +100,19 @@ def add_export(parser: ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="default, a folder or a Hub repository")
     parser.add_argument(
         "--format",
-        type=one_of(("onnx",)),
+        type=one_of(("onnx", "browser")),
         default="onnx",
         metavar="NAME",
-        help="what to write: onnx, the only one so far",
+        help="what to write: onnx, graphs for ONNX Runtime; or browser, a page that clones and "
+        "speaks without a server (default onnx)",
     )
     parser.add_argument("--out", required=True, metavar="FOLDER", help="folder to write")
     parser.add_argument(
         "--precision",
         type=one_of(("float32", "int8")),
-        default="float32",
         metavar="NAME",
         help="of the weights of linear layers: float32, or int8, less than half as large and a "
-        "little rougher (default float32)",
+        "little rougher (default: float32 for onnx, int8 for browser)",
     )
     parser.add_argument("--force", action="store_true", help="replace the folder's files")
     add_common(parser)

@@ -200,6 +200,7 @@ what it is worth:
         """\
   uslm export default --format onnx --out default-onnx
   uslm export default --format onnx --precision int8 --out default-int8
+  uslm export default --format browser --out page
   uslm-tts --backend onnx --model default-int8 --text "Hello." --prompt me.wav --out hello.wav
 """,
     ),

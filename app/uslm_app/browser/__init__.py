@@ -1,0 +1,1 @@
+"""The browser build: a static page that clones and speaks without a server."""
