@@ -21,7 +21,7 @@ from uslm.evaluation.suites.encoded import EncodedSet, EncodedSpeech, frame_labe
 from uslm.evaluation.suites.probe import ProbeConfig
 from uslm.evaluation.suites.speech_set import LabelledSpeech, SpeechSet, vocabulary
 from uslm_tokenizer.quantize.base import Quantized
-from uslm_tokenizer.quantize.build import QuantizerConfig, build_quantizer, latent_dim
+from uslm_tokenizer.quantize.build import QuantizerConfig, build_quantizer
 from uslm_tokenizer.quantize.rvq import ResidualQuantizerConfig
 from uslm_tokenizer.quantize.vq import VectorQuantizerConfig
 
@@ -40,7 +40,7 @@ class MelCodec(nn.Module):
 
     def __init__(self, quantizer: QuantizerConfig, teacher_dim: int = 1) -> None:
         super().__init__()
-        width = latent_dim(quantizer)
+        width = quantizer.dim
         self.encoder = nn.Sequential(
             nn.Conv1d(MELS, DIM, 5, padding=2), nn.GELU(),
             nn.Conv1d(DIM, DIM, 5, padding=2), nn.GELU(), nn.Conv1d(DIM, width, 1),

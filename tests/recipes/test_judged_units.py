@@ -234,6 +234,12 @@ def test_texts_for_the_language_model_are_its_own_tokens(material: Path, judge: 
         ("tiny", "stages.first_share=1.0", "must be in \\[0, 1\\)"),
         ("tiny", "layer_weights=mean", 'where layer_weights is "learnt"'),
         ("tiny", "quantizer.dim=8", "must be 16, the width of the speech encoder"),
+        (
+            "tiny",
+            "quantizer={dim: 16, codebook_size: 8, iterations: 5}",
+            "a KMeans stays as it was",
+        ),
+        ("tiny", "quantizer={levels: [{dim: 16}, {dim: 16}]}", "one code a frame, but gives 2"),
         ("last_tiny", "objectives.reconstruction=null", "needs objectives.reconstruction"),
     ],
 )

@@ -20,6 +20,7 @@ from uslm_recipes.train import nar as train_nar
 from uslm_recipes.train import unit_codec as train_codec
 from uslm_recipes.train import units as train_units
 from uslm_tokenizer.hub import read_description
+from uslm_tokenizer.quantize.kmeans import KMeans
 from uslm_tokenizer.registry import load_tokenizer
 from uslm_tokenizer.weight_hash import weight_hash
 
@@ -160,6 +161,23 @@ def test_a_resumed_run_ends_with_the_same_weights(
     assert MAINS[stage]([*given, "--resume"]) == 0
     whole = (trained / stage / "model" / "model.safetensors").read_bytes()
     assert whole == (tmp_path / "model" / "model.safetensors").read_bytes()
+
+
+def test_centroids_that_cannot_wait_are_placed_before_the_first_step_only(
+    trained: Path, tmp_path: Path
+) -> None:
+    more = ["model.quantizer={dim: 8, codebook_size: 32, iterations: 5}", "loop.samples=0"]
+    for name in ("whole", "halves"):
+        given = arguments("units", trained, tmp_path / name, *more, "loop.save_every_minutes=1e-9")
+        if name == "halves":
+            assert MAINS["units"]([*given, "--stop-after-minutes", "1e-4"]) == 0
+            given.append("--resume")
+        assert MAINS["units"](given) == 0
+    whole, halves = (load_tokenizer(tmp_path / each / "model") for each in ("whole", "halves"))
+    assert isinstance(whole.quantizer, KMeans)
+    # Latents have a variance of 1: their means lie within sqrt(8), and not all 32 of noise do.
+    assert float(whole.quantizer.centroids.norm(dim=1).max()) <= 8**0.5 + 1e-3
+    assert all(torch.equal(a, halves.state_dict()[name]) for name, a in whole.state_dict().items())
 
 
 def test_a_thread_that_reads_ahead_changes_nothing(trained: Path, tmp_path: Path) -> None:

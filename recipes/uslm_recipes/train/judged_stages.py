@@ -23,7 +23,6 @@ from uslm_tokenizer.codecs.judged_units.model import JudgedUnits
 from uslm_tokenizer.errors import ConfigError
 from uslm_tokenizer.objectives.judged import References, Tokenized
 from uslm_tokenizer.objectives.unit_list import Found, ObjectiveList
-from uslm_tokenizer.quantize.diff_kmeans import DifferentiableKMeans
 
 Control = Literal["none", "gradient cut", "random judge", "recluster", "frozen"]
 Part = Literal["encoder", "layer_weights", "codebook"]
@@ -107,15 +106,11 @@ class JudgedTraining(nn.Module):
         for name, part in self._parts.items():
             part.requires_grad_(name in learning)
         quantizer = self.tokenizer.quantizer
-        soft = isinstance(quantizer, DifferentiableKMeans)
         # Frozen centroids are drawn from as well, where what lies before them is to learn.
-        quantizer.train(self.is_second and ("codebook" in learning or (soft and bool(learning))))
-        if isinstance(quantizer, DifferentiableKMeans):
-            share = (fraction - config.first_share) / (1 - config.first_share)
-            start = quantizer.config.temperature
-            quantizer.set_temperature(
-                start + (config.final_temperature - start) * min(1.0, max(0.0, share))
-            )
+        drawn = quantizer.draws_codes and bool(learning)
+        quantizer.train(self.is_second and ("codebook" in learning or drawn))
+        share = (fraction - config.first_share) / (1 - config.first_share)
+        quantizer.cool(min(1.0, max(0.0, share)), config.final_temperature)
 
     def begin_second(self, latents: Float[Tensor, "1 d n"], generator: torch.Generator) -> None:
         """Leave the first stage; k-means of `latents` places a codebook that was not there."""
@@ -155,6 +150,11 @@ class JudgedTraining(nn.Module):
                 )
             found["layer_weights"] = tokenizer.encoder.layer_logits
         if "codebook" in trained:
+            if not tokenizer.quantizer.learns:
+                raise ConfigError(
+                    'stages.trained may name "codebook" where training moves it, but a '
+                    f"{type(tokenizer.quantizer).__name__} stays as it was placed"
+                )
             found["codebook"] = tokenizer.quantizer
         if not found and self.config.control != "frozen":
             raise ConfigError(

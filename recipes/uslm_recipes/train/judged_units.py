@@ -50,11 +50,12 @@ from uslm_recipes.train.judged_stages import JudgedTraining, StagesConfig
 from uslm_recipes.train.judged_validation import validate
 from uslm_recipes.train.teacher import TeacherFeatures, teacher_features
 from uslm_recipes.train.units import ctc_frames
-from uslm_tokenizer.codecs.judged_units.model import AdapterConfig, JudgedUnits, QuantizerConfig
+from uslm_tokenizer.codecs.judged_units.model import AdapterConfig, JudgedUnits
 from uslm_tokenizer.errors import ConfigError, UserError
 from uslm_tokenizer.objectives.frozen_lm import FrozenLM
 from uslm_tokenizer.objectives.judged import References, Texts
 from uslm_tokenizer.objectives.unit_list import ObjectiveList, ObjectivesConfig
+from uslm_tokenizer.quantize.build import QuantizerConfig
 from uslm_tokenizer.ssl.encoder import SSLEncoder
 
 
@@ -63,7 +64,7 @@ class JudgedUnitsRecipe:
     """Everything that decides a run of this recipe."""
 
     quantizer: QuantizerConfig
-    """The codebook: keys of differentiable k-means, or of VQ."""
+    """The codebook, of any kind that gives one code a frame: its keys say which."""
     objectives: ObjectivesConfig
     """What judges the units, and what keeps them alive."""
     adapter: AdapterConfig | None = None

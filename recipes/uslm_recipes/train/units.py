@@ -77,7 +77,8 @@ class UnitsRecipe:
     ctc_weight: float = 0.3
     """Weight of the phoneme loss beside the teacher's."""
     continuous_share: float = 0.5
-    """Share of the run before the codebook is placed."""
+    """Share of the run before the codebook is placed; one that cannot wait (`delayed_init`) is
+    placed before the first step."""
     codebook_seconds: float = 1200.0
     """Speech whose latents the codebook's entries are placed among."""
 
@@ -244,6 +245,10 @@ def train(recipe: UnitsRecipe, out: Path, *, resume: bool = False) -> bool:
         def check() -> Validation:
             return validate(recipe, prepared, corpus, teacher, held_out, device)
 
+        if model.quantizer.is_placed and run.progress.step == 0:  # it cannot wait
+            alike = torch.Generator().manual_seed(recipe.loop.seed)  # in every process
+            latents = some_latents(run, recipe, model, corpus)
+            model.quantizer.initialize(latents, generator=alike)
         for train_batch in each_batch(run, lambda: draw_batch(recipe, corpus, teacher, batches)):
             place_codebook_when_due(run, recipe, model, corpus, generator)
             batch = train_batch.batch.to(device)
@@ -251,14 +256,13 @@ def train(recipe: UnitsRecipe, out: Path, *, resume: bool = False) -> bool:
                 predicted = prepared(batch.waveforms, batch.lengths, generator)
                 losses = losses_of(recipe, predicted, train_batch, batch)
                 update(run, losses.total)
-            is_placed = bool(model.quantizer.initialized)
+            is_placed = model.quantizer.is_placed
             after_step(run, losses, train_batch, validate=check if held_out and is_placed else None)
         if complete := finish_run(run):
             export(run, "model", {"model": model})
     return complete
 
 
-@torch.no_grad()
 def place_codebook_when_due(
     run: Run,
     recipe: UnitsRecipe,
@@ -268,8 +272,16 @@ def place_codebook_when_due(
 ) -> None:
     """K-means over the latents of some of the speech, once, before the codebook joins."""
     due = fraction_done(run.progress, recipe.loop) >= recipe.continuous_share
-    if model.quantizer.initialized or not due:
-        return
+    if due and not model.quantizer.is_placed:
+        latents = some_latents(run, recipe, model, corpus)
+        model.quantizer.initialize(latents, generator=generator)
+
+
+@torch.no_grad()
+def some_latents(
+    run: Run, recipe: UnitsRecipe, model: UnitTokenizer, corpus: Corpus
+) -> Float[Tensor, "1 d n"]:
+    """Latents of some of the speech, the same in every process."""
     # A stream of its own: the run's may be some batches ahead.
     batches = SecondsBatches(
         corpus.seconds,
@@ -287,7 +299,7 @@ def place_codebook_when_due(
             latents = model.latents(framed, mask)
         frames.append(latents.transpose(1, 2)[mask])
     model.train()
-    model.quantizer.initialize(torch.cat(frames).T[None], generator=generator)
+    return torch.cat(frames).T[None]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

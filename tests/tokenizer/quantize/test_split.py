@@ -9,7 +9,7 @@ import torch
 
 from uslm_tokenizer.config import from_dict, to_dict
 from uslm_tokenizer.errors import ConfigError
-from uslm_tokenizer.quantize.build import QuantizerConfig, build_quantizer, latent_dim
+from uslm_tokenizer.quantize.build import QuantizerConfig, build_quantizer
 from uslm_tokenizer.quantize.factorized import FactorizedQuantizerConfig
 from uslm_tokenizer.quantize.fsq import FiniteScalarQuantizerConfig
 from uslm_tokenizer.quantize.grvq import GroupedQuantizerConfig
@@ -74,7 +74,7 @@ def test_any_quantizer_is_built_from_its_stored_config(config: QuantizerConfig) 
     slot = from_dict(Slot, {"quantizer": to_dict(config)})
     assert slot.quantizer == config and type(slot.quantizer) is type(config)
     quantizer = build_quantizer(slot.quantizer).eval()
-    assert quantizer.encode(torch.randn(1, latent_dim(config), 5)).shape == (
+    assert quantizer.encode(torch.randn(1, config.dim, 5)).shape == (
         1, quantizer.num_codebooks, 5
     )  # fmt: skip
 

@@ -35,6 +35,10 @@ class Quantizer(nn.Module, ABC):
 
     identity_gradient: bool = True
     """Whether the gradient passes unchanged to the input, not through learned projections."""
+    learns: bool = True
+    """Whether training moves its codes; else `initialize` alone does, or nothing."""
+    draws_codes: bool = False
+    """Whether codes are drawn in training, at a temperature that `cool` lowers."""
 
     @property
     @abstractmethod
@@ -76,6 +80,15 @@ class Quantizer(nn.Module, ABC):
             f"{type(self).__name__} has no soft assignment: its codes are no points of the latents"
         )
 
+    def code_points(self) -> Float[Tensor, "v d"]:
+        """Points among the latents, the nearest of which is a frame's code.
+
+        UserError of a quantizer that chooses its codes otherwise.
+        """
+        raise UserError(
+            f"{type(self).__name__} has no code points: it does not choose the nearest of its codes"
+        )
+
     def initialize(
         self,
         latents: Float[Tensor, "b d t"],
@@ -84,6 +97,20 @@ class Quantizer(nn.Module, ABC):
         generator: torch.Generator | None = None,
     ) -> None:
         """Start the codebooks from data, by k-means."""
+
+    @property
+    def is_placed(self) -> bool:
+        """Whether it quantizes in training: before a delayed `initialize` latents pass through."""
+        return all(part.is_placed for part in self.inner_quantizers())
+
+    def cool(self, share: float, final: float) -> None:
+        """Move the temperature of draws by this share of the way from its start to `final`."""
+        for part in self.inner_quantizers():
+            part.cool(share, final)
+
+    def inner_quantizers(self) -> list["Quantizer"]:
+        """Quantizers that it is made of."""
+        return [part for part in self.modules() if isinstance(part, Quantizer) and part is not self]
 
 
 def full_precision(tensor: Tensor) -> torch.autocast:

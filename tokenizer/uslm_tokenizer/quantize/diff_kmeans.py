@@ -48,6 +48,11 @@ class DifferentiableKMeansConfig:
         if not self.temperature > 0:
             raise ConfigError(f"temperature must be above 0, but is {self.temperature}")
 
+    @property
+    def num_codebooks(self) -> int:
+        """Codes of one frame."""
+        return 1
+
 
 class DifferentiableKMeans(Quantizer):
     """Centroids that a loss moves; `initialize` places them and the sharpness.
@@ -57,6 +62,7 @@ class DifferentiableKMeans(Quantizer):
     """
 
     identity_gradient = False
+    draws_codes = True
     sharpness: Tensor
 
     def __init__(self, config: DifferentiableKMeansConfig) -> None:
@@ -79,6 +85,13 @@ class DifferentiableKMeans(Quantizer):
         if not temperature > 0:
             raise ConfigError(f"temperature must be above 0, but is {temperature}")
         self.temperature = temperature
+
+    def cool(self, share: float, final: float) -> None:
+        start = self.config.temperature
+        self.set_temperature(start + (final - start) * share)
+
+    def code_points(self) -> Float[Tensor, "v d"]:
+        return self.centroids
 
     def forward(
         self,

@@ -33,11 +33,27 @@ class FiniteScalarQuantizerConfig:
         if not self.levels or min(self.levels) < 2:
             raise ConfigError(f"levels must be numbers of at least 2, but are {self.levels}")
 
+    @property
+    def dim(self) -> int:
+        """Width of the latents."""
+        return len(self.levels)
+
+    @property
+    def codebook_size(self) -> int:
+        """Codes that there are."""
+        return math.prod(self.levels)
+
+    @property
+    def num_codebooks(self) -> int:
+        """Codes of one frame."""
+        return 1
+
 
 class FiniteScalarQuantizer(Quantizer):
     """Each channel is squashed into its range and rounded; the values lie in [-1, 1]."""
 
     identity_gradient = False  # it shrinks where the squashing saturates
+    learns = False
     levels: Tensor
     strides: Tensor
 
@@ -55,7 +71,7 @@ class FiniteScalarQuantizer(Quantizer):
 
     @property
     def codebook_size(self) -> int:
-        return math.prod(self.config.levels)
+        return self.config.codebook_size
 
     def forward(
         self,

@@ -8,6 +8,7 @@ from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from uslm_tokenizer.errors import ConfigError
 from uslm_tokenizer.quantize.base import (
     Quantized,
     Quantizer,
@@ -27,11 +28,24 @@ class KMeansConfig:
     """Width of the features."""
     codebook_size: int = 500
     """Number of centroids."""
+    iterations: int = 50
+    """Rounds of `initialize`, if the centroids have not settled before."""
+
+    def __post_init__(self) -> None:
+        for name in ("dim", "codebook_size", "iterations"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, but is {getattr(self, name)}")
+
+    @property
+    def num_codebooks(self) -> int:
+        """Codes of one frame."""
+        return 1
 
 
 class KMeans(Quantizer):
     """Centroids that no gradient moves: `fit` or `initialize` places them, once."""
 
+    learns = False
     centroids: Tensor
 
     def __init__(self, config: KMeansConfig) -> None:
@@ -67,6 +81,9 @@ class KMeans(Quantizer):
     def decode(self, codes: Int[Tensor, "b k t"]) -> Float[Tensor, "b d t"]:
         return rearrange(self.centroids[codes[:, 0]], "b t d -> b d t")
 
+    def code_points(self) -> Float[Tensor, "v d"]:
+        return self.centroids
+
     def soft_assignment(
         self, latents: Float[Tensor, "b d t"], temperature: float = 1.0
     ) -> Float[Tensor, "b k t v"]:
@@ -81,7 +98,10 @@ class KMeans(Quantizer):
         generator: torch.Generator | None = None,
     ) -> None:
         frames = real_frames(latents, mask)
-        self.centroids.copy_(fit(frames, self.codebook_size, generator=generator))
+        rounds = self.config.iterations
+        self.centroids.copy_(
+            fit(frames, self.codebook_size, iterations=rounds, generator=generator)
+        )
 
 
 @torch.no_grad()

@@ -39,12 +39,18 @@ class RandomProjectionConfig:
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, but is {getattr(self, name)}")
 
+    @property
+    def num_codebooks(self) -> int:
+        """Codes of one frame."""
+        return 1
+
 
 class RandomProjection(Quantizer):
     """The code of the smallest angle to a frame's projection; `initialize` measures the scale of
     the features alone."""
 
     identity_gradient = False
+    learns = False
     projection: Tensor
     codebook: Tensor
     mean: Tensor

@@ -9,16 +9,12 @@ from torch import Tensor, nn
 
 from uslm_tokenizer.errors import ConfigError
 from uslm_tokenizer.quantize.base import Quantized, Quantizer, straight_through
-from uslm_tokenizer.quantize.factorized import FactorizedQuantizer, FactorizedQuantizerConfig
-from uslm_tokenizer.quantize.grvq import GroupedQuantizer, GroupedQuantizerConfig
-from uslm_tokenizer.quantize.vq import VectorQuantizer, VectorQuantizerConfig
-
-LevelConfig = VectorQuantizerConfig | FactorizedQuantizerConfig | GroupedQuantizerConfig
+from uslm_tokenizer.quantize.single import SingleConfig, build_single
 
 
 @dataclass(frozen=True, kw_only=True)
 class ResidualQuantizerConfig:
-    levels: tuple[LevelConfig, ...]
+    levels: tuple[SingleConfig, ...]
     """The quantizer of each level, from coarse to fine; all of one `dim` and `codebook_size`."""
     dropout: float = 0.5
     """Share of the rows of a training batch that use only their first few levels."""
@@ -39,6 +35,21 @@ class ResidualQuantizerConfig:
         if not 0 <= self.dropout <= 1:
             raise ConfigError(f"dropout must be in [0, 1], but is {self.dropout}")
 
+    @property
+    def dim(self) -> int:
+        """Width of the latents."""
+        return self.levels[0].dim
+
+    @property
+    def codebook_size(self) -> int:
+        """Entries of each codebook."""
+        return self.levels[0].codebook_size
+
+    @property
+    def num_codebooks(self) -> int:
+        """Codes of one frame."""
+        return sum(level.num_codebooks for level in self.levels)
+
 
 class ResidualQuantizer(Quantizer):
     """A stack of quantizers; the codes of a level follow those of the level before it.
@@ -51,8 +62,10 @@ class ResidualQuantizer(Quantizer):
     def __init__(self, config: ResidualQuantizerConfig) -> None:
         super().__init__()
         self.config = config
-        self.levels = nn.ModuleList(_build_level(level) for level in config.levels)
+        self.levels = nn.ModuleList(build_single(level) for level in config.levels)
         self.identity_gradient = all(level.identity_gradient for level in self._span())
+        self.learns = any(level.learns for level in self._span())
+        self.draws_codes = any(level.draws_codes for level in self._span())
 
     @property
     def num_codebooks(self) -> int:
@@ -60,7 +73,7 @@ class ResidualQuantizer(Quantizer):
 
     @property
     def codebook_size(self) -> int:
-        return self.config.levels[0].codebook_size
+        return self.config.codebook_size
 
     def forward(
         self,
@@ -209,11 +222,3 @@ class ResidualQuantizer(Quantizer):
             )
             depth = torch.where(dropped, drawn, all_levels)
         return depth.to(latents.device)
-
-
-def _build_level(config: LevelConfig) -> Quantizer:
-    if isinstance(config, GroupedQuantizerConfig):
-        return GroupedQuantizer(config)
-    if isinstance(config, FactorizedQuantizerConfig):
-        return FactorizedQuantizer(config)
-    return VectorQuantizer(config)

@@ -28,10 +28,7 @@ class SplitQuantizerConfig:
     """The levels beside them; of the same `dim` and `codebook_size`."""
 
     def __post_init__(self) -> None:
-        sizes = [
-            (part.levels[0].dim, part.levels[0].codebook_size)
-            for part in (self.semantic, self.acoustic)
-        ]
+        sizes = [(part.dim, part.codebook_size) for part in (self.semantic, self.acoustic)]
         if sizes[0] != sizes[1]:
             raise ConfigError(
                 "semantic and acoustic must have levels of equal dim and codebook_size, but have "
@@ -41,7 +38,17 @@ class SplitQuantizerConfig:
     @property
     def dim(self) -> int:
         """Width of the latents."""
-        return self.semantic.levels[0].dim
+        return self.semantic.dim
+
+    @property
+    def codebook_size(self) -> int:
+        """Entries of each codebook."""
+        return self.semantic.codebook_size
+
+    @property
+    def num_codebooks(self) -> int:
+        """Codes of one frame."""
+        return self.semantic.num_codebooks + self.acoustic.num_codebooks
 
 
 class SplitQuantizer(Quantizer):
@@ -53,6 +60,8 @@ class SplitQuantizer(Quantizer):
         self.semantic = ResidualQuantizer(config.semantic)
         self.acoustic = ResidualQuantizer(config.acoustic)
         self.identity_gradient = self.semantic.identity_gradient and self.acoustic.identity_gradient
+        self.learns = self.semantic.learns or self.acoustic.learns
+        self.draws_codes = self.semantic.draws_codes or self.acoustic.draws_codes
 
     @property
     def num_codebooks(self) -> int:

@@ -152,6 +152,14 @@ class VectorQuantizer(Quantizer):
     def decode(self, codes: Int[Tensor, "b k t"]) -> Float[Tensor, "b d t"]:
         return rearrange(F.embedding(codes[:, 0], self.embedding), "b t d -> b d t")
 
+    def code_points(self) -> Float[Tensor, "v d"]:
+        """As of any quantizer; not of one that chooses by angle."""
+        return super().code_points() if self.config.cosine else self.embedding
+
+    @property
+    def is_placed(self) -> bool:
+        return not self.config.count_use or bool(self.initialized)
+
     def soft_assignment(
         self, latents: Float[Tensor, "b d t"], temperature: float = 1.0
     ) -> Float[Tensor, "b k t v"]:

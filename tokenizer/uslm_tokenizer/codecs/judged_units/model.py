@@ -18,13 +18,12 @@ from uslm_tokenizer.codecs.ssl_units.base import SSLUnitTokenizer
 from uslm_tokenizer.codecs.unit_tokenizer.model import LocalMixing
 from uslm_tokenizer.errors import ConfigError
 from uslm_tokenizer.objectives.judged import Tokenized
-from uslm_tokenizer.quantize.base import Quantized, Quantizer
-from uslm_tokenizer.quantize.diff_kmeans import DifferentiableKMeans, DifferentiableKMeansConfig
-from uslm_tokenizer.quantize.vq import VectorQuantizer, VectorQuantizerConfig
+from uslm_tokenizer.quantize.base import Quantized
+from uslm_tokenizer.quantize.build import QuantizerConfig, build_unit_quantizer
+from uslm_tokenizer.quantize.diff_kmeans import DifferentiableKMeansConfig
+from uslm_tokenizer.quantize.vq import VectorQuantizerConfig
 from uslm_tokenizer.ssl.encoder import SSLConfig, SSLEncoder
 from uslm_tokenizer.ssl.tiny_backbones import TINY_HUBERT
-
-QuantizerConfig = VectorQuantizerConfig | DifferentiableKMeansConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +54,8 @@ class JudgedUnitsConfig:
     quantizer: QuantizerConfig = field(
         default_factory=lambda: DifferentiableKMeansConfig(dim=512, temperature=2.0)
     )
-    """The codebook; keys of differentiable k-means (temperature) or of VQ (update, decay, ...)
-    say which. Without an adapter its `dim` is the encoder's width."""
+    """The codebook, of any kind that gives one code a frame; its keys say which. Without an
+    adapter its `dim` is the encoder's width."""
 
 
 class Adapter(nn.Module):
@@ -113,11 +112,7 @@ class JudgedUnits(SSLUnitTokenizer):
         self.adapter = None if config.adapter is None else Adapter(
             config.adapter, encoder.dim, width
         )  # fmt: skip
-        self.quantizer: Quantizer = (
-            VectorQuantizer(config.quantizer)
-            if isinstance(config.quantizer, VectorQuantizerConfig)
-            else DifferentiableKMeans(config.quantizer)
-        )
+        self.quantizer = build_unit_quantizer(config.quantizer, "quantizer")
 
     @property
     def num_codebooks(self) -> int:

@@ -20,7 +20,7 @@ from uslm_tokenizer.hub import PretrainedModel
 from uslm_tokenizer.nn.convnext import ConvNeXt
 from uslm_tokenizer.nn.padding import length_mask
 from uslm_tokenizer.quantize.base import Quantized
-from uslm_tokenizer.quantize.build import QuantizerConfig, build_quantizer, latent_dim
+from uslm_tokenizer.quantize.build import QuantizerConfig, build_unit_quantizer
 from uslm_tokenizer.quantize.factorized import FactorizedQuantizerConfig
 
 
@@ -77,18 +77,14 @@ class RepCodec(PretrainedModel):
         sizes = (config.dim, config.hidden_dim, config.num_layers)
         self.encoder = ConvNeXt(self.dim, *sizes)
         self.to_latents = nn.Linear(config.dim, self.dim)
-        self.quantizer = build_quantizer(config.quantizer)
-        if self.quantizer.num_codebooks != 1:
-            raise ConfigError(
-                f"quantizer must give one code a frame, but gives {self.quantizer.num_codebooks}"
-            )
+        self.quantizer = build_unit_quantizer(config.quantizer, "quantizer")
         self.decoder = ConvNeXt(self.dim, *sizes)
         self.to_features = nn.Linear(config.dim, self.dim)
 
     @property
     def dim(self) -> int:
         """Width of the features."""
-        return latent_dim(self.config.quantizer)
+        return self.config.quantizer.dim
 
     @property
     def num_codebooks(self) -> int:

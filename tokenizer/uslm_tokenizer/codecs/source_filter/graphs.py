@@ -69,7 +69,7 @@ class EncoderGraph(nn.Module):
         self.codec = copy.deepcopy(codec)
         self.codec.mel = RealLogMel(codec.mel)  # type: ignore[assignment]
         self.codec.units.mel = RealLogMel(codec.units.mel)  # type: ignore[assignment]
-        assert not codec.config.units.quantizer.cosine
+        self.codec.units.quantizer.code_points()  # a UserError now, where there are none
         self.register_buffer("vectors", codec.codebook_vectors())
 
     def forward(
@@ -80,7 +80,7 @@ class EncoderGraph(nn.Module):
         mel = self.codec.mel_frames(framed)
         mask = (torch.arange(mel.shape[1]) < num_frames)[None]
         unit_latents = self.codec.units.latents(framed, mask)[0].T
-        units = _nearest(unit_latents, self.codec.units.quantizer.embedding)
+        units = _nearest(unit_latents, self.codec.units.quantizer.code_points())
         remainder, levels = ((mel - self.codec.mean) / self.codec.scale)[0], []
         for table in self.vectors:
             levels.append(_nearest(remainder, table))

@@ -17,13 +17,16 @@ from torch import Tensor, nn
 from uslm_tokenizer.base import AudioTokenizer
 from uslm_tokenizer.codecs.unit_codec.units import UnitsConfig, build_units
 from uslm_tokenizer.codecs.unit_tokenizer.model import UnitTokenizer, UnitTokenizerConfig
-from uslm_tokenizer.errors import UserError
+from uslm_tokenizer.errors import ConfigError, UserError
 from uslm_tokenizer.nn.convnext import ConvNeXt
 from uslm_tokenizer.nn.padding import frame_waveform
 from uslm_tokenizer.nn.spectral import InverseSTFT, LogMel
 from uslm_tokenizer.quantize.base import Quantized, Quantizer
+from uslm_tokenizer.quantize.build import QuantizerConfig
 from uslm_tokenizer.quantize.factorized import FactorizedQuantizerConfig
 from uslm_tokenizer.quantize.rvq import ResidualQuantizer, ResidualQuantizerConfig
+from uslm_tokenizer.quantize.single import SingleConfig
+from uslm_tokenizer.quantize.split import SplitQuantizerConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,10 +37,11 @@ class UnitCodecConfig:
     """The semantic tokenizer inside; it gives codebook 0, the sample rate and the hop."""
     num_residual_levels: int = 7
     """Codebooks above the units."""
-    residual: FactorizedQuantizerConfig = field(
+    residual: QuantizerConfig = field(
         default_factory=lambda: FactorizedQuantizerConfig(dim=384, code_dim=8)
     )
-    """One of them; its `dim` must be the codec's."""
+    """One of them, of any kind that gives one code a frame; its `dim` must be the codec's, its
+    `codebook_size` the units'."""
     level_dropout: float = 0.5
     """Share of the rows of a training batch that use only their first few residual levels."""
     dim: int = 384
@@ -81,7 +85,7 @@ class UnitCodec(AudioTokenizer):
         self.unit_embedding = nn.Embedding(self.units.codebook_size, config.dim)
         self.residual = ResidualQuantizer(
             ResidualQuantizerConfig(
-                levels=(config.residual,) * config.num_residual_levels,
+                levels=(self._level(),) * config.num_residual_levels,
                 dropout=config.level_dropout,
             )
         )
@@ -91,6 +95,24 @@ class UnitCodec(AudioTokenizer):
         self.head = nn.Linear(config.dim, config.n_fft + 2)
         self.inverse_stft = InverseSTFT(config.n_fft, self.units.hop_length)
         self._num_codebooks = 1 + config.num_residual_levels
+
+    def _level(self) -> SingleConfig:
+        """One residual level; ConfigError where it does not fit."""
+        level, size = self.config.residual, self.units.codebook_size
+        if level.num_codebooks != 1:
+            raise ConfigError(
+                f"residual must give one code a frame, but gives {level.num_codebooks}"
+            )
+        for name, found, right in (
+            ("dim", level.dim, self.config.dim),
+            ("codebook_size", level.codebook_size, size),
+        ):
+            if found != right:
+                raise ConfigError(f"residual.{name} must be {right}, but is {found}")
+        if isinstance(level, ResidualQuantizerConfig):  # a stack of one
+            return level.levels[0]
+        assert not isinstance(level, SplitQuantizerConfig), "which gives several codes"
+        return level
 
     @property
     def sample_rate(self) -> int:

@@ -19,7 +19,8 @@ from uslm_tokenizer.nn.attention import Rotary
 from uslm_tokenizer.nn.padding import frame_waveform
 from uslm_tokenizer.nn.spectral import LogMel
 from uslm_tokenizer.nn.transformer import Transformer
-from uslm_tokenizer.quantize.vq import VectorQuantizer, VectorQuantizerConfig
+from uslm_tokenizer.quantize.build import QuantizerConfig, build_unit_quantizer
+from uslm_tokenizer.quantize.vq import VectorQuantizerConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,12 +47,12 @@ class UnitTokenizerConfig:
     """Frames that the convolution beside each layer sees."""
     dropout: float = 0.0
     """Share of activations dropped in training."""
-    quantizer: VectorQuantizerConfig = field(
+    quantizer: QuantizerConfig = field(
         default_factory=lambda: VectorQuantizerConfig(
             dim=64, codebook_size=1024, commitment_weight=0.1, delayed_init=True
         )
     )
-    """The codebook."""
+    """The codebook, of any kind that gives one code a frame."""
     teacher_dim: int = 512
     """Width of the teacher's features."""
     num_symbols: int = 53
@@ -104,7 +105,7 @@ class UnitTokenizer(UnitOnlyTokenizer):
         )
         self.encoder = Transformer(dim, config.num_heads, config.num_layers, dropout=config.dropout)
         self.to_latents = nn.Linear(dim, config.quantizer.dim)
-        self.quantizer = VectorQuantizer(config.quantizer)
+        self.quantizer = build_unit_quantizer(config.quantizer, "quantizer")
         self.from_latents = nn.Linear(config.quantizer.dim, dim)
         self.decoder = Transformer(
             dim, config.num_heads, config.num_decoder_layers, dropout=config.dropout
@@ -126,7 +127,7 @@ class UnitTokenizer(UnitOnlyTokenizer):
 
     @property
     def codebook_size(self) -> int:
-        return self.config.quantizer.codebook_size
+        return self.quantizer.codebook_size
 
     @classmethod
     def tiny_config(cls) -> UnitTokenizerConfig:

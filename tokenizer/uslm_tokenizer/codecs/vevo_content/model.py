@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from uslm_tokenizer.errors import ConfigError
 from uslm_tokenizer.hub import PretrainedModel
 from uslm_tokenizer.quantize.base import Quantized
-from uslm_tokenizer.quantize.build import QuantizerConfig, build_quantizer, latent_dim
+from uslm_tokenizer.quantize.build import QuantizerConfig, build_quantizer
 from uslm_tokenizer.quantize.rvq import ResidualQuantizerConfig
 from uslm_tokenizer.quantize.vq import VectorQuantizerConfig
 
@@ -86,7 +86,7 @@ class VevoContentConfig:
     @property
     def code_dim(self) -> int:
         """Width of the codes."""
-        return latent_dim(self.quantizer)
+        return self.quantizer.dim
 
 
 @dataclass

@@ -21,7 +21,7 @@ from uslm_tokenizer.errors import ConfigError
 from uslm_tokenizer.nn.dac import DacEncoder, DacEncoderConfig
 from uslm_tokenizer.nn.seanet import SEANetConfig, SEANetDecoder, SEANetEncoder
 from uslm_tokenizer.nn.vocos import Vocos, VocosConfig
-from uslm_tokenizer.quantize.build import QuantizerConfig, build_quantizer, latent_dim
+from uslm_tokenizer.quantize.build import QuantizerConfig, build_quantizer
 from uslm_tokenizer.quantize.rvq import ResidualQuantizerConfig
 from uslm_tokenizer.quantize.split import SplitQuantizerConfig
 from uslm_tokenizer.quantize.vq import VectorQuantizerConfig
@@ -56,7 +56,7 @@ class WaveformCodecConfig:
         decoder = self.decoder
         if decoder is None and not isinstance(self.encoder, SEANetConfig):
             raise ConfigError("decoder must be given to a DAC encoder, but is None")
-        wanted = [("quantizer.dim", latent_dim(self.quantizer), dim)]
+        wanted = [("quantizer.dim", self.quantizer.dim, dim)]
         if isinstance(decoder, VocosConfig):
             wanted.append(("decoder.in_dim", decoder.in_dim, dim))
         elif decoder is not None:
