@@ -2,17 +2,19 @@
 """The bench over many tokenizers: the default's, trained ones, random weights, log-mel k-means.
 
     python benchmarks/every_tokenizer.py --speech ../shared/speech --out docs/bench --quick \\
-        --trained distilled=runs/distilled/model plain=runs/plain/model \\
-        --random speech_tokenizer wav_tokenizer --recognizer openai/whisper-base
+        --train-steps 800 --teacher openai/whisper-base --small --recognizer openai/whisper-base
 
 The speech is `kokoro.jsonl` of the folder: generated lines with the phonemes' true durations. The
-page has a table and plots for each suite; the numbers are in `report.json` beside it.
+page has a table and plots for each suite; the numbers are in `report.json` beside it. With
+`--train-steps` it trains codecs of its own first (`own_codecs.py`), so that all of a page comes
+from one command; `--trained NAME=FOLDER` takes others that are there.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -21,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from own_codecs import OwnCodecs
 
 from uslm.evaluation.judges.loading import load_judges
 from uslm.evaluation.plots import curves, dots, standing_alone
@@ -52,12 +55,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         seeds=tuple(range(options.seeds)),
         suites=tuple(options.suites),
     )
+    place = tempfile.TemporaryDirectory()
     try:
         speech = labelled_speech(options.speech, config, options.speakers)
         judges = None
         if options.recognizer:
             judges = load_judges(options.recognizer, options.speaker_model)
-        tokenizers = dict(all_tokenizers(options, speech))
+        tokenizers = dict(all_tokenizers(options, speech, options.work or Path(place.name)))
     except UserError as problem:
         print(f"every_tokenizer.py: error: {problem}", file=sys.stderr)
         return 1
@@ -72,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         report = Report(
             title="Tokenizers side by side",
             config={
-                "speech": MANIFEST, "quick": options.quick, "seeds": options.seeds,
+                "command": command(arguments), "speech": MANIFEST, "seeds": options.seeds,
                 "suites": " ".join(config.suites),
             },
             model={each: f"{tokenizers[each].num_parameters():,} parameters" for each in done},
@@ -81,6 +85,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )  # fmt: skip
         write(report, options.out)
     return 0
+
+
+def command(arguments: Sequence[str] | None) -> str:
+    """What makes the page again; of folders elsewhere their names alone."""
+    words = [str(word) for word in (sys.argv[1:] if arguments is None else arguments)]
+    shown = [Path(word).name if Path(word).is_absolute() else word for word in words]
+    return shlex.join(["python", "benchmarks/every_tokenizer.py", *shown])
 
 
 def say(words: str) -> None:
@@ -108,6 +119,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--speech", type=Path, required=True, help=f"a folder with {MANIFEST}")
     add("--speakers", type=Path, help="JSON with the sex of its speakers, for a probe of it")
     add("--trained", nargs="*", default=[], metavar="NAME=FOLDER", help="tokenizers of your own")
+    add("--train-steps", type=int, help="trains a plain, a distilled and a split codec for so many")
+    add("--teacher", help="speech encoder that the distilled ones follow: a folder or Hub model")
+    add("--work", type=Path, help="keeps what is trained there; it must not exist")
     add("--random", nargs="*", default=[], metavar="KIND", help="published sizes, random weights")
     add("--small", action="store_true", help="small codecs of 50 frames per second, random weights")
     add("--tiny", action="store_true", help="tiny sizes for those: does it run at all?")
@@ -117,11 +131,16 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--seeds", type=int, default=3)
     add("--quick", action="store_true", help="small probes: minutes for each tokenizer")
     add("--out", type=Path, required=True, help="folder for the page, its plots and report.json")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if (options.train_steps is None) != (options.teacher is None):
+        parser.error("--train-steps and --teacher go together")
+    if options.work is not None and options.work.exists():
+        parser.error(f"--work must be a new folder, but {options.work} is there")
+    return options
 
 
 def all_tokenizers(
-    options: argparse.Namespace, speech: SpeechSet
+    options: argparse.Namespace, speech: SpeechSet, work: Path
 ) -> list[tuple[str, AudioTokenizer]]:
     """By their names on the page."""
     default: Any = load_tokenizer(resolve_bundle("default") / "tokenizer")
@@ -133,6 +152,10 @@ def all_tokenizers(
         ("default units", default.units),
         ("default codec", default),
     ]
+    if options.train_steps is not None:
+        own = OwnCodecs(steps=options.train_steps, teacher=options.teacher)
+        tested = {each.labels["speaker"] for each in speech.test}
+        found += own.train(options.speech / MANIFEST, tested, work, say)
     for given in options.trained:
         name, _, folder = given.partition("=")
         found.append((name, load_tokenizer(folder)))

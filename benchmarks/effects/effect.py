@@ -24,6 +24,8 @@ class Setting:
 
     corpus: Path | None = None
     """A folder that uslm-prepare made, with phoneme durations; without one, made-up speech."""
+    teacher: str | None = None
+    """A speech encoder, for an effect that distils from one: a folder or a Hub model."""
     quick: bool = False
     """Whether it has to end in minutes on two cores."""
     scale: float = 1.0

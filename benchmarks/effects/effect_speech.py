@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import torch
@@ -15,8 +16,11 @@ from uslm.evaluation.suites.speech_set import (
     to_symbols,
 )
 from uslm.text.vocab import PhonemeVocab
+from uslm_recipes.commands.prepare import PrepareConfig, prepare
 from uslm_recipes.data.corpus import Corpus
+from uslm_recipes.data.sources.manifest import read_manifest
 from uslm_recipes.data.word_times import words_of
+from uslm_tokenizer.audio.write import write_audio
 from uslm_tokenizer.errors import UserError
 
 
@@ -46,6 +50,25 @@ def corpus_speech(
         if not rows:
             raise UserError(f"{folder} has no utterances with durations to {split_name} with")
     return SpeechSet(train=tuple(found["train"]), test=tuple(found["test"]))
+
+
+def write_corpus(speech: SpeechSet, folder: Path) -> Path:
+    """The corpus folder of some speech, whose phonemes are one letter each."""
+    rows, sounds = [], folder.with_name(f"{folder.name}_sounds")
+    sounds.mkdir(parents=True)
+    for split in ("train", "test"):
+        for number, each in enumerate(getattr(speech, split)):
+            write_audio(sounds / f"{split}{number}.wav", 0.5 * each.waveform, SAMPLE_RATE)
+            times = [segment.end - segment.start for segment in each.segments]
+            row = {
+                "audio": f"{split}{number}.wav", "speaker": each.labels["speaker"],
+                "split": split, "phonemes": "".join(each.phonemes),
+                "durations": [*times, each.seconds - each.segments[-1].end],
+            }  # fmt: skip
+            rows.append(json.dumps(row))
+    (sounds / "manifest.jsonl").write_text("\n".join(rows), "utf-8")
+    prepare(read_manifest(sounds / "manifest.jsonl"), folder, PrepareConfig(num_workers=0))
+    return folder
 
 
 def _speech(corpus: Corpus, index: int) -> LabelledSpeech:

@@ -52,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     num_train, num_test = SIZES[options.quick]
     setting = Setting(
         corpus=options.corpus,
+        teacher=options.teacher,
         quick=options.quick,
         scale=options.scale,
         num_train=num_train,
@@ -80,6 +81,7 @@ def parse(arguments: Sequence[str] | None, effects: dict[str, Effect]) -> argpar
     parser.add_argument("--quick", action="store_true", help="minutes on two cores")
     parser.add_argument("--scale", type=float, default=1.0, help="share of its training steps")
     parser.add_argument("--corpus", type=Path, help="a folder of uslm-prepare, with durations")
+    parser.add_argument("--teacher", help="a speech encoder, for effects that train by recipes")
     parser.add_argument("--out", type=Path, help="folder for the page and the index")
     parser.add_argument("--broken", help="spoil the mechanism so: nothing may show then")
     options = parser.parse_args(arguments)
@@ -102,6 +104,7 @@ def command(name: str, options: argparse.Namespace) -> str:
     parts += ["--quick"] * options.quick
     parts += ["--scale", f"{options.scale:g}"] * (options.scale != 1)
     parts += ["--corpus", options.corpus.name] if options.corpus else []
+    parts += ["--teacher", Path(options.teacher).name] if options.teacher else []
     parts += ["--broken", repr(options.broken)] if options.broken else []
     return " ".join(parts)
 

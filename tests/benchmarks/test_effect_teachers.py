@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
+import pytest
 import torch
 
 from uslm.evaluation.suites.encoded import EncodedSpeech
@@ -48,3 +50,34 @@ def test_stages_learn_from_the_texts_that_they_are_given(effects: Any) -> None:
         learnt.append([torch.cat([p.flatten() for p in stage.parameters()]) for stage in stages])
     for own, others, again in zip(*learnt, strict=True):
         assert torch.equal(own, again) and not torch.equal(own, others)
+
+
+@pytest.fixture
+def tiny_recipes(effects: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The effect by the recipes' configs of seconds."""
+    module: Any = import_module("uslm_trained")
+    for name, value in {"CONFIG": "tiny", "LEVELS": 3, "CODES": 16, "WIDTH": 16}.items():
+        monkeypatch.setattr(module, name, value)
+    return module
+
+
+def test_recipes_train_what_speaks_and_other_texts_are_the_control(
+    effects: Any, tiny_recipes: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: dict[str, list[str]] = {}
+    train = tiny_recipes._train
+
+    def watched(recipe: Any, out: Any, steps: int, *given: str) -> None:
+        commands["/".join(out.parts[-2:])] = [str(steps), *given]
+        train(recipe, out, steps, *given)
+
+    monkeypatch.setattr(tiny_recipes, "_train", watched)
+    setting = effects.Setting(
+        quick=True, scale=0.05, num_train=12, num_test=6, broken="other texts read"
+    )
+    outcome = effects.run_effect(effects.find_effects()["uslm_trained"], setting, [0])
+    arms = [outcome.by_seed[arm] for arm in ("trained", "other texts read")]
+    assert arms[0] == arms[1] and outcome.shows is False
+    for stage, steps in (("ar", "18"), ("nar", "10")):
+        long, short = (commands[f"{name}/{stage}"] for name in ("long", "short"))
+        assert (long[0], short[0]) == (steps, str(int(steps) // 8)) and long[1:] == short[1:]

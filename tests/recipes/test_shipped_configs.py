@@ -93,7 +93,9 @@ def test_each_recipe_has_a_config_of_each_size() -> None:
     wanted["train_voxcpm"] = {"tiny", "mini", "voxcpm"}
     wanted["train_melody"] = {"tiny", "mini", "melody"}
     wanted["train_content_lm"] = {"tiny", "mini", "vevo"}
-    wanted["train_waveform_codec"] = {"tiny", "vae_tiny", "mini", *PUBLISHED_CODECS}
+    wanted["train_waveform_codec"] = {
+        "tiny", "vae_tiny", "mini", "mini_split", *PUBLISHED_CODECS
+    }  # fmt: skip
     assert {recipe: set(config_names(recipe)) for recipe in RECIPES} == wanted
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import pytest
 import torch
 from filelock import FileLock
 
+from uslm_recipes.config import load_config
 from uslm_recipes.data.corpus import Corpus
-from uslm_recipes.train.waveform_codec import WaveformCodecRecipe, main
+from uslm_recipes.train.waveform_codec import WaveformCodecRecipe, build, main, start_codec
 from uslm_tokenizer.codecs.vae.model import VAECodec
 from uslm_tokenizer.codecs.waveform_codec.model import WaveformCodec
 from uslm_tokenizer.errors import ConfigError
@@ -167,3 +169,19 @@ def test_codebooks_start_from_the_data(finished: Path, trained: Path, tmp_path: 
         for run in (finished, tmp_path)
     ]
     assert float(spread[0].std()) < 0.5 < float(spread[1].std())  # latents are small at the start
+
+
+def test_a_start_of_unit_variance_comes_before_the_codebooks(trained: Path) -> None:
+    recipe = load_config(WaveformCodecRecipe, "tiny", recipe="train_waveform_codec")
+    corpus = Corpus.open(trained / "corpus")
+    waveform = corpus.waveform(3)[None, None]
+    spread = {}
+    for unit_variance in (False, True):
+        torch.manual_seed(0)
+        codec = build(replace(recipe, unit_variance=unit_variance))
+        assert isinstance(codec, WaveformCodec)
+        start_codec(replace(recipe, unit_variance=unit_variance), codec, corpus)
+        latents = codec.encoder(waveform).detach()
+        spread[unit_variance] = float(latents.std())
+        assert len(codec.encode(waveform)[0, 0].unique()) > 4  # the codebooks lie among them
+    assert spread[False] < 0.1 and 0.3 < spread[True] < 3

@@ -76,8 +76,8 @@ class ARRecipe:
     tokens: tuple[str, ...] = ("runs/tokens",)
     """Token folders, as encode makes them; one for each corpus."""
     recognizer: str = ""
-    """A trained codec or semantic tokenizer, which aligns text and units where a model needs it,
-    and recognises what a validation lets the model say."""
+    """A trained codec or semantic tokenizer, which aligns text and units where a model needs it
+    and the corpus does not tell the durations, and recognises what a validation lets it say."""
     sources: tuple[str, ...] = ()
     """Collections to learn speaking from; empty means all that have text."""
     seconds_per_batch: float = 300.0
@@ -166,7 +166,7 @@ def train(recipe: ARRecipe, out: Path, *, resume: bool = False) -> bool:
     tokens = TokenCorpus.open(corpus, recipe.tokens)
     model = build(recipe, corpus.text_vocab)
     check_pitch(model, tokens)
-    recognizer = load_recognizer(recipe, model)
+    recognizer = load_recognizer(recipe, model, corpus)
     objective = Objective(model)
     sources = recipe.sources or None
     limit = recipe.max_frames * tokens.header.hop_length / corpus.sample_rate
@@ -174,7 +174,6 @@ def train(recipe: ARRecipe, out: Path, *, resume: bool = False) -> bool:
     held_out = corpus.select(split="test", with_text=True, max_seconds=10, sources=sources)[:160]
     alignments = None
     if model.needs_alignment:
-        assert recognizer is not None
         every = np.concatenate([indices, held_out])
         with accelerator.main_process_first():
             alignments = align(corpus, tokens, recognizer, every, out)
@@ -266,14 +265,16 @@ def with_pitch(model: SemanticModel, reach: int) -> MonotonicLM:
     return grown
 
 
-def load_recognizer(recipe: ARRecipe, model: SemanticModel) -> UnitTokenizer | None:
+def load_recognizer(recipe: ARRecipe, model: SemanticModel, corpus: Corpus) -> UnitTokenizer | None:
     """The tokenizer with the phoneme head: the given one, or the one inside a codec."""
     if not recipe.recognizer:
-        if not model.needs_alignment:
-            return None
-        raise ConfigError(
-            f"recognizer must name a trained tokenizer: a {model.model_type} needs it"
-        )
+        texts = corpus.select(with_text=True, sources=recipe.sources or None)
+        if model.needs_alignment and any(not corpus.utterances[i].durations for i in texts):
+            raise ConfigError(
+                f"recognizer must name a trained tokenizer: a {model.model_type} needs it where "
+                "the corpus has no durations"
+            )
+        return None
     tokenizer = load_tokenizer(recipe.recognizer)
     tokenizer = getattr(tokenizer, "units", tokenizer)
     if not isinstance(tokenizer, UnitTokenizer):

@@ -52,6 +52,7 @@ from uslm_recipes.train.teacher import TeacherFeatures, teacher_features
 from uslm_tokenizer.base import TrainableCodec
 from uslm_tokenizer.config import from_dict
 from uslm_tokenizer.errors import ConfigError
+from uslm_tokenizer.nn.unit_variance import start_with_unit_variance
 from uslm_tokenizer.objectives.balancer import Balancer
 from uslm_tokenizer.objectives.taught import LanguageCosine, Objective, Restoration, TaughtCodec
 from uslm_tokenizer.objectives.waveform import MultiScaleMelLoss, speech_tokenizer_mel_loss
@@ -95,6 +96,9 @@ class WaveformCodecRecipe:
     """Length of a crop, frames of the codec."""
     kmeans_batches: int = 0
     """Batches of crops that the codebooks start among by k-means; 0: they start at random."""
+    unit_variance: bool = False
+    """Whether the convolutions of the encoder start so that all they make of these crops, of one
+    batch at least, varies by one (`uslm_tokenizer.nn.unit_variance`). Short runs need it."""
     spectral: Literal["dac", "speech_tokenizer"] = "dac"
     """Which spectral distance: see `uslm_tokenizer.objectives.waveform`."""
     weights: WaveformWeights = field(default_factory=WaveformWeights)
@@ -243,8 +247,7 @@ def train(recipe: WaveformCodecRecipe, out: Path, *, resume: bool = False) -> bo
     mel_loss = SPECTRAL[recipe.spectral](corpus.sample_rate).to(device)
     models = {"codec": taught, "discriminator": build_discriminator(recipe.discriminator)}
     crops = sampler(recipe, codec, corpus, world_of(accelerator))
-    if recipe.kmeans_batches:  # a resumed run writes its own over them
-        start_codebooks(recipe, codec.to(device), corpus)
+    start_codec(recipe, codec.to(device), corpus)  # a resumed run writes its own over it
     state = TrainingState(
         models=dict(models),
         optimizers={name: make_optimizer(model, recipe.loop) for name, model in models.items()},
@@ -306,13 +309,21 @@ def sampler(
     )
 
 
-def start_codebooks(recipe: WaveformCodecRecipe, codec: TrainableCodec, corpus: Corpus) -> None:
-    """K-means among the latents that the untrained encoder makes of some crops."""
+def start_codec(recipe: WaveformCodecRecipe, codec: TrainableCodec, corpus: Corpus) -> None:
+    """Scale the untrained encoder by some crops, then k-means among the latents that it makes of
+    them, as the recipe says."""
+    count = max(recipe.kmeans_batches, int(recipe.unit_variance))
+    if not count:
+        return
     length = recipe.crop_frames * codec.hop_length
     crops = sampler(recipe, codec, corpus, World(), more=1)
-    train_batch = [next(crops) for _ in range(recipe.kmeans_batches)]
+    train_batch = [next(crops) for _ in range(count)]
     waveforms = torch.cat([corpus.crops(each.indices, each.starts, length) for each in train_batch])
-    codec.initialize(waveforms.to(codec.device), torch.Generator().manual_seed(recipe.loop.seed))
+    waveforms = waveforms.to(codec.device)
+    if recipe.unit_variance:
+        start_with_unit_variance(codec, lambda: codec.encode(waveforms))
+    if recipe.kmeans_batches:
+        codec.initialize(waveforms, torch.Generator().manual_seed(recipe.loop.seed))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
