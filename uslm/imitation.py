@@ -13,7 +13,7 @@ import torch
 
 from uslm.conversion import VoiceConverter
 from uslm.output.speech import Speech
-from uslm.synthesis.protocols import Converter, Imitate, Synthesizer, VoiceMixer
+from uslm.synthesis.protocols import Converter, Imitate, Synthesizer, VoiceMaker, VoiceMixer
 from uslm.systems.loading import as_converter, load_synthesizer
 from uslm.tts import ZeroShotTTS
 from uslm.voices.prompt import VoicePrompt
@@ -79,9 +79,20 @@ class VoiceImitation:
             if voice is None:
                 raise UserError("give a voice whose manner or timbre is imitated")
             return voice
-        if not isinstance(self.model, VoiceMixer):
-            raise UserError(
-                f"model {self.model.settings.name!r} takes manner and timbre from one voice: give "
-                "the same for both"
-            )
-        return self.model.mixed_voice(manner, timbre)
+        return mixed_voice(self.model, manner, timbre)
+
+
+def mixed_voice(model: VoiceMaker, manner: VoicePrompt, timbre: VoicePrompt) -> VoicePrompt:
+    """A voice with the manner of one and the timbre of another; UserError if the model mixes
+    none."""
+    return check_can_mix(model).mixed_voice(manner, timbre)
+
+
+def check_can_mix(model: VoiceMaker) -> VoiceMixer:
+    """The same model, mixing. Raises UserError if it takes manner and timbre from one voice."""
+    if not isinstance(model, VoiceMixer):
+        raise UserError(
+            f"model {model.settings.name!r} takes manner and timbre from one voice: give the same "
+            "for both"
+        )
+    return model

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from uslm.imitation import check_can_mix, mixed_voice
 from uslm.output.watermark import MarkedStream
 from uslm_app.actions import engine
-from uslm_app.actions.voices import open_voice
+from uslm_app.actions.voices import open_manner, open_voice
 from uslm_app.cli.console import Console
 from uslm_app.cli.given import ConvertOptions
 from uslm_app.cli.outputs import AudioTarget, write_json
@@ -23,10 +24,15 @@ def convert(
     for warning in source.source.warnings if source.source else ():
         console.warn(warning)
     opened = open_voice(prompt=options.prompt, voice=options.voice, text=options.prompt_text)
+    manner = open_manner(options)
     watermark = engine.load_watermark(options.watermark)
     engine.check_model(options.model)
     converter = engine.load_converter(options)
+    if manner is not None:
+        check_can_mix(converter.converter)
     voice = opened.voice(converter, console)
+    if manner is not None:
+        voice = mixed_voice(converter.converter, manner.voice(converter, console), voice)
     speech = converter.convert(source, voice, imitate=options.imitate, seed=options.seed)
     if watermark is not None:
         marked = MarkedStream(watermark, speech.sample_rate).push(speech.waveform, is_final=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from uslm.imitation import check_can_mix
 from uslm.synthesis.language import check_text_language
 from uslm.synthesis.plan import plan_text
 from uslm.synthesis.protocols import FrontEnd
@@ -21,6 +22,7 @@ from uslm_tokenizer.errors import TextError
 def show_plan(
     text: str,
     source: VoiceSource,
+    manner: VoiceSource | None,
     roles: Mapping[str, VoiceSource] | None,
     lexicon: Lexicon | None,
     options: SayOptions,
@@ -33,11 +35,14 @@ def show_plan(
     engine.find_device(options)
     settings = read_settings(options.model)
     frontend = read_frontend(options.model, language=options.language, lexicon=lexicon)
-    sources = list(dict.fromkeys([source, *(roles or {}).values()]))
+    if manner is not None:
+        check_can_mix(outline_synthesizer(options.model))
+    others = [] if manner is None else [manner]
+    sources = list(dict.fromkeys([source, *others, *(roles or {}).values()]))
     for each in sources:
         if each.text is not None:
             frontend(each.text)
-    _check_fit({source.name: source, **(roles or {})}, options)
+    _check_fit({each.name: each for each in (source, *others)} | dict(roles or {}), options)
     if not options.any_language:
         check_text_language(text, frontend, settings)
     segments: list[dict[str, Any]] = []
@@ -53,10 +58,13 @@ def show_plan(
     for each in sources:
         tell_findings(each.findings, console)
     if options.json:
-        console.json({"model": settings.name, "voice": source.name, "segments": segments})
+        by = {} if manner is None else {"manner": manner.name}
+        console.json({"model": settings.name, "voice": source.name, **by, "segments": segments})
         return
     console.result(f"model   {settings.name}")
     console.result(f"voice   {source.name}, {source.seconds:.1f} s")
+    if manner is not None:
+        console.result(f"manner  {manner.name}, {manner.seconds:.1f} s")
     for row in segments:
         if "pause_seconds" in row:
             console.result(f"pause   {row['pause_seconds']:g} s")

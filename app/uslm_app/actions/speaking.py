@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from uslm.imitation import check_can_mix, mixed_voice
 from uslm.output.speech import SegmentReport, rounded
 from uslm.output.subtitles import to_srt, to_vtt
 from uslm.output.watermark import Watermark, watermarked
@@ -18,7 +19,7 @@ from uslm.voices.prompt import VoicePrompt
 from uslm_app.actions import engine
 from uslm_app.actions.dry_run import show_plan
 from uslm_app.actions.spoken_report import tell_spoken
-from uslm_app.actions.voices import make_voices, open_roles, open_voice
+from uslm_app.actions.voices import make_voices, open_manner, open_roles, open_voice
 from uslm_app.cli.console import Console
 from uslm_app.cli.given import SayOptions
 from uslm_app.cli.outputs import AudioTarget, write_file, write_json
@@ -42,17 +43,22 @@ def say(
     options = replace(options, format=output_format(target, options.format))
     lexicon = None if options.lexicon is None else Lexicon.load(options.lexicon)
     source = open_voice(prompt=options.prompt, voice=options.voice, text=options.prompt_text)
+    manner = open_manner(options)
     narrator = options.voice or options.prompt
     roles = None if role_files is None else open_roles(role_files, source, narrator)
     watermark = engine.load_watermark(options.watermark)
     engine.check_model(options.model)
     if options.dry_run:
-        show_plan(text, source, roles, lexicon, options, console)
+        show_plan(text, source, manner, roles, lexicon, options, console)
         return
     start = time.perf_counter()
     tts = engine.load_tts(options, language=options.language, lexicon=lexicon)
     load_seconds = time.perf_counter() - start
+    if manner is not None:
+        check_can_mix(tts.synthesizer)
     voice, voices = make_voices(source, roles, tts, console)
+    if manner is not None:
+        voice = mixed_voice(tts.synthesizer, manner.voice(tts, console), voice)
     record = {
         "out": options.out,
         **_speak(tts, voice, voices, text, target, options, console, watermark),

@@ -15,8 +15,8 @@ from uslm.voices.stock import stock_name
 from uslm_app.actions import engine
 from uslm_app.cli.console import Console
 from uslm_app.cli.given import VoiceCreateOptions
-from uslm_app.cli.inputs import read_prompt
-from uslm_app.cli.roles import is_voice_file
+from uslm_app.cli.inputs import is_voice_file, read_prompt
+from uslm_app.cli.option_groups import MannerOptions
 from uslm_tokenizer.audio.read import Audio, AudioSource
 
 EMBEDDED_RATE = 16_000
@@ -85,8 +85,15 @@ def open_roles(
     opened = {narrator_file: narrator}
     for path in roles.values():
         if path not in opened:
-            opened[path] = _open_saved(path) if is_voice_file(path) else _open_recording(path)
+            opened[path] = _open_either(path)
     return {name: opened[path] for name, path in roles.items()}
+
+
+def open_manner(options: MannerOptions) -> VoiceSource | None:
+    """The voice of `--manner`, where one is given."""
+    if options.manner is None:
+        return None
+    return replace(_open_either(options.manner), text=options.manner_text)
 
 
 def make_voices(
@@ -103,6 +110,10 @@ def make_voices(
     if roles is None:
         return made[narrator], None
     return made[narrator], {name: replace(made[each], name=name) for name, each in roles.items()}
+
+
+def _open_either(path: str) -> VoiceSource:
+    return _open_saved(path) if is_voice_file(path) else _open_recording(path)
 
 
 def _open_saved(path: str) -> VoiceSource:

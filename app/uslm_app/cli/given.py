@@ -13,6 +13,7 @@ from uslm_app.cli.option_groups import (
     CommonOptions,
     DeviceOptions,
     FileOptions,
+    MannerOptions,
     ModelOptions,
     NameOptions,
     NamesOptions,
@@ -21,7 +22,7 @@ from uslm_app.cli.option_groups import (
 
 
 @dataclass(frozen=True, kw_only=True)
-class SayOptions(VoiceOptions, ModelOptions, CommonOptions):
+class SayOptions(VoiceOptions, MannerOptions, ModelOptions, CommonOptions):
     """Options of `uslm say`."""
 
     said: str | None
@@ -69,7 +70,7 @@ class BatchOptions(VoiceOptions, ModelOptions, CommonOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConvertOptions(VoiceOptions, ModelOptions, CommonOptions):
+class ConvertOptions(VoiceOptions, MannerOptions, ModelOptions, CommonOptions):
     """Options of `uslm convert`."""
 
     source: str

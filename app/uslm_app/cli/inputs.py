@@ -12,6 +12,7 @@ from typing import BinaryIO, TypeVar
 from uslm.text.clean import clean
 from uslm.text.script import spoken_text
 from uslm.voices.names import (
+    SUFFIX,
     default_folder,
     existing_voice,
     is_voice_name,
@@ -21,10 +22,11 @@ from uslm.voices.names import (
 from uslm.voices.stock import stock_voice, stock_voices
 from uslm_app.cli.exit_codes import UsageError
 from uslm_app.cli.given import SayOptions
-from uslm_app.cli.option_groups import VoiceOptions
+from uslm_app.cli.option_groups import MannerOptions, VoiceOptions
 from uslm_tokenizer.errors import MissingResource, TextError, UserError
 
 Given = TypeVar("Given", bound=VoiceOptions)
+Mannered = TypeVar("Mannered", bound=MannerOptions)
 
 
 def read_text(options: SayOptions) -> str:
@@ -120,6 +122,34 @@ def find_voice(name_or_file: str) -> str:
             existing_voice(folder, name_or_file, others=tuple(stock_voices()))
     check_file(name_or_file, "the voice file")
     return name_or_file
+
+
+def find_voice_or_recording(voice: str, what: str) -> str:
+    """The file of a voice that has a name, or a voice's or a recording's own file."""
+    if voice in voice_files() or not Path(voice).suffix:
+        return find_voice(voice)
+    check_file(voice, what)
+    return voice
+
+
+def check_manner(options: Mannered) -> Mannered:
+    """The options with the file of the voice that gives the manner in place of its name."""
+    if options.manner is None:
+        if options.manner_text is not None:
+            raise UsageError("--manner-text goes with --manner, which names the recording")
+        return options
+    found = find_voice_or_recording(options.manner, "the voice of --manner")
+    if options.manner_text is not None:
+        if is_voice_file(found):
+            raise UsageError("--manner-text goes with a recording; a voice file has its own text")
+        if not options.manner_text.strip():
+            raise UsageError("--manner-text must not be empty; leave it out to have it recognised")
+    return replace(options, manner=found)
+
+
+def is_voice_file(path: str) -> bool:
+    """Whether it is a voice, rather than a recording that is to become one."""
+    return Path(path).suffix == SUFFIX
 
 
 def voice_files() -> dict[str, str]:

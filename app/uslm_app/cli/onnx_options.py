@@ -7,8 +7,8 @@ from uslm_app.cli.given import SayOptions
 from uslm_tokenizer.errors import MissingResource
 
 UNKNOWN = (
-    "script", "voice_for", "srt", "vtt", "timestamps", "dry_run", "speed", "watermark", "verify",
-    "retries", "dtype",
+    "manner", "manner_text", "script", "voice_for", "srt", "vtt", "timestamps", "dry_run", "speed",
+    "watermark", "verify", "retries", "dtype",
 )  # fmt: skip
 
 

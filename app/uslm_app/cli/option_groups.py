@@ -42,6 +42,14 @@ class VoiceOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MannerOptions:
+    """Another voice, whose manner of speaking it is."""
+
+    manner: str | None
+    manner_text: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class FileOptions(CommonOptions):
     """Options of a command of one file."""
 

@@ -51,6 +51,7 @@ def add_say(parser: ArgumentParser) -> None:
         help="refuse longer texts (default 200000, some 3.5 hours of speech); 0: no limit",
     )
     add_voice(parser, f"voice (one of the two; {DEFAULT_STOCK_VOICE} if none is given)")
+    add_manner(parser)
     add_script(parser)
     add_output(parser, "speech", default="speech.wav, or with a number where that exists")
     parser.add_argument(
@@ -122,6 +123,7 @@ def add_convert(parser: ArgumentParser) -> None:
     """Options of `uslm convert`."""
     parser.add_argument("--source", required=True, metavar="AUDIO", help="what is said, and how")
     add_voice(parser)
+    add_manner(parser)
     parser.add_argument(
         "--imitate",
         choices=("timbre", "style", "both"),
@@ -234,6 +236,22 @@ def add_voice(parser: ArgumentParser, title: str = "voice (one of the two)") -> 
     voice.add_argument("--prompt", metavar="AUDIO", help=PROMPT_HELP)
     voice.add_argument("--voice", metavar="VOICE", help=VOICE_HELP)
     voice.add_argument("--prompt-text", metavar="TEXT", help=PROMPT_TEXT_HELP)
+
+
+def add_manner(parser: ArgumentParser) -> None:
+    """Options of whose manner of speaking it is, where that is another's."""
+    manner = parser.add_argument_group("manner of another voice (vevo only)")
+    manner.add_argument(
+        "--manner",
+        metavar="VOICE",
+        help="who gives the accent, pace and mood, where the voice above gives only how it sounds: "
+        "a kept voice, a voice file or a recording",
+    )
+    manner.add_argument(
+        "--manner-text",
+        metavar="TEXT",
+        help="what is said in the recording of --manner (default: recognised from the audio)",
+    )
 
 
 def add_script(parser: ArgumentParser) -> None:

@@ -9,10 +9,13 @@ from uslm.text.script import parse_script
 from uslm.voices.stock import DEFAULT_STOCK_VOICE
 from uslm_app.cli.exit_codes import UsageError
 from uslm_app.cli.given import SayOptions
-from uslm_app.cli.inputs import check_file, check_voice_options, find_voice, voice_files
+from uslm_app.cli.inputs import (
+    check_voice_options,
+    find_voice_or_recording,
+    is_voice_file,
+    voice_files,
+)
 from uslm_tokenizer.errors import TextError
-
-VOICE_SUFFIX = ".safetensors"
 
 
 def is_script(options: SayOptions) -> bool:
@@ -42,11 +45,6 @@ def find_roles(text: str, options: SayOptions) -> tuple[SayOptions, dict[str, st
     return options, roles
 
 
-def is_voice_file(path: str) -> bool:
-    """Whether it is a voice, rather than a recording that is to become one."""
-    return Path(path).suffix == VOICE_SUFFIX
-
-
 def _known(options: SayOptions) -> dict[str, str]:
     """All who may be asked for: named voices, the voice of the text, then those given."""
     known = voice_files()
@@ -57,13 +55,5 @@ def _known(options: SayOptions) -> dict[str, str]:
     for name, voice in options.voice_for:
         if name in given:
             raise UsageError(f"--voice-for {name}=... is given twice")
-        given[name] = _find_file(name, voice)
+        given[name] = find_voice_or_recording(voice, f"the voice for [{name}]")
     return known | given
-
-
-def _find_file(name: str, voice: str) -> str:
-    """The file of a voice that has a name, or the file itself."""
-    if voice in voice_files() or not Path(voice).suffix:
-        return find_voice(voice)
-    check_file(voice, f"the voice for [{name}]")
-    return voice

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from uslm.voices.stock import DEFAULT_STOCK_VOICE
 from uslm_app.cli.console import Console
+from uslm_app.cli.exit_codes import UsageError
 from uslm_app.cli.given import SayOptions
-from uslm_app.cli.inputs import check_file, check_voice_options, read_text
+from uslm_app.cli.inputs import check_file, check_manner, check_voice_options, read_text
 from uslm_app.cli.onnx_options import check_onnx_options
 from uslm_app.cli.outputs import (
     audio_target,
@@ -26,6 +27,9 @@ def run(options: SayOptions, console: Console) -> None:
     # The first who speaks in a script may be all the voice that there is.
     if not is_script(options) or options.prompt is not None or options.voice is not None:
         options = check_voice_options(options, default=DEFAULT_STOCK_VOICE)
+    options = check_manner(options)
+    if options.manner is not None and is_script(options):
+        raise UsageError("--manner goes with one voice; it cannot be given with --script")
     text = read_text(options)
     roles = None
     if is_script(options):
@@ -34,7 +38,7 @@ def run(options: SayOptions, console: Console) -> None:
         check_file(options.lexicon, "the lexicon")
     out = unused_file("speech", options.format) if options.out is None else options.out
     options = replace(options, out=out)
-    named = (options.prompt, options.voice, options.file, options.lexicon)
+    named = (options.prompt, options.voice, options.manner, options.file, options.lexicon)
     inputs = (*named, *(roles or {}).values())
     target = audio_target(out, options.format, console, force=options.force, inputs=inputs)
     sidecar = sidecar_path(out, force=options.force) if options.sidecar else None

@@ -16,7 +16,7 @@ from uslm_tokenizer.objectives.waveform import MultiResolutionSTFTLoss
 
 @pytest.fixture
 def codec() -> VAECodec:
-    return VAECodec(VAECodec.tiny_config()).eval()
+    return VAECodec(replace(VAECodec.tiny_config(), gain=4.0)).eval()
 
 
 def speech_like(b: int, num_frames: int, codec: VAECodec) -> Tensor:
@@ -50,6 +50,27 @@ def test_the_divergence_is_that_of_normal_distributions() -> None:
     own = Normal(mean, (0.5 * log_variance).exp())
     wanted = kl_divergence(own, Normal(torch.zeros(()), torch.ones(()))).mean()
     torch.testing.assert_close(found, wanted)
+
+
+def test_the_gain_is_on_the_way_in_and_off_on_the_way_out(codec: VAECodec) -> None:
+    """Quiet speech with it sounds as loud speech without, and as quiet as it came."""
+    loud = VAECodec(replace(codec.config, gain=1.0)).eval()
+    loud.load_state_dict(codec.state_dict())
+    waveform = speech_like(2, 9, codec)
+    latents = loud.encode_latents(waveform)
+    assert torch.equal(codec.encode_latents(waveform / 4), latents)
+    with torch.no_grad():
+        torch.testing.assert_close(4 * codec.decode_latents(latents), loud.decode_latents(latents))
+    made = codec(waveform / 4, torch.Generator().manual_seed(0)).waveform
+    whole = loud(waveform, torch.Generator().manual_seed(0)).waveform
+    torch.testing.assert_close(4 * made, whole)
+
+
+def test_an_untrained_posterior_is_narrow(codec: VAECodec) -> None:
+    """Its noise must not drown what the encoder says: the decoder would learn to do without."""
+    with torch.no_grad():
+        found = codec.posterior(speech_like(2, 9, codec))
+    assert float((0.5 * found.log_variance).exp().mean()) < 0.1
 
 
 def test_the_gradient_passes_the_draw(codec: VAECodec) -> None:
@@ -127,3 +148,5 @@ def test_what_does_not_fit_is_named(codec: VAECodec) -> None:
         VAECodec(both_ways).init_state(1)
     with pytest.raises(ConfigError, match="latent_dim must be above 0, but is 0"):
         replace(config, latent_dim=0)
+    with pytest.raises(ConfigError, match=r"gain must be above 0, but is -1.0"):
+        replace(config, gain=-1.0)

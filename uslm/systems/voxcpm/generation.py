@@ -1,6 +1,6 @@
 """VoxCPM speaking: patch after patch until the stop head ends it, or it has to be ended."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -166,6 +166,46 @@ def is_last(model: VoxCPM, state: VoxState) -> bool:
     return bool(model.to_stop(state.semantic)[0].argmax() == 1)
 
 
+@dataclass
+class Draw:
+    """Patches that are being made of a text."""
+
+    patches: list[Float[Tensor, "p c"]]
+    """All so far; a repetition is taken out of them."""
+    stop_reason: str | None = None
+    """As of `Spoken`; None while there is more to come."""
+
+
+def draw(
+    model: VoxCPM,
+    text: Int[Tensor, " s"],
+    prompt: Float[Tensor, "n p c"] | None,
+    how: PatchSteps,
+    limits: Limits,
+    generator: torch.Generator,
+    before: Sequence[Float[Tensor, "p c"]] = (),
+) -> Iterator[Draw]:
+    """The draw, the same object after each patch; it goes on from patches said `before`."""
+    drawn = Draw(list(before))
+    known = prompt
+    if before:
+        said = torch.stack(drawn.patches)
+        known = said if prompt is None else torch.cat([prompt, said])
+    made = drawn.patches
+    for patch, ends in patches(model, begin(model, text, known), how, generator):
+        made.append(patch[0].float().cpu())
+        if ends and len(made) >= limits.min_patches:
+            drawn.stop_reason = "end"
+        elif repeats(made, limits):
+            del made[-limits.loop_length :]
+            drawn.stop_reason = "loop"
+        elif len(made) >= limits.max_patches:
+            drawn.stop_reason = "length"
+        yield drawn
+        if drawn.stop_reason is not None:
+            return
+
+
 def speak(
     model: VoxCPM,
     text: Int[Tensor, " s"],
@@ -175,20 +215,10 @@ def speak(
     generator: torch.Generator,
 ) -> Spoken:
     """All patches of a text after its prompt."""
-    made: list[Tensor] = []
-    reason = "length"
-    for patch, ends in patches(model, begin(model, text, prompt), how, generator):
-        made.append(patch[0].float().cpu())
-        if ends and len(made) >= limits.min_patches:
-            reason = "end"
-            break
-        if repeats(made, limits):
-            del made[-limits.loop_length :]
-            reason = "loop"
-            break
-        if len(made) >= limits.max_patches:
-            break
-    return Spoken(torch.stack(made), reason)
+    for drawn in draw(model, text, prompt, how, limits, generator):  # noqa: B007
+        pass
+    assert drawn.stop_reason is not None
+    return Spoken(torch.stack(drawn.patches), drawn.stop_reason)
 
 
 def patches(

@@ -1,20 +1,22 @@
-"""Segments of text to samples, by VoxCPM: patch after patch, redrawn where it had to be cut."""
+"""Segments of text to samples, by VoxCPM: patch by patch, or whole ones, which can be redrawn."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from uslm.generate.sampling import Sampling
 from uslm.output.samples import checked_samples
+from uslm.synthesis.items import whole_audios
 from uslm.synthesis.protocols import SegmentAudio, SegmentRequest, SegmentResult
 from uslm.synthesis.seeds import derive_seed, generator
 from uslm.synthesis.timer import StageTimer
 from uslm.systems.voxcpm.generation import Limits, Spoken, speak
 from uslm.systems.voxcpm.model import VoxCPM
 from uslm.systems.voxcpm.settings import VoxCPMSettings
+from uslm.systems.voxcpm.streaming import PatchDecoder, settled_patches
 from uslm_tokenizer.codecs.vae.model import VAECodec
 
 
@@ -33,54 +35,96 @@ class VoxCPMSegmentSynthesizer:
         self._how = replace(settings.patch, temperature=sampling.temperature)
 
     def synthesize(self, requests: Sequence[SegmentRequest]) -> Iterator[SegmentAudio]:
-        """The whole audio of each segment, in order."""
-        yield from map(self._segment_audio, requests)
+        """Audio of the segments in order, each patch by patch, or whole if the settings say so."""
+        for request in requests:
+            if self._settings.whole_segments:
+                yield self._whole(request)
+            else:
+                yield from self._streamed(request)
 
     def synthesize_batch(self, requests: Sequence[SegmentRequest]) -> list[SegmentAudio]:
         """The whole audio of each segment."""
-        return list(self.synthesize(requests))
+        audios = whole_audios(self.synthesize(requests))
+        return [audio for audio in audios if audio.result is not None]
 
     @torch.inference_mode()
-    def _segment_audio(self, request: SegmentRequest) -> SegmentAudio:
-        voice = request.voice
-        assert voice.latents is not None, "check_voice comes before"
-        prompt = to_patches(voice.latents, self._model.config.patch_size)
+    def _streamed(self, request: SegmentRequest) -> Iterator[SegmentAudio]:
+        """Audio of the patches that are settled, after each one that is made."""
+        prompt = self._prompt(request)
+        decoder = PatchDecoder(self._codec, prompt, self._settings)
+        draws = [generator(seed, "acoustic") for seed in self._seeds(request)]
+        steps = settled_patches(
+            self._model, self._text(request), prompt, self._how, self._limits(request), draws
+        )
+        made: list[Tensor] = []
+        for settled in self._timer.each("acoustic", steps):
+            made.append(settled.new)
+            with self._timer.stage("decode"):
+                waveform = decoder.push(settled.new, settled.stop_reason is not None)
+            result = None
+            if settled.stop_reason is not None:
+                spoken = Spoken(torch.cat(made), settled.stop_reason)
+                result = self._result(request, spoken, settled.attempts)
+            yield self._audio(request, waveform, result)
+
+    @torch.inference_mode()
+    def _whole(self, request: SegmentRequest) -> SegmentAudio:
+        prompt = self._prompt(request)
         with self._timer.stage("acoustic"):
             spoken, attempts = self._speak(request, prompt)
         with self._timer.stage("decode"):
             waveform = decode(self._codec, spoken.patches, prompt, self._settings)
-        waveform = checked_samples(waveform, repr(request.text.text))
+        return self._audio(request, waveform, self._result(request, spoken, attempts))
+
+    def _speak(self, request: SegmentRequest, prompt: Float[Tensor, "n p c"]) -> tuple[Spoken, int]:
+        """Patches of the first draw that ends by itself; else of the first of all."""
+        first: Spoken | None = None
+        for attempt, seed in enumerate(self._seeds(request), 1):
+            spoken = speak(
+                self._model, self._text(request), prompt, self._how, self._limits(request),
+                generator(seed, "acoustic"),
+            )  # fmt: skip
+            if spoken.stop_reason == "end":
+                return spoken, attempt
+            first = first or spoken
+        assert first is not None
+        return first, attempt
+
+    def _prompt(self, request: SegmentRequest) -> Float[Tensor, "n p c"]:
+        assert request.voice.latents is not None, "check_voice comes before"
+        return to_patches(request.voice.latents, self._model.config.patch_size)
+
+    def _text(self, request: SegmentRequest) -> Int[Tensor, " s"]:
+        """Text of the prompt, then the text to be said."""
+        return torch.cat([request.voice.text_ids, torch.tensor(request.text.text_ids)])
+
+    def _limits(self, request: SegmentRequest) -> Limits:
+        symbols, settings = len(request.text.text_ids), self._settings
+        return Limits(
+            min_patches=max(settings.min_patches, settings.length.min_frames(symbols)),
+            max_patches=settings.length.max_frames(symbols),
+        )
+
+    def _seeds(self, request: SegmentRequest) -> list[int]:
+        """Seeds of the first draw and of those after it."""
+        more = range(1, self._settings.redraws + 1)
+        return [request.seed, *(derive_seed(request.seed, "redraw", each) for each in more)]
+
+    def _result(self, request: SegmentRequest, spoken: Spoken, attempts: int) -> SegmentResult:
         latents = spoken.patches.flatten(0, 1).T
-        result = SegmentResult(
+        return SegmentResult(
             request=request,
             codes=self._codec.round_latents(latents[None])[0],
             latents=latents,
             stop_reason=spoken.stop_reason,
             attempts=attempts,
         )
-        return SegmentAudio(request=request, waveform=waveform, result=result)
 
-    def _speak(self, request: SegmentRequest, prompt: Float[Tensor, "n p c"]) -> tuple[Spoken, int]:
-        """Patches of the first draw that ends by itself; else of the first of all."""
-        symbols = len(request.text.text_ids)
-        text = torch.cat([request.voice.text_ids, torch.tensor(request.text.text_ids)])
-        settings = self._settings
-        limits = Limits(
-            min_patches=max(settings.min_patches, settings.length.min_frames(symbols)),
-            max_patches=settings.length.max_frames(symbols),
-        )
-        first: Spoken | None = None
-        attempts = settings.redraws + 1
-        for attempt in range(attempts):
-            seed = request.seed if attempt == 0 else derive_seed(request.seed, "redraw", attempt)
-            spoken = speak(
-                self._model, text, prompt, self._how, limits, generator(seed, "acoustic")
-            )
-            if spoken.stop_reason == "end":
-                return spoken, attempt + 1
-            first = first or spoken
-        assert first is not None
-        return first, attempts
+    def _audio(
+        self, request: SegmentRequest, waveform: Float[Tensor, "1 n"], result: SegmentResult | None
+    ) -> SegmentAudio:
+        waveform = checked_samples(waveform, repr(request.text.text))
+        return SegmentAudio(request=request, waveform=waveform, result=result)
 
 
 def to_patches(latents: Float[Tensor, "c t"], size: int) -> Float[Tensor, "n p c"]:

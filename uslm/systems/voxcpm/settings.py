@@ -3,7 +3,8 @@
 the voice changes from run to run     a prompt is always given, and one seed draws everything
 clicks at the ends                    both ends fade, over `fade_seconds`
 the prompt's tail leaks               the decoder goes on from the prompt, whose samples are cut
-words repeat, or speech does not end  cut, and redrawn from another seed, `redraws` times
+words repeat                          noticed before they are heard, and redrawn from there on
+speech does not end                   cut; with `whole_segments` redrawn from its beginning
 """
 
 from dataclasses import dataclass, field
@@ -39,7 +40,10 @@ class VoxCPMSettings(PretrainedSettings):
     min_patches: int = 4
     """It does not end before."""
     redraws: int = 2
-    """Draws beyond the first where it was cut, at most."""
+    """Draws beyond the first, at most: of what repeats itself, or of a whole segment."""
+    whole_segments: bool = False
+    """Whether a segment is made before any of it is heard. Then one that had to be cut is redrawn
+    from its beginning; patch by patch, what was heard stays."""
     context_patches: int = 3
     """Patches of the prompt that the decoder goes on from."""
     fade_seconds: float = 0.005

@@ -75,7 +75,7 @@ def test_a_model_that_never_ends_is_cut_at_six_patches_a_symbol(
 ) -> None:
     never_ends(synthesizer.model, monkeypatch)
     asked = request(synthesizer, voice)
-    [audio] = engine(synthesizer, redraws=0).synthesize([asked])
+    [audio] = engine(synthesizer).synthesize_batch([asked])
     assert audio.result is not None and audio.result.latents is not None
     symbols = len(asked.text.text_ids)
     assert audio.result.stop_reason == "length"
@@ -112,7 +112,8 @@ def test_what_was_cut_is_redrawn_from_other_seeds(
     ):
         seeds.clear()
         ends = iter(outcome)
-        [audio] = engine(synthesizer).synthesize([request(synthesizer, voice, seed=9)])
+        whole = engine(synthesizer, whole_segments=True)
+        [audio] = whole.synthesize([request(synthesizer, voice, seed=9)])
         assert audio.result is not None and audio.result.attempts == attempts
         assert len(seeds) == len(set(seeds)) == attempts
         wanted = drawn(5, 2, 6, seed=kept).flatten(0, 1).T

@@ -85,6 +85,11 @@ class AudioVAE(VAECodec):
     def causal(self) -> bool:
         return True
 
+    @property
+    def gain(self) -> float:
+        """The published layout knows none."""
+        return 1.0
+
     def posterior(self, waveform: Float[Tensor, "b 1 n"]) -> Posterior:
         whole = F.pad(waveform, (0, -waveform.shape[-1] % self.hop_length))
         mean, log_variance = self.encoder.posterior(whole.to(self.dtype))

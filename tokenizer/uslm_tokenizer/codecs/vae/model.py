@@ -22,6 +22,9 @@ from uslm_tokenizer.quantize.base import Quantized, full_precision
 LOG_VARIANCES = (-20.0, 4.0)
 """Beyond them a variance is 0 or means nothing, and its exponential is no number to learn from."""
 
+FIRST_LOG_VARIANCE = -6.0
+"""Of an untrained posterior."""
+
 
 def vae_network() -> SEANetConfig:
     """Convolutions of 25 frames per second at 16 kHz, causal, as VoxCPM's."""
@@ -41,6 +44,9 @@ class VAECodecConfig:
     """Convolutions of encoder and decoder."""
     latent_dim: int = 64
     """Values of one frame."""
+    gain: float = 1.0
+    """What waveforms are multiplied by on their way in, and divided by on their way out. Speech is
+    quiet: at its own level the layers are as good as linear, and training stays where it begins."""
     steps_per_deviation: int = 16
     """Codes for each standard deviation of a latent."""
     reach: float = 4.0
@@ -51,7 +57,7 @@ class VAECodecConfig:
             raise ConfigError(
                 f"network.audio_channels must be 1, not {self.network.audio_channels}"
             )
-        for name in ("latent_dim", "steps_per_deviation", "reach"):
+        for name in ("latent_dim", "gain", "steps_per_deviation", "reach"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"{name} must be above 0, but is {getattr(self, name)}")
 
@@ -87,6 +93,9 @@ class VAECodec(LatentCodec):
         super().__init__(config)
         self.encoder = SEANetEncoder(config.network)
         self.to_posterior = nn.Conv1d(config.network.dim, 2 * config.latent_dim, 1)
+        # Noise as loud as the first latents drowns them, and the decoder learns to do without.
+        bias = cast(Tensor, self.to_posterior.bias)
+        nn.init.constant_(bias[config.latent_dim :], FIRST_LOG_VARIANCE)
         self.from_latents = nn.Conv1d(config.latent_dim, config.network.dim, 1)
         self.decoder = SEANetDecoder(config.network)
 
@@ -114,9 +123,14 @@ class VAECodec(LatentCodec):
     def causal(self) -> bool:
         return self.config.network.causal
 
+    @property
+    def gain(self) -> float:
+        """Factor of waveforms on their way in."""
+        return self.config.gain
+
     def posterior(self, waveform: Float[Tensor, "b 1 n"]) -> Posterior:
         """The distribution of the latents of waveforms of one length."""
-        said = self.to_posterior(self.encoder(waveform.to(self.dtype)))
+        said = self.to_posterior(self.encoder(self.gain * waveform.to(self.dtype)))
         mean, log_variance = said.float().chunk(2, dim=1)
         return Posterior(mean, log_variance.clamp(*LOG_VARIANCES))
 
@@ -133,7 +147,8 @@ class VAECodec(LatentCodec):
             raise UserError(
                 f"latents must be [b, {self.latent_dim}, t], but are {list(latents.shape)}"
             )
-        return cast(Tensor, self.decoder(self.from_latents(latents.to(self.dtype))))
+        made = self.decoder(self.from_latents(latents.to(self.dtype)))
+        return cast(Tensor, made / self.gain)
 
     def round_latents(self, latents: Float[Tensor, "b d t"]) -> Int[Tensor, "b d t"]:
         """The codes next to the latents."""
@@ -174,7 +189,7 @@ class VAECodec(LatentCodec):
         """The samples of the next frames, as `decode_latents` makes them of all; the last chunk
         says `is_final`, and gives what was held back."""
         hidden = self.from_latents(latents.to(self.dtype))
-        return cast(Tensor, self.decoder(hidden, state, is_final))
+        return cast(Tensor, self.decoder(hidden, state, is_final) / self.gain)
 
     def forward(
         self, waveform: Float[Tensor, "b 1 n"], generator: torch.Generator | None = None
