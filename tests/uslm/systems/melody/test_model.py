@@ -9,14 +9,17 @@ import pytest
 import torch
 from torch import Tensor
 
+from uslm.generate.autoregressive import StopRule, speak_units
 from uslm.generate.flow import AnglePath, RectifiedFlow
 from uslm.generate.latents import LatentSteps, fill_latents
+from uslm.generate.sampling import Sampling
 from uslm.models.latent import LatentBatch, LatentRow
 from uslm.systems.melody.dual_path import from_segments, to_segments
 from uslm.systems.melody.model import DualPath, DualPathConfig
 from uslm.systems.melody.pipeline import Melody
 from uslm.systems.melody.tiny import tiny_parts
 from uslm.systems.model_parts import Parts
+from uslm.systems.valle.ar import ValleAR
 from uslm_tokenizer.errors import ConfigError, UserError
 
 
@@ -133,3 +136,28 @@ def test_what_does_not_fit_is_named() -> None:
     parts["diffusion"] = DualPath(replace(found, frames_per_unit=found.frames_per_unit * 2))
     with pytest.raises(ConfigError, match="frames of each unit, but there are"):
         Melody(Parts(parts))
+
+
+def test_ten_calls_a_clip_where_a_model_of_codes_takes_one_for_each_frame(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The default settings, for a short clip and a long one, against stage 1 of VALL-E."""
+    model, lm = build(), ValleAR(ValleAR.tiny_config()).eval()
+    calls, steps = [], []
+    real, one = model.forward, lm.step
+    monkeypatch.setattr(model, "forward", lambda *a, **k: (calls.append(1), real(*a, **k))[1])
+    monkeypatch.setattr(lm, "step", lambda *a, **k: (steps.append(1), one(*a, **k))[1])
+    for units in (15, 60):
+        calls.clear()
+        steps.clear()
+        asked = row(units)
+        asked.latents = asked.latents[:0]
+        [made] = fill_latents(model, [asked], LatentSteps(), generators=[torch.Generator()])
+        rows = speak_units(
+            lm, [torch.arange(3)], [torch.zeros(0, dtype=torch.long)],
+            [StopRule(min_frames=len(made), max_frames=len(made))],
+            sampling=Sampling(), generators=[torch.Generator().manual_seed(0)],
+        )  # fmt: skip
+        [said] = list(rows)[-1]
+        assert len(made) == len(said.units) == 2 * units
+        assert len(calls) == 10 and len(steps) == 2 * units - 1  # the first comes with the text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -263,3 +264,22 @@ def test_a_model_that_reads_text_asks_for_the_transcript(synthesizer: VoxCPMSynt
         reads.create_voice(reads.frontend(), speech_like(2.0))
     voice = reads.create_voice(reads.frontend(), speech_like(2.0), "This is a test.")
     assert voice.text_ids.tolist() == [1]
+
+
+def test_a_model_that_can_say_one_thing_only_says_it_once(
+    synthesizer: VoxCPMSynthesizer, voice: VoicePrompt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The network itself in a loop: each patch from equal noise, whatever was said before."""
+    model, codec = synthesizer.model, synthesizer.codec
+    stuck = deepcopy(model)
+    for part in (stuck.semantic_to_decoder, stuck.residual_to_decoder, stuck.decoder.previous):
+        torch.nn.init.zeros_(part.weight)
+    never_ends(stuck, monkeypatch)
+    synthesis = VoxCPMSegmentSynthesizer(
+        stuck, codec, synthesizer.settings, Sampling(temperature=0.0), StageTimer()
+    )
+    [audio] = synthesis.synthesize_batch([request(synthesizer, voice)])
+    assert audio.result is not None and audio.result.latents is not None
+    assert (audio.result.stop_reason, audio.result.attempts) == ("loop", 3)
+    assert audio.result.latents.shape[1] == 2 * Limits().loop_length
+    assert audio.waveform.shape[1] == 2 * Limits().loop_length * codec.hop_length
