@@ -67,6 +67,11 @@ def flow_frames(
     They begin as the `noise`, or as what row i draws from generator i, and do not depend on the
     rows beside it, but for rounding where rows of unequal length are padded.
     """
+    if how.guidance > 0 and model.config.drop_rate == 0:
+        raise UserError(
+            f"guidance must be 0 for a model without a null condition (drop_rate 0), but is "
+            f"{how.guidance:g}"
+        )
     for row in rows:
         if row.num_frames < 1:
             raise UserError(

@@ -73,3 +73,12 @@ def test_no_steps_and_no_frames_are_refused(model: FlowMatching) -> None:
     empty = FlowRow(content=torch.zeros(3, dtype=torch.long), prompt=torch.zeros(3, 8))
     with pytest.raises(UserError, match="more units than its prompt has frames"):
         flow_frames(model, [empty], HOW, generators=[torch.Generator()])
+
+
+def test_a_model_without_a_null_condition_is_not_guided(model: FlowMatching) -> None:
+    alone = FlowMatching(replace(model.config, drop_rate=0.0)).eval()
+    generators = [torch.Generator().manual_seed(10)]
+    with pytest.raises(UserError, match="guidance must be 0 for a model without a null condition"):
+        flow_frames(alone, ROWS[:1], HOW, generators=generators)
+    [frames] = flow_frames(alone, ROWS[:1], replace(HOW, guidance=0.0), generators=generators)
+    assert len(frames) == ROWS[0].num_frames
