@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from uslm_recipes.commands.course import main
+from uslm_recipes.commands.course import changed_runs, main
 
+DOCS = Path(__file__).parents[2] / "docs"
 MACHINE = {"kind": "machine", "step": 0, "cpu": "Some CPU", "cores": 2, "threads": 1, "torch": "2"}
 PAGE = "Before.\n\n<!-- run: vae -->\nold\n<!-- end -->\n\nAfter.\n"
 
@@ -32,16 +33,16 @@ def run(folder: Path, *, steps: int = 9) -> str:
 def test_five_places_of_a_run_and_its_machine(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Held out is what was last validated by then, and nothing of later."""
+    """Held out is what was validated since the place before; codes in use are left out."""
     assert main([f"vae={run(tmp_path / 'vae')}"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "| step | minutes | loss | mel | held out: loss |",
         "|---|---|---|---|---|",
         "| 1 | 0.2 | 9 | 0.5 |  |",
         "| 3 | 0.8 | 7 | 0.5 | 4.5 |",
-        "| 5 | 1.2 | 5 | 0.5 | 4.5 |",
+        "| 5 | 1.2 | 5 | 0.5 |  |",
         "| 7 | 1.8 | 3 | 0.5 | 10.5 |",
-        "| 9 | 2.2 | 1 | 0.5 | 10.5 |",
+        "| 9 | 2.2 | 1 | 0.5 |  |",
         "",
         "Some CPU, 2 cores, 1 thread, torch 2, 8 crops in a batch; stopped and resumed 1 time.",
     ]
@@ -58,7 +59,17 @@ def test_a_page_gets_the_run_in_its_place(tmp_path: Path) -> None:
         assert main([f"vae={folder}", "--into", str(page)]) == 0
     written = page.read_text()
     assert written.startswith("Before.\n\n<!-- run: vae -->\n\n| step | minutes |")
-    assert written.endswith("1 time.\n\n<!-- end -->\n\nAfter.\n") and "old" not in written
+    assert written.endswith(" -->\n<!-- end -->\n\nAfter.\n") and "old" not in written
+    assert changed_runs(written) == [] and changed_runs(PAGE) == ["vae"]
+    assert changed_runs(written.replace("| 9 | 2.2 | 1 |", "| 9 | 2.2 | 0.9 |")) == ["vae"]
+
+
+PAGES = sorted(path for path in DOCS.rglob("*.md") if "<!-- run: " in path.read_text("utf-8"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.name))
+def test_runs_of_our_pages_are_as_they_were_printed(page: Path) -> None:
+    assert changed_runs(page.read_text("utf-8")) == []
 
 
 def test_what_has_no_place_and_no_log_is_told(

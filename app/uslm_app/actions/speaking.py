@@ -151,11 +151,15 @@ def _remark(report: SegmentReport) -> str:
     where = f"segment {report.index + 1} ({report.text[:40]!r})"
     if report.stop_reason == "silent":
         return f"{where} was left out: it has nothing that can be spoken"
-    if report.attempts > 1:
-        wrong = f"{report.phoneme_error_rate or 0:.0%} of its sounds are heard wrongly"
-        return f"{where} was drawn {report.attempts} times; in the best {wrong}"
+    drawn = f"was drawn {report.attempts} times"
+    if report.attempts > 1 and report.phoneme_error_rate is not None:
+        wrong = f"{report.phoneme_error_rate:.0%} of its sounds are heard wrongly"
+        return f"{where} {drawn}; in the best {wrong}"
     if report.stop_reason != "end":
-        return f"{where} had to be stopped ({report.stop_reason}); listen to it"
+        after = f"; it {drawn}" if report.attempts > 1 else ""
+        return f"{where} had to be stopped ({report.stop_reason}){after}; listen to it"
+    if report.attempts > 1:  # by a model that notices by itself when it goes wrong
+        return f"{where} {drawn}, as it repeated itself or did not end; listen to it"
     if report.words == ():
         return f"{where}: its words could not be placed; as a subtitle it stands whole"
     return ""

@@ -9,6 +9,7 @@ would stand there is printed.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -51,9 +52,11 @@ def course(folder: Path) -> str:
         + " |",
         "|---" * (2 + len(losses) + len(held_out)) + "|",
     ]  # fmt: skip
+    before = 0
     for record in shown:
-        known = [each for each in valid if each["step"] <= record["step"]]
+        known = [each for each in valid if before < each["step"] <= record["step"]]
         latest: Record = known[-1] if known else {}
+        before = record["step"]
         cells = [str(record["step"]), f"{record['minutes']:.1f}"]
         cells += [_number(record.get(name)) for name in losses]
         cells += [_number(latest.get(name)) for name in held_out]
@@ -88,10 +91,27 @@ def insert(page: str, runs: Mapping[str, str]) -> str:
     """The page with each run in its place; UserError where there is none."""
     for name, text in runs.items():
         place = re.compile(rf"(<!-- run: {re.escape(name)} -->\n).*?(<!-- end -->)", re.S)
-        page, count = place.subn(lambda found, text=text: f"{found[1]}\n{text}\n{found[2]}", page)
+        part = f"\n{text}\n<!-- printed: {digest(text)} -->\n"
+        page, count = place.subn(lambda found, part=part: f"{found[1]}{part}{found[2]}", page)
         if count != 1:
             raise UserError(f"the page must have one <!-- run: {name} -->, but has {count}")
     return page
+
+
+def digest(text: str) -> str:
+    """Checksum that stands below a run: numbers that somebody types in later do not fit it."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def changed_runs(page: str) -> list[str]:
+    """Names of the runs of a page that are not as they were printed."""
+    parts = re.findall(r"<!-- run: (\S+) -->\n(.*?)<!-- end -->", page, re.S)
+    wrong = []
+    for name, part in parts:
+        text, mark, rest = part.partition("\n<!-- printed: ")
+        if not mark or rest.partition(" ")[0] != digest(text[1:]):
+            wrong.append(name)
+    return wrong
 
 
 def _number(value: float | None) -> str:
