@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from uslm.output.segment_report import SegmentReport
-from uslm_app.actions.speaking import _remark
+from uslm_app.actions.speaking import remark_on
 
 
 @pytest.mark.parametrize(
@@ -36,5 +36,5 @@ def test_each_remark(facts: dict[str, Any], said: str) -> None:
         "index": 1, "text": "Hello.", "phonemes": "", "start_seconds": 0.0, "end_seconds": 1.0,
         "seed": 0, "stop_reason": "end",
     }  # fmt: skip
-    remark = _remark(SegmentReport(**(known | facts)))
+    remark = remark_on(SegmentReport(**(known | facts)))
     assert remark == (f"segment 2 ('Hello.') {said}" if said else "")

@@ -34,7 +34,7 @@ class SegmentReport:
     seed: int
     """Seed of the attempt that was kept."""
     attempts: int = 1
-    """How often it was drawn; more than one only where it was verified."""
+    """How often it was drawn: once unless it was verified, or the model redraws by itself."""
     phoneme_error_rate: float | None = None
     """Share of phonemes that the model's own recogniser missed; None where it was not verified."""
     stop_reason: str = "end"

@@ -138,7 +138,7 @@ def _settings(options: SayOptions) -> dict[str, Any]:
 
 
 def _warn_of_segments(reports: list[SegmentReport], console: Console) -> None:
-    remarks = [remark for report in reports if (remark := _remark(report))]
+    remarks = [remark for report in reports if (remark := remark_on(report))]
     for remark in remarks[:MAX_REMARKS]:
         console.warn(remark)
     if len(remarks) > MAX_REMARKS:
@@ -146,7 +146,7 @@ def _warn_of_segments(reports: list[SegmentReport], console: Console) -> None:
         console.warn(f"{more} more segments have remarks; --json and --sidecar list all segments")
 
 
-def _remark(report: SegmentReport) -> str:
+def remark_on(report: SegmentReport) -> str:
     """Remark on what is odd about a segment, or nothing."""
     where = f"segment {report.index + 1} ({report.text[:40]!r})"
     if report.stop_reason == "silent":
