@@ -90,11 +90,12 @@ def _about(folder: Path, records: Sequence[Record]) -> str:
 def insert(page: str, runs: Mapping[str, str]) -> str:
     """The page with each run in its place; UserError where there is none."""
     for name, text in runs.items():
-        place = re.compile(rf"(<!-- run: {re.escape(name)} -->\n).*?(<!-- end -->)", re.S)
-        part = f"\n{text}\n<!-- printed: {digest(text)} -->\n"
-        page, count = place.subn(lambda found, part=part: f"{found[1]}{part}{found[2]}", page)
-        if count != 1:
-            raise UserError(f"the page must have one <!-- run: {name} -->, but has {count}")
+        start, end = f"<!-- run: {name} -->\n", "<!-- end -->"
+        if (count := page.count(start)) != 1:
+            raise UserError(f"the page must have one {start.strip()}, but has {count}")
+        before, _, rest = page.partition(start)
+        _, _, after = rest.partition(end)
+        page = f"{before}{start}\n{text}\n<!-- printed: {digest(text)} -->\n{end}{after}"
     return page
 
 
