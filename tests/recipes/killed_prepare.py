@@ -11,8 +11,8 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from uslm_recipes.commands.prepare import PrepareConfig, prepare
 from uslm_recipes.data import examine
+from uslm_recipes.data.preparing import PrepareConfig, prepare
 from uslm_recipes.data.recording import Found, Recording
 
 

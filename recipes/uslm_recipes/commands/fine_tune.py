@@ -33,12 +33,13 @@ from uslm.tts import ZeroShotTTS
 from uslm_recipes.cards.training_facts import read_run, speed_table, trained_on
 from uslm_recipes.command import run_command
 from uslm_recipes.commands import bundle as bundling
-from uslm_recipes.commands.prepare import PrepareConfig, add_source_arguments, prepare, sources_of
+from uslm_recipes.commands.prepare import add_source_arguments, sources_of
 from uslm_recipes.config import config_names, load_config
 from uslm_recipes.data.audio_files import AudioLimits, read_samples
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.corpus_format import HEADER_FILE
 from uslm_recipes.data.encoding import encode_corpus
+from uslm_recipes.data.preparing import PrepareConfig, prepare
 from uslm_recipes.data.recording import Found, Recording, Rejected, reject
 from uslm_recipes.evaluating.likeness import held_out_of, likeness, real_likeness
 from uslm_recipes.train import ar as train_ar

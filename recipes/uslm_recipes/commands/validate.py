@@ -18,16 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from uslm_recipes.command import run_command
-from uslm_recipes.commands.prepare import (
-    add_source_arguments,
-    kinds,
-    progress_bar,
-    sources_of,
-)
+from uslm_recipes.commands.prepare import add_source_arguments, sources_of
 from uslm_recipes.data.audio_files import AudioLimits
 from uslm_recipes.data.checks import TextRules
 from uslm_recipes.data.examine import ExamineConfig, Examiner, Good
 from uslm_recipes.data.partial_folder import write_whole
+from uslm_recipes.data.preparing import kinds, progress_bar
 from uslm_recipes.data.recording import Found
 from uslm_recipes.data.splits import split_of
 from uslm_recipes.data.transcripts import EnglishFrontEnd, FrontEnd

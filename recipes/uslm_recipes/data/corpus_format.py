@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 FORMAT = 1
 AUDIO_FILE = "audio.s16"
@@ -87,9 +88,13 @@ class Utterance:
     @classmethod
     def from_json(cls, line: str) -> Utterance:
         """The utterance that a line describes."""
-        data = json.loads(line)
+        return cls.from_data(json.loads(line))
+
+    @classmethod
+    def from_data(cls, data: dict[str, Any]) -> Utterance:
+        """The utterance whose fields these are."""
         data["text_ids"] = tuple(data["text_ids"])
-        if "durations" in data:
+        if data.get("durations") is not None:
             data["durations"] = tuple(data["durations"])
         row = cls(**data)
         for key in ("start_sample", "num_samples"):

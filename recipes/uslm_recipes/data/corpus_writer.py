@@ -143,6 +143,11 @@ class CorpusWriter:
         self._lines.append(line)
         self.next_sample += len(samples)
 
+    def reject(self, rejected: Iterable[Rejected]) -> None:
+        """Append what is left out."""
+        with self._disk():
+            self._write_rejected(rejected)
+
     def commit(self, rejected: Iterable[Rejected], done: Done) -> None:
         """Put what was added onto the disk, so that an interrupted run goes on after it."""
         with self._disk():

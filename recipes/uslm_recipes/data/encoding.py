@@ -13,7 +13,7 @@ import torch
 
 from uslm_recipes.data.batches import pad_waveforms
 from uslm_recipes.data.corpus import Corpus
-from uslm_recipes.data.shard import Shard, shards
+from uslm_recipes.data.shard import WHOLE, Shard, shards
 from uslm_recipes.data.tokens import (
     CODES_FILE,
     INDICES_FILE,
@@ -43,9 +43,8 @@ def encode_corpus(
     `precision` is what the device is fast in unless given. An interrupted run loses what it made
     since its last commit, and no more.
     """
-    everything = Shard(index=0, count=1)
     encode_shard(
-        tokenizer, corpus, folder, everything, seconds_per_batch=seconds_per_batch,
+        tokenizer, corpus, folder, WHOLE, seconds_per_batch=seconds_per_batch,
         precision=precision, seconds_between_commits=seconds_between_commits,
     )  # fmt: skip
     return TokenCorpus.open(corpus, [folder / str(number) for number in range(len(corpus.folders))])

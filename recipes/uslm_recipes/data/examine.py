@@ -16,6 +16,7 @@ from uslm_recipes.data.checks import WINDOW, TextRules, order_problem, text_prob
 from uslm_recipes.data.decoding import Decoded, Decoders, Task
 from uslm_recipes.data.perturb import Perturbation
 from uslm_recipes.data.recording import Found, Recording, Rejected, reject
+from uslm_recipes.data.shard import WHOLE, Shard
 from uslm_recipes.data.transcripts import FrontEnd, PieceFrontEnd, Transcript, transcribe
 
 SLICE = 4 * WINDOW  # recordings in memory at a time
@@ -50,12 +51,39 @@ class Good:
 class Slice:
     """Some recordings in a row."""
 
-    good: list[Good]
-    rejected: list[Rejected]
+    number: int
+    """Of slices, from 0."""
+    examined: list[Good | Rejected]
+    """First what needed no look at its sound, then the others in the order in which they were
+    found."""
     num_found: int
     """What was found up to the end of this slice, good or not."""
     mark: str
     """Of all that was found so far: another source has another."""
+
+    @property
+    def good(self) -> list[Good]:
+        return [each for each in self.examined if isinstance(each, Good)]
+
+    @property
+    def rejected(self) -> list[Rejected]:
+        return [each for each in self.examined if isinstance(each, Rejected)]
+
+
+class Sounds:
+    """Remembers samples, so that no sound is taken twice."""
+
+    def __init__(self) -> None:
+        self._first: dict[bytes, str] = {}
+
+    def know(self, samples: NDArray[np.int16], name: str) -> None:
+        """These samples are in the corpus, under the name that they had first."""
+        self._first.setdefault(_digest(samples), name)
+
+    def problem(self, samples: NDArray[np.int16]) -> str | None:
+        """Reason why they are left out, if they are there already."""
+        earlier = self._first.get(_digest(samples))
+        return None if earlier is None else f"duplicate: the same sound as {earlier}"
 
 
 class SplitOf(Protocol):
@@ -76,7 +104,7 @@ class Examiner:
         self.num_found = 0
         self._mark = hashlib.sha256()
         self._ids: set[str] = set()
-        self._sounds: dict[bytes, str] = {}
+        self.sounds = Sounds()
 
     @property
     def mark(self) -> str:
@@ -88,23 +116,27 @@ class Examiner:
         for _ in self._new(itertools.islice(found, number)):
             pass
 
-    def know_sound(self, samples: NDArray[np.int16], name: str) -> None:
-        """These samples are in the corpus already."""
-        self._sounds.setdefault(_digest(samples), name)
+    def slices(self, found: Iterator[Found], shard: Shard = WHOLE) -> Iterator[Slice]:
+        """All that is found, a slice at a time; of a shard, only its slices.
 
-    def slices(self, found: Iterator[Found]) -> Iterator[Slice]:
-        """All that is found, a slice at a time."""
+        A slice depends on no other but for sounds that are there twice. Of these a shard keeps all,
+        as the first may be in another one.
+        """
         with Decoders(self.config.num_workers, self.config.audio) as decoders:
             while part := list(itertools.islice(found, SLICE)):
+                number = self.num_found // SLICE
                 new = list(self._new(part))
+                if not shard.has(number):
+                    continue
                 recordings = [each for each in new if isinstance(each, Recording)]
                 rejected = [each for each in new if isinstance(each, Rejected)]
                 tasks = [self._task(each) for each in recordings]
                 begun = decoders.begin(tasks)  # texts become phonemes meanwhile
                 transcripts = transcribe(recordings, self.front_end) if recordings else []
                 decoded = list(decoders.decode(tasks, begun))
-                good, bad = self._sort(recordings, transcripts, decoded)
-                yield Slice(good, rejected + bad, self.num_found, self.mark)
+                sounds = self.sounds if shard == WHOLE else None
+                examined = self._sort(recordings, transcripts, decoded, sounds)
+                yield Slice(number, [*rejected, *examined], self.num_found, self.mark)
 
     def _new(self, found: Iterable[Found]) -> Iterator[Found]:
         for each in found:
@@ -129,9 +161,8 @@ class Examiner:
         recordings: Sequence[Recording],
         transcripts: Sequence[Transcript],
         decoded: Sequence[Decoded],
-    ) -> tuple[list[Good], list[Rejected]]:
-        good: list[Good] = []
-        bad: list[Rejected] = []
+        sounds: Sounds | None,
+    ) -> Iterator[Good | Rejected]:
         disorder = self._disorder(recordings, decoded)
         for recording, transcript, each, disordered in zip(
             recordings, transcripts, decoded, disorder, strict=True
@@ -140,29 +171,30 @@ class Examiner:
             if isinstance(each, str):
                 problem = each
             elif problem is None:
-                problem = self._problem(recording, transcript, each[0])
+                problem = self._problem(recording, transcript, each[0], sounds)
             if problem is not None:
-                bad.append(reject(recording, problem))
+                yield reject(recording, problem)
                 continue
             assert not isinstance(each, str)
             samples, *copies = each
-            self.know_sound(samples, recording.where)
-            good.append(Good(recording, transcript, samples))
+            if sounds is not None:
+                sounds.know(samples, recording.where)
+            yield Good(recording, transcript, samples)
             # Of recordings that are not trained on there are no copies.
             for copy, changed in zip(self.config.copies, copies, strict=False):
-                good.append(_copy(recording, transcript, changed, copy))
-        return good, bad
+                yield _copy(recording, transcript, changed, copy)
 
     def _problem(
-        self, recording: Recording, transcript: Transcript, samples: NDArray[np.int16]
+        self,
+        recording: Recording,
+        transcript: Transcript,
+        samples: NDArray[np.int16],
+        sounds: Sounds | None,
     ) -> str | None:
         num_ids = len(transcript.text_ids)
         seconds = len(samples) / self.config.audio.sample_rate
         problem = text_problem(recording.text, num_ids, seconds, self.config.rules)
-        earlier = self._sounds.get(_digest(samples))
-        if problem is None and earlier is not None:
-            return f"duplicate: the same sound as {earlier}"
-        return problem
+        return problem if problem is not None or sounds is None else sounds.problem(samples)
 
     def _disorder(
         self, recordings: Sequence[Recording], decoded: Sequence[Decoded]

@@ -39,6 +39,10 @@ class Shard:
     def __str__(self) -> str:
         return f"{self.index}/{self.count}"
 
+    def has(self, number: int) -> bool:
+        """Whether this one of things that are numbered from 0 is in its share."""
+        return number % self.count == self.index
+
     def of(self, items: Sequence[Item]) -> list[Item]:
         """Its share: every `count`th, as those that lie together cost about the same."""
         return list(items[self.index :: self.count])
@@ -46,6 +50,10 @@ class Shard:
     def place(self, whole: Path) -> Path:
         """The folder for it beside the place of the whole."""
         return whole.with_name(f"{whole.name}.shard-{self.index}-of-{self.count}")
+
+
+WHOLE = Shard(index=0, count=1)
+"""The share of one who does all."""
 
 
 def shards(count: int) -> list[Shard]:
