@@ -14,7 +14,7 @@ import soundfile
 from uslm.evaluation.metrics.bootstrap import Estimate
 from uslm.evaluation.suites.made_speech import made_speech
 from uslm.evaluation.suites.speech_set import PAUSE, SAMPLE_RATE
-from uslm_recipes.data.preparing import PrepareConfig, prepare
+from uslm_recipes.data.preparing.run import PrepareConfig, prepare
 from uslm_recipes.data.sources.manifest import read_manifest
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from uslm_recipes.data import examine
-from uslm_recipes.data.preparing import PrepareConfig, prepare
+from uslm_recipes.data.preparing.run import PrepareConfig, prepare
 from uslm_recipes.data.recording import Found, Recording
 
 

@@ -20,7 +20,7 @@ from uslm_recipes.commands.shards import write_shards
 from uslm_recipes.data.audio_files import AudioLimits, read_samples
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.examine import ExamineConfig, Examiner
-from uslm_recipes.data.preparing import PrepareConfig, prepare
+from uslm_recipes.data.preparing.run import PrepareConfig, prepare
 from uslm_recipes.data.recording import Segment
 from uslm_recipes.data.sources.registry import open_source
 from uslm_recipes.data.splits import split_of

@@ -18,7 +18,7 @@ from uslm.text.vocab import PhonemeVocab
 from uslm_recipes.commands.prepare import main
 from uslm_recipes.data.audio_files import AudioLimits
 from uslm_recipes.data.corpus import Corpus
-from uslm_recipes.data.preparing import PrepareConfig, prepare
+from uslm_recipes.data.preparing.run import PrepareConfig, prepare
 from uslm_recipes.data.recording import Recording, Rejected
 from uslm_recipes.data.sources.folder import read_folder
 from uslm_recipes.data.sources.manifest import read_manifest

@@ -18,8 +18,8 @@ from uslm_recipes.data import decoding, examine
 from uslm_recipes.data.audio_files import AudioLimits, read_samples
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.perturb import Perturbation
-from uslm_recipes.data.preparing import PrepareConfig, prepare
-from uslm_recipes.data.preparing_shards import merge_corpus, prepare_shard
+from uslm_recipes.data.preparing.run import PrepareConfig, prepare
+from uslm_recipes.data.preparing.shards import merge_corpus, prepare_shard
 from uslm_recipes.data.recording import Found, Recording, Rejected, Segment
 from uslm_recipes.data.shard import Shard, shards
 from uslm_tokenizer.errors import MissingResource, UserError

@@ -39,7 +39,7 @@ from uslm_recipes.data.audio_files import AudioLimits, read_samples
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.corpus_format import HEADER_FILE
 from uslm_recipes.data.encoding import encode_corpus
-from uslm_recipes.data.preparing import PrepareConfig, prepare
+from uslm_recipes.data.preparing.run import PrepareConfig, prepare
 from uslm_recipes.data.recording import Found, Recording, Rejected, reject
 from uslm_recipes.evaluating.likeness import held_out_of, likeness, real_likeness
 from uslm_recipes.train import ar as train_ar

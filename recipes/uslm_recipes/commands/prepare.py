@@ -23,8 +23,8 @@ from uslm_recipes.command import run_command
 from uslm_recipes.data.audio_files import AudioLimits
 from uslm_recipes.data.checks import TextRules
 from uslm_recipes.data.perturb import Perturbation
-from uslm_recipes.data.preparing import PrepareConfig, Report, ids_of, prepare
-from uslm_recipes.data.preparing_shards import merge_corpus, prepare_shard
+from uslm_recipes.data.preparing.run import PrepareConfig, Report, ids_of, prepare
+from uslm_recipes.data.preparing.shards import merge_corpus, prepare_shard
 from uslm_recipes.data.recording import Found
 from uslm_recipes.data.shard import Shard
 from uslm_recipes.data.sources.folder import read_folder

@@ -23,7 +23,7 @@ from uslm_recipes.data.audio_files import AudioLimits
 from uslm_recipes.data.checks import TextRules
 from uslm_recipes.data.examine import ExamineConfig, Examiner, Good
 from uslm_recipes.data.partial_folder import write_whole
-from uslm_recipes.data.preparing import kinds, progress_bar
+from uslm_recipes.data.preparing.run import kinds, progress_bar
 from uslm_recipes.data.recording import Found
 from uslm_recipes.data.splits import split_of
 from uslm_recipes.data.transcripts import EnglishFrontEnd, FrontEnd

@@ -10,17 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from uslm_recipes.data import examine
-from uslm_recipes.data.corpus_shard import (
-    ShardHeader,
-    ShardUtterance,
-    ShardWriter,
-    read_shard_header,
-    read_shard_samples,
-    read_slices,
-)
 from uslm_recipes.data.corpus_writer import CorpusWriter, Done
 from uslm_recipes.data.examine import Examiner, Good, Slice, Sounds
-from uslm_recipes.data.preparing import (
+from uslm_recipes.data.preparing.run import (
     PrepareConfig,
     Report,
     kinds,
@@ -29,6 +21,14 @@ from uslm_recipes.data.preparing import (
     progress_bar,
     run_key,
     utterance_of,
+)
+from uslm_recipes.data.preparing.shard_folder import (
+    ShardHeader,
+    ShardUtterance,
+    ShardWriter,
+    read_shard_header,
+    read_shard_samples,
+    read_slices,
 )
 from uslm_recipes.data.recording import Found, Rejected
 from uslm_recipes.data.shard import Shard, shards
@@ -117,7 +117,7 @@ def _write(writer: ShardWriter, part: Slice) -> None:
 
 
 def _common_header(out: Path, places: Sequence[Path]) -> ShardHeader:
-    """What all shards say."""
+    """The header that all shards share."""
     if not places:
         raise UserError("the number of shards must be 1 or more, but is 0")
     headers = [read_shard_header(place) for place in places]

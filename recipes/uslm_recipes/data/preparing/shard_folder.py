@@ -102,7 +102,7 @@ class ShardWriter:
         self._part.__exit__(kind, error, trace)
 
     def begin_slice(self, number: int) -> None:
-        """What comes now belongs to this slice."""
+        """Begin a slice: all that comes now belongs to it."""
         self._line({"slice": number})
 
     def add(self, utterance: Utterance, samples: NDArray[np.int16], where: str) -> None:
@@ -146,7 +146,7 @@ class ShardWriter:
 
 
 def read_shard_header(folder: Path) -> ShardHeader | None:
-    """What is said of a shard; None where it is not there, or not whole."""
+    """Header of a shard; None where the shard is not there, or not whole."""
     path = folder / SHARD_FILE
     if not path.is_file():
         return None

@@ -1,0 +1,1 @@
+"""A corpus is made: in one run, or in shards by many machines."""
