@@ -51,6 +51,18 @@ def test_the_adversarial_game() -> None:
     )
 
 
+def test_the_adversarial_game_by_encodecs_rules() -> None:
+    """Hinge losses: who is on the right side by 1 or more has nothing to learn; means of scales."""
+    high, low = [torch.full((2, 1, 7), 1.5)] * 3, [torch.full((2, 1, 5), -1.5)] * 3
+    assert waveform.adversarial_loss(high) == 0
+    assert waveform.adversarial_loss(low) == 2.5
+    assert waveform.discriminator_loss(high, low) == 0
+    assert waveform.discriminator_loss(low, high) == 5
+    score = torch.zeros(2, 1, 7, requires_grad=True)
+    waveform.adversarial_loss([score]).backward()
+    assert score.grad is not None and bool((score.grad < 0).all())  # towards higher scores
+
+
 @pytest.mark.parametrize("name", ["mel", "waveform", "distillation"])
 def test_the_generator_learns_from_each(name: str) -> None:
     sound = (0.1 * noise(1, 1, 2400)).requires_grad_()
