@@ -24,6 +24,16 @@ class Other:
 
 
 @dataclass(frozen=True, kw_only=True)
+class One:
+    kind: Literal["one"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Two:
+    kind: Literal["two"]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Outer:
     name: str
     inner: Inner = field(default_factory=Inner)
@@ -34,6 +44,7 @@ class Outer:
     parts: tuple[Inner | Other, ...] = ()
     anything: dict[str, Any] = field(default_factory=dict)
     ratio: float = 1.0
+    tagged: One | Two | None = None
 
 
 FULL = Outer(
@@ -73,6 +84,11 @@ def test_an_integer_will_do_for_a_float() -> None:
         ({"name": "x", "inner": 5}, "inner must be a mapping"),
         ({"name": "x", "strides": [True]}, "must be int, but is True"),
         ([], "must be a mapping"),
+        # Of several configs the one that is nearest.
+        ({"name": "x", "either": {"height": 1, "rat": 2}}, "^Other has no .*'rate'.$"),
+        ({"name": "x", "either": {"width": "w"}}, "^either.width must be int, but is 'w'$"),
+        ({"name": "x", "either": 3}, "^either must be a mapping, but is 3$"),
+        ({"name": "x", "tagged": {"kind": "z"}}, r"of \['one'\].*; .*of \['two'\]"),
     ],
 )
 def test_what_does_not_fit_is_named(data: Any, message: str) -> None:

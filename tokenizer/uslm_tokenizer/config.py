@@ -118,15 +118,29 @@ def _finite(value: float | int, *, where: str) -> float:
 def _restore_union(options: tuple[Any, ...], value: Any, *, where: str) -> Any:
     if value is None and type(None) in options:
         return None
-    problems: list[str] = []
+    problems: dict[Any, str] = {}
     for option in options:
         if option is type(None):
             continue
         try:
             return _restore(option, value, where=where)
         except ConfigError as problem:
-            problems.append(str(problem))
-    raise ConfigError("; ".join(problems))
+            problems[option] = str(problem)
+    raise ConfigError("; ".join(_nearest_problems(problems, value)))
+
+
+def _nearest_problems(problems: Mapping[Any, str], value: Any) -> list[str]:
+    """Of several configs that a mapping is none of, the problem of the one that knows most of its
+    keys. Where the value of a key tells kinds apart, all that know as many."""
+    configs = [option for option in problems if dataclasses.is_dataclass(option)]
+    if not isinstance(value, Mapping) or not configs:
+        return list(dict.fromkeys(problems.values()))
+    known = {each: value.keys() & {f.name for f in dataclasses.fields(each)} for each in configs}
+    most = max(len(keys) for keys in known.values())
+    nearest = [option for option in configs if len(known[option]) == most]
+    hints = get_type_hints(nearest[0])
+    tagged = any(get_origin(hints[key]) is Literal for key in known[nearest[0]])
+    return [problems[option] for option in (nearest if tagged else nearest[:1])]
 
 
 def _restore_tuple(arguments: tuple[Any, ...], value: Any, *, where: str) -> tuple[Any, ...]:
