@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import distribution
@@ -172,8 +173,13 @@ def desk(
 
 
 @pytest.fixture
-def free_port() -> int:
-    """A port that nobody listens at."""
+def on_free_ports() -> Callable[[str], str]:
+    """The same text with ports that nobody listens at in place of those that documents name."""
+    free = {port: str(_free_port()) for port in ("8000", "10200")}
+    return lambda text: re.sub("|".join(free), lambda port: free[port[0]], text)
+
+
+def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -23,6 +23,9 @@ PAGES = {
     "docs/how-to/train.md": "python -m uslm_recipes.train_ar --help",
     "docs/how-to/evaluate.md": "uslm evaluate --help",
     "docs/how-to/serve.md": "uslm serve --help",
+    "docs/how-to/home-assistant.md": "uslm serve --help",
+    "docs/how-to/livekit.md": "uslm serve --help",
+    "docs/how-to/pipecat.md": "uslm serve --help",
     "docs/how-to/watermark.md": "uslm watermark --help",
     "docs/how-to/demo.md": "python -c 'from uslm_demo.app import build_app; build_app()'",
     "docs/tutorial.md": "python -c 'from uslm_demo.app import build_app; build_app()'",
@@ -88,7 +91,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_each_page_works_in_the_environment_that_it_makes(
     checkout: Path,
     desk: Any,
-    free_port: int,
+    on_free_ports: Any,
     tmp_path: Path,
     load_script: Any,
 ) -> None:
@@ -112,7 +115,7 @@ def test_each_page_works_in_the_environment_that_it_makes(
         folder = tmp_path / f"desk{number}"
         shutil.copytree(desk.folder, folder)
         desk.folder, desk.environment = folder, shell
-        work_through(desk, ROOT / page, free_port)
+        work_through(desk, ROOT / page, on_free_ports)
         check_shell(uses, folder, shell, page)
         shutil.rmtree(child)
 
@@ -127,12 +130,12 @@ def lines_of(document: Path) -> list[str]:
     ]
 
 
-def work_through(desk: Any, document: Path, port: int) -> None:
+def work_through(desk: Any, document: Path, on_free_ports: Any) -> None:
     """Type the page's blocks, in order."""
     python = Interpreter(desk.folder, desk.environment)
     try:
         for block in blocks(document):
-            _work(desk, python, block, block.body.replace("8000", str(port)))
+            _work(desk, python, block, on_free_ports(block.body))
     finally:
         python.close()
         desk.clear()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import signal
+import socket
 import threading
+from contextlib import ExitStack
 
 from uslm.serving.engine import Engine, EngineConfig
 from uslm.voices.stock import stock_voices
@@ -11,8 +13,9 @@ from uslm.voices.store import VoiceStore
 from uslm_app.actions import engine as models
 from uslm_app.cli.console import Console
 from uslm_app.cli.given import ServeOptions
-from uslm_app.server.application import build_app
-from uslm_app.server.server import Server, open_socket
+from uslm_app.server.application import build_app, build_service
+from uslm_app.server.server import Beside, Server, open_socket
+from uslm_app.server.service import Service
 from uslm_app.server.settings import ServeSettings
 
 
@@ -21,8 +24,8 @@ def serve(settings: ServeSettings, options: ServeOptions, console: Console) -> N
     models.check_model(options.model)
     watermark = models.load_watermark(options.watermark)
     voices = VoiceStore(options.voices)
-    listening = open_socket(settings)
-    with listening:
+    with ExitStack() as sockets:
+        listening, wyoming = _listen(settings, sockets)
         tts = models.load_tts(options, language=options.language)
         config = EngineConfig(
             num_slots=options.slots,
@@ -30,28 +33,55 @@ def serve(settings: ServeSettings, options: ServeOptions, console: Console) -> N
             max_seconds=float(options.max_seconds),
         )
         with Engine(tts.synthesizer, config, frontend=tts.frontend) as engine:
-            app = build_app(engine, voices, settings, watermark)
-            _tell(settings, listening.getsockname()[1], voices, options, console)
+            service = build_service(engine, voices, settings, watermark)
+            beside = None if wyoming is None else _beside(service, wyoming)
+            _tell(settings, listening, wyoming, voices, options, console)
             _end_quietly()
-            Server(app, engine, settings).serve_on(listening)
+            Server(build_app(service), engine, settings, beside).serve_on(listening)
     console.note("stopped")
+
+
+def _listen(
+    settings: ServeSettings, sockets: ExitStack
+) -> tuple[socket.socket, socket.socket | None]:
+    """A socket for HTTP, and one for Wyoming where that is wanted."""
+
+    def listen(host: str, port: int) -> socket.socket:
+        return sockets.enter_context(open_socket(host, port, settings.max_connections))
+
+    http = listen(settings.host, settings.port)
+    return http, None if settings.wyoming is None else listen(*settings.wyoming)
+
+
+def _beside(service: Service, listening: socket.socket) -> Beside:
+    from uslm_app.server.wyoming import WyomingServer
+
+    return WyomingServer(service, listening)
 
 
 def _tell(
     settings: ServeSettings,
-    port: int,
+    listening: socket.socket,
+    wyoming: socket.socket | None,
     voices: VoiceStore,
     options: ServeOptions,
     console: Console,
 ) -> None:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    url = f"http://{host}:{port}"
+    url = _address("http", listening)
+    other = None if wyoming is None else _address("tcp", wyoming)
     if options.json:
         record = {"url": url, "voices": voices.names(), "stock_voices": list(stock_voices())}
-        console.json({**record, "needs_token": settings.token is not None})
+        console.json({**record, "needs_token": settings.token is not None, "wyoming": other})
         return
     needs = "a token is needed" if settings.token else "for this machine only"
     console.note(f"listening at {url} ({needs}); {url}/docs tells what it answers")
+    if other is not None:
+        console.note(f"listening at {other} for Wyoming, which knows no token")
+
+
+def _address(scheme: str, listening: socket.socket) -> str:
+    host, port, *_ = listening.getsockname()
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _end_quietly() -> None:

@@ -176,6 +176,7 @@ class ServeOptions(ModelOptions, CommonOptions):
 
     host: str
     port: int
+    wyoming: tuple[str, int] | None
     token_file: str | None
     voices: str | None
     voice_alias: tuple[tuple[str, str], ...]

@@ -28,6 +28,18 @@ def whole(low: int, high: int | None = None) -> Callable[[str], int]:
     return convert
 
 
+def address(text: str) -> tuple[str, int]:
+    """`PORT` of this machine alone, or `ADDRESS:PORT`; an IPv6 address stands in brackets."""
+    host, _, port = text.rpartition(":")
+    host = host or "127.0.0.1"
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not (port.isascii() and port.isdigit() and int(port) < 2**16) or (
+        bare == host and ":" in host
+    ):
+        raise _refused("a port, 0 to 65535, or ADDRESS:PORT", text)
+    return bare, int(port)
+
+
 def number(low: float, high: float, *, above: bool = False) -> Callable[[str], float]:
     """A number within limits; `above` leaves the lower one out."""
     wanted = f"a number {f'above {low} and at most' if above else f'from {low} to'} {high}"

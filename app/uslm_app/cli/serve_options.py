@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 
-from uslm_app.cli.option_types import named, number, whole
+from uslm_app.cli.option_types import address, named, number, whole
 from uslm_app.cli.options import add_any_language, add_common, add_model, add_watermark
 
 
@@ -17,6 +17,11 @@ def add_serve(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--port", type=whole(0, 65_535), default=8000, metavar="N",
         help="port to listen at (default 8000); 0: any that is free",
+    )  # fmt: skip
+    parser.add_argument(
+        "--wyoming", type=address, metavar="[ADDRESS:]PORT",
+        help="answer the Wyoming protocol of Home Assistant there, too; it knows no token, so who "
+        "reaches the address may speak (default address: 127.0.0.1)",
     )  # fmt: skip
     parser.add_argument(
         "--token-file", metavar="FILE",
@@ -47,6 +52,12 @@ def add_serve(parser: ArgumentParser) -> None:
         "--language", metavar="CODE", help="language of the texts (default: the model's)"
     )
     add_any_language(parser)
+    _add_limits(parser)
+    add_model(parser)
+    add_common(parser)
+
+
+def _add_limits(parser: ArgumentParser) -> None:
     limits = parser.add_argument_group("limits")
     limits.add_argument(
         "--slots", type=whole(1, 256), default=8, metavar="N",
@@ -72,5 +83,3 @@ def add_serve(parser: ArgumentParser) -> None:
         "--finish-seconds", type=number(0, 3600), default=30, metavar="X",
         help="time to finish in, once it is to stop (default 30)",
     )  # fmt: skip
-    add_model(parser)
-    add_common(parser)

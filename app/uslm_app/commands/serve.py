@@ -21,6 +21,7 @@ def run(options: ServeOptions, console: Console) -> None:
     settings = ServeSettings(
         host=options.host,
         port=options.port,
+        wyoming=options.wyoming,
         token=_token(options),
         max_chars=options.max_chars,
         max_upload_bytes=int(options.max_upload_mb * 2**20),
@@ -36,6 +37,8 @@ def run(options: ServeOptions, console: Console) -> None:
 
     if find_spec("fastapi") is None or find_spec("uvicorn") is None:
         raise EnvironmentProblem("uslm serve needs more packages: pip install 'uslm[serve]'")
+    if options.wyoming is not None and find_spec("wyoming") is None:
+        raise EnvironmentProblem("--wyoming needs one more package: pip install 'uslm[wyoming]'")
     from uslm_app.actions.serving import serve
 
     serve(settings, options, console)

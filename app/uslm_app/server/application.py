@@ -22,18 +22,23 @@ from uslm_app.server.status import status_router
 from uslm_app.server.voices import voices_router
 
 
-def build_app(
+def build_service(
     engine: Engine,
     voices: VoiceStore,
     settings: ServeSettings,
     watermark: Watermark | None = None,
-) -> ASGIApp:
-    """The application; the engine stays the caller's, who closes it."""
-    metrics = Metrics(engine)
-    service = Service(
-        engine=engine, voices=voices, settings=settings, metrics=metrics, watermark=watermark
-    )
-    guarded = LastResort(Guard(build_api(service), settings, metrics))
+) -> Service:
+    """State of a server; the engine stays the caller's, who closes it."""
+    return Service(
+        engine=engine, voices=voices, settings=settings, metrics=Metrics(engine),
+        watermark=watermark,
+    )  # fmt: skip
+
+
+def build_app(service: Service) -> ASGIApp:
+    """The application."""
+    settings = service.settings
+    guarded = LastResort(Guard(build_api(service), settings, service.metrics))
     if not settings.allowed_origins:
         return guarded
     return CORSMiddleware(

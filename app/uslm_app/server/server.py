@@ -6,6 +6,7 @@ import asyncio
 import math
 import socket
 from types import FrameType
+from typing import Protocol
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -19,11 +20,22 @@ KEEP_ALIVE_SECONDS = 5
 MAX_HEADER_BYTES = 16 * 2**10
 
 
+class Beside(Protocol):
+    """A server of another protocol, in the same event loop."""
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
 class Server(uvicorn.Server):
     """Refuses new requests from the signal on, and finishes those that are there."""
 
-    def __init__(self, app: ASGIApp, engine: Engine, settings: ServeSettings) -> None:
-        self._engine, self._settings = engine, settings
+    def __init__(
+        self, app: ASGIApp, engine: Engine, settings: ServeSettings, beside: Beside | None = None
+    ) -> None:
+        """`beside` is a server of another protocol, started and stopped with this one."""
+        self._engine, self._settings, self._beside = engine, settings, beside
         super().__init__(
             uvicorn.Config(
                 app,
@@ -50,10 +62,17 @@ class Server(uvicorn.Server):
         self._engine.refuse()
         super().handle_exit(sig, frame)
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn does it, and the other server with it."""
+        await super().startup(sockets)
+        if self._beside is not None:
+            await self._beside.start()
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn does it; then whoever is still there is cut off."""
         try:
-            await super().shutdown(sockets)
+            others = [self._beside.stop()] if self._beside is not None else []
+            await asyncio.gather(super().shutdown(sockets), *others)
         finally:
             # A connection closes once its client has read what was sent; one that does not read
             # would stay open for longer than the loop that holds it.
@@ -71,17 +90,17 @@ class Server(uvicorn.Server):
             self._engine.close()
 
 
-def open_socket(settings: ServeSettings) -> socket.socket:
+def open_socket(host: str, port: int, backlog: int) -> socket.socket:
     """A socket that listens. Raises EnvironmentProblem where it cannot."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((settings.host, settings.port))
-        listening.listen(settings.max_connections)
+        listening.bind((host, port))
+        listening.listen(backlog)
     except OSError as error:
         listening.close()
         raise EnvironmentProblem(
-            f"cannot listen at {settings.host}, port {settings.port}: {error.strerror or error}"
+            f"cannot listen at {host}, port {port}: {error.strerror or error}"
         ) from error
     return listening

@@ -38,6 +38,8 @@ class ServeSettings:
     """Address to listen at."""
     port: int = 8000
     """Port to listen at; 0 takes any that is free."""
+    wyoming: tuple[str, int] | None = None
+    """Address and port at which the Wyoming protocol is answered, too; it knows no token."""
     token: str | None = None
     """What a client has to show (`Authorization: Bearer ...`); None: nothing, on this machine."""
     max_chars: int = 4096

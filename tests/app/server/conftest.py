@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,10 @@ from uslm.systems.two_stage.config import BundleConfig
 from uslm.systems.two_stage.tiny import tiny_bundle, tiny_voice
 from uslm.tts import ZeroShotTTS
 from uslm.voices.store import VoiceStore
-from uslm_app.server.application import build_app
+from uslm_app.server.application import build_app, build_service
 from uslm_app.server.server import Server, open_socket
 from uslm_app.server.settings import ServeSettings
+from uslm_app.server.wyoming import WyomingServer
 
 # It speaks much faster than people, and random weights may be silent.
 HASTY = BundleConfig(
@@ -46,6 +47,8 @@ class Running:
     server: Server
     voices: VoiceStore
     client: httpx2.Client
+    wyoming_port: int
+    """Of the Wyoming protocol, if it is answered."""
 
     def speak(self, text: str = "Hello there.", **fields: Any) -> httpx2.Response:
         """Ask for speech; waits until all of it has come."""
@@ -85,22 +88,29 @@ def serving(
     token = {"Authorization": f"Bearer {settings.token}"} if settings.token else {}
     config = EngineConfig(**{"num_slots": 3, **(engine_options or {})})
     with (
-        open_socket(settings) as listening,
+        ExitStack() as sockets,
         Engine(synthesizer, config, frontend=frontend) as engine,
     ):
+        listening = sockets.enter_context(open_socket(settings.host, settings.port, 512))
         # What the system buffers for a slow reader would hide that nobody reads.
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         port = listening.getsockname()[1]
         url = f"http://127.0.0.1:{port}"
-        server = Server(build_app(engine, voices, settings, watermark), engine, settings)
+        service = build_service(engine, voices, settings, watermark)
+        beside, wyoming_port = None, 0
+        if settings.wyoming is not None:
+            other = sockets.enter_context(open_socket(*settings.wyoming, 16))
+            beside, wyoming_port = WyomingServer(service, other), other.getsockname()[1]
+        server = Server(build_app(service), engine, settings, beside)
         thread = threading.Thread(target=server.serve_on, args=[listening])
         thread.start()
         try:
             wait_until(lambda: server.started)
             with httpx2.Client(base_url=url, headers=token, timeout=60) as client:
                 yield Running(
-                    url=url, port=port, engine=engine, server=server, voices=voices, client=client
-                )
+                    url=url, port=port, engine=engine, server=server, voices=voices,
+                    client=client, wyoming_port=wyoming_port,
+                )  # fmt: skip
         finally:
             server.should_exit = True
             thread.join(30)
