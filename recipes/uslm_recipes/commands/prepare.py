@@ -6,7 +6,7 @@ uslm-prepare VCTK-Corpus-0.92 --speed 0.9 1.1 --out data/corpus
 
 A run that was interrupted goes on where it stopped, when it is started again. Many machines share
 the work (--shard 3/8, say of a Slurm array), and --merge 8 makes of their shares what one would
-have made.
+have made; --ray does both on a cluster of Ray.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import itertools
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from uslm.text.vocab import SentencePieceVocab
@@ -31,6 +32,7 @@ from uslm_recipes.data.sources.folder import read_folder
 from uslm_recipes.data.sources.manifest import read_manifest
 from uslm_recipes.data.sources.registry import SOURCES, open_source
 from uslm_recipes.data.transcripts import PieceFrontEnd
+from uslm_recipes.ray_cluster import add_shard_arguments, run_on_ray
 from uslm_tokenizer.errors import UserError
 
 
@@ -44,6 +46,10 @@ def _run(options: argparse.Namespace) -> None:
     if options.merge is not None:
         _print(options.out, merge_corpus(options.out, options.merge))
         return
+    if options.ray is not None:
+        run_on_ray(partial(_make_shard, options), options.shards, address=options.ray)
+        _print(options.out, merge_corpus(options.out, options.shards))
+        return
     config, front_end = _settings(options)
     if options.shard is None:
         _print(options.out, prepare(sources_of(options), options.out, config, front_end=front_end))
@@ -51,6 +57,13 @@ def _run(options: argparse.Namespace) -> None:
     shard = Shard.parse(options.shard)
     prepare_shard(sources_of(options), options.out, config, shard, front_end=front_end)
     print(f"shard {shard} is done; when all are: --merge {shard.count}")
+
+
+def _make_shard(options: argparse.Namespace, shard: Shard) -> None:
+    """One of many tasks, each with a processor of its own."""
+    config, front_end = _settings(options)
+    config = replace(config, num_workers=0)
+    prepare_shard(sources_of(options), options.out, config, shard, front_end=front_end)
 
 
 def _settings(options: argparse.Namespace) -> tuple[PrepareConfig, PieceFrontEnd | None]:
@@ -103,11 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=0, help="draws the speakers that --limit keeps")
     add("--vocab", type=Path, metavar="FILE.model",
         help="text ids are subwords of it (see uslm_recipes.vocab), not phonemes")  # fmt: skip
-    work = parser.add_mutually_exclusive_group()
-    work.add_argument("--shard", metavar="I/N",
-        help="make the share I (from 0) of N: one of many machines")  # fmt: skip
-    work.add_argument("--merge", type=int, metavar="N",
-        help="make the whole of N shares that are done; needs no PLACE")  # fmt: skip
+    add_shard_arguments(parser)
     return parser
 
 
@@ -125,7 +134,7 @@ def add_place_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of where recordings are looked for."""
     add = parser.add_argument
     add("places", nargs="*", metavar="PLACE",
-        help="folder, manifest, JSON, tar or hf:NAME; the layout is told by the files")  # fmt: skip
+        help="folder, manifest, JSON, tar, Parquet or hf:NAME; told by what is there")  # fmt: skip
     add("--source", choices=SOURCES, metavar="NAME",
         help=f"the layout of every PLACE: {', '.join(SOURCES)}")  # fmt: skip
     add("--manifest", type=Path, action="append", default=[], metavar="FILE.jsonl",

@@ -1,9 +1,11 @@
-"""Turns a corpus into tar shards of FLAC, for disks that cannot keep it in memory or at all.
+"""Turns a corpus into shards of FLAC, for disks that cannot keep it in memory, and for others.
 
     python -m uslm_recipes.shards --corpus data/corpus --out data/shards
 
 What is made is a corpus folder too: recipes take it in place of the other, tokens fit both, and any
-reader of WebDataset can read it. A run that was stopped goes on at the shard where it was.
+reader of WebDataset can read it. With `--format shar` it is Shar of lhotse, with `--format parquet`
+Parquet as of Hugging Face: for them, and for uslm-prepare. A run that was stopped goes on at the
+shard where it was.
 """
 
 from __future__ import annotations
@@ -28,16 +30,15 @@ from uslm_recipes.data.corpus_format import (
     UTTERANCES_FILE,
     shard_name,
 )
+from uslm_recipes.data.export.parquet import write_parquet
+from uslm_recipes.data.export.shar import write_shar
 from uslm_recipes.data.partial_folder import PartialFolder, told_when_full
 from uslm_tokenizer.errors import UserError
 
 
 def write_shards(corpus: Corpus, out: Path, *, shard_megabytes: float = 500.0) -> int:
     """Write the shards of a corpus of one folder; returns how many there are."""
-    if len(corpus.folders) != 1:
-        raise UserError(f"shards are made of one corpus at a time, but here are {corpus.folders}")
-    if shard_megabytes <= 0:
-        raise UserError(f"shard_megabytes must be positive, but is {shard_megabytes}")
+    _check(corpus, shard_megabytes)
     [folder] = corpus.folders
     key = f"{corpus.headers[0]['sha']} {shard_megabytes}"
     with PartialFolder(out) as part:
@@ -57,6 +58,16 @@ def write_shards(corpus: Corpus, out: Path, *, shard_megabytes: float = 500.0) -
                     shutil.copyfile(folder / name, part.path / name)
             part.finish()
     return shard
+
+
+def _check(corpus: Corpus, shard_megabytes: float) -> None:
+    if len(corpus.folders) != 1:
+        raise UserError(f"shards are made of one corpus at a time, but here are {corpus.folders}")
+    if shard_megabytes <= 0:
+        raise UserError(f"shard_megabytes must be positive, but is {shard_megabytes}")
+
+
+FORMATS = {"webdataset": write_shards, "shar": write_shar, "parquet": write_parquet}
 
 
 def _write_shard(corpus: Corpus, path: Path, first: int, max_bytes: float) -> None:
@@ -90,11 +101,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--corpus", type=Path, required=True, help="a corpus folder")
     parser.add_argument("--out", type=Path, required=True, help="folder for the shards")
     parser.add_argument("--megabytes", type=float, default=500.0, help="size of a shard (500)")
+    parser.add_argument(
+        "--format", choices=FORMATS, default="webdataset", help="layout of the shards (webdataset)"
+    )
     given = parser.parse_args(arguments)
 
     def action() -> None:
         corpus = Corpus.open(given.corpus)
-        number = write_shards(corpus, given.out, shard_megabytes=given.megabytes)
+        _check(corpus, given.megabytes)
+        number = FORMATS[given.format](corpus, given.out, shard_megabytes=given.megabytes)
         print(f"{number} shards of {len(corpus)} utterances, {corpus.hours:.2f} h, in {given.out}")
 
     return run_command("shards", action)

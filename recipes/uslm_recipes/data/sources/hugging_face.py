@@ -30,10 +30,10 @@ def read_hugging_face(place: str, language: str = "en") -> Iterator[Found]:
         raise UserError(f"options of {name} must be among {OPTIONS}, but are {sorted(unknown)}")
     split = options.get("split", "train")
     rows = _open(name, options.get("config"), split)
-    columns = _columns(list(rows.features or next(iter(rows))), options)
+    columns = choose_columns(list(rows.features or next(iter(rows))), options)
     rows = _undecoded(rows, columns["audio"])
     for number, row in enumerate(rows):
-        yield _recording(row, columns, name, split, number, language)
+        yield row_recording(row, columns, name, split, number, language)
 
 
 def _open(name: str, config: str | None, split: str) -> Any:
@@ -56,7 +56,7 @@ def _undecoded(rows: Any, column: str) -> Any:
     return rows.cast_column(column, datasets.Audio(decode=False))
 
 
-def _columns(names: Sequence[str], options: dict[str, str]) -> dict[str, str]:
+def choose_columns(names: Sequence[str], options: dict[str, str]) -> dict[str, str]:
     """Column of the data set that each of ours is; only audio must be there."""
     chosen = {
         ours: next((n for n in (options.get(ours, ""), *theirs) if n in names), "")
@@ -70,9 +70,10 @@ def _columns(names: Sequence[str], options: dict[str, str]) -> dict[str, str]:
     return chosen
 
 
-def _recording(
+def row_recording(
     row: dict[str, Any], columns: dict[str, str], name: str, split: str, number: int, language: str
 ) -> Found:
+    """The recording of a row: the file itself is in it, or its path."""
     where = f"{name}/{split}:{number}"
     audio = row[columns["audio"]] or {}
     data, path = audio.get("bytes"), audio.get("path") or ""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from uslm_recipes.data.recording import Found
 from uslm_tokenizer.addresses import load_address
@@ -18,8 +17,10 @@ FOLDER = "uslm_recipes.data.sources."
 # In the order in which they are tried: the particular before the general.
 SOURCES = {
     "huggingface": "hugging_face:read_hugging_face",
+    "lhotse": "lhotse:read_lhotse",
     "manifest": "manifest:read_manifest",
     "gigaspeech": "gigaspeech:read_gigaspeech",
+    "parquet": "parquet:read_parquet",
     "webdataset": "webdataset:read_webdataset",
     "librispeech": "librispeech:read_librispeech",
     "vctk": "vctk:read_vctk",
@@ -27,19 +28,40 @@ SOURCES = {
     "ljspeech": "ljspeech:read_ljspeech",
     "folder": "folder:read_folder",
 }
+PREFIXES = ("lhotse", "parquet")
 
 
 def open_source(place: str, *, name: str | None = None, language: str = "en") -> Iterator[Found]:
-    """Recordings at `place`, a path or `hf:NAME`; the layout is told by the files, or named."""
-    if not place.startswith("hf:") and not Path(place).exists():
+    """Recordings at `place`: `hf:NAME`, or a path whose layout is told by the files, or named.
+
+    `lhotse:PATH` and `parquet:PATH?text=COLUMN` name it, too.
+    """
+    if place.startswith("hf:"):
+        name = _checked(name or "huggingface", place)
+        return _reader(name)(place, language)
+    prefix, _, rest = place.partition(":")
+    query = ""
+    if prefix in PREFIXES and not Path(place).exists():
+        name, (place, _, query) = name or prefix, rest.partition("?")
+    if not Path(place).exists():
         raise MissingResource(f"there is no {place}")
-    if name is not None and name not in SOURCES:
+    name = _checked(name or detect(place), place)
+    if query and name != "parquet":
+        raise UserError(f"options are of Parquet, but {place} is {name}: {query!r}")
+    return _reader(name)(Path(place), language, **({"query": query} if query else {}))
+
+
+def _checked(name: str, place: str) -> str:
+    if name not in SOURCES:
         raise UserError(f"there is no source named {name!r}; there are {', '.join(SOURCES)}")
-    if name is not None and not _matches(name, place):
+    if not _matches(name, place):
         raise UserError(f"{place} is not laid out as {name}; it looks like {detect(place)}")
-    name = name or detect(place)
-    read: Callable[[Any, str], Iterator[Found]] = load_address(FOLDER + SOURCES[name])
-    return read(place if place.startswith("hf:") else Path(place), language)
+    return name
+
+
+def _reader(name: str) -> Callable[..., Iterator[Found]]:
+    read: Callable[..., Iterator[Found]] = load_address(FOLDER + SOURCES[name])
+    return read
 
 
 def detect(place: str) -> str:

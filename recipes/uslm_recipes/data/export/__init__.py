@@ -1,0 +1,1 @@
+"""A corpus is written in the layouts of others."""
