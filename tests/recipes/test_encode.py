@@ -226,3 +226,27 @@ def test_the_command_shares_and_merges(
     assert main([*common, "--out", str(tmp_path / "tokens"), "--merge", "2"]) == 0
     assert main([*common, "--out", str(tmp_path / "whole")]) == 0
     assert files_of(tmp_path / "tokens/0") == files_of(tmp_path / "whole/0")
+
+
+def test_the_audio_is_removed_once_the_tokens_are_whole(
+    tmp_path: Path, corpus: Corpus, tokenizer: UnitTokenizer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tokenizer.save_pretrained(tmp_path / "tokenizer")
+    folder = corpus.folders[0]
+    common = ["--corpus", str(folder), "--tokenizer", str(tmp_path / "tokenizer"), "--remove-audio"]
+    out = ["--out", str(tmp_path / "tokens")]
+    assert main([*common, *out, "--shard", "0/2"]) == 1
+    assert main([*common, *out, "--merge", "2"]) == 2  # nothing is whole
+    assert (folder / "audio.s16").is_file()
+    assert main([*common, *out]) == 0
+    assert "GB of audio removed" in capsys.readouterr().out
+    kept = {"audio.removed", "corpus.json", "rejected.jsonl", "utterances.jsonl"}
+    assert {path.name for path in folder.iterdir()} == kept
+    again = Corpus.open(folder)
+    assert len(TokenCorpus.open(again, tmp_path / "tokens/0")) == len(corpus) == len(again)
+    assert main([*common, *out]) == 0  # nothing is left to do
+    with pytest.raises(MissingResource, match=r"audio of .*corpus was removed once its tokens"):
+        again.waveform(0)
+    (folder / "audio.removed").unlink()
+    with pytest.raises(MissingResource, match=r"audio\.s16 is missing"):
+        Corpus.open(folder)

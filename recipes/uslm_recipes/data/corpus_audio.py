@@ -3,6 +3,7 @@
 audio.s16                mapped; nothing is read that is not asked for
 shard-000000.tar ...     WebDataset's layout: 00000007.flac beside 00000007.json
 shards.npy               int64 [utterances, 3]: shard, first byte and bytes of each .flac
+audio.removed            in place of them: tokens were made, and nothing else is wanted
 """
 
 from __future__ import annotations
@@ -15,7 +16,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from uslm_recipes.data.corpus_format import AUDIO_FILE, SHARDS_FILE, Utterance, shard_name
+from uslm_recipes.data.corpus_format import (
+    AUDIO_FILE,
+    REMOVED_FILE,
+    SHARDS_FILE,
+    Utterance,
+    shard_name,
+)
+from uslm_recipes.data.partial_folder import write_whole
 from uslm_tokenizer.errors import MissingResource, UserError
 
 
@@ -35,7 +43,40 @@ class CorpusAudio(Protocol):
 
 def open_audio(folder: Path) -> CorpusAudio:
     """The samples of a corpus folder, whichever way they are kept."""
-    return ShardedAudio(folder) if (folder / SHARDS_FILE).is_file() else MappedAudio(folder)
+    if (folder / SHARDS_FILE).is_file():
+        return ShardedAudio(folder)
+    if (folder / REMOVED_FILE).is_file() and not (folder / AUDIO_FILE).exists():
+        return RemovedAudio(folder)
+    return MappedAudio(folder)
+
+
+def remove_audio(folder: Path) -> int:
+    """Delete the samples of a corpus, and nothing else; returns how many bytes that were."""
+    # First the mark: a folder with neither looks damaged.
+    write_whole(folder / REMOVED_FILE, "")
+    paths = [folder / SHARDS_FILE, folder / AUDIO_FILE, *sorted(folder.glob("shard-*.tar"))]
+    sizes = [path.stat().st_size if path.is_file() else 0 for path in paths]
+    for path in paths:
+        path.unlink(missing_ok=True)
+    return sum(sizes)
+
+
+class RemovedAudio:
+    """Nothing but what is said of the utterances: enough for what reads their tokens."""
+
+    shards: NDArray[np.int64] | None = None
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def read(self, number: int, row: Utterance, start: int, stop: int) -> NDArray[np.int16]:
+        raise MissingResource(
+            f"the audio of {self.folder} was removed once its tokens were made; make the corpus "
+            "again with uslm-prepare"
+        )
+
+    def check(self, rows: list[Utterance]) -> None:
+        pass
 
 
 class MappedAudio:

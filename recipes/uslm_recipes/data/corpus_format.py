@@ -20,6 +20,7 @@ UTTERANCES_FILE = "utterances.jsonl"
 HEADER_FILE = "corpus.json"
 REJECTED_FILE = "rejected.jsonl"
 SHARDS_FILE = "shards.npy"
+REMOVED_FILE = "audio.removed"
 FULL_SCALE = 32_768
 
 
