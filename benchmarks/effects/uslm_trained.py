@@ -214,10 +214,12 @@ EFFECTS = (
         margin=0.05,
         breaks=("other texts read",),
         run=run,
+        uses_speech=False,  # but the corpus as it is
         note="`train_waveform_codec`, `encode`, `train_ar`, `train_nar` at their `mini` configs, "
         "for the effect's numbers of steps: a SpeechTokenizer of four levels, distilled where "
         "a teacher is named, the monotonic stage 1 without pitch, and VALL-E's stage 2 at width "
-        "192. *Other texts read* is the same model, asked for one text and judged by another. The "
+        "192. *Other texts read* is the same model, asked for one text and judged by another. All "
+        f"training lines of the corpus are learnt from, {SPOKEN} texts of others spoken. The "
         "recogniser learnt from recorded tokens of the training speakers.",
     ),
 )
