@@ -18,9 +18,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from uslm.output.speech import AudioChunk
+from uslm.serving.protocol import EngineStats, Result
 from uslm.serving.shared import SharedSynthesizer
 from uslm.serving.utterance import (
     Cancelled,
@@ -31,14 +32,12 @@ from uslm.serving.utterance import (
     Utterance,
 )
 from uslm.synthesis.live_text import LiveText
-from uslm.synthesis.protocols import FrontEnd, Synthesizer
+from uslm.synthesis.protocols import FrontEnd, Synthesizer, SynthesizerSettings
 from uslm.tts import ZeroShotTTS
 from uslm.voices.prompt import VoicePrompt
 from uslm_tokenizer.errors import ConfigError
 
 LOG = logging.getLogger(__name__)
-
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,34 +61,6 @@ class EngineConfig:
             raise ConfigError(f"num_slots must be 1 or more, max_waiting 0 or more: {self}")
         if min(self.max_seconds, self.ahead_seconds, self.stall_seconds) <= 0:
             raise ConfigError(f"max_seconds, ahead_seconds, stall_seconds must be above 0: {self}")
-
-
-@dataclass(kw_only=True)
-class EngineStats:
-    """Counts of an engine's work so far."""
-
-    active: int = 0
-    """Requests that are worked on."""
-    waiting: int = 0
-    """Requests and calls in the queue."""
-    done: int = 0
-    """Requests that were answered in full."""
-    failed: int = 0
-    """Requests that ended with an error."""
-    cancelled: int = 0
-    """Requests whose caller left, stalled, or was still there at the end."""
-    timed_out: int = 0
-    """Requests that took too long."""
-    refused: int = 0
-    """Requests that found the queue full."""
-    steps: int = 0
-    """Steps of stage 1; 0 for models that cannot share them."""
-    row_steps: int = 0
-    """Units drawn in them."""
-    audio_seconds: float = 0.0
-    """Speech that was made."""
-    busy_seconds: float = 0.0
-    """Time at work."""
 
 
 class Engine:
@@ -127,6 +98,16 @@ class Engine:
     def sample_rate(self) -> int:
         """Samples per second of what is spoken, Hz."""
         return self.synthesizer.sample_rate
+
+    @property
+    def settings(self) -> SynthesizerSettings:
+        """Name and languages of the model."""
+        return self.synthesizer.settings
+
+    @property
+    def reads_live_text(self) -> bool:
+        """Whether text that is still being written is spoken before it is whole."""
+        return True
 
     @property
     def is_open(self) -> bool:

@@ -158,13 +158,17 @@ class Utterance:
         if chunk is None:
             return None
         if chunk.waveform.numel() or chunk.report is not None or chunk.is_final:
-            with self._changed:
-                if not self._chunks:
-                    self._moved = time.monotonic()
-                self._chunks.append(chunk)
-                self._ahead += chunk.waveform.shape[-1]
-            self._tell()
+            self.add(chunk)
         return chunk
+
+    def add(self, chunk: AudioChunk) -> None:
+        """One more chunk to be taken."""
+        with self._changed:
+            if not self._chunks:
+                self._moved = time.monotonic()
+            self._chunks.append(chunk)
+            self._ahead += chunk.waveform.shape[-1]
+        self._tell()
 
     def end(self, error: Exception | None) -> None:
         """Nothing more will come; the work that is left is let go of."""

@@ -8,7 +8,7 @@ from starlette.types import ASGIApp
 
 from uslm import __version__
 from uslm.output.watermark import Watermark
-from uslm.serving.engine import Engine
+from uslm.serving.protocol import SpeechEngine
 from uslm.voices.store import VoiceStore
 from uslm_app.server import errors
 from uslm_app.server.guards import Guard, LastResort
@@ -23,7 +23,7 @@ from uslm_app.server.voices import voices_router
 
 
 def build_service(
-    engine: Engine,
+    engine: SpeechEngine,
     voices: VoiceStore,
     settings: ServeSettings,
     watermark: Watermark | None = None,

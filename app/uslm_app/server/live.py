@@ -26,12 +26,12 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from uslm.output.speech import SegmentReport, rounded
 from uslm.output.watermark import MarkedStream
+from uslm.serving.listening import Listener
 from uslm.serving.utterance import Cancelled, Utterance
 from uslm.synthesis.live_text import LiveText
 from uslm.synthesis.seeds import resolve_seed
 from uslm_app.server.encoding import ByteEncoder
 from uslm_app.server.errors import ApiError, invalid, to_api_error
-from uslm_app.server.listening import Listener
 from uslm_app.server.schemas import SpeechRequest
 from uslm_app.server.service import Service
 from uslm_app.server.speech import SpeechStream, check_request, speech_options, voice_of

@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
-from uslm.serving.engine import Engine
+from uslm.serving.protocol import SpeechEngine
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3, 6, 12, 25, 50, 100, 300)
@@ -18,7 +18,7 @@ SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3, 6, 12, 25, 50, 100, 300)
 class Metrics:
     """The numbers of one server; nothing in them is global."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: SpeechEngine) -> None:
         self._registry = CollectorRegistry()
         self._requests = Counter(
             "uslm_http_requests", "Requests answered", ["route", "status"], registry=self._registry
@@ -56,7 +56,7 @@ class Metrics:
 class _EngineCollector(Collector):
     """Asks the engine when it is asked."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: SpeechEngine) -> None:
         self._engine = engine
 
     def collect(self) -> Iterable[Metric]:
@@ -72,6 +72,7 @@ class _EngineCollector(Collector):
             "units": ("Units drawn in them", stats.row_steps),
             "audio_seconds": ("Speech that was made", stats.audio_seconds),
             "busy_seconds": ("Time at work", stats.busy_seconds),
+            "moved": ("Requests that went on at another replica", stats.moved),
         }
         for name, (help, total) in counters.items():
             yield CounterMetricFamily(f"uslm_engine_{name}", help, value=total)

@@ -11,7 +11,7 @@ from typing import Protocol
 import uvicorn
 from starlette.types import ASGIApp
 
-from uslm.serving.engine import Engine
+from uslm.serving.protocol import SpeechEngine
 from uslm_app.server.protocol import protocol_with
 from uslm_app.server.settings import ServeSettings
 from uslm_tokenizer.errors import EnvironmentProblem
@@ -32,7 +32,11 @@ class Server(uvicorn.Server):
     """Refuses new requests from the signal on, and finishes those that are there."""
 
     def __init__(
-        self, app: ASGIApp, engine: Engine, settings: ServeSettings, beside: Beside | None = None
+        self,
+        app: ASGIApp,
+        engine: SpeechEngine,
+        settings: ServeSettings,
+        beside: Beside | None = None,
     ) -> None:
         """`beside` is a server of another protocol, started and stopped with this one."""
         self._engine, self._settings, self._beside = engine, settings, beside

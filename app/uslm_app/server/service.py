@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from anyio.to_thread import run_sync
 
 from uslm.output.watermark import Watermark
-from uslm.serving.engine import Engine
+from uslm.serving.protocol import SpeechEngine
 from uslm.voices.prompt import VoicePrompt
 from uslm.voices.stock import stock_voices
 from uslm.voices.store import VoiceStore
@@ -29,7 +29,7 @@ DATE = re.compile(r"-\d{4}-\d{2}-\d{2}$")
 class Service:
     """The engine, the voices and the limits."""
 
-    engine: Engine
+    engine: SpeechEngine
     voices: VoiceStore
     settings: ServeSettings
     metrics: Metrics
@@ -42,7 +42,7 @@ class Service:
     @property
     def model_name(self) -> str:
         """Name of the model."""
-        return self.engine.synthesizer.settings.name
+        return self.engine.settings.name
 
     def check_model(self, name: str) -> None:
         """Raise ApiError if there is no such model."""

@@ -21,13 +21,14 @@ from torch import Tensor
 
 from uslm.output.speech import AudioChunk, SegmentReport, rounded
 from uslm.output.watermark import MarkedStream
+from uslm.serving.listening import Listener
 from uslm.serving.utterance import Cancelled, Utterance
 from uslm.synthesis.seeds import resolve_seed
 from uslm.text.language import primary_language
 from uslm.voices.prompt import VoicePrompt
 from uslm_app.server.encoding import MEDIA_TYPES, ByteEncoder, check_format
 from uslm_app.server.errors import ApiError, to_api_error
-from uslm_app.server.listening import Listener, cancelled_with
+from uslm_app.server.listening import cancelled_with
 from uslm_app.server.schemas import ErrorBody, SpeechRequest
 from uslm_app.server.service import Service
 
@@ -132,7 +133,7 @@ def _check_language(code: str | None, service: Service) -> None:
     """Raise ApiError if it is none that the model speaks; Kokoro's are single letters."""
     if code is None:
         return
-    settings = service.engine.synthesizer.settings
+    settings = service.engine.settings
     known = settings.languages or (settings.language,)
     tag = {"a": "en-us", "b": "en-gb"}.get(code.lower(), code)
     if primary_language(tag) not in map(primary_language, known):

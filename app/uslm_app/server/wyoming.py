@@ -35,13 +35,13 @@ from wyoming.tts import (
 
 from uslm import __version__
 from uslm.output.watermark import MarkedStream
+from uslm.serving.listening import Listener
 from uslm.serving.utterance import Cancelled, Utterance
 from uslm.synthesis.live_text import LiveText
 from uslm.synthesis.seeds import resolve_seed
 from uslm.voices.stock import DEFAULT_STOCK_VOICE
 from uslm_app.server.encoding import ByteEncoder
 from uslm_app.server.errors import ApiError, invalid, to_api_error
-from uslm_app.server.listening import Listener
 from uslm_app.server.schemas import SpeechRequest
 from uslm_app.server.service import Service
 from uslm_app.server.speech import SpeechStream, check_request, speech_options, voice_of
@@ -212,7 +212,7 @@ class _Conversation:
             self._live = None
 
     async def _info(self) -> Event:
-        settings = self._service.engine.synthesizer.settings
+        settings = self._service.engine.settings
         languages = [each.partition("-")[0] for each in settings.languages or (settings.language,)]
         names = await anyio.to_thread.run_sync(self._service.voice_names)
         names.sort(key=lambda name: name != DEFAULT_STOCK_VOICE)  # what speaks if none is named
@@ -222,7 +222,7 @@ class _Conversation:
         ]
         program = TtsProgram(
             name="uslm", description=f"The model {self._service.model_name}", voices=voices,
-            supports_synthesize_streaming=True, **about,
+            supports_synthesize_streaming=self._service.engine.reads_live_text, **about,
         )  # fmt: skip
         return Info(tts=[program]).event()
 
