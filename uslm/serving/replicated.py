@@ -75,11 +75,12 @@ def start_replicas(
         if not ray.is_initialized():
             ray.init(replicas.address, include_dashboard=False, log_to_driver=False)
         serve.start(proxy_location="Disabled")
-        deployment = serve.deployment(EngineReplica).options(
+        deployment = serve.deployment(
+            name="engine",
             num_replicas=replicas.num_replicas,
             max_ongoing_requests=config.num_slots + config.max_waiting,
             ray_actor_options={"num_cpus": replicas.num_cpus, "num_gpus": replicas.num_gpus},
-        )
+        )(EngineReplica)
         handle = serve.run(deployment.bind(load, config), name=replicas.name, route_prefix=None)
     except (RuntimeError, ConnectionError, ValueError) as problem:
         raise EnvironmentProblem(f"Ray does not start the replicas: {problem}") from problem
@@ -188,8 +189,7 @@ class ReplicatedEngine:
         outcome, error = "done", None
         try:
             left = utterance.deadline - time.monotonic()
-            whole = text if isinstance(text, str) else await _collected(text)
-            await asyncio.wait_for(self._speak(utterance, whole, voice, options), left)
+            await asyncio.wait_for(self._speak(utterance, text, voice, options), left)
         except asyncio.CancelledError:
             outcome, error = "cancelled", utterance.reason
             if self._closing and not utterance.is_cancelled:
@@ -208,26 +208,40 @@ class ReplicatedEngine:
         utterance.end(error)
 
     async def _speak(
-        self, utterance: Utterance, text: str, voice: VoicePrompt, options: Mapping[str, Any]
+        self,
+        utterance: Utterance,
+        text: str | LiveText,
+        voice: VoicePrompt,
+        options: Mapping[str, Any],
     ) -> None:
-        handed = _Handed()
-        for left in reversed(range(MOST_MOVES + 1)):
-            try:
-                async for chunk in self._chunks(text, voice, options):
-                    if (new := handed.rest(chunk)) is not None:
-                        utterance.add(new)
-                        with self._changed:
-                            seconds = new.waveform.shape[-1] / self.sample_rate
-                            self._stats.audio_seconds += seconds
-                        await self._taken(utterance)
-            except _lost() as loss:
-                if not left:
-                    raise RuntimeError(f"{MOST_MOVES + 1} replicas were lost") from loss
-                handed.begin_again()
-                with self._changed:
-                    self._stats.moved += 1
-            else:
-                return
+        whole = text if isinstance(text, str) else await _collected(text)
+        handed, num_lost = _Handed(), 0
+        while not await self._spoken(utterance, handed, whole, voice, options):
+            handed.begin_again()
+            num_lost += 1
+            _check_losses(num_lost)
+            with self._changed:
+                self._stats.moved += 1
+
+    async def _spoken(
+        self,
+        utterance: Utterance,
+        handed: "_Handed",
+        text: str,
+        voice: VoicePrompt,
+        options: Mapping[str, Any],
+    ) -> bool:
+        """Hand on what a replica makes; False where that is lost in between."""
+        try:
+            async for chunk in self._chunks(text, voice, options):
+                if (new := handed.rest(chunk)) is not None:
+                    utterance.add(new)
+                    with self._changed:
+                        self._stats.audio_seconds += new.waveform.shape[-1] / self.sample_rate
+                    await self._taken(utterance)
+        except _lost():
+            return False
+        return True
 
     async def _chunks(
         self, text: str, voice: VoicePrompt, options: Mapping[str, Any]
@@ -252,17 +266,20 @@ class ReplicatedEngine:
 
     async def _once(self, method: str, *arguments: Any) -> Any:
         """One answer; another replica is asked where one is lost."""
-        for left in reversed(range(MOST_MOVES + 1)):
-            try:
-                answer = await getattr(self._handle, method).remote(*arguments)
-            except _lost():
-                if not left:
-                    raise
-            else:
-                if isinstance(answer, Problem):
-                    raise answer.error()
-                return answer
-        raise AssertionError("the last loss is raised")
+        num_lost = 0
+        while not (answers := await self._answers(method, *arguments)):
+            num_lost += 1
+            _check_losses(num_lost)
+        if isinstance(answers[0], Problem):
+            raise answers[0].error()
+        return answers[0]
+
+    async def _answers(self, method: str, *arguments: Any) -> list[Any]:
+        """The answer of a replica; none where that is lost."""
+        try:
+            return [await getattr(self._handle, method).remote(*arguments)]
+        except _lost():
+            return []
 
     async def _end_all(self) -> None:
         others = asyncio.all_tasks() - {asyncio.current_task()}
@@ -300,11 +317,10 @@ class _Handed:
         self._seen += chunk.waveform.shape[-1]
         self._samples = max(self._samples, self._seen)
         chunk = replace(chunk, waveform=chunk.waveform[..., known:])
-        if chunk.report is not None:
-            if chunk.report.index < self._segments:
+        if (report := chunk.report) is not None:
+            if report.index < self._segments:
                 chunk = replace(chunk, report=None, codes=None, latents=None, written="")
-            else:
-                self._segments = chunk.report.index + 1
+            self._segments = max(self._segments, report.index + 1)
         is_new = chunk.waveform.numel() or chunk.report is not None or chunk.is_final
         return chunk if is_new else None
 
@@ -325,6 +341,11 @@ async def _collected(text: LiveText) -> str:
             await changed.wait()
             changed.clear()
     return "".join(fragments)
+
+
+def _check_losses(count: int) -> None:
+    if count > MOST_MOVES:
+        raise RuntimeError(f"{count} replicas were lost, one after the other")
 
 
 def _lost() -> tuple[type[BaseException], ...]:

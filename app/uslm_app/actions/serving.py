@@ -5,9 +5,11 @@ from __future__ import annotations
 import signal
 import socket
 import threading
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 
 from uslm.serving.engine import Engine, EngineConfig
+from uslm.serving.protocol import SpeechEngine
 from uslm.voices.stock import stock_voices
 from uslm.voices.store import VoiceStore
 from uslm_app.actions import engine as models
@@ -26,19 +28,35 @@ def serve(settings: ServeSettings, options: ServeOptions, console: Console) -> N
     voices = VoiceStore(options.voices)
     with ExitStack() as sockets:
         listening, wyoming = _listen(settings, sockets)
-        tts = models.load_tts(options, language=options.language)
-        config = EngineConfig(
-            num_slots=options.slots,
-            max_waiting=options.queue,
-            max_seconds=float(options.max_seconds),
-        )
-        with Engine(tts.synthesizer, config, frontend=tts.frontend) as engine:
+        with _open_engine(options) as engine:
             service = build_service(engine, voices, settings, watermark)
             beside = None if wyoming is None else _beside(service, wyoming)
             _tell(settings, listening, wyoming, voices, options, console)
             _end_quietly()
             Server(build_app(service), engine, settings, beside).serve_on(listening)
     console.note("stopped")
+
+
+def _open_engine(options: ServeOptions) -> AbstractContextManager[SpeechEngine]:
+    """The model here, or replicas of it."""
+    config = EngineConfig(
+        num_slots=options.slots,
+        max_waiting=options.queue,
+        max_seconds=float(options.max_seconds),
+    )
+    load = partial(models.load_tts, options, language=options.language)
+    if options.replicas is None:
+        tts = load()
+        return Engine(tts.synthesizer, config, frontend=tts.frontend)
+    from uslm.serving.replicated import ReplicaConfig, start_replicas
+
+    replicas = ReplicaConfig(
+        num_replicas=options.replicas,
+        num_cpus=options.replica_cpus,
+        num_gpus=options.replica_gpus,
+        address=options.ray_address,
+    )
+    return start_replicas(load, replicas, config)
 
 
 def _listen(

@@ -192,6 +192,10 @@ class ServeOptions(ModelOptions, CommonOptions):
     max_upload_mb: float
     max_seconds: float
     finish_seconds: float
+    replicas: int | None
+    ray_address: str | None
+    replica_cpus: float
+    replica_gpus: float
 
 
 @dataclass(frozen=True, kw_only=True)

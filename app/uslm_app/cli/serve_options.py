@@ -53,6 +53,7 @@ def add_serve(parser: ArgumentParser) -> None:
     )
     add_any_language(parser)
     _add_limits(parser)
+    _add_replicas(parser)
     add_model(parser)
     add_common(parser)
 
@@ -82,4 +83,24 @@ def _add_limits(parser: ArgumentParser) -> None:
     limits.add_argument(
         "--finish-seconds", type=number(0, 3600), default=30, metavar="X",
         help="time to finish in, once it is to stop (default 30)",
+    )  # fmt: skip
+
+
+def _add_replicas(parser: ArgumentParser) -> None:
+    replicas = parser.add_argument_group("several machines")
+    replicas.add_argument(
+        "--replicas", type=whole(1, 10_000), metavar="N",
+        help="have so many processes, on the machines of a Ray cluster, speak (uslm[cluster])",
+    )  # fmt: skip
+    replicas.add_argument(
+        "--ray-address", metavar="ADDRESS",
+        help="address of the cluster, or auto (default: one is started on this machine)",
+    )  # fmt: skip
+    replicas.add_argument(
+        "--replica-cpus", type=number(0, 1024), default=1, metavar="X",
+        help="processors that are set aside for each (default 1)",
+    )  # fmt: skip
+    replicas.add_argument(
+        "--replica-gpus", type=number(0, 64), default=0, metavar="X",
+        help="GPUs of the same; a fraction shares one (default 0)",
     )  # fmt: skip

@@ -37,6 +37,10 @@ def run(options: ServeOptions, console: Console) -> None:
 
     if find_spec("fastapi") is None or find_spec("uvicorn") is None:
         raise EnvironmentProblem("uslm serve needs more packages: pip install 'uslm[serve]'")
+    if options.replicas is None and options.ray_address is not None:
+        raise UsageError("--ray-address is of use with --replicas alone")
+    if options.replicas is not None and find_spec("ray") is None:
+        raise EnvironmentProblem("--replicas needs one more package: pip install 'uslm[cluster]'")
     if options.wyoming is not None and find_spec("wyoming") is None:
         raise EnvironmentProblem("--wyoming needs one more package: pip install 'uslm[wyoming]'")
     from uslm_app.actions.serving import serve
