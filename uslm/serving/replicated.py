@@ -27,7 +27,7 @@ from uslm_tokenizer.errors import ConfigError, EnvironmentProblem
 
 APPLICATION = "uslm"
 """Name of the deployment in the cluster, unless another is given."""
-MOST_MOVES = 3
+MAX_MOVES = 3
 """Replicas that may be lost under one request."""
 RETRY_SECONDS = 2.0
 
@@ -301,7 +301,7 @@ class ReplicatedEngine:
 
 
 class _Handed:
-    """What of an utterance was handed on: of what is made again, that is left out."""
+    """Samples and reports of an utterance that were handed on, and are left out of the next try."""
 
     def __init__(self) -> None:
         self._samples = self._segments = 0  # that were handed on, in all
@@ -344,7 +344,7 @@ async def _collected(text: LiveText) -> str:
 
 
 def _check_losses(count: int) -> None:
-    if count > MOST_MOVES:
+    if count > MAX_MOVES:
         raise RuntimeError(f"{count} replicas were lost, one after the other")
 
 

@@ -47,6 +47,7 @@ class Server(uvicorn.Server):
                 ws="websockets-sansio",
                 ws_max_size=settings.max_json_bytes,
                 ws_per_message_deflate=False,
+                loop="asyncio",  # whatever else is installed, the one that is tested
                 lifespan="off",
                 log_config=None,
                 access_log=False,

@@ -89,3 +89,41 @@ def test_a_container_is_kept_from_what_it_does_not_need(name: str) -> None:
     assert volume.endswith(":/voices")  # the only place where it writes
     seconds = command_parser("serve").get_default("finish_seconds")
     assert int(service["stop_grace_period"].rstrip("s")) > seconds
+
+
+def manifests() -> dict[str, Any]:
+    text = (ROOT / "docker" / "kubernetes.yaml").read_text()
+    return {each["kind"]: each for each in yaml.safe_load_all(text)}
+
+
+def test_kubernetes_starts_what_the_image_holds() -> None:
+    pod = manifests()["Deployment"]["spec"]["template"]["spec"]
+    [container] = pod["containers"]
+    image = ROOT / "docker" / "cpu.Dockerfile"
+    _, _, *options = json.loads(one(image, "ENTRYPOINT"))
+    parsed = command_parser("serve").parse_args([*options, *container["args"]])
+    [port] = container["ports"]
+    assert parsed.port == port["containerPort"]
+    mounts = {mount["name"]: mount for mount in container["volumeMounts"]}
+    assert Path(parsed.token_file).is_relative_to(mounts["token"]["mountPath"])
+    assert mounts.keys() == {volume["name"] for volume in pod["volumes"]}
+    assert str(pod["securityContext"]["runAsUser"]) == one(image, "USER").partition(":")[0]
+    assert pod["terminationGracePeriodSeconds"] > parsed.finish_seconds
+    assert mounts["voices"]["readOnly"] and parsed.fixed_voices
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    for probe in ("startupProbe", "readinessProbe"):
+        assert container[probe]["httpGet"] == {"path": "/health", "port": port["name"]}
+
+
+def test_kubernetes_parts_fit_together() -> None:
+    found = manifests()
+    template = found["Deployment"]["spec"]["template"]
+    labels = template["metadata"]["labels"]
+    assert found["Service"]["spec"]["selector"] == labels
+    assert found["Deployment"]["spec"]["selector"]["matchLabels"] == labels
+    [port] = found["Service"]["spec"]["ports"]
+    assert port["targetPort"] == template["spec"]["containers"][0]["ports"][0]["name"]
+    [claim] = [each for each in template["spec"]["volumes"] if each["name"] == "voices"]
+    wanted = claim["persistentVolumeClaim"]["claimName"]
+    assert found["PersistentVolumeClaim"]["metadata"]["name"] == wanted
+    assert found["PersistentVolumeClaim"]["spec"]["accessModes"] == ["ReadWriteMany"]

@@ -15,7 +15,7 @@ import torch
 from uslm.output.speech import AudioChunk
 from uslm.serving.engine import EngineConfig
 from uslm.serving.replica import EngineReplica, Problem
-from uslm.serving.replicated import MOST_MOVES, ReplicaConfig, ReplicatedEngine, start_replicas
+from uslm.serving.replicated import MAX_MOVES, ReplicaConfig, ReplicatedEngine, start_replicas
 from uslm.serving.utterance import Cancelled, EngineClosed, QueueFull, TimedOut, Utterance
 from uslm.synthesis.live_text import LiveText
 from uslm.systems.two_stage.tiny import tiny_bundle, tiny_voice
@@ -23,6 +23,8 @@ from uslm.tts import ZeroShotTTS
 from uslm.voices.prompt import VoicePrompt
 from uslm_tokenizer.errors import ConfigError, TextError
 
+# Ray Serve defines its settings in ways that pydantic deprecates, and more of the kind.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 TEXT = "This is the first sentence of all of them. Here comes the second one, no shorter. Bye now."
 CONFIG = EngineConfig(num_slots=2, max_waiting=1, max_seconds=60.0)
 
@@ -159,7 +161,7 @@ def test_a_text_without_a_seed_keeps_its_own(
 def test_a_cluster_that_loses_every_replica_says_so(
     engine: ReplicatedEngine, handle: Handle, voice: VoicePrompt
 ) -> None:
-    handle.losses = [0] * (MOST_MOVES + 1)
+    handle.losses = [0] * (MAX_MOVES + 1)
     with pytest.raises(RuntimeError, match="4 replicas were lost"):
         whole(engine.submit(TEXT, voice))
     assert engine.stats().failed == 1
