@@ -5,6 +5,7 @@ been handed on already is left out of it: with one seed a text is spoken the sam
 """
 
 import asyncio
+import os
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
@@ -73,6 +74,9 @@ def start_replicas(
         ) from problem
     try:
         if not ray.is_initialized():
+            # Of workers that a cluster on this machine starts; Ray's own default, 15, is for work
+            # that nobody waits for.
+            os.environ.setdefault("RAY_worker_niceness", "0")
             ray.init(replicas.address, include_dashboard=False, log_to_driver=False)
         serve.start(proxy_location="Disabled")
         deployment = serve.deployment(

@@ -264,6 +264,7 @@ def test_a_killed_process_loses_no_request(
     """With Ray itself: two replicas, one of them killed while both speak."""
     ray = pytest.importorskip("ray")
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # else they wait for all else on the machine
     ray.init(
         num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR",
         configure_logging=False,
