@@ -122,7 +122,10 @@ def test_it_converts_to_the_manner_of_one_voice_and_the_timbre_of_another(
     assert torch.equal(read_audio(tmp_path / "a.wav").waveform, wanted.waveform)
 
 
-def test_a_kept_voice_may_give_the_manner(uslm: Uslm, two_voices: Path) -> None:
+def test_a_kept_voice_may_give_the_manner(
+    uslm: Uslm, two_voices: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("USLM_VOICES", str(tmp_path / "voices"))
     made = uslm(
         "voice", "create", "--prompt", "other.wav", "--prompt-text", "Words of another voice.",
         "--name", "ben", "--model", two_voices,
