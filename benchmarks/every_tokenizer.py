@@ -50,18 +50,23 @@ GENDERS = {"f": "female", "m": "male"}
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
+    with tempfile.TemporaryDirectory() as place:
+        return judge(options, options.work or Path(place), command(arguments))
+
+
+def judge(options: argparse.Namespace, work: Path, asked: str) -> int:
+    """Make the page; `work` is where codecs are trained, `asked` the command as it is shown."""
     config = replace(
         QUICK if options.quick else BenchConfig(),
         seeds=tuple(range(options.seeds)),
         suites=tuple(options.suites),
     )
-    place = tempfile.TemporaryDirectory()
     try:
         speech = labelled_speech(options.speech, config, options.speakers)
         judges = None
         if options.recognizer:
             judges = load_judges(options.recognizer, options.speaker_model)
-        tokenizers = dict(all_tokenizers(options, speech, options.work or Path(place.name)))
+        tokenizers = dict(all_tokenizers(options, speech, work))
     except UserError as problem:
         print(f"every_tokenizer.py: error: {problem}", file=sys.stderr)
         return 1
@@ -76,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         report = Report(
             title="Tokenizers side by side",
             config={
-                "command": command(arguments), "speech": MANIFEST, "seeds": options.seeds,
+                "command": asked, "speech": MANIFEST, "seeds": options.seeds,
                 "suites": " ".join(config.suites),
             },
             model={each: f"{tokenizers[each].num_parameters():,} parameters" for each in done},
