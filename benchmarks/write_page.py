@@ -25,11 +25,23 @@ ROOT = Path(__file__).parent.parent
 PAGES = (ROOT / "docs" / "speed.md", ROOT / "README.md")
 COMMANDS = {
     "default_model": ["default_model.py"],
+    "threads": ["threads.py"],
+    "threads_busy": ["threads.py", "--busy", "2"],
     "serve": ["serve.py"],
     "published": ["published.py", "--threads", "2", "--dtype", "float32"],
     "uslm": ["published.py", "--threads", "2", "--dtype", "float32", "--only", "uslm"],
     "train": ["train.py", "--seconds", "3"],
     "compiled": ["train.py", "--seconds", "3", "--recipes", "units", "--compiled"],
+    "codec_compiled": [
+        "train.py",
+        "--seconds",
+        "5",
+        "--recipes",
+        "waveform_codec",
+        "--sizes",
+        "mini",
+        "--compiled",
+    ],
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -100,6 +101,9 @@ def _train(recipe: Callable[[list[str]], int], out: Path, steps: int, *given: st
     settings = [part for each in every for part in ("--set", each)]
     if recipe(["--config", CONFIG, "--out", str(out), *settings]):
         raise UserError(f"{recipe.__module__} ended with an error")
+    log = [json.loads(line) for line in (out / "log.jsonl").read_text("utf-8").splitlines()]
+    if not any(row["kind"] == "done" and row["step"] == steps for row in log):
+        raise UserError(f"{recipe.__module__} was stopped before its {steps} steps were done")
 
 
 def _codec(setting: Setting, seed: int, corpus: Path, out: Path) -> None:

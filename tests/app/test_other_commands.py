@@ -164,6 +164,12 @@ def test_bench_measures_every_stage(uslm: Uslm, model: tuple[str, Path]) -> None
     assert "first audio" in out and "times reading, memory" in out
 
 
+def test_bench_has_a_voice_for_the_default_model(uslm: Uslm) -> None:
+    """Pitches have fewer codes than the other rows: random ones are none of a voice."""
+    done = uslm("bench", "--repeats", 1, "--batch", 2, "--text", "Hi.")
+    assert done.code == 0, done.stderr
+
+
 @pytest.mark.parametrize("name", ["semantic_lm", "monotonic_lm"])
 def test_a_step_reads_the_cache_and_the_weights_that_speak(name: str) -> None:
     from uslm_app.bench.measure import step_bytes

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from uslm.synthesis.seeds import resolve_seed
 from uslm.systems.two_stage.bundle import bundle_of
-from uslm.systems.two_stage.tiny import tiny_voice
 from uslm_app.actions import engine
 from uslm_app.actions.voices import open_voice
 from uslm_app.bench.machine import peak_memory_bytes, read_bandwidth
@@ -25,8 +24,6 @@ from uslm_tokenizer.machine import Machine
 SENTENCE = "The quick brown fox jumps over the lazy dog, and nobody in the village minds at all."
 CONTEXT = 500
 """Tokens that stage 1 has after it in the experiments on single steps: ten seconds or so."""
-PROMPT_FRAMES = 150
-"""Length of the made-up voice: three seconds, as much work as a real one."""
 
 
 def benchmark(options: BenchOptions, console: Console) -> BenchReport:
@@ -37,11 +34,7 @@ def benchmark(options: BenchOptions, console: Console) -> BenchReport:
     start = time.perf_counter()
     tts = engine.load_tts(options)
     load_seconds = time.perf_counter() - start
-    voice = (
-        source.voice(tts, console)
-        if source is not None
-        else tiny_voice(bundle_of(tts.synthesizer), num_frames=PROMPT_FRAMES)
-    )
+    voice = tts.stock_voice() if source is None else source.voice(tts, console)
     speech = measure_speech(tts, voice, text, seed=seed, repeats=options.repeats)
     peak = peak_memory_bytes()
     batch = measure_batch(tts, voice, text, seed=seed, rows=options.batch)
