@@ -73,8 +73,8 @@ def run(setting: Setting, seed: int) -> Mapping[str, Measured]:
             _speak(stages, text, row.codes.shape[1], seed)
             for text, row in zip(asked, encoded.test, strict=False)
         ]
-        found[arm] = _errors(listener, spoken, asked)
-    found[ARMS[3]] = _errors(listener, [row.codes for row in encoded.test[:SPOKEN]], asked)
+        found[arm] = errors_of(listener, spoken, asked)
+    found[ARMS[3]] = errors_of(listener, [row.codes for row in encoded.test[:SPOKEN]], asked)
     return found
 
 
@@ -174,7 +174,7 @@ def _speak(stages: Stages, text: Tensor, recorded: int, seed: int) -> Tensor:
 
 
 @torch.no_grad()
-def _errors(listener: TokenProbe, spoken: Sequence[Tensor], texts: Sequence[Tensor]) -> Measured:
+def errors_of(listener: TokenProbe, spoken: Sequence[Tensor], texts: Sequence[Tensor]) -> Measured:
     """Edits between what is recognised in the tokens and what was to be said."""
     wrong = []
     for codes, text in zip(spoken, texts, strict=True):

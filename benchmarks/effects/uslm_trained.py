@@ -13,8 +13,9 @@ import torch
 from effect import Effect, Measured, Setting
 from effect_speech import write_corpus
 from torch import Tensor
+from uslm_speaks import errors_of
 
-from uslm.evaluation.suites.alignment import recognize, train_recognizer
+from uslm.evaluation.suites.alignment import train_recognizer
 from uslm.evaluation.suites.probe import ProbeConfig, TokenProbe
 from uslm.evaluation.suites.speech_set import to_symbols
 from uslm.generate.autoregressive import StopRule, speak_units
@@ -31,7 +32,6 @@ from uslm_recipes.train.nar import main as train_nar
 from uslm_recipes.train.waveform_codec import main as train_waveform_codec
 from uslm_tokenizer.errors import UserError
 from uslm_tokenizer.registry import load_tokenizer
-from uslm_tokenizer.sequence.edit_distance import edit_distance
 from uslm_tokenizer.ssl.encoder import SSLEncoder
 
 CONFIG = "mini"
@@ -89,7 +89,7 @@ def run(setting: Setting, seed: int) -> Mapping[str, Measured]:
             ARMS[2]: _speak(long, material, turned, seed),
             ARMS[3]: [tokens.codes(i) for i in material.asked],
         }
-        return {arm: _errors(listener, codes, asked) for arm, codes in spoken.items()}
+        return {arm: errors_of(listener, codes, asked) for arm, codes in spoken.items()}
 
 
 def _train(recipe: Callable[[list[str]], int], out: Path, steps: int, *given: str) -> None:
@@ -193,17 +193,6 @@ def _speak(
         given = AcousticRow(prompt=voice, codes=codes, text_ids=text)
         spoken.append(fill_codebooks(nar, [given])[0] if len(units) else codes)
     return spoken
-
-
-@torch.no_grad()
-def _errors(listener: TokenProbe, spoken: Sequence[Tensor], asked: Sequence[Tensor]) -> Measured:
-    """Edits between what is recognised in the tokens and what was to be said."""
-    wrong = []
-    for codes, text in zip(spoken, asked, strict=True):
-        lengths = torch.tensor([codes.shape[1]])
-        said = recognize(listener(codes[None], lengths)[0]) if codes.shape[1] else []
-        wrong.append(float(edit_distance(said, text.tolist())))
-    return Measured(totals=tuple(wrong), sizes=tuple(float(len(text)) for text in asked))
 
 
 EFFECTS = (

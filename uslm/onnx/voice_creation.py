@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
+from uslm.onnx.config import OnnxConfig
 from uslm.onnx.graphs import Array, Graphs
 from uslm.onnx.prompt_audio import prepare_prompt, read_recording
 from uslm.onnx.voice import Voice
@@ -26,18 +27,11 @@ def create_voice(
     name: str | None = None,
 ) -> tuple[Voice, tuple[Finding, ...]]:
     """The voice, and what was noticed about the recording; `text` is what is said in it."""
-    config, codec = graphs.config, graphs.config.codec
+    config = graphs.config
     most = max(config.semantic_prompt_frames, config.acoustic_prompt_frames)
-    usual = PromptPolicy()
-    seconds = most * codec.hop_length / codec.sample_rate
-    policy = replace(
-        usual,
-        max_seconds=seconds,
-        good_seconds=min(usual.good_seconds, seconds),
-        min_seconds=min(usual.min_seconds, seconds),
-    )
+    policy = prompt_policy(config)
     known = None if text is None else frontend(text).text_ids
-    prompt = prepare_prompt(*read_recording(recording, policy), codec.sample_rate, policy)
+    prompt = prepare_prompt(*read_recording(recording, policy), config.codec.sample_rate, policy)
     findings = prompt.findings
     if known is not None and prompt.is_cut:
         known = None
@@ -68,6 +62,19 @@ def create_voice(
         spoken=None if starts is None else _by_frame(ids, starts, codes.shape[1]),
     )
     return voice, findings
+
+
+def prompt_policy(config: OnnxConfig) -> PromptPolicy:
+    """The rules for a recording, of which the model reads no more than it is given of a prompt."""
+    usual = PromptPolicy()
+    most = max(config.semantic_prompt_frames, config.acoustic_prompt_frames)
+    seconds = most * config.codec.hop_length / config.codec.sample_rate
+    return replace(
+        usual,
+        max_seconds=seconds,
+        good_seconds=min(usual.good_seconds, seconds),
+        min_seconds=min(usual.min_seconds, seconds),
+    )
 
 
 def encode(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields
 from typing import Any
 
 from uslm.generate.stopping import StopRule
 from uslm.onnx.config import OnnxConfig
+from uslm.onnx.voice_creation import prompt_policy
 from uslm.text.segmentation import SHORTEST_SEGMENT
 from uslm.text.vocab import LOOKALIKES, SPACING
-from uslm.voices.policy import PromptPolicy
 from uslm_tokenizer.codecs.source_filter import f0
 
 F0_CONSTANTS = (
@@ -30,16 +30,3 @@ def page_settings(config: OnnxConfig) -> dict[str, Any]:
         "lookalikes": LOOKALIKES,
         "spacing": [[pattern.pattern, replacement] for pattern, replacement in SPACING],
     }
-
-
-def prompt_policy(config: OnnxConfig) -> PromptPolicy:
-    """The rules for a recording, of which the model reads no more than it is given of a prompt."""
-    usual = PromptPolicy()
-    most = max(config.semantic_prompt_frames, config.acoustic_prompt_frames)
-    seconds = most * config.codec.hop_length / config.codec.sample_rate
-    return replace(
-        usual,
-        max_seconds=seconds,
-        good_seconds=min(usual.good_seconds, seconds),
-        min_seconds=min(usual.min_seconds, seconds),
-    )
