@@ -48,7 +48,7 @@ from uslm_app.server.speech import SpeechStream, check_request, speech_options, 
 
 LOG = logging.getLogger(__name__)
 BYTES_PER_SAMPLE = 2
-PROJECT = Attribution(name="USLM", url="https://pypi.org/project/uslm/")
+PROJECT = Attribution(name="USLM", url="")  # it has no page of its own yet
 
 
 class WyomingServer:
