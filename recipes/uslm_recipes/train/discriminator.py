@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from jaxtyping import Float
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from uslm_recipes.loop import Run, fraction_done, update
 from uslm_recipes.loop.sharding import unwrap
 from uslm_tokenizer.errors import ConfigError
+from uslm_tokenizer.hub import load_weights
 from uslm_tokenizer.objectives.discriminator import SpectrogramDiscriminators
 from uslm_tokenizer.objectives.hifigan_discriminators import (
     Discriminators,
@@ -41,12 +43,25 @@ class DiscriminatorConfig:
     width: int = 32
     """Channels of the first layer of those of `periods`, an eighth of the last; of `scales` four
     times as many."""
+    initial: str = ""
+    """Safetensors file of a trained discriminator of the same form, such as the one in the last
+    checkpoint of the run that trained the codec; empty: it knows nothing when it joins."""
     rules: Rules = "encodec"
     """Whose losses: see `uslm_tokenizer.objectives.waveform`; as in the recipe's weights."""
 
 
 def build_discriminator(config: DiscriminatorConfig) -> nn.Module:
-    """The discriminator, untrained."""
+    """The discriminator, untrained or as `config.initial` holds it.
+
+    Raises ConfigError or MissingResource where that file does not fit or is not there.
+    """
+    discriminator = _untrained(config)
+    if config.initial:
+        load_weights(discriminator, Path(config.initial))
+    return discriminator
+
+
+def _untrained(config: DiscriminatorConfig) -> nn.Module:
     parts: list[nn.Module] = []
     if config.windows:
         parts.append(SpectrogramDiscriminators(config.windows, config.filters))
