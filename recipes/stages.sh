@@ -8,7 +8,7 @@ python=${PYTHON:-python3}
 device=${DEVICE:-cpu}
 manifests=${MANIFESTS:-$speech/manifest.jsonl $speech/kokoro.jsonl}
 config=${CONFIG:-mini}
-judges=${JUDGES:---recognizer $teacher --speaker-model resemblyzer --dnsmos --clip-sources kokoro cv}
+judges=${JUDGES:---recognizer $teacher --speaker-model resemblyzer --dnsmos --clip-sources kokoro cv --own-voice 24}
 
 train() { # RECIPE STAGE OVERRIDE...
     local recipe=$1 stage=$2 name minutes more overrides=() override

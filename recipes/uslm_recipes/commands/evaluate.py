@@ -36,7 +36,7 @@ def evaluate(tts: ZeroShotTTS, judges: Judges, given: argparse.Namespace) -> Rep
     from uslm.evaluation.report.report import Report
     from uslm.evaluation.suites import speaking
     from uslm.evaluation.suites.sections import Scorer, speech_section, speed_section
-    from uslm_recipes.evaluating import held_out, sections
+    from uslm_recipes.evaluating import held_out, own_voice, sections
     from uslm_tokenizer.machine import Machine
 
     def draw(offset: int) -> torch.Generator:
@@ -70,6 +70,13 @@ def evaluate(tts: ZeroShotTTS, judges: Judges, given: argparse.Namespace) -> Rep
         if empty := sorted(source for source, found in clips.items() if not found):
             raise UserError(f"there are no held-out recordings with text of {', '.join(empty)}")
         tables |= sections.parts_sections(tts, clips, voices, scorer, given.seed)
+    if given.own_voice:
+        own = own_voice.choose_pairs(
+            recordings, given.own_voice, sources=given.clip_sources, generator=draw(7)
+        )
+        if not own:
+            raise UserError("--own-voice needs two held-out recordings of a speaker, but has none")
+        tables["own_voice"] = own_voice.own_voice_section(tts, own, scorer, given.seed)
     tables["speed"] = speed_section(spoken, draw(6))
     return Report(
         title=f"Evaluation of {tts.synthesizer.settings.name}",
@@ -103,6 +110,13 @@ def parser() -> argparse.ArgumentParser:
     add("--text-file", dest="texts", help="the same as --texts FILE")
     add("--sentences", type=_positive, default=10, help="sentences for each voice")
     add("--clips", type=int, default=10, help="recordings of each source for the parts; 0: none")
+    add(
+        "--own-voice",
+        type=int,
+        default=0,
+        metavar="N",
+        help="recordings that are made again part by part in their speakers' own voices",
+    )
     add("--clip-sources", nargs="+", help="only these collections; all unless given")
     add("--pairs", type=_positive, default=20, help="real speakers that are compared to themselves")
     add(
