@@ -18,9 +18,9 @@ from uslm_recipes.data.corpus_format import Utterance
 from uslm_recipes.data.corpus_writer import CorpusWriter
 from uslm_recipes.data.encoding import encode_corpus, encode_shard, merge_shards
 from uslm_recipes.data.shard import Shard, shards
-from uslm_recipes.data.tokens import TokenCorpus
+from uslm_recipes.data.tokens import TokenCorpus, TokenHeader
 from uslm_tokenizer.codecs.unit_tokenizer.model import UnitTokenizer
-from uslm_tokenizer.errors import EnvironmentProblem, MissingResource, UserError
+from uslm_tokenizer.errors import ConfigError, EnvironmentProblem, MissingResource, UserError
 
 HOP, FRAMES = 320, (30, 12, 25, 40, 18, 22)
 
@@ -212,6 +212,17 @@ def test_no_shards_at_all_are_refused(tmp_path: Path, corpus: Corpus) -> None:
 def test_a_shard_that_cannot_be_is_refused(text: str) -> None:
     with pytest.raises(UserError, match="a shard must be"):
         Shard.parse(text)
+
+
+def test_a_model_of_codes_of_another_size_is_refused() -> None:
+    header = TokenHeader(
+        tokenizer="abc", corpus="def", num_codebooks=4, codebook_size=32, hop_length=HOP
+    )
+    header.check_sizes(num_codebooks=4, codebook_size=32)
+    for size in (16, 48):
+        wanted = rf"model\.codebook_size must be 32, .* tokenizer abc .* but is {size}"
+        with pytest.raises(ConfigError, match=wanted):
+            header.check_sizes(num_codebooks=4, codebook_size=size)
 
 
 def test_the_command_shares_and_merges(

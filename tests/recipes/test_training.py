@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -282,3 +283,29 @@ def test_a_model_that_needs_alignment_asks_for_a_recogniser(
 ) -> None:
     assert MAINS["ar"](arguments("ar", trained, tmp_path, "recognizer=''")) == 1
     assert "recognizer must name a trained tokenizer" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("stage", "sets", "wanted"),
+    [
+        ("ar", ["model.codebook_size=16"], r"model\.codebook_size must be 32, .* but is 16"),
+        ("nar", ["model.codebook_size=48"], r"model\.codebook_size must be 32, .* but is 48"),
+        ("nar", ["model.num_codebooks=3"], r"model\.num_codebooks must be 4, .* but is 3"),
+        (
+            "nar",
+            ["kind=acoustic_lm", "model={num_codebooks: 4, codebook_groups: [1, 1]}"],
+            r"codebook_groups must be .* add up to 3, .* but are \[1, 1\]",
+        ),
+    ],
+)
+def test_a_model_of_another_tokenizers_codes_is_refused(
+    trained: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    stage: str,
+    sets: list[str],
+    wanted: str,
+) -> None:
+    assert MAINS[stage](arguments(stage, trained, tmp_path, *sets)) == 1
+    assert re.search(wanted, capsys.readouterr().err)
+    assert not (tmp_path / "checkpoints").exists()

@@ -24,7 +24,7 @@ from torch import Tensor
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.partial_folder import PartialFolder, told_when_full, write_whole
 from uslm_recipes.data.shard import Shard
-from uslm_tokenizer.errors import MissingResource, UserError
+from uslm_tokenizer.errors import ConfigError, MissingResource, UserError
 from uslm_tokenizer.renames import current_keys
 
 FORMAT = 1
@@ -51,6 +51,15 @@ class TokenHeader:
     shard: str = ""
     """Share of the corpus that they are of, `3/8`; empty: they are of all of it."""
     format: int = FORMAT
+
+    def check_sizes(self, **sizes: int) -> None:
+        """ConfigError unless a model's `num_codebooks`, `codebook_size` are those of the codes."""
+        for name, size in sizes.items():
+            if size != getattr(self, name):
+                raise ConfigError(
+                    f"model.{name} must be {getattr(self, name)}, that of the tokenizer "
+                    f"{self.tokenizer} which made the tokens, but is {size}"
+                )
 
 
 class TokenCorpus:

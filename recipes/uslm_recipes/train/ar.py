@@ -165,6 +165,7 @@ def train(recipe: ARRecipe, out: Path, *, resume: bool = False) -> bool:
     corpus = Corpus.open(recipe.corpus)
     tokens = TokenCorpus.open(corpus, recipe.tokens)
     model = build(recipe, corpus.text_vocab)
+    tokens.header.check_sizes(codebook_size=model.codebook_size)
     check_pitch(model, tokens)
     recognizer = load_recognizer(recipe, model, corpus)
     objective = Objective(model)

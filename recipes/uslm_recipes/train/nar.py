@@ -216,6 +216,11 @@ def build(
 ) -> Objective:
     """The model, in its objective."""
     model = load_model(recipe.initial).train() if recipe.initial else new_model(recipe)
+    if isinstance(model, AcousticModel):
+        config: Any = model.config
+        tokens.header.check_sizes(
+            num_codebooks=model.num_codebooks, codebook_size=config.codebook_size
+        )
     if isinstance(model, AcousticLM):
         if recipe.packed_frames:
             raise ConfigError("packed_frames must be 0 for an acoustic_lm: its rows have codebooks")

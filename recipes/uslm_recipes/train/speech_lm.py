@@ -205,11 +205,7 @@ def train(recipe: SpeechLMRecipe, out: Path, *, resume: bool = False) -> bool:
     accelerator = make_accelerator(recipe.loop, out)
     corpus = Corpus.open(recipe.corpus)
     tokens = TokenCorpus.open(corpus, recipe.tokens)
-    if tokens.header.codebook_size != recipe.model.codebook_size:
-        raise ConfigError(
-            f"model.codebook_size must be {tokens.header.codebook_size}, that of the tokenizer "
-            f"{tokens.header.tokenizer} which made the tokens, but is {recipe.model.codebook_size}"
-        )
+    tokens.header.check_sizes(codebook_size=recipe.model.codebook_size)
     frame_rate = corpus.sample_rate / tokens.header.hop_length
     select = {"max_seconds": recipe.max_seconds, "sources": recipe.sources or None}
     indices = corpus.select(split="train", **select)  # type: ignore[arg-type]

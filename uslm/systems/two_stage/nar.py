@@ -21,6 +21,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from uslm.models.base import AcousticBatch, AcousticRow, CodeModel, batch_rows
+from uslm_tokenizer.errors import ConfigError
 from uslm_tokenizer.nn.transformer import Transformer
 
 
@@ -49,6 +50,14 @@ class AcousticLMConfig:
     codebook_groups: tuple[int, ...] = (1, 1, 1, 1, 1, 1, 1)
     """Codebooks that each pass of generation fills; they add up to num_codebooks - 1."""
 
+    def __post_init__(self) -> None:
+        groups, filled = list(self.codebook_groups), self.num_codebooks - 1
+        if min(groups, default=0) < 1 or sum(groups) != filled:
+            raise ConfigError(
+                f"codebook_groups must be whole numbers above 0 that add up to {filled}, one less "
+                f"than num_codebooks, but are {groups}"
+            )
+
 
 @dataclass
 class CodebookLosses:
@@ -71,7 +80,6 @@ class AcousticLM(CodeModel):
 
     def __init__(self, config: AcousticLMConfig) -> None:
         super().__init__(config)
-        assert sum(config.codebook_groups) == config.num_codebooks - 1
         size, dim = config.codebook_size, config.dim
         self.text_embedding = nn.Embedding(config.text_vocab_size, dim)
         # Of each codebook: its codes, and last a vector for "not known yet".

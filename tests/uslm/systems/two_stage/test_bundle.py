@@ -133,6 +133,13 @@ def test_parts_of_different_models_are_refused(bundle: Bundle) -> None:
         replace(bundle, acoustic=AcousticLM(config))
 
 
+@pytest.mark.parametrize("groups", [(1, 1), (1, 1, 1, 1), (2, 2), (3, 0), (4, -1), ()])
+def test_groups_that_do_not_fit_the_codebooks_are_refused(groups: tuple[int, ...]) -> None:
+    with pytest.raises(ConfigError, match=r"codebook_groups must .* add up to 3, .* but are \["):
+        replace(AcousticLM.tiny_config(), codebook_groups=groups)
+    replace(AcousticLM.tiny_config(), codebook_groups=(2, 1))
+
+
 def test_a_missing_model_is_named(tmp_path: Path) -> None:
     for name in (tmp_path, tmp_path / "none", "no-such-model", "./a/b", "a/b/c"):
         with pytest.raises(MissingResource):
