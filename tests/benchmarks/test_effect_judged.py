@@ -17,6 +17,7 @@ import pytest
         ("beats_encoder", "labels shifted"),
         ("spear_labels", "labels shifted"),
         ("last_collapse", "no weight"),
+        ("last_judge", "judge forgets"),
         ("lst_patches", "global model cut off"),
         ("lst_cost", "patches of one unit"),
     ],

@@ -31,6 +31,7 @@ from uslm_recipes.train.streams import StreamsRecipe
 from uslm_recipes.train.unit_codec import CodecRecipe
 from uslm_recipes.train.units import UnitsRecipe
 from uslm_recipes.train.vec_tok import VecTokRecipe
+from uslm_recipes.train.vector_vocoder import VectorVocoderRecipe
 from uslm_recipes.train.voxcpm import VoxCPMRecipe
 from uslm_recipes.train.waveform_codec import WaveformCodecRecipe
 from uslm_tokenizer.base import TrainableCodec
@@ -49,6 +50,7 @@ RECIPES = {
     "train_judged_units": JudgedUnitsRecipe,
     "train_masked_units": MaskedUnitsRecipe,
     "train_vec_tok": VecTokRecipe,
+    "train_vector_vocoder": VectorVocoderRecipe,
     "train_speech_lm": SpeechLMRecipe,
     "train_feature_codec": FeatureCodecRecipe,
     "train_masked": MaskedRecipe,

@@ -11,12 +11,16 @@ from filelock import FileLock
 
 from uslm.systems.registry import load_model
 from uslm.systems.vec_tok.model import InverseKMeans
+from uslm.systems.vec_tok.vocoder import VectorVocoder
 from uslm_recipes.config import load_config
 from uslm_recipes.data.batches import pad_waveforms
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.train.vec_tok import VecTokRecipe, VecTokTraining, main
+from uslm_recipes.train.vector_vocoder import main as train_vocoder
 from uslm_tokenizer.codecs.kmeans_units.model import KMeansUnits
-from uslm_tokenizer.errors import ConfigError
+from uslm_tokenizer.codecs.kmeans_units.speaker_mean import replace_mean
+from uslm_tokenizer.errors import ConfigError, UserError
+from uslm_tokenizer.objectives.waveform import MultiResolutionSTFTLoss
 from uslm_tokenizer.registry import load_tokenizer
 
 
@@ -79,6 +83,81 @@ def test_prompt_and_rest_are_the_utterance(finished: Path, material: Path) -> No
         torch.testing.assert_close(found.prompt[row, :cut], vectors[row, :cut])
         torch.testing.assert_close(found.target[row, : count - cut], vectors[row, cut:count])
         assert torch.equal(found.units[row, : count - cut], units[row, cut:count])
+
+
+# ---- the vocoder
+
+
+def vocoder_arguments(finished: Path, material: Path, out: Path, *more: str) -> list[str]:
+    given = [f"corpus=[{material / 'corpus'}]", f"tokenizer={finished / 'tokenizer'}", *more]
+    return ["--config", "tiny", "--out", str(out), *(w for o in given for w in ("--set", o))]
+
+
+def test_anonymised_vectors_are_heard(finished: Path, material: Path, tmp_path: Path) -> None:
+    """Stopped and resumed or not, the vocoder is the same; it makes sound of vectors without their
+    mean, and of those that come back from units."""
+    given = vocoder_arguments(finished, material, tmp_path / "whole")
+    assert train_vocoder(given) == 0
+    stopped = vocoder_arguments(
+        finished, material, tmp_path / "stopped", "loop.save_every_minutes=1e-9"
+    )
+    assert train_vocoder([*stopped, "--stop-after-minutes", "1e-4"]) == 0
+    assert not (tmp_path / "stopped" / "model").exists()
+    assert train_vocoder([*stopped, "--resume"]) == 0
+    whole, resumed = (
+        (tmp_path / name / "model" / "model.safetensors").read_bytes()
+        for name in ("whole", "stopped")
+    )
+    assert whole == resumed
+    tokenizer, inverse = parts(finished)
+    vocoder = load_model(tmp_path / "whole" / "model")
+    waveform = Corpus.open([material / "corpus"]).waveform(0)[None, None]
+    vectors, real = tokenizer.vectors(waveform)
+    units, nobody = tokenizer.encode(waveform)[:, 0], torch.zeros(vectors.shape[2])
+    sounds = [
+        vocoder.decode(each)
+        for each in (
+            vectors,
+            replace_mean(vectors, real, nobody),
+            inverse(units, real, vectors[:, :20], real[:, :20]).detach(),
+        )
+    ]
+    wanted = (1, 1, vectors.shape[1] * tokenizer.hop_length)
+    assert [each.shape for each in sounds] == [wanted] * 3
+    assert all(bool(each.isfinite().all()) for each in sounds)
+    assert not torch.equal(sounds[0], sounds[1])
+
+
+def test_a_vocoder_learns_what_the_encoder_tells(
+    finished: Path, material: Path, tmp_path: Path
+) -> None:
+    """Made of its own vectors an utterance is nearer than made of those of another."""
+    more = ["model.vocos.dim=64", "model.vocos.hidden_dim=128", "loop.steps=150"]
+    more += ["loop.learning_rate=3e-3", "loop.validate_every=0", "batch_size=4"]
+    more += ["discriminator.start_fraction=1.0"]
+    assert train_vocoder(vocoder_arguments(finished, material, tmp_path, *more)) == 0
+    tokenizer, vocoder = load_tokenizer(finished / "tokenizer"), load_model(tmp_path / "model")
+    corpus, distance = Corpus.open([material / "corpus"]), MultiResolutionSTFTLoss(16_000)
+    real = [corpus.waveform(i)[None, None, : 320 * 40] for i in range(6)]
+    made = [vocoder.decode(tokenizer.vectors(each)[0]) for each in real]
+    own = sum(float(distance(a, b)) for a, b in zip(made, real, strict=True))
+    others = sum(float(distance(a, b)) for a, b in zip(made[1:] + made[:1], real, strict=True))
+    assert own < 0.95 * others, (own, others)
+
+
+def test_mistakes_of_a_vocoder_are_told(
+    finished: Path, material: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for more, wanted in (
+        ("model.vocos.in_dim=32", "model.vocos.in_dim must be 16, as of"),
+        ("model.vocos.hop_length=160", "model.vocos.hop_length must be 320, as of"),
+        ("model.sample_rate=24000", "model.sample_rate must be 16000, as of"),
+        (f"tokenizer={finished / 'model'}", "inverse_kmeans"),
+    ):
+        assert train_vocoder(vocoder_arguments(finished, material, tmp_path, more)) == 1
+        assert wanted in capsys.readouterr().err
+    with pytest.raises(UserError, match=r"vectors must be 16 wide, .* but are 8"):
+        VectorVocoder(VectorVocoder.tiny_config()).decode(torch.zeros(1, 3, 8))
 
 
 def test_mistakes_are_told(

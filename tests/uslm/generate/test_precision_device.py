@@ -24,6 +24,7 @@ from uslm.systems.moshi.model import MoshiLM
 from uslm.systems.registry import MODELS, model_class
 from uslm.systems.valle.model import Valle
 from uslm.systems.vec_tok.model import InverseKMeans
+from uslm.systems.vec_tok.vocoder import VectorVocoder
 from uslm.systems.vevo.flow import FlowRow, FlowSteps, flow_frames
 from uslm.systems.vevo.flow_matching import FlowMatching
 from uslm.systems.voxcpm.generation import Limits, PatchSteps
@@ -148,6 +149,9 @@ def generate(model: Any) -> list[Tensor]:
             return speak_patches(model)
         case InverseKMeans():
             return invert(model)
+        case VectorVocoder():
+            vectors = torch.randn(2, 7, 16, generator=draw()).to(model.device)
+            return list(model.decode(vectors).float().cpu())
         case _:
             raise AssertionError(f"nobody says here how {type(model).__name__} generates")
 

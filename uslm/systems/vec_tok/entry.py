@@ -1,5 +1,10 @@
-"""Vec-Tok's inverse k-means: trained here, published nowhere; vectors are no sound yet."""
+"""Vec-Tok's inverse k-means and vocoder: trained here, published nowhere."""
 
 from uslm.systems.entry import Entry
 
-ENTRY = Entry(models={"inverse_kmeans": "uslm.systems.vec_tok.model:InverseKMeans"})
+ENTRY = Entry(
+    models={
+        "inverse_kmeans": "uslm.systems.vec_tok.model:InverseKMeans",
+        "vector_vocoder": "uslm.systems.vec_tok.vocoder:VectorVocoder",
+    }
+)

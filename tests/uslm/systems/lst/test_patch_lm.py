@@ -231,6 +231,20 @@ def test_it_goes_on_in_the_kind_that_is_asked_for(kind: Any) -> None:
     assert all(0 <= token < size for token in first) and len(first) <= 20
 
 
+@pytest.mark.parametrize("kind", ["speech", "text"])
+def test_what_it_went_on_from_does_not_come_back(kind: Any) -> None:
+    """After a long prompt there is no more than was asked for, and none of it is the prompt's."""
+    model, sampling = build(), Sampling(top_k=1)
+    prompt = [speech(30, 1)]
+    _, logits = model.begin(prompt, kind)
+    first = 0 if kind == "speech" else model.num_speech_tokens
+    size = model.codebook_size if kind == "speech" else model.text_vocab_size
+    likeliest = int(logits[first : first + size].argmax())
+    draw = torch.Generator().manual_seed(0)
+    found = go_on(model, prompt, kind, max_tokens=2, sampling=sampling, generator=draw)
+    assert 0 < len(found) <= 2 and int(found[0]) == likeliest
+
+
 # ---- mistakes
 
 
