@@ -26,6 +26,9 @@ class Setting:
     """A folder that uslm-prepare made, with phoneme durations; without one, made-up speech."""
     teacher: str | None = None
     """A speech encoder, for an effect that distils from one: a folder or a Hub model."""
+    judge: str | None = None
+    """A causal language model of text, for an effect that asks one: a folder, a GGUF file, or a Hub
+    model."""
     quick: bool = False
     """Whether it has to end in minutes on two cores."""
     scale: float = 1.0

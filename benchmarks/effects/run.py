@@ -53,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     setting = Setting(
         corpus=options.corpus,
         teacher=options.teacher,
+        judge=options.judge,
         quick=options.quick,
         scale=options.scale,
         num_train=num_train,
@@ -82,6 +83,7 @@ def parse(arguments: Sequence[str] | None, effects: dict[str, Effect]) -> argpar
     parser.add_argument("--scale", type=float, default=1.0, help="share of its training steps")
     parser.add_argument("--corpus", type=Path, help="a folder of uslm-prepare, with durations")
     parser.add_argument("--teacher", help="a speech encoder, for effects that train by recipes")
+    parser.add_argument("--judge", help="a language model of text, for last_judge")
     parser.add_argument("--out", type=Path, help="folder for the page and the index")
     parser.add_argument("--broken", help="spoil the mechanism so: nothing may show then")
     options = parser.parse_args(arguments)
@@ -105,6 +107,7 @@ def command(name: str, options: argparse.Namespace) -> str:
     parts += ["--scale", f"{options.scale:g}"] * (options.scale != 1)
     parts += ["--corpus", options.corpus.name] if options.corpus else []
     parts += ["--teacher", Path(options.teacher).name] if options.teacher else []
+    parts += ["--judge", Path(options.judge).name] if options.judge else []
     parts += ["--broken", repr(options.broken)] if options.broken else []
     return " ".join(parts)
 
