@@ -208,11 +208,15 @@ def train(recipe: SpeechLMRecipe, out: Path, *, resume: bool = False) -> bool:
     tokens.header.check_sizes(codebook_size=recipe.model.codebook_size)
     frame_rate = corpus.sample_rate / tokens.header.hop_length
     select = {"max_seconds": recipe.max_seconds, "sources": recipe.sources or None}
-    indices = corpus.select(split="train", **select)  # type: ignore[arg-type]
-    indices = np.array([i for i in indices if tokens.num_frames[i]], dtype=np.int64)
+    spoken = {  # an utterance shorter than a frame has no units
+        split: corpus.select(split=split, **select)  # type: ignore[arg-type]
+        for split in ("train", "test")
+    }
+    spoken = {split: each[tokens.num_frames[each] > 0] for split, each in spoken.items()}
+    indices = spoken["train"]
     if not len(indices):
         raise UserError(f"the unit corpus {recipe.tokens} is empty: there is nothing to train on")
-    held_out = [int(i) for i in corpus.select(split="test", **select)][:120]  # type: ignore[arg-type]
+    held_out = spoken["test"][:120].tolist()
     with accelerator.main_process_first():
         alignments = find_alignments(recipe, corpus, tokens, indices, out)
     merges = learn_merges(recipe, tokens, indices)

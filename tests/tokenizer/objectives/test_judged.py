@@ -101,6 +101,14 @@ def test_cut_judges_learn_and_shape_nothing() -> None:
     assert not silent
 
 
+def test_what_is_reconstructed_is_not_moved() -> None:
+    batch, _ = made()
+    batch.features.requires_grad_(True)
+    found = every()(batch, references(batch)).losses["reconstruction"]
+    (gradient,) = torch.autograd.grad(found, batch.features, allow_unused=True)
+    assert gradient is None
+
+
 def test_the_language_model_stays_as_it_is() -> None:
     model = llama()
     before = {name: p.clone() for name, p in model.state_dict().items()}
