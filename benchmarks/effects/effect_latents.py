@@ -22,6 +22,8 @@ PATCH, PATCHES, BATCH = 4, 12, 8
 DIM = 64
 NARROW = 16
 """Channels of the bottleneck."""
+QUICK_STEPS, FULL_STEPS = 1000, 2500
+"""Training steps of each model, at `--quick` and without."""
 ARMS: Mapping[str, tuple[int, int | None]] = {
     "bottleneck of 5 values": (NARROW, 2),
     "no bottleneck": (DIM, None),
@@ -87,7 +89,7 @@ def rows_of(frames: Frames) -> tuple[list[Row], list[Row], int]:
 def models(setting: Setting, seed: int) -> Mapping[str, VoxCPM]:
     """One of each arm, from the same start and the same utterances; broken, none has one."""
     none = setting.broken == "no arm has one"
-    return _models(setting.speech, seed, setting.steps(200, 2500), none)
+    return _models(setting.speech, seed, setting.steps(QUICK_STEPS, FULL_STEPS), none)
 
 
 @lru_cache(maxsize=4)
