@@ -8,22 +8,12 @@ from functools import lru_cache
 
 import torch
 from effect import Effect, Measured, Setting
-from effect_codec import (
-    BATCH,
-    FRAME_RATE,
-    MELS,
-    crops,
-    frames_of,
-    phoneme_errors,
-    places,
-    seeded,
-)
+from effect_codec import BATCH, frames_of, phoneme_errors
+from effect_repcodec import repcodec_codes, trained_repcodec
 
 from uslm.evaluation.suites.downstream import probe_label
 from uslm.evaluation.suites.encoded import EncodedSet, EncodedSpeech
 from uslm.evaluation.suites.probe import ProbeConfig
-from uslm_tokenizer.codecs.repcodec.model import RepCodec, RepCodecConfig
-from uslm_tokenizer.quantize.factorized import FactorizedQuantizerConfig
 
 SIZES = (512, 8, 32, 128)
 """Entries of the codebook; the first two are compared."""
@@ -60,35 +50,7 @@ def _drawn(encoded: EncodedSet, seed: int) -> EncodedSet:
 @lru_cache(maxsize=32)
 def _codes(speech: object, seed: int, steps: int, size: int) -> EncodedSet:
     frames = frames_of(speech)  # type: ignore[arg-type]
-    quantizer = FactorizedQuantizerConfig(dim=MELS, code_dim=8, codebook_size=size)
-    config = RepCodecConfig(dim=48, hidden_dim=96, num_layers=2, quantizer=quantizer)
-    codec: RepCodec = seeded(seed, lambda: RepCodec(config)).train()
-    draw = torch.Generator().manual_seed(seed)
-    start = torch.cat([crops(frames.train, *places(frames.train, draw)) for _ in range(4)])
-    with torch.no_grad():
-        codec.quantizer.initialize(codec.latents(start), generator=draw)
-    optimizer = torch.optim.Adam(codec.parameters(), 2e-3)
-    for _ in range(steps):
-        x = crops(frames.train, *places(frames.train, draw))
-        optimizer.zero_grad()
-        codec(x, generator=draw).loss.backward()
-        torch.nn.utils.clip_grad_norm_(codec.parameters(), 1.0)
-        optimizer.step()
-    codec.eval()
-    train, test = (
-        tuple(
-            EncodedSpeech(codes=codec.encode(x[None])[0], speech=each)
-            for x, each in zip(rows, given, strict=True)
-        )
-        for rows, given in (
-            (frames.train, frames.speech.train),
-            (frames.test, frames.speech.test),
-        )
-    )
-    return EncodedSet(
-        name=f"K = {size}", train=train, test=test, frame_rate=FRAME_RATE, codebook_size=size,
-        num_codebooks=1,
-    )  # fmt: skip
+    return repcodec_codes(trained_repcodec(speech, seed, steps, size), frames)
 
 
 def run_voice(setting: Setting, seed: int) -> Mapping[str, Measured]:

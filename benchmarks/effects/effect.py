@@ -100,6 +100,8 @@ class Effect:
     run: Run
     uses_speech: bool = True
     """Whether it looks at `Setting.speech`."""
+    quick_sizes: tuple[int, int] | None = None
+    """Utterances to learn from and to measure with at `--quick`, if not those of run.py."""
     note: str = ""
     """What a reader of the page has to know of how it was measured, in whole sentences."""
 

@@ -49,18 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for effect in effects.values():
             print(f"{effect.name}: {effect.claim}. {effect.paper}. Arms: {', '.join(effect.arms)}.")
         return 0
-    num_train, num_test = SIZES[options.quick]
-    setting = Setting(
-        corpus=options.corpus,
-        teacher=options.teacher,
-        judge=options.judge,
-        quick=options.quick,
-        scale=options.scale,
-        num_train=num_train,
-        num_test=num_test,
-        broken=options.broken,
-    )
+    settings: dict[tuple[int, int], Setting] = {}  # effects on the same speech read it once
     for name in effects if options.all else [options.name]:
+        sizes = (options.quick and effects[name].quick_sizes) or SIZES[options.quick]
+        setting = settings.setdefault(sizes, make_setting(options, *sizes))
         try:
             outcome = run_effect(effects[name], setting, range(options.seeds))
         except UserError as problem:
@@ -71,6 +63,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
             write_effect(effects[name], outcome, command(name, options), options.out)
             print(write_index(effects, options.out), file=sys.stderr)
     return 0
+
+
+def make_setting(options: argparse.Namespace, num_train: int, num_test: int) -> Setting:
+    """What the command line says of the setting."""
+    return Setting(
+        corpus=options.corpus,
+        teacher=options.teacher,
+        judge=options.judge,
+        quick=options.quick,
+        scale=options.scale,
+        num_train=num_train,
+        num_test=num_test,
+        broken=options.broken,
+    )
 
 
 def parse(arguments: Sequence[str] | None, effects: dict[str, Effect]) -> argparse.Namespace:

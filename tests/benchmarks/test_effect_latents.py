@@ -18,12 +18,16 @@ import pytest
         ("vevo_pace", "prompts of a third"),
         ("vevo_pitch", "prompts of a third"),
         ("vevo_style_content", "all of other speech"),
+        ("vevo_speech_pace", "prompts of a third"),
+        ("vevo_speech_pitch", "prompts of a third"),
+        ("vevo_speech_content", "all of other speech"),
     ],
 )
 def test_a_spoiled_mechanism_shows_nothing(
     shown: Callable[..., Any], name: str, broken: str
 ) -> None:
-    scale = {"vevo": 0.1, "voxcpm": 0.01}.get(name.split("_")[0], 0.05)
+    scales = {"voxcpm": 0.01, "vevo": 0.1, "vevo_speech": 0.02}
+    scale = scales.get(name.rpartition("_")[0], scales.get(name.partition("_")[0], 0.05))
     assert shown(name, broken, scale=scale) is not True
 
 
