@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from uslm.systems.registry import model_class
 from uslm_recipes.commands import fine_tune
 from uslm_recipes.config import parse_recipe_args, recipe_parser
+from uslm_tokenizer.config import from_dict
 
 ROOT = Path(__file__).parents[2]
 RECIPES: dict[str, str] = {
@@ -54,7 +56,9 @@ def test_a_command_is_understood(place: str, recipe: str, arguments: list[str]) 
         return
     module = import_module(f"uslm_recipes.{recipe}").main.__module__
     kind: Any = getattr(import_module(module), RECIPES[recipe])
-    assert parse_recipe_args(recipe, kind, arguments, parser=recipe_parser(recipe)).config
+    config = parse_recipe_args(recipe, kind, arguments, parser=recipe_parser(recipe)).config
+    if recipe in ("train_ar", "train_nar", "train_content_lm"):  # a kind, and keys that it has
+        assert from_dict(model_class(config.kind).config_class, config.model, where="model")
 
 
 def test_accelerate_understands_how_it_is_started() -> None:

@@ -83,6 +83,7 @@ def test_each_recipe_has_a_config_of_each_size() -> None:
     wanted["train_masked_units"] = sizes | {
         f"{kind}_{size}" for kind in ("beats", "spear") for size in sizes
     }
+    wanted["train_ar"] = sizes | {"mini_vevo"}
     for recipe in ("train_nar", "train_joint"):
         wanted[recipe] = sizes | {f"unit_codec_{size}" for size in sizes}
     wanted["train_feature_codec"] = {"tiny", "mini", "maskgct", "vevo_content"} | {
