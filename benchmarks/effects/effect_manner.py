@@ -26,13 +26,13 @@ from uslm_tokenizer.codecs.source_filter.pitch import PitchConfig, estimate_f0
 from uslm_tokenizer.sequence.dedup import deduplicate
 
 CONTENT_SIZE, STYLE_SIZE = 32, 512
-PIECE, MADE_UP_PIECE = 60, 25
+SPAN, MADE_UP_SPAN = 60, 25
 """Frames of a prompt, and of what is said anew; made-up speech is shorter."""
 BATCH = 12
 """Rows of a training step."""
 REFERENCES = 4
 """Speakers whose manner each source is said in."""
-QUICK_STEPS, FULL_STEPS = 600, 3000
+QUICK_STEPS, FULL_STEPS = 300, 3000
 """Training steps of the language model, at `--quick` and without."""
 OWN, REFERENCE, OTHER = "manner of the source", "manner of the reference", "manner of a third"
 NO_CONTENT = "content of other speech"
@@ -55,7 +55,7 @@ class Heard:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Said:
-    """A piece of speech that was said anew."""
+    """Part of an utterance, said anew."""
 
     source: int
     """Which of the test's utterances."""
@@ -63,7 +63,7 @@ class Said:
     content: Tensor
     """Content units of the source without repeats, that were to be said."""
     num_phonemes: int
-    """Of the source's piece."""
+    """Of the part."""
     reference: Heard
 
 
@@ -133,7 +133,7 @@ def _one(speech: LabelledSpeech, content: Tensor, style: Tensor, f0: Tensor) -> 
 
 @lru_cache(maxsize=8)
 def conversions(
-    speech: SpeechSet, seed: int, *, steps: int, codec_steps: int, piece: int, broken: bool
+    speech: SpeechSet, seed: int, *, steps: int, codec_steps: int, span: int, broken: bool
 ) -> Conversions:
     """Every source of the test in the manner of each arm's prompt; broken, the reference's prompt
     is another's."""
@@ -144,7 +144,7 @@ def conversions(
     read, spoken = (repcodec_codes(each, frames) for each in (content, style))
     pitches = _pitches(speech)
     learnt, asked = (
-        [row for row in _heard(*rows) if len(row.content) >= 2 * piece]
+        [row for row in _heard(*rows) if len(row.content) >= 2 * span]
         for rows in ((read.train, spoken.train, pitches[0]), (read.test, spoken.test, pitches[1]))
     )
     units, pitch = (torch.cat(rows) for rows in ([r.style for r in learnt], [r.f0 for r in learnt]))
@@ -155,7 +155,7 @@ def conversions(
     overall = total.sum() / voices.sum()
     return Conversions(
         by_arm=_say(
-            _language_model(learnt, seed, steps, piece), asked, seed, piece=piece, broken=broken
+            _language_model(learnt, seed, steps, span), asked, seed, span=span, broken=broken
         ),
         f0_of_unit=(total + overall) / (voices + 1),
         voiced=voices / count.clamp(min=1),
@@ -164,7 +164,7 @@ def conversions(
     )
 
 
-def _language_model(rows: Sequence[Heard], seed: int, steps: int, piece: int) -> VevoLM:
+def _language_model(rows: Sequence[Heard], seed: int, steps: int, span: int) -> VevoLM:
     """Trained on stretches as long as a prompt and what follows it."""
     config = VevoLMConfig(
         text_vocab_size=CONTENT_SIZE, codebook_size=STYLE_SIZE, dim=96, hidden_dim=192,
@@ -177,9 +177,9 @@ def _language_model(rows: Sequence[Heard], seed: int, steps: int, piece: int) ->
         texts, spoken = [], []
         for place in torch.randint(len(rows), (BATCH,), generator=draw).tolist():
             row = rows[place]
-            last = len(row.content) - 2 * piece
+            last = len(row.content) - 2 * span
             start = int(torch.randint(last + 1, (1,), generator=draw))
-            cut = slice(start, start + 2 * piece)
+            cut = slice(start, start + 2 * span)
             texts.append(without_repeats(row.content[cut]))
             spoken.append(row.style[cut])
         optimizer.zero_grad()
@@ -190,10 +190,10 @@ def _language_model(rows: Sequence[Heard], seed: int, steps: int, piece: int) ->
 
 
 def _say(
-    model: VevoLM, rows: Sequence[Heard], seed: int, *, piece: int, broken: bool
+    model: VevoLM, rows: Sequence[Heard], seed: int, *, span: int, broken: bool
 ) -> Mapping[str, Sequence[Said]]:
-    """The second piece of each row, after the first piece of its own or of another."""
-    stop = StopRule(min_frames=piece // 4, max_frames=3 * piece)
+    """The second span of each row, after the first of its own or of another."""
+    stop = StopRule(min_frames=span // 4, max_frames=3 * span)
     sampling = Sampling(temperature=0.8, top_k=50, top_p=0.9)
     tasks = [(place, nth) for place in range(len(rows)) for nth in range(REFERENCES)]
     found = {}
@@ -204,28 +204,28 @@ def _say(
             by_arm = {OWN: source, OTHER: third}
             prompt = by_arm.get(arm, third if broken else _another(rows, place, nth))
             read = third if arm == NO_CONTENT else source
-            content = torch.cat([prompt.content[:piece], read.content[piece : 2 * piece]])
+            content = torch.cat([prompt.content[:span], read.content[span : 2 * span]])
             texts.append(without_repeats(content))
-            prompts.append(prompt.style[:piece])
+            prompts.append(prompt.style[:span])
         draws = [torch.Generator().manual_seed(1000 * seed + i) for i in range(len(tasks))]
         steps = speak_units(
             model, texts, prompts, [stop] * len(tasks), sampling=sampling, generators=draws
         )
         [made] = deque(steps, maxlen=1)  # all rows, when the last of them has stopped
         found[arm] = [
-            _said(rows, place, _another(rows, place, nth), row.tensor(), piece)
+            _said(rows, place, _another(rows, place, nth), row.tensor(), span)
             for row, (place, nth) in zip(made, tasks, strict=True)
         ]
     return found
 
 
-def _said(rows: Sequence[Heard], place: int, reference: Heard, units: Tensor, piece: int) -> Said:
+def _said(rows: Sequence[Heard], place: int, reference: Heard, units: Tensor, span: int) -> Said:
     source = rows[place]
-    inside = (source.ends > piece) & (source.ends <= 2 * piece)
+    inside = (source.ends > span) & (source.ends <= 2 * span)
     return Said(
         source=place,
         units=units,
-        content=without_repeats(source.content[piece : 2 * piece]),
+        content=without_repeats(source.content[span : 2 * span]),
         num_phonemes=max(1, int(inside.sum())),
         reference=reference,
     )

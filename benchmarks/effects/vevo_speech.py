@@ -9,14 +9,14 @@ from effect import Effect, Measured, Setting
 from effect_manner import (
     CONTENT_SIZE,
     FULL_STEPS,
-    MADE_UP_PIECE,
+    MADE_UP_SPAN,
     NO_CONTENT,
     OTHER,
     OWN,
-    PIECE,
     QUICK_STEPS,
     REFERENCE,
     REFERENCES,
+    SPAN,
     STYLE_SIZE,
     Conversions,
     Said,
@@ -26,7 +26,7 @@ from effect_manner import (
 from uslm_tokenizer.sequence.edit_distance import edit_distance
 
 FLOOR = "the reference's own units"
-CHANCE = "content of another piece"
+CHANCE = "content of another span"
 
 
 def _conversions(setting: Setting, seed: int) -> Conversions:
@@ -36,7 +36,7 @@ def _conversions(setting: Setting, seed: int) -> Conversions:
         seed,
         steps=setting.steps(QUICK_STEPS, FULL_STEPS),
         codec_steps=setting.steps(150, 1500),
-        piece=MADE_UP_PIECE if setting.corpus is None else PIECE,
+        span=MADE_UP_SPAN if setting.corpus is None else SPAN,
         broken=broken,
     )
 
@@ -116,7 +116,7 @@ NOTE = (
     f"Real speech in units of two tokenizers that were trained here, RepCodecs of log-mel frames "
     f"less their mean with {CONTENT_SIZE} and {STYLE_SIZE} codes; the language model is Vevo's, "
     f"with two layers and {QUICK_STEPS} training steps ({FULL_STEPS} without `--quick`). It says "
-    f"{PIECE} frames of each source anew in the manner of {REFERENCES} others, after {PIECE} "
+    f"{SPAN} frames of each source anew in the manner of {REFERENCES} others, after {SPAN} "
     "frames of a prompt; no speaker of the test was in training. There is no sound: "
 )
 QUICK_SIZES = (1200, 160)
