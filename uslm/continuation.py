@@ -10,7 +10,8 @@ from torch import Tensor
 
 from uslm.generate.continuation import go_on
 from uslm.generate.sampling import Sampling
-from uslm.models.speech_lm import Span, SpeechLM
+from uslm.models.spans import Span
+from uslm.models.speech_lm import SpeechLM
 from uslm.output.speech import Speech, first_codebook
 from uslm.synthesis.protocols import FrontEnd
 from uslm.synthesis.seeds import generator, resolve_seed

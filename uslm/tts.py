@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from uslm.enhancement import SpeechEnhancer
 from uslm.models.device import read_device
 from uslm.output.speech import AudioChunk, Speech
 from uslm.output.stretch import check_speed
@@ -86,16 +87,21 @@ class ZeroShotTTS:
         sample_rate: int | None = None,
         name: str | None = None,
         max_seconds: float | None = None,
+        enhancer: SpeechEnhancer | None = None,
     ) -> VoicePrompt:
-        """A voice from a recording of some seconds; `text` is what is said in it.
+        """A voice from a recording of some seconds; `text` is what is said in it. An `enhancer`
+        takes the noise of a poor recording away first.
 
         `audio` is a path, bytes, an open file, `(array, rate)` or `(rate, array)`, an array or a
         tensor with its `sample_rate` (Hz), or the dict of an audio column of Hugging Face
         `datasets`. Without `text` the phonemes are recognised. What is odd about the recording is
         in the voice's `findings`; AudioError where it cannot be used at all.
         """
+        given = given_audio(audio, sample_rate)
+        if enhancer is not None:
+            given = enhancer.clean_prompt(given)
         return self.synthesizer.create_voice(
-            self.frontend, given_audio(audio, sample_rate), text, name=name, max_seconds=max_seconds
+            self.frontend, given, text, name=name, max_seconds=max_seconds
         )
 
     def stock_voice(self, name: str = DEFAULT_STOCK_VOICE) -> VoicePrompt:

@@ -11,7 +11,7 @@ from effect_codec import FRAME_RATE, frames_of, seeded
 from torch import Tensor
 
 from uslm.evaluation.suites.speech_set import SpeechSet
-from uslm.models.speech_lm import Span
+from uslm.models.spans import Span
 from uslm.systems.lst.model import PatchLM, PatchLMConfig
 from uslm_tokenizer.quantize import kmeans
 from uslm_tokenizer.sequence.bpe import AcousticBPE

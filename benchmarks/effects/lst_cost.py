@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 from effect import Effect, Measured, Setting
 
-from uslm.models.speech_lm import Span
+from uslm.models.spans import Span
 from uslm.systems.lst.cost import patch_lm_flops
 from uslm.systems.lst.model import PatchLM, PatchLMConfig
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from uslm.evaluation.suites.baseline import MelUnits, MelUnitsConfig
 from uslm.evaluation.suites.speech_set import SAMPLE_RATE
-from uslm.models.speech_lm import Span
+from uslm.models.spans import Span
 from uslm.systems.lst.model import PatchLM, PatchLMConfig
 
 UNITS, PATCH, WINDOW = 64, 4, 8

@@ -19,6 +19,7 @@ from uslm_recipes.train.ar import ARRecipe
 from uslm_recipes.train.content_lm import ContentLMRecipe
 from uslm_recipes.train.feature_codec import FeatureCodecRecipe
 from uslm_recipes.train.flow import FlowRecipe
+from uslm_recipes.train.gense import GenseRecipe
 from uslm_recipes.train.joint import JointRecipe
 from uslm_recipes.train.judged_units import JudgedUnitsRecipe
 from uslm_recipes.train.masked import MaskedRecipe
@@ -58,6 +59,7 @@ RECIPES = {
     "train_voxcpm": VoxCPMRecipe,
     "train_melody": MelodyRecipe,
     "train_content_lm": ContentLMRecipe,
+    "train_gense": GenseRecipe,
     "train_streams": StreamsRecipe,
     "train_ar": ARRecipe,
     "train_nar": NARRecipe,
@@ -92,12 +94,14 @@ def test_each_recipe_has_a_config_of_each_size() -> None:
     wanted["train_masked"] = {"tiny", "tiny_s2a", "mini", "mini_s2a"} | {
         f"maskgct_{stage}" for stage in ("t2s", "s2a", "s2a_first")
     }
+    wanted["train_gense"] = sizes | {"mini_speaker"}
     wanted["train_flow"] = {"tiny", "mini", "vevo"}
     wanted["train_voxcpm"] = {"tiny", "mini", "voxcpm"}
     wanted["train_melody"] = {"tiny", "mini", "melody"}
     wanted["train_content_lm"] = {"tiny", "mini", "vevo"}
     wanted["train_waveform_codec"] = {
-        "tiny", "vae_tiny", "vae_mini", "mini", "mini_split", *PUBLISHED_CODECS
+        "tiny", "vae_tiny", "vae_mini", "mini", "mini_split", "mini_group", "mini_pairs",
+        *PUBLISHED_CODECS,
     }  # fmt: skip
     assert {recipe: set(config_names(recipe)) for recipe in RECIPES} == wanted
 

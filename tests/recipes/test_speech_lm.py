@@ -11,7 +11,7 @@ import pytest
 import torch
 from filelock import FileLock
 
-from uslm.models.speech_lm import Span
+from uslm.models.spans import Span
 from uslm.systems.lst.model import PatchLM
 from uslm.systems.registry import load_model
 from uslm_recipes.config import load_config

@@ -13,7 +13,12 @@ from filelock import FileLock
 
 from uslm_recipes.config import load_config
 from uslm_recipes.data.corpus import Corpus
-from uslm_recipes.train.waveform_codec import WaveformCodecRecipe, build, main, start_codec
+from uslm_recipes.train.waveform_codec import (
+    WaveformCodecRecipe,
+    build_untrained,
+    main,
+    start_codec,
+)
 from uslm_tokenizer.codecs.vae.model import VAECodec
 from uslm_tokenizer.codecs.waveform_codec.model import WaveformCodec
 from uslm_tokenizer.errors import ConfigError
@@ -179,7 +184,7 @@ def test_a_start_of_unit_variance_comes_before_the_codebooks(trained: Path) -> N
     spread = {}
     for unit_variance in (False, True):
         torch.manual_seed(0)
-        codec = build(replace(recipe, unit_variance=unit_variance))
+        codec = build_untrained(replace(recipe, unit_variance=unit_variance))
         assert isinstance(codec, WaveformCodec)
         start_codec(replace(recipe, unit_variance=unit_variance), codec, corpus)
         latents = codec.encoder(waveform).detach()

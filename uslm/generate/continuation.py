@@ -8,7 +8,8 @@ from jaxtyping import Int
 from torch import Tensor
 
 from uslm.generate.sampling import Sampling, sample
-from uslm.models.speech_lm import Span, SpeechLM
+from uslm.models.spans import Span
+from uslm.models.speech_lm import SpeechLM
 
 
 @torch.no_grad()

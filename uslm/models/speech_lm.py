@@ -9,20 +9,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from uslm.models.spans import Span
 from uslm.models.teacher_forcing import TeacherForced
 from uslm_tokenizer.errors import UserError
 from uslm_tokenizer.hub import PretrainedModel
-
-
-@dataclass(frozen=True)
-class Span:
-    """A stretch of a sequence, of one kind of token."""
-
-    kind: Literal["speech", "text"]
-    ids: Int[Tensor, " n"]
-    """Units, or text ids."""
-    patches: Int[Tensor, " n"] | None = None
-    """Of units: the patch of each, from 0 on; None: as the model cuts speech by itself."""
 
 
 @dataclass

@@ -17,6 +17,7 @@ SYSTEMS = {
     "moshi": "uslm.systems.moshi.entry:ENTRY",
     "voxcpm": "uslm.systems.voxcpm.entry:ENTRY",
     "melody": "uslm.systems.melody.entry:ENTRY",
+    "gense": "uslm.systems.gense.entry:ENTRY",
 }
 """Name, as commands take it, to the address of its entry."""
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from uslm.continuation import SpeechContinuer
     from uslm.conversion import VoiceConverter
+    from uslm.enhancement import SpeechEnhancer
     from uslm.output.watermark import Watermark
     from uslm.text.lexicon import Lexicon
     from uslm.tts import ZeroShotTTS
@@ -48,6 +49,13 @@ def load_converter(options: ModelOptions) -> VoiceConverter:
     return VoiceConverter.from_pretrained(
         options.model, device=find_device(options), dtype=options.dtype
     )
+
+
+def load_enhancer(name: str, options: DeviceOptions) -> SpeechEnhancer:
+    """The model that takes noise away."""
+    from uslm.enhancement import SpeechEnhancer
+
+    return SpeechEnhancer.from_pretrained(name, device=find_device(options))
 
 
 def load_continuer(options: ContinueOptions) -> SpeechContinuer:

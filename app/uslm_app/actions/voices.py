@@ -149,6 +149,10 @@ def make_voice(source: VoiceSource, options: VoiceCreateOptions, console: Consol
         from uslm.evaluation.judges.loading import load_speaker_model
 
         embed = load_speaker_model(options.speaker_model)  # before the model: it may be missing
+    if options.enhance is not None:
+        assert source.recording is not None
+        enhancer = engine.load_enhancer(options.enhance, options)
+        source = replace(source, recording=enhancer.clean_prompt(source.recording))
     voice = source.voice(engine.load_tts(options), console)
     voice = replace(voice, licence=options.licence, consent=options.consent)
     if embed is None or options.speaker_model is None:

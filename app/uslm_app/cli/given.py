@@ -84,6 +84,19 @@ class ConvertOptions(VoiceOptions, MannerOptions, ModelOptions, CommonOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class EnhanceOptions(DeviceOptions, CommonOptions):
+    """Options of `uslm enhance`."""
+
+    audio: str
+    model: str
+    out: str
+    format: str | None
+    force: bool
+    sidecar: bool
+    seed: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class ContinueOptions(ModelOptions, CommonOptions):
     """Options of `uslm continue`."""
 
@@ -135,6 +148,7 @@ class VoiceCreateOptions(ModelOptions, CommonOptions):
     licence: str | None
     consent: str | None
     speaker_model: str | None
+    enhance: str | None
     force: bool
 
 
@@ -282,6 +296,7 @@ OPTIONS: dict[str, type[CommonOptions]] = {
     "say": SayOptions,
     "batch": BatchOptions,
     "convert": ConvertOptions,
+    "enhance": EnhanceOptions,
     "continue": ContinueOptions,
     "encode": EncodeOptions,
     "decode": DecodeOptions,

@@ -141,6 +141,22 @@ def add_convert(parser: ArgumentParser) -> None:
     add_common(parser)
 
 
+def add_enhance(parser: ArgumentParser) -> None:
+    """Options of `uslm enhance`."""
+    parser.add_argument("--audio", required=True, metavar="AUDIO", help="the noisy recording")
+    add_output(parser, "speech")
+    parser.add_argument(
+        "--sidecar", action="store_true", help="also write OUT.json: seed, codes, timings"
+    )
+    parser.add_argument("--seed", **SEED)
+    model = parser.add_argument_group("model")
+    model.add_argument(
+        "--model", required=True, metavar="FOLDER", help="the system that train_gense leaves"
+    )
+    add_device(model)
+    add_common(parser)
+
+
 def add_continue(parser: ArgumentParser) -> None:
     """Options of `uslm continue`."""
     parser.add_argument(

@@ -69,6 +69,11 @@ jobs.jsonl holds one job a line, of which only the text must be there:
         options.add_convert,
         "  uslm convert --source mine.wav --prompt theirs.flac --out mine-as-theirs.wav\n",
     ),
+    "enhance": Command(
+        "take the noise of a recording away, with a model that was trained to",
+        options.add_enhance,
+        "  uslm enhance --audio noisy.wav --model runs/speaker/system --out clean.wav\n",
+    ),
     "continue": Command(
         "go on from a recording, in its voice, with a speech language model",
         options.add_continue,

@@ -33,6 +33,11 @@ def add_voice_create(parser: ArgumentParser) -> None:
         help="makes the speaker vector: resemblyzer, an x-vector model's folder or Hub name, or "
         "package.module:callable (default: the codec)",
     )
+    parser.add_argument(
+        "--enhance",
+        metavar="FOLDER",
+        help="take the noise of a poor recording away first: the system that train_gense leaves",
+    )
     parser.add_argument("--force", action="store_true", help=FORCE_HELP)
     add_model(parser)
     add_common(parser)

@@ -31,6 +31,8 @@ def run(options: VoiceCreateOptions, console: Console) -> None:
         store.check_free(name, options.force)
     source = open_voice(prompt=options.prompt, text=options.prompt_text, name=name)
     engine.check_model(options.model)
+    if options.enhance is not None:
+        engine.check_model(options.enhance)
     voice = make_voice(source, options, console)
     if options.out is None:
         where = str(store.save(voice, force=options.force))

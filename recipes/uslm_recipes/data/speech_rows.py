@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from uslm.models.speech_lm import Span
+from uslm.models.spans import Span
 from uslm.text.vocab import PHONEME_SYMBOLS
 from uslm_recipes.data.alignments import Alignments
 from uslm_recipes.data.corpus import Corpus

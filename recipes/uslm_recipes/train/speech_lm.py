@@ -20,7 +20,8 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from uslm.models.speech_lm import Span, SpeechTextBatch, sequence_nll
+from uslm.models.spans import Span
+from uslm.models.speech_lm import SpeechTextBatch, sequence_nll
 from uslm.systems.lst.model import PatchLM, PatchLMConfig
 from uslm_recipes.cards.export import export
 from uslm_recipes.config import recipe_main

@@ -50,6 +50,8 @@ from uslm_recipes.train.discriminator import (
 from uslm_recipes.train.language_teacher import LanguageTeacherConfig, language_features
 from uslm_recipes.train.teacher import TeacherFeatures, teacher_features
 from uslm_tokenizer.base import TrainableCodec
+from uslm_tokenizer.codecs.waveform_codec.model import WaveformCodec
+from uslm_tokenizer.codecs.waveform_codec.pairs import with_pairs
 from uslm_tokenizer.config import from_dict
 from uslm_tokenizer.errors import ConfigError
 from uslm_tokenizer.nn.unit_variance import start_with_unit_variance
@@ -57,7 +59,7 @@ from uslm_tokenizer.objectives.balancer import Balancer
 from uslm_tokenizer.objectives.taught import LanguageCosine, Objective, Restoration, TaughtCodec
 from uslm_tokenizer.objectives.waveform import MultiScaleMelLoss, speech_tokenizer_mel_loss
 from uslm_tokenizer.objectives.weighted import WaveformWeights, build_balancer, waveform_losses
-from uslm_tokenizer.registry import tokenizer_class
+from uslm_tokenizer.registry import load_tokenizer, tokenizer_class
 from uslm_tokenizer.ssl.encoder import SSLEncoder
 from uslm_tokenizer.ssl.front_ends import HOP_LENGTH, SAMPLE_RATE
 
@@ -65,6 +67,8 @@ SPECTRAL: Mapping[str, Callable[[int], MultiScaleMelLoss]] = {
     "dac": MultiScaleMelLoss,
     "speech_tokenizer": speech_tokenizer_mel_loss,
 }
+NUM_COUNTED = 64
+"""Batches of crops in which the use of the codes of groups is counted."""
 NUM_CLUSTERED = 200
 """Utterances whose teacher features the pseudo-labels are fitted to."""
 
@@ -77,6 +81,12 @@ class WaveformCodecRecipe:
     """Which codec of the registry: any that learns from its own reconstruction."""
     model: dict[str, Any] = field(default_factory=dict)
     """Its config, by key."""
+    initial: str = ""
+    """A trained codec of this kind that the run goes on from, with its config; empty: it begins
+    with random weights."""
+    kept_codes: tuple[int, ...] = ()
+    """Of `initial` with a quantizer of groups: how many of the most used codes of each group are
+    kept; their pairs become one codebook (SimCodec). Empty: all stays as it is."""
     loop: LoopConfig = field(default_factory=LoopConfig)
     """Length, learning rate and the like."""
     corpus: tuple[str, ...] = ("data/corpus",)
@@ -114,10 +124,38 @@ class WaveformCodecRecipe:
                 f"discriminator.rules must be weights.rules, {self.weights.rules!r}, "
                 f"but is {self.discriminator.rules!r}"
             )
+        if self.kept_codes and not self.initial:
+            raise ConfigError("kept_codes needs initial, a trained codec, but there is none")
+        if self.initial and self.model:
+            raise ConfigError(
+                f"model must not be given beside initial, which tells it, but has "
+                f"{sorted(self.model)}"
+            )
 
 
-def build(recipe: WaveformCodecRecipe) -> TrainableCodec:
-    """The codec, untrained. ConfigError for one that cannot be trained so."""
+def build(recipe: WaveformCodecRecipe, corpus: Corpus) -> TrainableCodec:
+    """The codec, untrained or as `initial` is. ConfigError for one that cannot be trained so."""
+    if not recipe.initial:
+        return build_untrained(recipe)
+    codec = load_tokenizer(recipe.initial).train()
+    if not isinstance(codec, TrainableCodec) or codec.model_type != recipe.kind:
+        raise ConfigError(
+            f"initial must hold a {recipe.kind} that can train, but holds a {codec.model_type}"
+        )
+    if not recipe.kept_codes:
+        return codec
+    if not isinstance(codec, WaveformCodec):
+        raise ConfigError(f"kept_codes is of a waveform_codec, but initial is a {codec.model_type}")
+    check_rates(recipe, codec, corpus)
+    crops = sampler(recipe, codec, corpus, World(), more=2)
+    length = recipe.crop_frames * codec.hop_length
+    train_batch = [next(crops) for _ in range(NUM_COUNTED)]
+    waveforms = (corpus.crops(each.indices, each.starts, length) for each in train_batch)
+    return with_pairs(codec, waveforms, recipe.kept_codes)
+
+
+def build_untrained(recipe: WaveformCodecRecipe) -> TrainableCodec:
+    """The codec of the recipe's config."""
     found = tokenizer_class(recipe.kind)
     if not issubclass(found, TrainableCodec):
         raise ConfigError(f"kind must name a codec that can train, but {recipe.kind} cannot")
@@ -229,7 +267,7 @@ def train(recipe: WaveformCodecRecipe, out: Path, *, resume: bool = False) -> bo
     accelerator = make_accelerator(recipe.loop, out)
     device = accelerator.device
     corpus = Corpus.open(recipe.corpus)
-    codec = build(recipe)
+    codec = build(recipe, corpus)
     check_rates(recipe, codec, corpus)
     with accelerator.main_process_first():
         teachers = open_teachers(recipe, corpus, out, device)
@@ -313,7 +351,7 @@ def start_codec(recipe: WaveformCodecRecipe, codec: TrainableCodec, corpus: Corp
     """Scale the untrained encoder by some crops, then k-means among the latents that it makes of
     them, as the recipe says."""
     count = max(recipe.kmeans_batches, int(recipe.unit_variance))
-    if not count:
+    if not count or recipe.initial:
         return
     length = recipe.crop_frames * codec.hop_length
     crops = sampler(recipe, codec, corpus, World(), more=1)

@@ -17,7 +17,8 @@ from uslm.generate.sampling import Sampling
 from uslm.models.base import AcousticModel, AcousticRow, SemanticModel
 from uslm.models.latent import LatentModel, LatentRow
 from uslm.models.masked import MaskedModel, MaskedRow
-from uslm.models.speech_lm import Span, SpeechLM
+from uslm.models.spans import Span
+from uslm.models.speech_lm import SpeechLM
 from uslm.serving.pool import PoolRow, UnitPool
 from uslm.systems.moshi.generation import DRAWN, complete
 from uslm.systems.moshi.model import MoshiLM

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from uslm.models.speech_lm import Span, SpeechLM, sequence_nll
+from uslm.models.spans import Span
+from uslm.models.speech_lm import SpeechLM, sequence_nll
 from uslm.systems.registry import MODELS, model_class
 from uslm_tokenizer.errors import UserError
 

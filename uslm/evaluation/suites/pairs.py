@@ -19,7 +19,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from uslm.evaluation.metrics.bootstrap import Estimate, estimate
-from uslm.models.speech_lm import Span, SpeechLM
+from uslm.models.spans import Span
+from uslm.models.speech_lm import SpeechLM
 from uslm_tokenizer.audio.read import read_audio
 from uslm_tokenizer.base import AudioTokenizer
 from uslm_tokenizer.errors import MissingResource, UserError

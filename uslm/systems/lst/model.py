@@ -20,7 +20,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from uslm.models.speech_lm import Span, SpeechLM, SpeechTextBatch
+from uslm.models.spans import Span
+from uslm.models.speech_lm import SpeechLM, SpeechTextBatch
 from uslm.models.teacher_forcing import NOT_PREDICTED
 from uslm.systems.lst.cost import patch_lm_flops
 from uslm.systems.lst.layers import CrossAttention

@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from uslm.models.speech_lm import Span, SpeechTextBatch
+from uslm.models.spans import Span
+from uslm.models.speech_lm import SpeechTextBatch
 from uslm.models.teacher_forcing import NOT_PREDICTED
 from uslm_tokenizer.errors import UserError
 from uslm_tokenizer.nn.padding import pad_right

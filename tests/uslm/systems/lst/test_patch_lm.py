@@ -11,7 +11,8 @@ from torch import Tensor
 
 from uslm.generate.continuation import go_on
 from uslm.generate.sampling import Sampling
-from uslm.models.speech_lm import Span, SpeechLM, sequence_nll
+from uslm.models.spans import Span
+from uslm.models.speech_lm import SpeechLM, sequence_nll
 from uslm.systems.lst.model import PatchLM
 from uslm.systems.registry import MODELS, model_class
 from uslm_tokenizer.errors import ConfigError, UserError

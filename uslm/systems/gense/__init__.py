@@ -1,0 +1,1 @@
+"""GenSE: noisy speech to clean speech, as a translation of tokens."""
