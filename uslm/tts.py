@@ -1,6 +1,6 @@
 """Zero-shot text to speech: a text and a voice in, speech out, at once or as it is made."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 
-from uslm.enhancement import SpeechEnhancer
 from uslm.models.device import read_device
 from uslm.output.speech import AudioChunk, Speech
 from uslm.output.stretch import check_speed
@@ -34,6 +33,7 @@ from uslm.voices.prompt import NO_VOICE, VoicePrompt
 from uslm.voices.stock import DEFAULT_STOCK_VOICE, stock_voices
 from uslm.voices.store import VoiceStore
 from uslm_tokenizer.audio.given import AudioInput, given_audio
+from uslm_tokenizer.audio.read import Audio
 from uslm_tokenizer.errors import MissingResource, UserError
 
 
@@ -87,10 +87,10 @@ class ZeroShotTTS:
         sample_rate: int | None = None,
         name: str | None = None,
         max_seconds: float | None = None,
-        enhancer: SpeechEnhancer | None = None,
+        clean: Callable[[AudioInput], Audio] | None = None,
     ) -> VoicePrompt:
-        """A voice from a recording of some seconds; `text` is what is said in it. An `enhancer`
-        takes the noise of a poor recording away first.
+        """A voice from a recording of some seconds; `text` is what is said in it. `clean` takes
+        the noise of a poor recording away first, as `SpeechEnhancer.clean_prompt` does.
 
         `audio` is a path, bytes, an open file, `(array, rate)` or `(rate, array)`, an array or a
         tensor with its `sample_rate` (Hz), or the dict of an audio column of Hugging Face
@@ -98,8 +98,8 @@ class ZeroShotTTS:
         in the voice's `findings`; AudioError where it cannot be used at all.
         """
         given = given_audio(audio, sample_rate)
-        if enhancer is not None:
-            given = enhancer.clean_prompt(given)
+        if clean is not None:
+            given = clean(given)
         return self.synthesizer.create_voice(
             self.frontend, given, text, name=name, max_seconds=max_seconds
         )

@@ -70,7 +70,7 @@ def test_a_voice_is_made_of_what_is_left_of_a_poor_recording(
     wanted = tts.create_voice(speech_like(3.0, seed=4), "Hello there.")
     assert torch.equal(enhanced.codes, wanted.codes)
     assert not torch.equal(enhanced.codes, plain.codes)
-    again = tts.create_voice(prompt, "Hello there.", enhancer=enhancer)
+    again = tts.create_voice(prompt, "Hello there.", clean=enhancer.clean_prompt)
     assert torch.equal(again.codes, wanted.codes)
     recording = read_audio(prompt).waveform
     assert len(given) == 2 and all(torch.allclose(g.waveform, recording) for g in given)

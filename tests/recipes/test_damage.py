@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from uslm.systems.two_stage.tiny import speech_like
-from uslm_recipes.data.damage import (
+from uslm_recipes.data.augment.damage import (
     DamageConfig,
     colored_noise,
     companded,
@@ -58,9 +58,9 @@ def test_length_and_loudness_stay_and_the_seed_decides() -> None:
 def test_a_room_sounds_on_and_decays() -> None:
     click = np.zeros(RATE, dtype=np.float32)
     click[100] = 1.0
-    heard = in_room(click, RATE, 0.4, draw())
-    assert np.abs(heard[:100]).max() < 1e-6 and heard[100] > 0.5
-    early, late = rms(heard[200:1800]), rms(heard[5000:6600])
+    sound = in_room(click, RATE, 0.4, draw())
+    assert np.abs(sound[:100]).max() < 1e-6 and sound[100] > 0.5
+    early, late = rms(sound[200:1800]), rms(sound[5000:6600])
     assert 20 * np.log10(early / late) == pytest.approx(60 * 4800 / 6400, abs=6)
 
 

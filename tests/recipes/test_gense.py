@@ -21,9 +21,9 @@ from uslm.systems.gense.model import (
 from uslm.systems.gense.tiny import tiny_parts
 from uslm.systems.two_stage.tiny import speech_like
 from uslm_recipes.config import load_config
+from uslm_recipes.data.augment.damage import DamageConfig
+from uslm_recipes.data.augment.noisy_rows import NoisyRows, tokens_of
 from uslm_recipes.data.corpus import Corpus
-from uslm_recipes.data.damage import DamageConfig
-from uslm_recipes.data.noisy_rows import NoisyRows, tokens_of
 from uslm_recipes.train.gense import GenseRecipe, main, open_tokenizers, spans_of
 from uslm_tokenizer.codecs.waveform_codec.model import WaveformCodec
 from uslm_tokenizer.errors import ConfigError

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 from uslm_recipes.data import decoding, examine
 from uslm_recipes.data.audio_files import AudioLimits, read_samples
+from uslm_recipes.data.augment.perturb import Perturbation
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.corpus_writer import CorpusWriter
-from uslm_recipes.data.perturb import Perturbation
 from uslm_recipes.data.preparing.run import PrepareConfig, Report, prepare
 from uslm_recipes.data.recording import Found, Recording, Segment
 from uslm_tokenizer.errors import EnvironmentProblem, UserError

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from uslm_recipes.commands.prepare import main
 from uslm_recipes.data import decoding, examine
 from uslm_recipes.data.audio_files import AudioLimits, read_samples
+from uslm_recipes.data.augment.perturb import Perturbation
 from uslm_recipes.data.corpus import Corpus
-from uslm_recipes.data.perturb import Perturbation
 from uslm_recipes.data.preparing.run import PrepareConfig, prepare
 from uslm_recipes.data.preparing.shards import merge_corpus, prepare_shard
 from uslm_recipes.data.recording import Found, Recording, Rejected, Segment

@@ -73,7 +73,7 @@ class SpanLMConfig:
         return max(kind.rate for kind in self.kinds)
 
     def offset(self, number: int) -> int:
-        """Id of the first token of a kind; behind the last kind, of the marks."""
+        """Id of the first token of a kind; after the last kind, of the marks."""
         return list(accumulate((kind.size for kind in self.kinds), initial=0))[number]
 
     @property

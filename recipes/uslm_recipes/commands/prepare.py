@@ -22,8 +22,8 @@ from pathlib import Path
 from uslm.text.vocab import SentencePieceVocab
 from uslm_recipes.command import run_command
 from uslm_recipes.data.audio_files import AudioLimits
+from uslm_recipes.data.augment.perturb import Perturbation
 from uslm_recipes.data.checks import TextRules
-from uslm_recipes.data.perturb import Perturbation
 from uslm_recipes.data.preparing.run import PrepareConfig, Report, ids_of, prepare
 from uslm_recipes.data.preparing.shards import merge_corpus, prepare_shard
 from uslm_recipes.data.recording import Found

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uslm_recipes.data.audio_files import AudioLimits, read_samples
-from uslm_recipes.data.perturb import Perturbation
+from uslm_recipes.data.augment.perturb import Perturbation
 from uslm_recipes.data.recording import Segment
 from uslm_tokenizer.errors import AudioError, EnvironmentProblem
 

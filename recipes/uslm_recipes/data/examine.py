@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uslm_recipes.data.audio_files import AudioLimits
+from uslm_recipes.data.augment.perturb import Perturbation
 from uslm_recipes.data.checks import WINDOW, TextRules, order_problem, text_problem
 from uslm_recipes.data.decoding import Decoded, Decoders, Task
-from uslm_recipes.data.perturb import Perturbation
 from uslm_recipes.data.recording import Found, Recording, Rejected, reject
 from uslm_recipes.data.shard import WHOLE, Shard
 from uslm_recipes.data.transcripts import FrontEnd, PieceFrontEnd, Transcript, transcribe

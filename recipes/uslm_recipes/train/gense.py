@@ -39,10 +39,10 @@ from uslm.systems.gense.model import (
 from uslm.systems.tiny_folder import save_parts
 from uslm_recipes.cards.export import export
 from uslm_recipes.config import recipe_main
+from uslm_recipes.data.augment.damage import DamageConfig
+from uslm_recipes.data.augment.noisy_rows import NoisyRows, Pair, tokens_of
 from uslm_recipes.data.batches import SecondsBatches
 from uslm_recipes.data.corpus import Corpus
-from uslm_recipes.data.damage import DamageConfig
-from uslm_recipes.data.noisy_rows import NoisyRows, Pair, tokens_of
 from uslm_recipes.loop import (
     LoopConfig,
     Losses,
@@ -135,7 +135,7 @@ class Objective(nn.Module):
 
 @dataclass(frozen=True)
 class Tokenizers:
-    """What makes the tokens of both stages."""
+    """The tokenizers of the stage that is trained."""
 
     units: AudioTokenizer
     codec: AudioTokenizer | None

@@ -86,8 +86,8 @@ def test_what_is_missing_is_named() -> None:
     stages = speaking(model(), model())
     with pytest.raises(UserError, match=r"writes 'units' reads 'text', but is given \['voice'\]"):
         run(stages, {"voice": VOICE})
-    with pytest.raises(UserError, match="no kind of token 'tune'"):
-        Stage(model=model(), reads=("tune",), writes="codes")
+    with pytest.raises(UserError, match="no kind of token 'tones'"):
+        Stage(model=model(), reads=("tones",), writes="codes")
     with pytest.raises(ConfigError, match="text must have a rate"):
         Stage(model=model(), reads=("units",), writes="text")
     with pytest.raises(ConfigError, match=r"lasts_as must be one of \('units',\), but is 'voice'"):

@@ -22,7 +22,7 @@ from uslm_tokenizer.quantize.vq import VectorQuantizer
 def count_use(
     codes: Iterable[Int[Tensor, "b groups _t"]], codebook_size: int
 ) -> Int[Tensor, "groups v"]:
-    """How often each code of each group occurs. ConfigError where there are none."""
+    """Number of times that each code of each group occurs. ConfigError where there are none."""
     counts = [
         torch.stack([torch.bincount(row.flatten(), minlength=codebook_size) for row in some])
         for some in (each.cpu().transpose(0, 1) for each in codes)

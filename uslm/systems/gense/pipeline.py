@@ -131,21 +131,21 @@ class Gense:
     ) -> Converted:
         """The same without its noise, as long as it was; all that is drawn comes from `seed`.
 
-        AudioError where nothing is to be heard.
+        AudioError of a silent recording.
         """
         self.check_voice(voice)
-        heard = source.resampled(self.sample_rate)
-        check_audible(heard, self.settings.silent_dbfs)
-        length = heard.waveform.shape[-1]
+        recording = source.resampled(self.sample_rate)
+        check_audible(recording, self.settings.silent_dbfs)
+        length = recording.waveform.shape[-1]
         window = max(1, round(self.settings.window_seconds * self.sample_rate))
         codes: list[Tensor] = []
         draws = generator(seed, "enhance")
-        # The last window takes the rest with it: a piece of some frames says nothing.
+        # The last window takes the rest with it: a few frames say nothing.
         starts = range(0, max(1, length - window // 2), window)
         for number, start in enumerate(starts):
             stop = length if number == len(starts) - 1 else start + window
-            piece = Audio(heard.waveform[:, start:stop], self.sample_rate)
-            codes.append(self.clean_codes(piece, draws, timer))
+            part = Audio(recording.waveform[:, start:stop], self.sample_rate)
+            codes.append(self.clean_codes(part, draws, timer))
         joined = torch.cat(codes)[None]
         with timer.stage("decode"):
             made = self.codec.decode(joined[None].to(self.codec.device))[0].float().cpu()
@@ -178,7 +178,7 @@ def _first_codes(tokenizer: AudioTokenizer, audio: Audio) -> Int[Tensor, " t"]:
 
 
 def check_audible(audio: Audio, silent_dbfs: float) -> None:
-    """AudioError unless something is to be heard."""
+    """AudioError of an empty, a silent or a broken recording."""
     if not audio.waveform.shape[-1]:
         raise AudioError("the recording is empty")
     if not bool(audio.waveform.isfinite().all()):
@@ -210,5 +210,5 @@ def gense_settings(folder: Path) -> GenseSettings:
 
 
 def gense_imitates(folder: Path) -> tuple[Imitate, ...]:
-    """What it takes from a voice: nothing is asked but its own."""
+    """Aspects of a voice that it can take: the timbre, and nobody is asked whose."""
     return Gense.imitates

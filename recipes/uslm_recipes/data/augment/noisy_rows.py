@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from uslm_recipes.data.augment.damage import DamageConfig, damaged
 from uslm_recipes.data.corpus import Corpus
-from uslm_recipes.data.damage import DamageConfig, damaged
 from uslm_tokenizer.base import AudioTokenizer
 from uslm_tokenizer.nn.padding import pad_right
 

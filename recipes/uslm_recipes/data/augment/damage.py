@@ -21,7 +21,7 @@ MU = 255.0
 
 @dataclass(frozen=True, kw_only=True)
 class DamageConfig:
-    """How speech is damaged."""
+    """Kinds of damage, their shares and their strengths."""
 
     min_snr_db: float = -5.0
     """Least ratio of speech to noise, dB."""

@@ -1,0 +1,1 @@
+"""Speech changed on its way into training: speed and pitch, noise and rooms."""
