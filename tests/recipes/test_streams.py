@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,11 @@ import pytest
 import torch
 from filelock import FileLock
 
+from uslm.systems.moshi.folder import load_conversational
 from uslm.systems.moshi.model import MoshiLM
+from uslm.systems.moshi.session import MoshiSession
 from uslm.systems.moshi.text_stream import spoken_tokens
+from uslm.systems.moshi.tiny import tiny_moshi
 from uslm.systems.registry import load_model
 from uslm_recipes.config import load_config
 from uslm_recipes.data.alignments import align
@@ -20,7 +24,7 @@ from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.encoding import encode_corpus
 from uslm_recipes.data.stream_rows import SPACE, StreamRows, silence
 from uslm_recipes.data.tokens import TokenCorpus
-from uslm_recipes.train.streams import StreamsRecipe, main
+from uslm_recipes.train.streams import StreamsRecipe, export_system, main
 from uslm_tokenizer.codecs.unit_codec.model import UnitCodec
 from uslm_tokenizer.registry import load_tokenizer
 
@@ -142,3 +146,16 @@ def test_what_does_not_fit_is_named(
 
     assert main(arguments(material, codec, tmp_path, override)) == 1
     assert re.search(message, capsys.readouterr().err)
+
+
+def test_with_a_codec_that_streams_a_folder_is_left_that_converses(
+    finished: Path, tmp_path: Path
+) -> None:
+    model, codec = tiny_moshi()
+    run: Any = SimpleNamespace(out=tmp_path, rank=SimpleNamespace(is_main=True, barrier=list))
+    model.save_pretrained(tmp_path / "model")
+    export_system(run, codec)
+    loaded, its_codec = load_conversational(tmp_path / "system")
+    session = MoshiSession(loaded, its_codec, torch.Generator().manual_seed(0))
+    session.push(torch.zeros(1, session.frame_samples))
+    assert not (finished / "system").exists(), "that codec does not stream"

@@ -16,6 +16,7 @@ from uslm_app.actions import engine as models
 from uslm_app.cli.console import Console
 from uslm_app.cli.given import ServeOptions
 from uslm_app.server.application import build_app, build_service
+from uslm_app.server.conversations import Conversations
 from uslm_app.server.server import Beside, Server, open_socket
 from uslm_app.server.service import Service
 from uslm_app.server.settings import ServeSettings
@@ -25,16 +26,28 @@ def serve(settings: ServeSettings, options: ServeOptions, console: Console) -> N
     """Listen, and say where."""
     models.check_model(options.model)
     watermark = models.load_watermark(options.watermark)
+    conversations = _conversations(options)
     voices = VoiceStore(options.voices)
     with ExitStack() as sockets:
         listening, wyoming = _listen(settings, sockets)
         with _open_engine(options) as engine:
-            service = build_service(engine, voices, settings, watermark)
+            service = build_service(engine, voices, settings, watermark, conversations)
             beside = None if wyoming is None else _beside(service, wyoming)
             _tell(settings, listening, wyoming, voices, options, console)
             _end_quietly()
             Server(build_app(service), engine, settings, beside).serve_on(listening)
     console.note("stopped")
+
+
+def _conversations(options: ServeOptions) -> Conversations | None:
+    """Conversations with the system of `--conversation`."""
+    if options.conversation is None:
+        return None
+    from uslm.systems.moshi.folder import load_conversational
+
+    device = models.find_device(options)
+    model, codec = load_conversational(options.conversation, device=device, dtype=options.dtype)
+    return Conversations(model, codec, most=options.max_conversations)
 
 
 def _open_engine(options: ServeOptions) -> AbstractContextManager[SpeechEngine]:

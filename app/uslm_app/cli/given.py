@@ -191,6 +191,8 @@ class ServeOptions(ModelOptions, CommonOptions):
     host: str
     port: int
     wyoming: tuple[str, int] | None
+    conversation: str | None
+    max_conversations: int
     token_file: str | None
     voices: str | None
     voice_alias: tuple[tuple[str, str], ...]

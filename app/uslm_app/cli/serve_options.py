@@ -24,6 +24,11 @@ def add_serve(parser: ArgumentParser) -> None:
         "reaches the address may speak (default address: 127.0.0.1)",
     )  # fmt: skip
     parser.add_argument(
+        "--conversation", metavar="FOLDER",
+        help="hold conversations in full duplex, too, with the Moshi of this folder (a WebSocket, "
+        "/v1/conversation)",
+    )  # fmt: skip
+    parser.add_argument(
         "--token-file", metavar="FILE",
         help="file with the token that clients must show (default: the variable USLM_API_KEY)",
     )  # fmt: skip
@@ -79,6 +84,10 @@ def _add_limits(parser: ArgumentParser) -> None:
     limits.add_argument(
         "--max-seconds", type=number(0, 86_400, above=True), default=300, metavar="X",
         help="a request that takes longer is given up (default 300)",
+    )  # fmt: skip
+    limits.add_argument(
+        "--max-conversations", type=whole(1, 256), default=1, metavar="N",
+        help="conversations that are held at a time (default 1)",
     )  # fmt: skip
     limits.add_argument(
         "--finish-seconds", type=number(0, 3600), default=30, metavar="X",

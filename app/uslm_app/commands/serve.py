@@ -35,6 +35,8 @@ def run(options: ServeOptions, console: Console) -> None:
     if options.voices is not None and not Path(options.voices).is_dir():
         raise UsageError(f"--voices must be a folder, but {options.voices!r} is none")
 
+    if options.conversation is not None and not Path(options.conversation).is_dir():
+        raise UsageError(f"--conversation must be a folder, but {options.conversation!r} is none")
     if find_spec("fastapi") is None or find_spec("uvicorn") is None:
         raise EnvironmentProblem("uslm serve needs more packages: pip install 'uslm[serve]'")
     if options.replicas is None and options.ray_address is not None:

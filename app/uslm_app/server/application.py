@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
@@ -11,6 +11,8 @@ from uslm.output.watermark import Watermark
 from uslm.serving.protocol import SpeechEngine
 from uslm.voices.store import VoiceStore
 from uslm_app.server import errors
+from uslm_app.server.conversation import conversation_router
+from uslm_app.server.conversations import Conversations
 from uslm_app.server.guards import Guard, LastResort
 from uslm_app.server.live import live_router
 from uslm_app.server.metrics import Metrics
@@ -27,11 +29,12 @@ def build_service(
     voices: VoiceStore,
     settings: ServeSettings,
     watermark: Watermark | None = None,
+    conversations: Conversations | None = None,
 ) -> Service:
     """State of a server; the engine stays the caller's, who closes it."""
     return Service(
         engine=engine, voices=voices, settings=settings, metrics=Metrics(engine),
-        watermark=watermark,
+        watermark=watermark, conversations=conversations,
     )  # fmt: skip
 
 
@@ -62,13 +65,15 @@ def build_api(service: Service) -> FastAPI:
         redirect_slashes=False,
     )
     errors.install(app)
-    routers = (
+    routers: tuple[APIRouter, ...] = (
         speech_router(service),
         live_router(service),
         voices_router(service),
         status_router(service),
         page_router(),
     )
+    if service.conversations is not None:
+        routers += (conversation_router(service, service.conversations),)
     for router in routers:
         app.include_router(router)
     return app

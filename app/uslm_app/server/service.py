@@ -14,6 +14,7 @@ from uslm.serving.protocol import SpeechEngine
 from uslm.voices.prompt import VoicePrompt
 from uslm.voices.stock import stock_voices
 from uslm.voices.store import VoiceStore
+from uslm_app.server.conversations import Conversations
 from uslm_app.server.errors import ApiError
 from uslm_app.server.metrics import Metrics
 from uslm_app.server.settings import ServeSettings
@@ -35,6 +36,8 @@ class Service:
     metrics: Metrics
     watermark: Watermark | None = None
     """The mark that all speech gets, if any."""
+    conversations: Conversations | None = None
+    """Conversations in full duplex, where they can be had."""
     made: dict[str, VoicePrompt] = field(default_factory=dict)
     """Stock voices that were asked for already."""
     started: int = field(default_factory=lambda: int(time.time()))

@@ -70,6 +70,8 @@ class ServeSettings:
     """A client that takes longer to send its body is refused."""
     send_seconds: float = 30.0
     """A client that does not read what it is sent for so long is cut off."""
+    idle_seconds: float = 15.0
+    """A client of a conversation that sends nothing for so long is cut off."""
     finish_seconds: float = 30.0
     """Time to finish in, once the server is to stop."""
 

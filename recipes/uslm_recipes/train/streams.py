@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from uslm.systems.moshi.folder import save_conversational
 from uslm.systems.moshi.model import MoshiConfig, MoshiLM
 from uslm_recipes.cards.export import export
 from uslm_recipes.config import recipe_main
@@ -31,6 +32,7 @@ from uslm_recipes.data.tokens import TokenCorpus
 from uslm_recipes.loop import (
     LoopConfig,
     Losses,
+    Run,
     TrainBatch,
     TrainingState,
     Validation,
@@ -46,6 +48,7 @@ from uslm_recipes.loop import (
 )
 from uslm_recipes.loop.training_data import BatchLabel, TrainingData
 from uslm_tokenizer.base import AudioTokenizer
+from uslm_tokenizer.codecs.mimi.model import MimiCodec
 from uslm_tokenizer.codecs.unit_tokenizer.model import UnitTokenizer
 from uslm_tokenizer.errors import ConfigError, UserError
 from uslm_tokenizer.registry import load_tokenizer
@@ -194,6 +197,15 @@ def fitting(rows: StreamRows, splits: Sequence[NDArray[np.int64]]) -> list[list[
     return found
 
 
+def export_system(run: Run, codec: AudioTokenizer) -> None:
+    """The folder that converses, where the codec is one that streams."""
+    if run.rank.is_main and isinstance(codec, MimiCodec):
+        model = MoshiLM.from_pretrained(run.out / "model")
+        if model.config.num_codebooks and model.config.num_user_codebooks:
+            save_conversational(model, codec, run.out / "system")
+    run.rank.barrier()
+
+
 def train(recipe: StreamsRecipe, out: Path, *, resume: bool = False) -> bool:
     """Run the recipe in `out`; True when it is over, and the model saved there as `model`."""
     seed_everything(recipe.loop.seed)
@@ -254,6 +266,7 @@ def train(recipe: StreamsRecipe, out: Path, *, resume: bool = False) -> bool:
             )
         if complete := finish_run(run):
             export(run, "model", {"model": model})
+            export_system(run, codec)
     return complete
 
 

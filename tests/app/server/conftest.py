@@ -25,6 +25,7 @@ from uslm.systems.two_stage.tiny import tiny_bundle, tiny_voice
 from uslm.tts import ZeroShotTTS
 from uslm.voices.store import VoiceStore
 from uslm_app.server.application import build_app, build_service
+from uslm_app.server.conversations import Conversations
 from uslm_app.server.server import Server, open_socket
 from uslm_app.server.settings import ServeSettings
 from uslm_app.server.wyoming import WyomingServer
@@ -78,6 +79,7 @@ def serving(
     frontend: FrontEnd | None = None,
     engine_options: dict[str, Any] | None = None,
     watermark: Watermark | None = None,
+    conversations: Conversations | None = None,
     **options: Any,
 ) -> Iterator[Running]:
     """Start a server in a thread, and stop it; with a model of ours there is a voice, babble."""
@@ -96,7 +98,7 @@ def serving(
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         port = listening.getsockname()[1]
         url = f"http://127.0.0.1:{port}"
-        service = build_service(engine, voices, settings, watermark)
+        service = build_service(engine, voices, settings, watermark, conversations)
         beside, wyoming_port = None, 0
         if settings.wyoming is not None:
             other = sockets.enter_context(open_socket(*settings.wyoming, 16))

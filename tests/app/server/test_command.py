@@ -83,6 +83,11 @@ def test_what_it_cannot_start_with_is_said(
     assert code == 1 and "token is needed" in line
     code, line = refusal(capsys, "--voices", str(tmp_path / "none"))
     assert code == 1 and "--voices must be a folder" in line
+    code, line = refusal(capsys, "--conversation", str(tmp_path / "none"))
+    assert code == 1 and "--conversation must be a folder" in line
+    folder = str(tiny_files / "model")
+    code, line = refusal(capsys, "--model", folder, "--conversation", folder)
+    assert code == 1 and "must hold 'moshi', which converses, but holds no system" in line
     code, line = refusal(capsys, "--model", str(tmp_path / "none"))
     assert code == 2 and "no model folder" in line
     short = tmp_path / "token"
