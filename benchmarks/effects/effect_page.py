@@ -24,6 +24,8 @@ def write_effect(effect: Effect, outcome: Outcome, command: str, folder: Path) -
     (folder / f"{effect.name}.svg").write_text(standing_alone(dots(outcome.arms)), "utf-8")
     gain, over = outcome.gain, Estimate(**outcome.control["gain"])
     spoiled = f", spoiled on purpose: {outcome.broken}" if outcome.broken else ""
+    is_small = outcome.shows is True and min(gain.value, over.value) < effect.margin
+    small = "; what is shown is smaller" * is_small
     here = Machine.here()
     lines = [
         f"# {effect.claim}",
@@ -43,7 +45,7 @@ def write_effect(effect: Effect, outcome: Outcome, command: str, folder: Path) -
         "",
         f"- Gain of *{effect.arms[0]}* over *{effect.arms[1]}*: {_words(gain)}.",
         f"- Gain over the control, *{effect.arms[2]}*: {_words(over)}.",
-        f"- The smallest gain that would matter: {effect.margin:g}.",
+        f"- The smallest gain that would matter: {effect.margin:g}{small}.",
         "",
         f"{outcome.source[:1].upper()}{outcome.source[1:]}. " * bool(outcome.source)
         + f"`{command}` on {here.cpu}, torch {here.torch}.",

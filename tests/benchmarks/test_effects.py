@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -117,3 +119,20 @@ def test_the_script_lists_prints_and_writes(
     assert "gone" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         effects.main(["kmeans_start", "--broken", "nothing"])
+
+
+@pytest.mark.parametrize(("gain", "said"), [(0.03, False), (0.01, True)])
+def test_a_page_says_where_a_gain_is_smaller_than_what_would_matter(
+    effects: Any, tmp_path: Path, gain: float, said: bool
+) -> None:
+    effect = effects.find_effects()["voxcpm_drift"]  # its margin is 0.02
+    page, module = import_module("effect_page"), import_module("effect")
+    value = Estimate(value=gain, low=gain / 2, high=2 * gain, count=9)
+    outcome = module.Outcome(
+        name=effect.name, arms=dict.fromkeys(effect.arms, value),
+        by_seed={arm: [gain] for arm in effect.arms}, gain=value,
+        control={"arm": effect.arms[2], "gain": asdict(value)}, shows=True, source="",
+        broken=None,
+    )  # fmt: skip
+    text = page.write_effect(effect, outcome, "run.py", tmp_path).read_text()
+    assert ("would matter: 0.02; what is shown is smaller." in text) == said
