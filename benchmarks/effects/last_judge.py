@@ -25,7 +25,7 @@ from uslm_tokenizer.objectives.unit_list import ObjectiveList, ObjectivesConfig
 from uslm_tokenizer.quantize import kmeans
 from uslm_tokenizer.quantize.vq import VectorQuantizer, VectorQuantizerConfig
 
-DIM, SIZE, ROWS, LAYERS = 16, 64, 8, 6
+DIM, SIZE, ROWS, LAYERS = 16, 64, 8, 4
 """Width and number of the codes, crops of a step, layers of the judge in a quick run."""
 ARMS = ("judge of text", "random judge", "no judge", "k-means of the frames")
 
@@ -40,7 +40,7 @@ class Units:
 
 def run(setting: Setting, seed: int) -> Mapping[str, Measured]:
     """Units of every arm with a judge go on from one start, which reconstruction alone has made."""
-    frames, steps = frames_of(setting.speech), setting.steps(120, 2000)
+    frames, steps = frames_of(setting.speech), setting.steps(60, 2000)
     start: Units = seeded(seed, _untrained)
     _place(start, frames, seed)
     _train(start, frames, seed, setting.steps(240, 2000), None)
