@@ -1,7 +1,7 @@
 """`/v1/conversation`, a WebSocket: a conversation in full duplex, with Moshi.
 
 client: {"type": "start", "seed": 7, "channels": 1}
-        binary messages: what the microphone hears, 16-bit samples, of any length
+        binary messages: what the microphone records, 16-bit samples, of any length
         {"type": "end"}
 server: {"type": "conversation.started", "seed": 7, "sample_rate": 24000, "frame_samples": 1920}
         {"type": "conversation.text", "frame": 0, "token": 3}   of every frame that was heard
