@@ -165,7 +165,7 @@ def conversions(
 
 
 def _language_model(rows: Sequence[Heard], seed: int, steps: int, span: int) -> VevoLM:
-    """Trained on stretches as long as a prompt and what follows it."""
+    """Trained on stretches of any length: of one length alone it would learn that, and no pace."""
     config = VevoLMConfig(
         text_vocab_size=CONTENT_SIZE, codebook_size=STYLE_SIZE, dim=96, hidden_dim=192,
         num_heads=4, num_layers=2,
@@ -177,9 +177,9 @@ def _language_model(rows: Sequence[Heard], seed: int, steps: int, span: int) -> 
         texts, spoken = [], []
         for place in torch.randint(len(rows), (BATCH,), generator=draw).tolist():
             row = rows[place]
-            last = len(row.content) - 2 * span
-            start = int(torch.randint(last + 1, (1,), generator=draw))
-            cut = slice(start, start + 2 * span)
+            length = int(torch.randint(span, len(row.content) + 1, (1,), generator=draw))
+            start = int(torch.randint(len(row.content) - length + 1, (1,), generator=draw))
+            cut = slice(start, start + length)
             texts.append(without_repeats(row.content[cut]))
             spoken.append(row.style[cut])
         optimizer.zero_grad()
