@@ -119,6 +119,7 @@ NOTE = (
     f"{SPAN} frames of each source anew in the manner of {REFERENCES} others, after {SPAN} "
     "frames of a prompt; no speaker of the test was in training. There is no sound: "
 )
+READ = "Pace and pitch mean little while `vevo_speech_content` does not show."
 QUICK_SIZES = (1200, 160)
 """Of fewer utterances the language model learns them by heart, and is worse on others."""
 EFFECTS = (
@@ -136,7 +137,7 @@ EFFECTS = (
         breaks=("prompts of a third",),
         quick_sizes=QUICK_SIZES,
         run=run_pace,
-        note=NOTE + "pace is the length in units.",
+        note=NOTE + "pace is the length in units. " + READ,
     ),
     Effect(
         name="vevo_speech_pitch",
@@ -151,7 +152,7 @@ EFFECTS = (
         run=run_pitch,
         note=NOTE
         + "the pitch of a unit is the mean F0 of its frames in training. The last arm tells how "
-        "far such pitches are from the reference's F0 where its units are its own.",
+        "far such pitches are from the reference's F0 where its units are its own. " + READ,
     ),
     Effect(
         name="vevo_speech_content",
