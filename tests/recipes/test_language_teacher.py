@@ -17,7 +17,7 @@ from uslm_recipes.data.corpus_format import Utterance
 from uslm_recipes.data.preparing.run import PrepareConfig, prepare
 from uslm_recipes.data.sources.manifest import read_manifest
 from uslm_recipes.data.word_times import on_groups, spoken_groups, words_of
-from uslm_recipes.train.language_teacher import LanguageTeacherConfig, language_features
+from uslm_recipes.train.teachers.language import LanguageTeacherConfig, language_features
 from uslm_tokenizer.errors import ConfigError
 from uslm_tokenizer.objectives.word_states import WordStates
 

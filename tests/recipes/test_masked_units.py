@@ -13,7 +13,6 @@ from filelock import FileLock
 
 from uslm_recipes.config import load_config
 from uslm_recipes.data.corpus import Corpus
-from uslm_recipes.train.label_teachers import open_label_teacher
 from uslm_recipes.train.masked_units import (
     MaskedTraining,
     MaskedUnitsRecipe,
@@ -21,6 +20,7 @@ from uslm_recipes.train.masked_units import (
     main,
     place_labels,
 )
+from uslm_recipes.train.teachers.labels import open_label_teacher
 from uslm_tokenizer.codecs.masked_units.model import MaskedUnits
 from uslm_tokenizer.errors import ConfigError
 from uslm_tokenizer.objectives.label_sources import build_labels

@@ -12,7 +12,7 @@ import torch
 
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.loop.reader import TrainBatch
-from uslm_recipes.train.teacher import teacher_features
+from uslm_recipes.train.teachers.features import teacher_features
 from uslm_recipes.train.units import Batch, UnitsRecipe, losses_of
 from uslm_tokenizer.codecs.unit_tokenizer.model import UnitPrediction
 from uslm_tokenizer.ssl.encoder import SSLEncoder

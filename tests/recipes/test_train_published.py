@@ -22,7 +22,7 @@ from uslm_recipes.data.tokens import TokenCorpus
 from uslm_recipes.train import ar, feature_codec, flow, masked, nar
 from uslm_recipes.train.acoustic_objectives import CodeObjective
 from uslm_recipes.train.masked import Rows
-from uslm_recipes.train.teacher import TeacherFeatures
+from uslm_recipes.train.teachers.features import TeacherFeatures
 from uslm_tokenizer.codecs.ssl_units.model import SSLUnits
 from uslm_tokenizer.config import to_dict
 from uslm_tokenizer.errors import ConfigError

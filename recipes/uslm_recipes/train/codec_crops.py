@@ -12,7 +12,7 @@ from uslm_recipes.data.batches import CropSampler
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.loop import TrainBatch
 from uslm_recipes.loop.training_data import BatchLabel
-from uslm_recipes.train.teacher import TeacherFeatures
+from uslm_recipes.train.teachers.features import TeacherFeatures
 
 
 @dataclass

@@ -42,7 +42,7 @@ from uslm_recipes.loop import (
 )
 from uslm_recipes.loop.training_data import BatchLabel, TrainingData
 from uslm_recipes.loop.validation import codebook_perplexity
-from uslm_recipes.train.teacher import TeacherFeatures, teacher_encoder, teacher_features
+from uslm_recipes.train.teachers.features import TeacherFeatures, teacher_encoder, teacher_features
 from uslm_tokenizer.codecs.repcodec.model import RepCodec, RepCodecConfig
 from uslm_tokenizer.codecs.ssl_units.model import Codec, SSLUnits
 from uslm_tokenizer.codecs.vevo_content.model import VevoContentConfig, VevoContentTokenizer

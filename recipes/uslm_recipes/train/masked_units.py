@@ -48,7 +48,7 @@ from uslm_recipes.loop import (
 from uslm_recipes.loop.checkpoint import list_checkpoints
 from uslm_recipes.loop.training_data import BatchLabel, TrainingData
 from uslm_recipes.loop.validation import codebook_perplexity
-from uslm_recipes.train.label_teachers import LabelTeacher, open_label_teacher
+from uslm_recipes.train.teachers.labels import LabelTeacher, open_label_teacher
 from uslm_tokenizer.codecs.masked_units.encoder import MaskedEncoder
 from uslm_tokenizer.codecs.masked_units.model import MaskedUnits, MaskedUnitsConfig
 from uslm_tokenizer.errors import ConfigError, UserError

@@ -44,7 +44,7 @@ from uslm_recipes.loop.pictures import draw_codebooks
 from uslm_recipes.loop.training_data import BatchLabel, TrainingData
 from uslm_recipes.loop.validation import codebook_perplexity
 from uslm_recipes.train import samples
-from uslm_recipes.train.teacher import TeacherFeatures, teacher_features
+from uslm_recipes.train.teachers.features import TeacherFeatures, teacher_features
 from uslm_tokenizer.codecs.unit_tokenizer.model import (
     UnitPrediction,
     UnitTokenizer,

@@ -47,8 +47,8 @@ from uslm_recipes.train.discriminator import (
     build_discriminator,
     discriminator_step,
 )
-from uslm_recipes.train.language_teacher import LanguageTeacherConfig, language_features
-from uslm_recipes.train.teacher import TeacherFeatures, teacher_features
+from uslm_recipes.train.teachers.features import TeacherFeatures, teacher_features
+from uslm_recipes.train.teachers.language import LanguageTeacherConfig, language_features
 from uslm_tokenizer.base import TrainableCodec
 from uslm_tokenizer.codecs.waveform_codec.model import WaveformCodec
 from uslm_tokenizer.codecs.waveform_codec.pairs import with_pairs

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from uslm_recipes.data.corpus import Corpus
-from uslm_recipes.train.teacher import TeacherFeatures, teacher_features
+from uslm_recipes.train.teachers.features import TeacherFeatures, teacher_features
 from uslm_tokenizer.codecs.masked_units.model import MaskedUnits
 from uslm_tokenizer.errors import ConfigError
 from uslm_tokenizer.hub import CONFIG_FILE

@@ -22,7 +22,7 @@ from torch import Tensor
 from uslm.voices.length import AlignedWord
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.word_times import load_aligner, words_of
-from uslm_recipes.train.teacher import TeacherFeatures
+from uslm_recipes.train.teachers.features import TeacherFeatures
 from uslm_tokenizer.errors import ConfigError
 from uslm_tokenizer.objectives.word_states import WordStates
 from uslm_tokenizer.ssl.front_ends import HOP_LENGTH

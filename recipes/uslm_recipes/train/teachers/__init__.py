@@ -1,0 +1,1 @@
+"""Frozen models that recipes learn from: features, labels, states of a text."""
