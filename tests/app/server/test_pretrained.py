@@ -20,8 +20,12 @@ from uslm.systems.two_stage.tiny import speech_like, tiny_voice
 from uslm.systems.vevo.tiny import save_tiny_vevo
 from uslm.tts import ZeroShotTTS
 
-SYSTEMS = {name: entry.pipeline for name, entry in ENTRIES.items() if entry.pipeline}
-"""Those that speak from a converted folder."""
+SYSTEMS = {
+    name: entry.pipeline
+    for name, entry in ENTRIES.items()
+    if entry.pipeline and entry.pipeline.text
+}
+"""Those that speak from a converted folder; one that only converts recordings has no voices."""
 
 
 @pytest.fixture
