@@ -230,7 +230,7 @@ def _waveform_codec(
     recipe = load_config(
         train_waveform_codec.WaveformCodecRecipe, name, recipe="train_waveform_codec"
     )
-    codec = train_waveform_codec.build(recipe)
+    codec = train_waveform_codec.build_untrained(recipe)
     shape = (recipe.batch_size, recipe.crop_frames)
     features = torch.randn(*shape, FEATURE_DIM, device=device)
     objectives = recipe.objectives or (TeacherCosine(kind="teacher_cosine", weight=1.0),)

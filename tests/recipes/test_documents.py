@@ -27,6 +27,7 @@ RECIPES: dict[str, str] = {
     "train_voxcpm": "VoxCPMRecipe",
     "train_melody": "MelodyRecipe",
     "train_content_lm": "ContentLMRecipe",
+    "train_gense": "GenseRecipe",
     "train_ar": "ARRecipe",
     "train_nar": "NARRecipe",
     "train_joint": "JointRecipe",
