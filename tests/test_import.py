@@ -72,6 +72,7 @@ PUBLIC = {
         "Perth",
         "Speech",
         "SpeechContinuer",
+        "SpeechEnhancer",
         "VoiceConverter",
         "VoiceImitation",
         "VoicePrompt",
@@ -110,6 +111,7 @@ def test_public_names_are_listed_and_found(package: str) -> None:
 
 EXTENDING = {
     "add-one.md",
+    "enhance.md",
     "judged-units.md",
     "masked-units.md",
     "melody.md",

@@ -9,6 +9,7 @@ from uslm_tokenizer.addresses import load_address
 if TYPE_CHECKING:
     from uslm.continuation import SpeechContinuer
     from uslm.conversion import VoiceConverter
+    from uslm.enhancement import SpeechEnhancer
     from uslm.imitation import VoiceImitation
     from uslm.output.speech import Speech
     from uslm.output.subtitles import to_srt, to_vtt
@@ -22,6 +23,7 @@ __all__ = [
     "Perth",
     "Speech",
     "SpeechContinuer",
+    "SpeechEnhancer",
     "VoiceConverter",
     "VoiceImitation",
     "VoicePrompt",
@@ -39,6 +41,7 @@ _HOMES = {
     "Perth": "uslm.output.watermark:Perth",
     "Speech": "uslm.output.speech:Speech",
     "SpeechContinuer": "uslm.continuation:SpeechContinuer",
+    "SpeechEnhancer": "uslm.enhancement:SpeechEnhancer",
     "VoiceConverter": "uslm.conversion:VoiceConverter",
     "VoiceImitation": "uslm.imitation:VoiceImitation",
     "VoicePrompt": "uslm.voices.prompt:VoicePrompt",

@@ -20,7 +20,7 @@ from uslm_tokenizer.quantize.vq import VectorQuantizer
 
 
 def count_use(
-    codes: Iterable[Int[Tensor, "b groups _t"]], codebook_size: int
+    codes: Iterable[Int[Tensor, "_b groups _t"]], codebook_size: int
 ) -> Int[Tensor, "groups v"]:
     """Number of times that each code of each group occurs. ConfigError where there are none."""
     counts = [
