@@ -14,9 +14,11 @@ from uslm.generate.continuation import go_on
 from uslm.generate.latents import LatentSteps, fill_latents
 from uslm.generate.masked import Unmasking, fill_masked
 from uslm.generate.sampling import Sampling
+from uslm.generate.spans import write_spans
 from uslm.models.base import AcousticModel, AcousticRow, SemanticModel
 from uslm.models.latent import LatentModel, LatentRow
 from uslm.models.masked import MaskedModel, MaskedRow
+from uslm.models.span_lm import SpanLM
 from uslm.models.spans import Span
 from uslm.models.speech_lm import SpeechLM
 from uslm.serving.pool import PoolRow, UnitPool
@@ -119,6 +121,15 @@ def speak_patches(model: VoxCPM) -> list[Tensor]:
     return [say_patches(model, text, None, PatchSteps(steps=3), limits, draw()).patches]
 
 
+def write(model: SpanLM) -> list[Tensor]:
+    """A span more for two rows of unequal length."""
+    *read, last = model.config.kinds
+    rows = [[Span(kind.name, ids(count) % kind.size) for kind in read] for count in (9, 5)]
+    return write_spans(
+        model, rows, last.name, [6, 4], sampling=Sampling(top_k=5), generators=[draw(1), draw(2)]
+    )
+
+
 @torch.no_grad()
 def invert(model: InverseKMeans) -> list[Tensor]:
     device, width = model.device, model.config.feature_dim
@@ -150,6 +161,8 @@ def generate(model: Any) -> list[Tensor]:
             return speak_patches(model)
         case InverseKMeans():
             return invert(model)
+        case SpanLM():
+            return write(model)
         case VectorVocoder():
             vectors = torch.randn(2, 7, 16, generator=draw()).to(model.device)
             return list(model.decode(vectors).float().cpu())
