@@ -13,6 +13,8 @@
 #   MANIFESTS       lists of recordings (see uslm-prepare); those below $SPEECH unless given
 #   UNITS_MINUTES, CODEC_MINUTES, AR_MINUTES, NAR_MINUTES, JOINT_MINUTES   another length
 #   UNITS_SET, CODEC_SET, AR_SET, NAR_SET, JOINT_SET                       words KEY=VALUE
+#                   (the default model's decoder was tuned on its clean sources alone:
+#                   JOINT_SET=sources=[kokoro,ls,vctk,arctic,lj,kathleen])
 #   JUDGES          options of uslm_recipes.evaluate: who judges what is spoken
 #   DEVICE          where tokens are made and speech is evaluated (cpu); recipes find a GPU themselves
 #   LAUNCH          what starts a recipe, such as "accelerate launch -m"
@@ -35,8 +37,11 @@ nar() {
         "tokenizer=$out/codec/model"
 }
 joint() {
+    # A discriminator that knows nothing yet would teach the decoder little in an hour.
+    local judges=("$out"/codec/checkpoints/step-*/discriminator.safetensors)
     train train_joint joint "corpus=[$out/corpus]" "tokens=[$out/codec/tokens/0]" \
-        "tokenizer=$out/codec/model" "acoustic=$out/nar/model"
+        "tokenizer=$out/codec/model" "acoustic=$out/nar/model" \
+        "discriminator.initial=${judges[-1]}"
 }
 bundle() {
     "$python" -m uslm_recipes.bundle --tokenizer "$out/joint/codec" --semantic "$out/ar/model" \

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from uslm.generate.codebooks import fill_codebooks
@@ -16,11 +16,12 @@ from uslm.models.base import AcousticRow
 from uslm.systems.two_stage.conv_regressor import ConvRegressor
 from uslm.systems.two_stage.regressor import AcousticRegressor
 from uslm_recipes.data.crops import Crops
+from uslm_recipes.train.discriminator import DiscriminatorConfig, build_discriminator
 from uslm_recipes.train.joint import main
 from uslm_recipes.train.joint_voices import JointVoice, SourceFilterVoice, UnitVoice, joint_voice
 from uslm_tokenizer.codecs.source_filter.model import SourceFilterCodec
 from uslm_tokenizer.codecs.unit_codec.model import UnitCodec
-from uslm_tokenizer.errors import ConfigError
+from uslm_tokenizer.errors import ConfigError, MissingResource
 
 NUM_FRAMES = 8
 STARTS = [20, 13]
@@ -153,11 +154,12 @@ def test_the_recipe_moves_the_decoder_alone(trained_default: Path) -> None:
 def test_a_resumed_run_ends_with_the_same_decoder(trained_default: Path, tmp_path: Path) -> None:
     """What the decoder's noise is made of goes on where it was, too."""
     made = trained_default
+    judge = max(made.glob("codec/checkpoints/step-*")) / "discriminator.safetensors"
     given = ["--config", "tiny", "--out", str(tmp_path)]
     for setting in (
         f"corpus=[{made / 'corpus'}]", f"tokens=[{made / 'codec' / 'tokens' / '0'}]",
         f"tokenizer={made / 'codec' / 'model'}", f"acoustic={made / 'nar' / 'model'}",
-        "loop.save_every_minutes=1e-9", "loop.samples=0",
+        f"discriminator.initial={judge}", "loop.save_every_minutes=1e-9", "loop.samples=0",
     ):  # fmt: skip
         given += ["--set", setting]
     assert main([*given, "--stop-after-minutes", "1e-4"]) == 0
@@ -168,6 +170,27 @@ def test_a_resumed_run_ends_with_the_same_decoder(trained_default: Path, tmp_pat
         for folder in (made / "joint", tmp_path)
     )
     assert whole == parts
+
+
+def test_a_discriminator_goes_on_as_a_run_before_has_left_it(tmp_path: Path) -> None:
+    """Weights of the file, in a discriminator that learns; one of another form is refused."""
+    torch.manual_seed(0)
+    config = DiscriminatorConfig(windows=(256, 128), filters=2)
+    before = build_discriminator(config)
+    path = tmp_path / "discriminator.safetensors"
+    save_file(before.state_dict(), path)
+    again = build_discriminator(replace(config, initial=str(path)))
+    assert any(parameter.requires_grad for parameter in again.parameters())
+    for name, tensor in before.state_dict().items():
+        assert torch.equal(again.state_dict()[name], tensor)
+    assert not torch.equal(
+        build_discriminator(config).state_dict()["scales.0.layers.0.bias"],
+        before.state_dict()["scales.0.layers.0.bias"],
+    )
+    with pytest.raises(ConfigError, match=r"discriminator\.safetensors"):
+        build_discriminator(replace(config, initial=str(path), filters=3))
+    with pytest.raises(MissingResource, match="no weights at"):
+        build_discriminator(replace(config, initial=str(tmp_path / "none")))
 
 
 def test_a_stage_2_of_another_codec_is_refused() -> None:
