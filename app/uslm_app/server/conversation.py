@@ -14,25 +14,20 @@ model would say, and it only writes.
 
 from __future__ import annotations
 
-import json
-import logging
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
 import anyio
 from fastapi import APIRouter
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
 from uslm.synthesis.seeds import resolve_seed
 from uslm_app.server.conversations import BYTES_PER_SAMPLE, Conversation, Conversations
-from uslm_app.server.errors import ApiError, to_api_error
+from uslm_app.server.errors import ApiError
 from uslm_app.server.service import Service
+from uslm_app.server.sockets import answer, json_object, receive, send
 
-LOG = logging.getLogger(__name__)
 PATH = "/v1/conversation"
-NORMAL, POLICY, INTERNAL = 1000, 1008, 1011
-"""Codes of RFC 6455 with which it is closed: done, the client's mistake, ours."""
 MAX_SEED = 2**63 - 1
 
 
@@ -42,18 +37,7 @@ def conversation_router(service: Service, conversations: Conversations) -> APIRo
 
     @router.websocket(PATH)
     async def converse(socket: WebSocket) -> None:
-        await socket.accept()
-        try:
-            await _hold(socket, service, conversations)
-        except WebSocketDisconnect as reason:
-            LOG.info("a client has left: %s", reason)
-        except Exception as error:
-            problem = to_api_error(error)
-            with suppress(WebSocketDisconnect, RuntimeError):
-                await socket.send_text(json.dumps({"type": "error", **problem.body()}))
-            await _close(socket, POLICY if problem.status_code < 500 else INTERNAL)
-        else:
-            await _close(socket, NORMAL)
+        await answer(socket, _hold(socket, service, conversations))
 
     return router
 
@@ -64,10 +48,10 @@ async def _hold(socket: WebSocket, service: Service, conversations: Conversation
     seed, num_channels = _started(await _receive(socket, idle))
     with conversations.hold(seed, num_channels) as conversation:
         codec = conversations.codec
-        await _send(socket, service, {
+        await send(socket, {
             "type": "conversation.started", "seed": seed, "sample_rate": codec.sample_rate,
             "frame_samples": codec.hop_length,
-        })  # fmt: skip
+        }, service.settings.send_seconds)  # fmt: skip
         while True:
             message = await _receive(socket, idle)
             data = message.get("bytes")
@@ -80,13 +64,13 @@ async def _hold(socket: WebSocket, service: Service, conversations: Conversation
                 )  # fmt: skip
             conversation.take(data)
             await _answer(socket, service, conversation)
-        if _json(message) != {"type": "end"}:
+        if json_object(message) != {"type": "end"}:
             raise ApiError(
                 400, 'a message must be samples or {"type": "end"}, but is '
                 f"{(message.get('text') or '')[:80]}", code="bad_message",
             )  # fmt: skip
         done = {"type": "conversation.done", "frames": conversation.num_frames}
-        await _send(socket, service, done)
+        await send(socket, done, service.settings.send_seconds)
 
 
 async def _answer(socket: WebSocket, service: Service, conversation: Conversation) -> None:
@@ -95,7 +79,7 @@ async def _answer(socket: WebSocket, service: Service, conversation: Conversatio
         token, sound = made
         frame = conversation.num_frames - 1
         text = {"type": "conversation.text", "frame": frame, "token": token}
-        await _send(socket, service, text)
+        await send(socket, text, service.settings.send_seconds)
         if sound:
             with anyio.fail_after(service.settings.send_seconds):
                 await socket.send_bytes(sound)
@@ -103,7 +87,7 @@ async def _answer(socket: WebSocket, service: Service, conversation: Conversatio
 
 def _started(message: Mapping[str, Any]) -> tuple[int, int]:
     """Seed and channels of the first message. ApiError if it is none."""
-    found = _json(message)
+    found = json_object(message)
     if found is None or found.get("type") != "start" or set(found) - {"type", "seed", "channels"}:
         raise ApiError(
             400, 'the first message must be {"type": "start"}, with seed and channels if wanted',
@@ -118,31 +102,10 @@ def _started(message: Mapping[str, Any]) -> tuple[int, int]:
     return resolve_seed(seed), int(channels)
 
 
-def _json(message: Mapping[str, Any]) -> dict[str, Any] | None:
-    try:
-        found = json.loads(message.get("text") or "")
-    except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
-
-
 async def _receive(socket: WebSocket, seconds: float) -> Mapping[str, Any]:
     """The next message. ApiError where none comes for so long."""
     try:
         with anyio.fail_after(seconds):
-            message = await socket.receive()
+            return await receive(socket)
     except TimeoutError:
         raise ApiError(408, f"nothing came for {seconds:g} s", code="idle") from None
-    if message["type"] == "websocket.disconnect":
-        raise WebSocketDisconnect(message.get("code", NORMAL))
-    return message
-
-
-async def _send(socket: WebSocket, service: Service, content: Mapping[str, Any]) -> None:
-    with anyio.fail_after(service.settings.send_seconds):
-        await socket.send_text(json.dumps(content))
-
-
-async def _close(socket: WebSocket, code: int) -> None:
-    with suppress(WebSocketDisconnect, RuntimeError):
-        await socket.close(code)

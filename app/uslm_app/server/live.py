@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -27,19 +26,17 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from uslm.output.speech import SegmentReport, rounded
 from uslm.output.watermark import MarkedStream
 from uslm.serving.listening import Listener
-from uslm.serving.utterance import Cancelled, Utterance
+from uslm.serving.utterance import Utterance
 from uslm.synthesis.live_text import LiveText
 from uslm.synthesis.seeds import resolve_seed
 from uslm_app.server.encoding import ByteEncoder
-from uslm_app.server.errors import ApiError, invalid, to_api_error
+from uslm_app.server.errors import ApiError, invalid
 from uslm_app.server.schemas import SpeechRequest
 from uslm_app.server.service import Service
+from uslm_app.server.sockets import answer, json_object, receive, send
 from uslm_app.server.speech import SpeechStream, check_request, speech_options, voice_of
 
-LOG = logging.getLogger(__name__)
 PATH = "/v1/audio/speech/live"
-NORMAL, POLICY, INTERNAL = 1000, 1008, 1011
-"""Codes of RFC 6455 with which it is closed: done, the client's mistake, ours."""
 DEFAULTS = {"model": "default", "response_format": "pcm"}
 
 
@@ -49,18 +46,7 @@ def live_router(service: Service) -> APIRouter:
 
     @router.websocket(PATH)
     async def speak_live(socket: WebSocket) -> None:
-        await socket.accept()
-        try:
-            await _Conversation(service, socket).hold()
-        except (WebSocketDisconnect, Cancelled, TimeoutError) as reason:
-            LOG.info("a client has left, or does not read: %s", reason)
-            await _close(socket, POLICY)
-        except Exception as error:
-            problem = to_api_error(error)
-            await _tell(socket, {"type": "error", **problem.body()})
-            await _close(socket, POLICY if problem.status_code < 500 else INTERNAL)
-        else:
-            await _close(socket, NORMAL)
+        await answer(socket, _Conversation(service, socket).hold())
 
     return router
 
@@ -166,20 +152,13 @@ class _Conversation:
 
     async def _message(self) -> Mapping[str, Any]:
         """The next JSON object that the client sends."""
-        message = await self._socket.receive()
-        if message["type"] == "websocket.disconnect":
-            raise WebSocketDisconnect(message.get("code", NORMAL))
-        try:
-            found = json.loads(message.get("text") or "")
-        except (ValueError, RecursionError):
-            found = None
-        if not isinstance(found, dict):
+        found = json_object(await receive(self._socket))
+        if found is None:
             raise ApiError(400, "a message must be a JSON object, as text", code="bad_message")
         return found
 
     async def _send(self, content: Mapping[str, Any]) -> None:
-        with anyio.fail_after(self._service.settings.send_seconds):
-            await self._socket.send_text(json.dumps(content))
+        await send(self._socket, content, self._service.settings.send_seconds)
 
 
 def _started(message: Mapping[str, Any]) -> SpeechRequest:
@@ -199,13 +178,3 @@ def _started(message: Mapping[str, Any]) -> SpeechRequest:
 def _segment(report: SegmentReport) -> dict[str, Any]:
     times = {"start": report.start_seconds, "end": report.end_seconds}
     return {"type": "speech.segment", "index": report.index, "text": report.text, **rounded(times)}
-
-
-async def _tell(socket: WebSocket, content: Mapping[str, Any]) -> None:
-    with suppress(WebSocketDisconnect, RuntimeError):  # it has left
-        await socket.send_text(json.dumps(content))
-
-
-async def _close(socket: WebSocket, code: int) -> None:
-    with suppress(WebSocketDisconnect, RuntimeError):
-        await socket.close(code)
