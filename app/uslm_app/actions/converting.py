@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from uslm.imitation import check_can_mix, mixed_voice
-from uslm.output.watermark import MarkedStream
 from uslm_app.actions import engine
+from uslm_app.actions.recordings import marked, open_source, report
 from uslm_app.actions.voices import open_manner, open_voice
 from uslm_app.cli.console import Console
 from uslm_app.cli.given import ConvertOptions
-from uslm_app.cli.outputs import AudioTarget, write_json
-from uslm_tokenizer.audio.read import read_audio
+from uslm_app.cli.outputs import AudioTarget
 from uslm_tokenizer.audio.write import output_format, write_audio
 
 
@@ -20,9 +17,7 @@ def convert(
 ) -> None:
     """Read source and voice, load the model, convert, report."""
     format = output_format(target, options.format)
-    source = read_audio(options.source)
-    for warning in source.source.warnings if source.source else ():
-        console.warn(warning)
+    source = open_source(options.source, console)
     opened = open_voice(prompt=options.prompt, voice=options.voice, text=options.prompt_text)
     manner = open_manner(options)
     watermark = engine.load_watermark(options.watermark)
@@ -34,19 +29,12 @@ def convert(
     if manner is not None:
         voice = mixed_voice(converter.converter, manner.voice(converter, console), voice)
     speech = converter.convert(source, voice, imitate=options.imitate, seed=options.seed)
-    if watermark is not None:
-        marked = MarkedStream(watermark, speech.sample_rate).push(speech.waveform, is_final=True)
-        settings = {**speech.settings, "watermark": watermark.name}
-        speech = replace(speech, waveform=marked, settings=settings)
+    speech = marked(speech, watermark)
     write_audio(target, speech.waveform, speech.sample_rate, format=format, force=options.force)
     record = {"out": options.out, "source": options.source, **speech.to_dict()}
-    if sidecar is not None:
-        write_json(sidecar, record, force=options.force)
-    if options.json:
-        console.json(record)
-        return
     total = speech.timings.total
-    console.note(
+    note = (
         f"{options.out}: {speech.seconds:.2f} s in {total:.2f} s in the voice of {voice.name!r}, "
         f"seed {speech.seed}"
     )
+    report(record, sidecar, console, note, force=options.force, json=options.json)
