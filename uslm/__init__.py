@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from uslm_tokenizer.addresses import load_address
 
 if TYPE_CHECKING:
+    from uslm.answering import SpeechAnswerer
     from uslm.continuation import SpeechContinuer
     from uslm.conversion import VoiceConverter
     from uslm.enhancement import SpeechEnhancer
@@ -22,6 +23,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Perth",
     "Speech",
+    "SpeechAnswerer",
     "SpeechContinuer",
     "SpeechEnhancer",
     "VoiceConverter",
@@ -40,6 +42,7 @@ __all__ = [
 _HOMES = {
     "Perth": "uslm.output.watermark:Perth",
     "Speech": "uslm.output.speech:Speech",
+    "SpeechAnswerer": "uslm.answering:SpeechAnswerer",
     "SpeechContinuer": "uslm.continuation:SpeechContinuer",
     "SpeechEnhancer": "uslm.enhancement:SpeechEnhancer",
     "VoiceConverter": "uslm.conversion:VoiceConverter",

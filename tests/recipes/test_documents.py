@@ -28,6 +28,7 @@ RECIPES: dict[str, str] = {
     "train_melody": "MelodyRecipe",
     "train_content_lm": "ContentLMRecipe",
     "train_gense": "GenseRecipe",
+    "train_dual_speech": "DualSpeechRecipe",
     "train_ar": "ARRecipe",
     "train_nar": "NARRecipe",
     "train_joint": "JointRecipe",

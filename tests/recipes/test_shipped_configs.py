@@ -17,6 +17,7 @@ from uslm_recipes.data.acoustic_rows import RowShape
 from uslm_recipes.train import ar as train_ar
 from uslm_recipes.train.ar import ARRecipe
 from uslm_recipes.train.content_lm import ContentLMRecipe
+from uslm_recipes.train.dual_speech import DualSpeechRecipe
 from uslm_recipes.train.feature_codec import FeatureCodecRecipe
 from uslm_recipes.train.flow import FlowRecipe
 from uslm_recipes.train.gense import GenseRecipe
@@ -60,6 +61,7 @@ RECIPES = {
     "train_melody": MelodyRecipe,
     "train_content_lm": ContentLMRecipe,
     "train_gense": GenseRecipe,
+    "train_dual_speech": DualSpeechRecipe,
     "train_streams": StreamsRecipe,
     "train_ar": ARRecipe,
     "train_nar": NARRecipe,
@@ -82,6 +84,7 @@ def test_each_recipe_has_a_config_of_each_size() -> None:
     wanted = {recipe: sizes for recipe in RECIPES}
     wanted["train_judged_units"] = sizes | {f"last_{size}" for size in sizes}
     wanted["train_judged_units"] |= {"last_k100", "last_k500", "last_k1000", "last_360m"}
+    wanted["train_judged_units"] |= {f"us_{size}" for size in sizes}
     wanted["train_masked_units"] = sizes | {
         f"{kind}_{size}" for kind in ("beats", "spear") for size in sizes
     }
@@ -95,6 +98,7 @@ def test_each_recipe_has_a_config_of_each_size() -> None:
         f"maskgct_{stage}" for stage in ("t2s", "s2a", "s2a_first")
     }
     wanted["train_gense"] = sizes | {"mini_speaker"}
+    wanted["train_dual_speech"] = sizes | {"mini_decoder"}
     wanted["train_flow"] = {"tiny", "mini", "vevo"}
     wanted["train_voxcpm"] = {"tiny", "mini", "voxcpm"}
     wanted["train_melody"] = {"tiny", "mini", "melody"}

@@ -2,6 +2,7 @@
 
     enhance    noisy units -> clean units;   noisy units, clean units, noisy codes -> clean codes
     speak      text -> units;                prompt's codes, units -> codes
+    answer     speaker's vector, text, units -> codes
     convert                                  prompt's codes, units -> codes
 
 A task is a table of stages; what is given decides where it begins. Stages are shared: what differs
@@ -12,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Shaped
 from torch import Tensor
 
 from uslm.generate.sampling import Sampling
@@ -42,6 +43,8 @@ class Stage:
     def __post_init__(self) -> None:
         for name in (*self.reads, self.writes):
             self.model.kind(name)
+        if self.model.kind(self.writes).dim:
+            raise ConfigError(f"{self.writes} must be tokens to be written, but are vectors")
         timeless = [
             name for name in (self.writes, self.lasts_as) if name and not self.model.kind(name).rate
         ]
@@ -65,16 +68,20 @@ class Stage:
                 f"the stage that writes {self.writes!r} reads {missing[0]!r}, but is given "
                 f"{sorted(given) or 'nothing'}"
             )
-        return [Span(name, given[name]) for name in self.reads if name in given]
+        return [
+            (Span.of_vectors if self.model.kind(name).dim else Span)(name, given[name])
+            for name in self.reads
+            if name in given
+        ]
 
 
 def run_stages(
     stages: Sequence[Stage],
-    given: Mapping[str, Int[Tensor, " _"]],
+    given: Mapping[str, Shaped[Tensor, "..."]],
     *,
     sampling: Sampling,
     generator: torch.Generator,
-) -> dict[str, Int[Tensor, " _"]]:
+) -> dict[str, Shaped[Tensor, "..."]]:
     """All that was given and written. A stage whose outcome is given is passed over."""
     known = dict(given)
     for stage in stages:

@@ -21,9 +21,10 @@ def go_on(
     max_tokens: int,
     sampling: Sampling,
     generator: torch.Generator,
+    min_tokens: int = 0,
 ) -> Int[Tensor, " t"]:
     """Units, or text ids, that follow; those of fewer than `max_tokens` where the model ends
-    before, and of merged units more than one a token."""
+    before, as it may after `min_tokens`, and of merged units more than one a token."""
     first = 0 if kind == "speech" else model.num_speech_tokens
     size = model.num_speech_tokens if kind == "speech" else model.text_vocab_size
     allowed = torch.tensor([*range(first, first + size), model.end_id], device=model.device)
@@ -33,6 +34,8 @@ def go_on(
         window = sampling.repetition_window
         recent = [said[-window:] if window else []]
         scores = logits.index_select(0, allowed)[None]
+        if len(said) < min_tokens:
+            scores[:, size] = -torch.inf
         chosen = int(sample(scores, sampling, [generator], recent)[0])
         if chosen == size:
             break

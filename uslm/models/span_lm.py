@@ -38,12 +38,18 @@ class TokenKind:
     """Number of different tokens."""
     rate: float = 0.0
     """Tokens per second, Hz; 0: they have no time of their own."""
+    dim: int = 0
+    """Width of a kind that is vectors, of size 1; 0: it is tokens."""
 
     def __post_init__(self) -> None:
         if not self.name or self.size < 1 or not self.rate >= 0:
             raise ConfigError(
                 "a kind of token must have a name, a size of 1 or more and a rate of 0 or more, "
                 f"but is {self}"
+            )
+        if self.dim < 0 or (self.dim and self.size != 1):
+            raise ConfigError(
+                f"a kind that is vectors must have a dim of 1 or more and size 1, but is {self}"
             )
 
 
@@ -77,6 +83,11 @@ class SpanLMConfig:
         return list(accumulate((kind.size for kind in self.kinds), initial=0))[number]
 
     @property
+    def vector_dim(self) -> int:
+        """The widths of all kinds that are vectors, side by side."""
+        return sum(kind.dim for kind in self.kinds)
+
+    @property
     def end_id(self) -> int:
         """The id that ends a span."""
         return self.offset(len(self.kinds)) + len(self.kinds)
@@ -95,6 +106,8 @@ class SpanBatch(TeacherForced):
     positions: Float[Tensor, "b l"]
     targets: Int[Tensor, "b l"]
     """The id that follows, of the last span and its end; NOT_PREDICTED elsewhere."""
+    vectors: Float[Tensor, "b l v"]
+    """Of kinds that are vectors, each at its own channels; 0 elsewhere."""
 
 
 class SpanLM(PretrainedModel):
@@ -106,6 +119,8 @@ class SpanLM(PretrainedModel):
     def __init__(self, config: SpanLMConfig) -> None:
         super().__init__(config)
         self.embedding = nn.Embedding(config.num_ids, config.dim)
+        width = config.vector_dim
+        self.from_vectors = nn.Linear(width, config.dim, bias=False) if width else None
         self.transformer = Transformer(
             config.dim, config.num_heads, config.num_layers, dropout=config.dropout
         )
@@ -130,32 +145,38 @@ class SpanLM(PretrainedModel):
 
         UserError for kinds and ids that the model has not.
         """
-        tokens, positions, targets = [], [], []
+        tokens, positions, targets, vectors = [], [], [], []
         for row in rows:
             assert row, "a row ends with the span to write"
-            ids, places = self._spelt(row)
+            ids, places, given = self._spelt(row)
             ends = torch.tensor([self.config.end_id])
             target = torch.cat([ids[1:], ends])
             target[: len(ids) - len(row[-1].ids) - 1] = NOT_PREDICTED
             tokens.append(ids)
             positions.append(places)
             targets.append(target)
+            vectors.append(given)
         return SpanBatch(
             tokens=pad_right(tokens, self.config.end_id)[0],
             positions=pad_right(positions)[0],
             targets=pad_right(targets, NOT_PREDICTED)[0],
+            vectors=pad_right(vectors)[0],
         )
 
     def forward(
-        self, tokens: Int[Tensor, "b l"], positions: Float[Tensor, "b l"]
+        self,
+        tokens: Int[Tensor, "b l"],
+        positions: Float[Tensor, "b l"],
+        vectors: Float[Tensor, "b l v"] | None = None,
     ) -> Float[Tensor, "b l d"]:
         """Hidden states of whole rows; padding stands at the right."""
-        return cast(Tensor, self.transformer(self.embedding(tokens), positions, causal=True))
+        x = self._embedded(tokens, vectors)
+        return cast(Tensor, self.transformer(x, positions, causal=True))
 
     def loss(self, batch: SpanBatch) -> Float[Tensor, ""]:
         """Mean cross-entropy of what is to be written, its end included, nats a token."""
         predicted = batch.targets != NOT_PREDICTED
-        hidden = self(batch.tokens, batch.positions)[predicted]
+        hidden = self(batch.tokens, batch.positions, batch.vectors)[predicted]
         return F.cross_entropy(self.to_logits(hidden).float(), batch.targets[predicted])
 
     def new_cache(self, batch_size: int, capacity: int) -> KVCache:
@@ -172,9 +193,10 @@ class SpanLM(PretrainedModel):
         assert cache.length == 0
         nothing = torch.zeros(0, dtype=torch.long)
         spelt = [self._spelt([*row, Span(kind, nothing)]) for row in rows]
-        tokens, valid = pad_left([ids for ids, _ in spelt], self.config.end_id)
-        positions = pad_left([places for _, places in spelt])[0].to(self.device)
-        x = self.embedding(tokens.to(self.device))
+        tokens, valid = pad_left([ids for ids, _, _ in spelt], self.config.end_id)
+        positions = pad_left([places for _, places, _ in spelt])[0].to(self.device)
+        vectors = pad_left([given for _, _, given in spelt])[0].to(self.device)
+        x = self._embedded(tokens.to(self.device), vectors)
         hidden = self.transformer.extend(x, positions, cache, valid.to(self.device))
         cache.positions = positions.new_zeros(len(rows))
         return self._scores(hidden[:, -1], kind)
@@ -195,9 +217,19 @@ class SpanLM(PretrainedModel):
         end = (hidden * weight[self.config.end_id]).sum(dim=-1, keepdim=True)
         return torch.cat([tokens, end], dim=1).float()
 
-    def _spelt(self, row: Sequence[Span]) -> tuple[Int[Tensor, " l"], Float[Tensor, " l"]]:
-        """Ids and positions of the spans, one after the other."""
-        ids, positions = [], []
+    def _embedded(
+        self, tokens: Int[Tensor, "b l"], vectors: Float[Tensor, "b l v"] | None
+    ) -> Float[Tensor, "b l d"]:
+        x = cast(Tensor, self.embedding(tokens))
+        if self.from_vectors is None or vectors is None:
+            return x
+        return x + cast(Tensor, self.from_vectors(vectors.to(x.dtype)))
+
+    def _spelt(
+        self, row: Sequence[Span]
+    ) -> tuple[Int[Tensor, " l"], Float[Tensor, " l"], Float[Tensor, "l v"]]:
+        """Ids, positions and vectors of the spans, one after the other."""
+        ids, positions, vectors = [], [], []
         for span in row:
             number = self._number(span.kind)
             kind, own = self.config.kinds[number], span.ids.cpu().long()
@@ -209,7 +241,25 @@ class SpanLM(PretrainedModel):
             mark = self.config.offset(len(self.config.kinds)) + number
             ids += [torch.tensor([mark]), own + self.config.offset(number)]
             positions += [torch.tensor([-1.0]), torch.arange(len(own)) * self._stride(kind)]
-        return torch.cat(ids), torch.cat(positions)
+            vectors += [torch.zeros(1, self.config.vector_dim), self._channels(span, number)]
+        return torch.cat(ids), torch.cat(positions), torch.cat(vectors)
+
+    def _channels(self, span: Span, number: int) -> Float[Tensor, "n v"]:
+        """Vectors of a span at the channels of its kind. UserError where they do not fit."""
+        kind, count = self.config.kinds[number], len(span.ids)
+        wanted = (count, kind.dim) if kind.dim else None
+        found = None if span.vectors is None else tuple(span.vectors.shape)
+        if found != wanted:
+            raise UserError(
+                f"{kind.name} must come "
+                + (f"with {count} vectors of {kind.dim}" if kind.dim else "without vectors")
+                + (", but came without" if found is None else f", but came with {list(found)}")
+            )
+        before = sum(each.dim for each in self.config.kinds[:number])
+        after = self.config.vector_dim - before - kind.dim
+        if span.vectors is None:
+            return torch.zeros(count, self.config.vector_dim)
+        return F.pad(span.vectors.cpu().float(), (before, after))
 
     def _stride(self, kind: TokenKind) -> float:
         """Positions from one token to the next: 1 of the fastest kind."""

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from jaxtyping import Int
+import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 
@@ -16,3 +17,10 @@ class Span:
     """Units, codes, or text ids."""
     patches: Int[Tensor, " n"] | None = None
     """Of units: the patch of each, from 0 on; None: as the model cuts speech by itself."""
+    vectors: Float[Tensor, "n d"] | None = None
+    """Of a kind that is vectors: one for each id, all of which are 0."""
+
+    @classmethod
+    def of_vectors(cls, kind: str, vectors: Float[Tensor, "n d"]) -> "Span":
+        """A span of a kind that is vectors."""
+        return cls(kind, torch.zeros(len(vectors), dtype=torch.long), vectors=vectors)

@@ -110,10 +110,11 @@ class Speech:
     """The seed it was made with, given or drawn."""
     text: str
     """What was asked for; empty for converted speech."""
-    units: Int[Tensor, " t"]
+    units: Int[Tensor, " s"]
     """What stage 1 said, all segments in a row."""
     codes: Int[Tensor, "k t"]
-    """What stage 2 made of it; codebook 0 are the units. None of a model without codes."""
+    """What stage 2 made of it; codebook 0 are the units, but of an answer, whose units have a rate
+    of their own. None of a model without codes."""
     latents: Float[Tensor, "d u"] | None = None
     """What a model said that speaks in vectors."""
     written: str = ""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -117,6 +118,20 @@ class Converted:
     """The same of a system that speaks in vectors."""
     written: str = ""
     """What a system that also writes has written of it."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Answer:
+    """The answer to a question."""
+
+    text: str
+    """In writing."""
+    waveform: Float[Tensor, "1 n"] = field(default_factory=lambda: torch.zeros(1, 0))
+    """In [-1, 1], on the CPU; nothing where it is only written."""
+    units: Int[Tensor, " u"] = field(default_factory=lambda: torch.zeros(0, dtype=torch.long))
+    """Units that it was spoken from."""
+    codes: Int[Tensor, "k t"] = field(default_factory=no_codes)
+    """Codes of its sound."""
 
 
 @runtime_checkable
@@ -270,4 +285,23 @@ class Converter(VoiceMaker, Protocol):
         imitate: Imitate = "timbre",
     ) -> Converted:
         """All that is drawn comes from `seed`. Raises AudioError where nothing is to be heard."""
+        ...
+
+
+@runtime_checkable
+class Answerer(VoiceMaker, Protocol):
+    """A model that answers questions."""
+
+    def answer(
+        self,
+        question: Audio | str,
+        voice: VoicePrompt | None,
+        seed: int,
+        timer: StageTimer,
+        *,
+        speak: bool = True,
+    ) -> Answer:
+        """Text and speech; in the voice of whoever asks, where none is given. All that is drawn
+        comes from `seed`. AudioError where nothing is to be heard, UserError of a written question
+        without a voice."""
         ...

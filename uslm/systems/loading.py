@@ -8,6 +8,7 @@ import torch
 from uslm.models.device import read_device
 from uslm.models.folders import BUNDLE_FILE, resolve_bundle
 from uslm.synthesis.protocols import (
+    Answerer,
     Converter,
     FrontEnd,
     Imitate,
@@ -85,6 +86,22 @@ def as_converter(model: VoiceMaker) -> Converter:
     """The same model, converting. Raises UserError if it only speaks."""
     if not isinstance(model, Converter):
         raise UserError(f"model {model.settings.name!r} speaks texts, but converts no voices")
+    return model
+
+
+def load_answerer(
+    name_or_path: str | PathLike[str],
+    *,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype | str | None = None,
+) -> Answerer:
+    """A model that answers questions. Raises UserError if it does not."""
+    model = _load(name_or_path, device, dtype, None, True)
+    if not isinstance(model, Answerer):
+        raise UserError(
+            f"model {model.settings.name!r} answers no questions; train one that does with "
+            "train_dual_speech"
+        )
     return model
 
 

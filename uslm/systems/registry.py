@@ -18,6 +18,7 @@ SYSTEMS = {
     "voxcpm": "uslm.systems.voxcpm.entry:ENTRY",
     "melody": "uslm.systems.melody.entry:ENTRY",
     "gense": "uslm.systems.gense.entry:ENTRY",
+    "dual_speech": "uslm.systems.dual_speech.entry:ENTRY",
 }
 """Name, as commands take it, to the address of its entry."""
 

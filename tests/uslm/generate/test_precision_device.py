@@ -124,7 +124,15 @@ def speak_patches(model: VoxCPM) -> list[Tensor]:
 def write(model: SpanLM) -> list[Tensor]:
     """A span more for two rows of unequal length."""
     *read, last = model.config.kinds
-    rows = [[Span(kind.name, ids(count) % kind.size) for kind in read] for count in (9, 5)]
+    rows = [
+        [
+            Span.of_vectors(kind.name, torch.ones(1, kind.dim))
+            if kind.dim
+            else Span(kind.name, ids(count) % kind.size)
+            for kind in read
+        ]
+        for count in (9, 5)
+    ]
     return write_spans(
         model, rows, last.name, [6, 4], sampling=Sampling(top_k=5), generators=[draw(1), draw(2)]
     )

@@ -36,15 +36,19 @@ def model(request: pytest.FixtureRequest) -> Any:
     return found(found.tiny_config()).eval()
 
 
+def span(kind: TokenKind, count: int, seed: int) -> Span:
+    if not kind.dim:
+        return Span(kind.name, ids(count, kind.size, seed))
+    draw = torch.Generator().manual_seed(seed)
+    return Span.of_vectors(kind.name, torch.randn(count, kind.dim, generator=draw))
+
+
 def rows_of(model: SpanLM, length: int = 6) -> list[list[Span]]:
     """Rows of unequal length: all kinds but the last, then the last one."""
     *kinds, last = model.config.kinds
     return [
         [
-            *(
-                Span(k.name, ids(3 + i + 2 * n, k.size, seed=7 * i + n))
-                for n, k in enumerate(kinds)
-            ),
+            *(span(k, 3 + i + 2 * n, seed=7 * i + n) for n, k in enumerate(kinds)),
             Span(last.name, ids(length, last.size, seed=50 + i)),
         ]
         for i in range(3)
@@ -55,7 +59,7 @@ def whole(model: SpanLM, rows: list[list[Span]]) -> Tensor:
     """Scores of every token of the last spans and of what follows them, in one pass."""
     batch = model.batch(rows)
     with torch.no_grad():
-        logits = model.to_logits(model(batch.tokens, batch.positions))
+        logits = model.to_logits(model(batch.tokens, batch.positions, batch.vectors))
     last = model.config.kinds[-1]
     first = model.config.offset(len(model.config.kinds) - 1)
     chosen = [*range(first, first + last.size), model.config.end_id]
@@ -82,10 +86,12 @@ def test_steps_with_a_cache_equal_one_pass_and_a_row_of_a_batch_the_row_alone(mo
 def test_every_span_that_is_read_matters_and_nothing_that_follows(model: Any) -> None:
     rows = rows_of(model)[:1]
     before = whole(model, rows)
-    for place, span in enumerate(rows[0][:-1]):
+    for place, each in enumerate(rows[0][:-1]):
         other = [*rows[0]]
-        size = model.kind(span.kind).size
-        other[place] = Span(span.kind, (span.ids + 1) % size)
+        size = model.kind(each.kind).size
+        other[place] = Span(each.kind, (each.ids + 1) % size)
+        if each.vectors is not None:
+            other[place] = Span.of_vectors(each.kind, each.vectors.flip(1))
         assert not torch.allclose(whole(model, [other])[:, 0], before[:, 0], **CLOSE)
     last = rows[0][-1]
     changed = last.ids.clone()
@@ -166,6 +172,30 @@ def test_what_the_model_has_not_is_refused_by_name() -> None:
         SpanLMConfig(kinds=(TokenKind(name="a", size=2), TokenKind(name="a", size=3)))
     with pytest.raises(ConfigError, match="a size of 1 or more"):
         TokenKind(name="a", size=0)
+    with pytest.raises(ConfigError, match="vectors must have a dim of 1 or more and size 1"):
+        TokenKind(name="a", size=3, dim=4)
+
+
+def test_vectors_are_read_each_at_its_own_channels() -> None:
+    kinds = (
+        TokenKind(name="voice", size=1, dim=3),
+        TokenKind(name="units", size=4, rate=50.0),
+        TokenKind(name="room", size=1, dim=2),
+    )
+    model = PlainLM(SpanLMConfig(kinds=kinds, dim=16, num_heads=2, num_layers=1, dropout=0.0))
+    voice, room = torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([[4.0, 5.0], [6.0, 7.0]])
+    row = [Span.of_vectors("voice", voice), Span.of_vectors("room", room), Span("units", ids(2, 4))]
+    batch = model.batch([row])
+    wanted = torch.zeros(8, 5)
+    wanted[1, :3], wanted[3:5, 3:] = voice[0], room
+    assert torch.equal(batch.vectors[0], wanted)
+    for wrong, message in (
+        (Span("voice", torch.zeros(1).long()), "voice must come with 1 vectors of 3, but came wi"),
+        (Span.of_vectors("voice", room), r"with 2 vectors of 3, but came with \[2, 2\]"),
+        (Span.of_vectors("units", room), "units must come without vectors, but came with"),
+    ):
+        with pytest.raises(UserError, match=message):
+            model.batch([[wrong]])
 
 
 def test_four_rows_are_learnt_by_heart(model: Any) -> None:

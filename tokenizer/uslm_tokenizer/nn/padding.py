@@ -36,8 +36,8 @@ def pad_right(
 
 
 def pad_left(
-    rows: Sequence[Shaped[Tensor, " _"]], value: int = 0
-) -> tuple[Shaped[Tensor, "b l"], Bool[Tensor, "b l"]]:
+    rows: Sequence[Shaped[Tensor, "_ *rest"]], value: int = 0
+) -> tuple[Shaped[Tensor, "b l *rest"], Bool[Tensor, "b l"]]:
     """Rows that end together, `value` before their beginnings; and where there is none."""
     flipped, mask = pad_right([row.flip(0) for row in rows], value)
     return flipped.flip(1), mask.flip(1)

@@ -34,7 +34,7 @@ class FrozenLM:
         num_tokens = len(text_tokenizer) if hasattr(text_tokenizer, "__len__") else 0
         if num_tokens > self.vocab_size:
             raise ConfigError(
-                f"the text tokenizer of the judge has {num_tokens} tokens, but its language model "
+                f"the text tokenizer has {num_tokens} tokens, but its language model "
                 f"{self.vocab_size}: they do not belong together"
             )
         self._check_causal()
@@ -129,6 +129,4 @@ class FrozenLM:
         one, two = (self.hidden(each.to(device), mask)[:, :-1] for each in (probe, other))
         if not torch.allclose(one, two, atol=1e-4, rtol=1e-3):
             kind = getattr(self.model.config, "model_type", type(self.model).__name__)
-            raise ConfigError(
-                f"the judge must be a causal language model, but {kind!r} sees what follows"
-            )
+            raise ConfigError(f"the language model must be causal, but {kind!r} sees what follows")

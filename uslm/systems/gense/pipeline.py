@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from uslm.generate.cascade import check_rates, run_stages
+from uslm.synthesis.audible import check_audible
 from uslm.synthesis.protocols import Converted, FrontEnd, Imitate
 from uslm.synthesis.seeds import generator
 from uslm.synthesis.timer import StageTimer
@@ -35,7 +36,7 @@ from uslm.text.lexicon import Lexicon
 from uslm.voices.prompt import NO_VOICE, VoicePrompt
 from uslm_tokenizer.audio.read import Audio, AudioSource
 from uslm_tokenizer.base import AudioTokenizer
-from uslm_tokenizer.errors import AudioError, ConfigError, UserError
+from uslm_tokenizer.errors import ConfigError, UserError
 
 ALL = ("units", "codec", "cleaner", "speaker")
 
@@ -175,20 +176,6 @@ class Gense:
 def _first_codes(tokenizer: AudioTokenizer, audio: Audio) -> Int[Tensor, " t"]:
     waveform = audio.resampled(tokenizer.sample_rate).waveform
     return tokenizer.encode(waveform[None].to(tokenizer.device))[0, 0].cpu()
-
-
-def check_audible(audio: Audio, silent_dbfs: float) -> None:
-    """AudioError of an empty, a silent or a broken recording."""
-    if not audio.waveform.shape[-1]:
-        raise AudioError("the recording is empty")
-    if not bool(audio.waveform.isfinite().all()):
-        raise AudioError("the recording holds samples that are NaN or infinite; export it anew")
-    peak = 20 * float(audio.waveform.abs().max().clamp(min=1e-10).log10())
-    if peak < silent_dbfs:
-        raise AudioError(
-            f"the recording is silent: its loudest sample is at {peak:.0f} dBFS, and must be above "
-            f"{silent_dbfs:g} dBFS"
-        )
 
 
 def load_gense(

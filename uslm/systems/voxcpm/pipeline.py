@@ -20,8 +20,8 @@ from uslm.systems.model_parts import Parts, check_equal
 from uslm.systems.voxcpm.model import VoxCPM
 from uslm.systems.voxcpm.segment_synthesizer import VoxCPMSegmentSynthesizer
 from uslm.systems.voxcpm.settings import VoxCPMSettings
-from uslm.systems.voxcpm.text import VOCAB_FILE, SubwordVocab
 from uslm.text.phonemize import EspeakPhonemizer, Phonemizer
+from uslm.text.subwords import VOCAB_FILE, SubwordVocab
 from uslm.text.vocab import PhonemeVocab, TextVocab
 from uslm.voices.prompt import VoicePrompt
 from uslm_tokenizer.audio.read import Audio, AudioSource

@@ -20,7 +20,7 @@ from tokenizers.normalizers import Replace
 from uslm import ZeroShotTTS
 from uslm.systems.two_stage.tiny import speech_like
 from uslm.systems.voxcpm.entry import COMMIT
-from uslm.systems.voxcpm.text import SPACE, SubwordVocab
+from uslm.text.subwords import SPACE, SubwordVocab
 from uslm_tokenizer.errors import UserError
 from uslm_tokenizer.pretrained import build
 from uslm_tokenizer.pretrained.testing import HubServer, isolated_hub

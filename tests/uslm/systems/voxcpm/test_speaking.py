@@ -24,8 +24,8 @@ from uslm.systems.voxcpm.model import VoxCPM
 from uslm.systems.voxcpm.pipeline import VoxCPMSynthesizer
 from uslm.systems.voxcpm.segment_synthesizer import VoxCPMSegmentSynthesizer, decode, to_patches
 from uslm.systems.voxcpm.settings import VoxCPMSettings
-from uslm.systems.voxcpm.text import SubwordVocab
 from uslm.systems.voxcpm.tiny import tiny_parts
+from uslm.text.subwords import SubwordVocab
 from uslm.voices.prompt import VoicePrompt
 from uslm_tokenizer.codecs.audio_vae.model import AudioVAE
 from uslm_tokenizer.errors import ConfigError, UserError

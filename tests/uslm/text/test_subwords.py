@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import BPE
 from tokenizers.normalizers import Replace
 
-from uslm.systems.voxcpm.text import SPACE, SubwordVocab
+from uslm.text.subwords import SPACE, SubwordVocab
 from uslm_tokenizer.errors import ConfigError, MissingResource
 
 

@@ -1,4 +1,4 @@
-"""The published vocabulary of VoxCPM: subwords of text, Chinese character by character."""
+"""Subwords of a `tokenizer.json`, the format of the package tokenizers: how LMs read text."""
 
 from collections.abc import Sequence
 from pathlib import Path
