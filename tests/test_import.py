@@ -71,6 +71,7 @@ PUBLIC = {
     "uslm": {
         "Perth",
         "Speech",
+        "SpeechAnswerer",
         "SpeechContinuer",
         "SpeechEnhancer",
         "VoiceConverter",

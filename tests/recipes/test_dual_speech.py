@@ -248,7 +248,6 @@ def test_settings_that_do_not_do_are_told() -> None:
     for wrong, message in (
         ({"text_alone": 0.8}, "at most 1 together"),
         ({"semantic_weight": -1.0}, "semantic_weight must be 0 or more"),
-        ({"stage": "decoder"}, "codes_tokens must be named"),
         ({}, "ema_decay must be null"),
     ):
         with pytest.raises(ConfigError, match=message):

@@ -120,7 +120,7 @@ class DualSpeechRecipe:
     """Corpus folders, as uslm-prepare makes them."""
     units_tokens: tuple[str, ...] = ("runs/units_tokens/0",)
     """Token folders of the units, as encode makes them; one for each corpus."""
-    codes_tokens: tuple[str, ...] = ()
+    codes_tokens: tuple[str, ...] = ("runs/codes_tokens/0",)
     """The same of the codec, of one code a frame; the language model does without."""
     answers: str = ""
     """A file of lines {"question": id, "answer": id}; empty: a question is answered by saying it
@@ -145,8 +145,6 @@ class DualSpeechRecipe:
                 "loop.ema_decay must be null for the language model, whose matrices are merged at "
                 f"the end, but is {self.loop.ema_decay}"
             )
-        if self.stage == "decoder" and not self.codes_tokens:
-            raise ConfigError("codes_tokens must be named for stage decoder, but is empty")
 
 
 class LMObjective(nn.Module):
@@ -188,7 +186,7 @@ class DecoderObjective(nn.Module):
 
 @dataclass(frozen=True)
 class Stage:
-    """What is trained, and how its rows are made."""
+    """Objective of the stage, and the makers of its rows."""
 
     objective: LMObjective | DecoderObjective
     batch: Callable[[Sequence[int], Sequence[np.random.Generator]], Batch]
@@ -302,7 +300,7 @@ def decoder_stage(recipe: DualSpeechRecipe, rows: AnswerRows) -> Stage:
 
 
 def open_parts(recipe: DualSpeechRecipe, units: TokenCorpus, codes: TokenCorpus) -> dict[str, Any]:
-    """What a folder that answers holds beside the decoder; nothing where a part is not named.
+    """All that a folder which answers holds beside the decoder; nothing where a part is not named.
 
     Raises before any training where they do not belong together.
     """

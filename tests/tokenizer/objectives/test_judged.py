@@ -243,7 +243,7 @@ def test_mistakes_are_told(tmp_path: Any) -> None:
 def test_a_model_that_sees_what_follows_is_no_judge() -> None:
     shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
     config = transformers.BertConfig(**shape, intermediate_size=16, vocab_size=20)
-    with pytest.raises(ConfigError, match="causal language model, but 'bert' sees what follows"):
+    with pytest.raises(ConfigError, match="must be causal, but 'bert' sees what follows"):
         FrozenLM(transformers.BertForMaskedLM(config))
 
 

@@ -268,7 +268,9 @@ def _check_head(causal_lm: Any) -> None:
     scores = causal_lm(input_ids=ids).logits
     head = causal_lm.get_output_embeddings()
     plain = head(causal_lm.base_model(input_ids=ids).last_hidden_state)
-    if scores.shape != plain.shape or not torch.allclose(scores, plain, atol=TOLERANCE, rtol=TOLERANCE):
+    if scores.shape != plain.shape or not torch.allclose(
+        scores, plain, atol=TOLERANCE, rtol=TOLERANCE
+    ):
         raise ConfigError(
             "the scores of the language model must be a linear layer of its hidden states, but "
             f"those of {causal_lm.config.model_type!r} are more than that"

@@ -150,9 +150,9 @@ class DualSpeech(PretrainedSynthesizer):
         if isinstance(question, str):
             # The answer goes on from the line after it: text spans in a row are one.
             return [Span("text", torch.tensor(self.vocab.encode(f"{question.strip()}\n")))]
-        heard = question.resampled(self.units.sample_rate)
-        check_audible(heard, self.settings.silent_dbfs)
-        units = self.units.encode(heard.waveform[None].to(self.units.device))[0, 0].cpu()
+        recording = question.resampled(self.units.sample_rate)
+        check_audible(recording, self.settings.silent_dbfs)
+        units = self.units.encode(recording.waveform[None].to(self.units.device))[0, 0].cpu()
         return [Span("speech", units)]
 
     def _speaker(self, sampling: Sampling, timer: StageTimer) -> DualSpeaker:

@@ -102,10 +102,10 @@ def test_each_stage_is_given_all_before_it(monkeypatch: pytest.MonkeyPatch) -> N
     speech = SpeechAnswerer(model).answer(question, seed=1)
     (first, text), (second, units) = prompts
     assert (text, units) == ("text", "speech")
-    heard = model.units.encode(question.waveform[None])[0, 0]
-    assert [span.kind for span in first] == ["speech"] and torch.equal(first[0].ids, heard)
+    own = model.units.encode(question.waveform[None])[0, 0]
+    assert [span.kind for span in first] == ["speech"] and torch.equal(first[0].ids, own)
     assert [span.kind for span in second] == ["speech", "text"]
-    assert torch.equal(second[0].ids, heard)
+    assert torch.equal(second[0].ids, own)
     assert tiny_vocab().decode(second[1].ids.tolist()) == speech.written
     [known] = given
     assert known.keys() == {SPEAKER, TEXT, UNITS}
