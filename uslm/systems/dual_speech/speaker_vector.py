@@ -1,6 +1,6 @@
 """A vector of a voice that needs no network: mean and deviation of its log-mel spectrum.
 
-The published system asks 3D-Speaker for one. This holds the timbre, and the room with it.
+The paper asks 3D-Speaker for one. This holds the timbre, and the room with it.
 """
 
 from functools import cache
