@@ -19,6 +19,7 @@ CODECS = {
     "masked_units": "uslm_tokenizer.codecs.masked_units.entry:ENTRY",
     "ssl_units": "uslm_tokenizer.codecs.ssl_units.entry:ENTRY",
     "source_filter": "uslm_tokenizer.codecs.source_filter.entry:ENTRY",
+    "pitch_tokens": "uslm_tokenizer.codecs.pitch_tokens.entry:ENTRY",
     "unit_codec": "uslm_tokenizer.codecs.unit_codec.entry:ENTRY",
     "waveform_codec": "uslm_tokenizer.codecs.waveform_codec.entry:ENTRY",
     "vae": "uslm_tokenizer.codecs.vae.entry:ENTRY",

@@ -38,7 +38,7 @@ class Stage:
     optional: tuple[str, ...] = ()
     """Kinds that it also does without."""
     max_seconds: float = 30.0
-    """Longest span where the model ends it, seconds."""
+    """Longest span where the model ends it, seconds, unless whoever runs it says otherwise."""
 
     def __post_init__(self) -> None:
         for name in (*self.reads, self.writes):
@@ -81,15 +81,23 @@ def run_stages(
     *,
     sampling: Sampling,
     generator: torch.Generator,
+    limits: Mapping[str, tuple[int, int]] | None = None,
 ) -> dict[str, Shaped[Tensor, "..."]]:
-    """All that was given and written. A stage whose outcome is given is passed over."""
+    """All that was given and written. A stage whose outcome is given is passed over.
+
+    `limits` are the fewest and the most tokens of a kind that the model ends itself.
+    """
     known = dict(given)
     for stage in stages:
         if stage.writes in known:
             continue
+        row = stage.row(known)
+        least, most = 0, stage.num_tokens(known)
+        if not stage.lasts_as and limits is not None:
+            least, most = limits.get(stage.writes, (least, most))
         [known[stage.writes]] = write_spans(
-            stage.model, [stage.row(known)], stage.writes, [stage.num_tokens(known)],
-            sampling=sampling, generators=[generator], may_end=not stage.lasts_as,
+            stage.model, [row], stage.writes, [most],
+            sampling=sampling, generators=[generator], may_end=not stage.lasts_as, least=least,
         )  # fmt: skip
     return known
 

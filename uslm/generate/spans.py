@@ -21,9 +21,10 @@ def write_spans(
     sampling: Sampling,
     generators: Sequence[torch.Generator],
     may_end: bool = False,
+    least: int = 0,
 ) -> list[Int[Tensor, " t"]]:
     """Tokens of a kind that follow each row, `counts[i]` of row i; with `may_end`, fewer where the
-    model ends before.
+    model ends before, but not before it has written the `least`.
 
     Row i draws from `generators[i]` only, so what it gets does not depend on the rows beside it.
     """
@@ -32,13 +33,16 @@ def write_spans(
     written: list[list[int]] = [[] for _ in rows]
     if not most:
         return [torch.zeros(0, dtype=torch.long) for _ in rows]
-    size = model.kind(kind).size
+    written_kind = model.kind(kind)
+    size = written_kind.size
     cache = model.new_cache(len(rows), longest + 1 + most)
     logits = model.begin(rows, kind, cache)
     going = [count > 0 for count in counts]
-    while True:
-        if not may_end:
+    for place in range(most):
+        if not may_end or place < least:
             logits[:, size] = -torch.inf
+        allowed = written_kind.at(place)
+        logits[:, : allowed.start] = logits[:, allowed.stop : size] = -torch.inf
         window = sampling.repetition_window
         recent = [row[-window:] if window else [] for row in written]
         chosen = sample(logits, sampling, generators, recent)
@@ -48,6 +52,7 @@ def write_spans(
                 written[i].append(token)
                 going[i] = len(written[i]) < counts[i]
         if not any(going):
-            return [torch.tensor(row, dtype=torch.long) for row in written]
+            break
         # A row that is over is fed any token; nobody reads what comes of it.
         logits = model.step(chosen.clamp(max=size - 1), kind, cache)
+    return [torch.tensor(row, dtype=torch.long) for row in written]

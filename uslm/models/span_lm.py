@@ -40,6 +40,9 @@ class TokenKind:
     """Tokens per second, Hz; 0: they have no time of their own."""
     dim: int = 0
     """Width of a kind that is vectors, of size 1; 0: it is tokens."""
+    tables: int = 1
+    """Tables that the tokens are of in turn, as those of several codebooks frame after frame are;
+    `size` counts the tokens of all of them."""
 
     def __post_init__(self) -> None:
         if not self.name or self.size < 1 or not self.rate >= 0:
@@ -51,6 +54,16 @@ class TokenKind:
             raise ConfigError(
                 f"a kind that is vectors must have a dim of 1 or more and size 1, but is {self}"
             )
+        if self.tables < 1 or self.size % self.tables:
+            raise ConfigError(
+                f"the {self.size} tokens of {self.name} must be those of 1 or more tables of one "
+                f"size, but tables is {self.tables}"
+            )
+
+    def at(self, place: int) -> slice:
+        """The ids that a token at this place of a span may have."""
+        each = self.size // self.tables
+        return slice(place % self.tables * each, (place % self.tables + 1) * each)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,6 +250,12 @@ class SpanLM(PretrainedModel):
                 raise UserError(
                     f"{kind.name} must lie in [0, {kind.size}), but reach from {int(own.min())} "
                     f"to {int(own.max())}"
+                )
+            table = torch.arange(len(own)) % kind.tables
+            if not torch.equal(own // (kind.size // kind.tables), table):
+                raise UserError(
+                    f"{kind.name} must be of {kind.tables} tables in turn, one token of each, but "
+                    "are not"
                 )
             mark = self.config.offset(len(self.config.kinds)) + number
             ids += [torch.tensor([mark]), own + self.config.offset(number)]
