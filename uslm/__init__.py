@@ -15,13 +15,17 @@ if TYPE_CHECKING:
     from uslm.output.speech import Speech
     from uslm.output.subtitles import to_srt, to_vtt
     from uslm.output.watermark import Perth, detect
+    from uslm.singing import MakeAVoice
+    from uslm.text.score import Score
     from uslm.tts import ZeroShotTTS
     from uslm.voices.prompt import VoicePrompt
     from uslm.voices.store import VoiceStore
 
 __version__ = "0.1.0"
 __all__ = [
+    "MakeAVoice",
     "Perth",
+    "Score",
     "Speech",
     "SpeechAnswerer",
     "SpeechContinuer",
@@ -40,7 +44,9 @@ __all__ = [
 # Where each public name lives. They are imported on first use, so that `import uslm` costs
 # nothing: PyTorch alone takes over a second to import.
 _HOMES = {
+    "MakeAVoice": "uslm.singing:MakeAVoice",
     "Perth": "uslm.output.watermark:Perth",
+    "Score": "uslm.text.score:Score",
     "Speech": "uslm.output.speech:Speech",
     "SpeechAnswerer": "uslm.answering:SpeechAnswerer",
     "SpeechContinuer": "uslm.continuation:SpeechContinuer",

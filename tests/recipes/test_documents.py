@@ -29,6 +29,8 @@ RECIPES: dict[str, str] = {
     "train_content_lm": "ContentLMRecipe",
     "train_gense": "GenseRecipe",
     "train_dual_speech": "DualSpeechRecipe",
+    "train_make_a_voice": "MakeAVoiceRecipe",
+    "train_code_vocoder": "CodeVocoderRecipe",
     "train_ar": "ARRecipe",
     "train_nar": "NARRecipe",
     "train_joint": "JointRecipe",

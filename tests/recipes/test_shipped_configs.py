@@ -16,6 +16,7 @@ from uslm_recipes.config import config_names, load_config
 from uslm_recipes.data.acoustic_rows import RowShape
 from uslm_recipes.train import ar as train_ar
 from uslm_recipes.train.ar import ARRecipe
+from uslm_recipes.train.code_vocoder import CodeVocoderRecipe
 from uslm_recipes.train.content_lm import ContentLMRecipe
 from uslm_recipes.train.dual_speech import DualSpeechRecipe
 from uslm_recipes.train.feature_codec import FeatureCodecRecipe
@@ -23,6 +24,7 @@ from uslm_recipes.train.flow import FlowRecipe
 from uslm_recipes.train.gense import GenseRecipe
 from uslm_recipes.train.joint import JointRecipe
 from uslm_recipes.train.judged_units import JudgedUnitsRecipe
+from uslm_recipes.train.make_a_voice import MakeAVoiceRecipe
 from uslm_recipes.train.masked import MaskedRecipe
 from uslm_recipes.train.masked_units import MaskedUnitsRecipe
 from uslm_recipes.train.melody import MelodyRecipe
@@ -62,6 +64,8 @@ RECIPES = {
     "train_content_lm": ContentLMRecipe,
     "train_gense": GenseRecipe,
     "train_dual_speech": DualSpeechRecipe,
+    "train_make_a_voice": MakeAVoiceRecipe,
+    "train_code_vocoder": CodeVocoderRecipe,
     "train_streams": StreamsRecipe,
     "train_ar": ARRecipe,
     "train_nar": NARRecipe,
@@ -99,6 +103,7 @@ def test_each_recipe_has_a_config_of_each_size() -> None:
     }
     wanted["train_gense"] = sizes | {"mini_speaker"}
     wanted["train_dual_speech"] = sizes | {"mini_decoder"}
+    wanted["train_make_a_voice"] = sizes | {"mini_semantic"}
     wanted["train_flow"] = {"tiny", "mini", "vevo"}
     wanted["train_voxcpm"] = {"tiny", "mini", "voxcpm"}
     wanted["train_melody"] = {"tiny", "mini", "melody"}

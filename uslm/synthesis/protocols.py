@@ -21,6 +21,7 @@ from uslm.synthesis.plan import PlanConfig
 from uslm.synthesis.timer import StageTimer
 from uslm.text.frontend import FrontendResult
 from uslm.text.lexicon import Lexicon
+from uslm.text.score import Score
 from uslm.voices.prompt import VoicePrompt
 from uslm.voices.verification import VerificationResult, VerifyConfig
 from uslm.voices.word_times import WordAligner
@@ -304,4 +305,16 @@ class Answerer(VoiceMaker, Protocol):
         """Text and speech; in the voice of whoever asks, where none is given. All that is drawn
         comes from `seed`. AudioError where nothing is to be heard, UserError of a written question
         without a voice."""
+        ...
+
+
+@runtime_checkable
+class Singer(VoiceMaker, Protocol):
+    """A model that sings scores."""
+
+    def sing(
+        self, score: Score, voice: VoicePrompt, seed: int, timer: StageTimer, frontend: FrontEnd
+    ) -> Converted:
+        """The words of the score, which the front end reads, to its notes; all that is drawn comes
+        from `seed`. UserError of a score that it cannot sing, TextError of words."""
         ...

@@ -19,6 +19,7 @@ SYSTEMS = {
     "melody": "uslm.systems.melody.entry:ENTRY",
     "gense": "uslm.systems.gense.entry:ENTRY",
     "dual_speech": "uslm.systems.dual_speech.entry:ENTRY",
+    "make_a_voice": "uslm.systems.make_a_voice.entry:ENTRY",
 }
 """Name, as commands take it, to the address of its entry."""
 

@@ -29,18 +29,26 @@ def ids(count: int, below: int, seed: int = 0) -> Tensor:
     return torch.randint(below, (count,), generator=torch.Generator().manual_seed(seed))
 
 
+def span(kind: TokenKind, count: int, seed: int) -> Span:
+    """Tokens of a kind, those of several tables in turn; or vectors."""
+    if kind.dim:
+        draw = torch.Generator().manual_seed(seed)
+        return Span.of_vectors(kind.name, torch.randn(count, kind.dim, generator=draw))
+    first = torch.tensor([kind.at(place).start for place in range(count)], dtype=torch.long)
+    return Span(kind.name, ids(count, kind.size // kind.tables, seed) + first)
+
+
+def changed(kind: TokenKind, tokens: Tensor) -> Tensor:
+    """Every token another of its table."""
+    each = kind.size // kind.tables
+    return tokens - tokens % each + (tokens + 1) % each
+
+
 @pytest.fixture(params=["plain", *SPAN_LMS])
 def model(request: pytest.FixtureRequest) -> Any:
     torch.manual_seed(0)
     found: Any = PlainLM if request.param == "plain" else model_class(request.param)
     return found(found.tiny_config()).eval()
-
-
-def span(kind: TokenKind, count: int, seed: int) -> Span:
-    if not kind.dim:
-        return Span(kind.name, ids(count, kind.size, seed))
-    draw = torch.Generator().manual_seed(seed)
-    return Span.of_vectors(kind.name, torch.randn(count, kind.dim, generator=draw))
 
 
 def rows_of(model: SpanLM, length: int = 6) -> list[list[Span]]:
@@ -49,7 +57,7 @@ def rows_of(model: SpanLM, length: int = 6) -> list[list[Span]]:
     return [
         [
             *(span(k, 3 + i + 2 * n, seed=7 * i + n) for n, k in enumerate(kinds)),
-            Span(last.name, ids(length, last.size, seed=50 + i)),
+            span(last, length, seed=50 + i),
         ]
         for i in range(3)
     ]
@@ -88,15 +96,14 @@ def test_every_span_that_is_read_matters_and_nothing_that_follows(model: Any) ->
     before = whole(model, rows)
     for place, each in enumerate(rows[0][:-1]):
         other = [*rows[0]]
-        size = model.kind(each.kind).size
-        other[place] = Span(each.kind, (each.ids + 1) % size)
+        other[place] = Span(each.kind, changed(model.kind(each.kind), each.ids))
         if each.vectors is not None:
             other[place] = Span.of_vectors(each.kind, each.vectors.flip(1))
         assert not torch.allclose(whole(model, [other])[:, 0], before[:, 0], **CLOSE)
     last = rows[0][-1]
-    changed = last.ids.clone()
-    changed[4] = (changed[4] + 1) % model.kind(last.kind).size
-    after = whole(model, [[*rows[0][:-1], Span(last.kind, changed)]])
+    said = last.ids.clone()
+    said[4] = changed(model.kind(last.kind), last.ids)[4]
+    after = whole(model, [[*rows[0][:-1], Span(last.kind, said)]])
     torch.testing.assert_close(after[:, :5], before[:, :5])
     assert not torch.allclose(after[:, 5], before[:, 5], **CLOSE)
 
@@ -208,3 +215,33 @@ def test_four_rows_are_learnt_by_heart(model: Any) -> None:
         model.loss(batch).backward()
         optimizer.step()
     assert float(model.loss(batch).detach()) < 0.3 * before
+
+
+def test_tables_take_turns_whatever_the_scores() -> None:
+    """Codes of three codebooks: each is read and written in its own place only."""
+    torch.manual_seed(0)
+    kind = TokenKind(name="codes", size=12, rate=30.0, tables=3)
+    model = PlainLM(SpanLMConfig(kinds=(kind,), dim=32, num_heads=2, num_layers=1)).eval()
+    [found] = write_spans(
+        model, [[]], "codes", [60], sampling=Sampling(temperature=5.0, top_k=0, top_p=1.0),
+        generators=[torch.Generator().manual_seed(0)],
+    )  # fmt: skip
+    assert torch.equal(found // 4, torch.arange(60) % 3)
+    assert len(found.unique()) == 12
+    model.batch([[Span("codes", found)]])
+    with pytest.raises(UserError, match="codes must be of 3 tables in turn"):
+        model.batch([[Span("codes", found[1:])]])
+    with pytest.raises(ConfigError, match=r"the 12 tokens of codes .* but tables is 5"):
+        TokenKind(name="codes", size=12, tables=5)
+
+
+def test_a_span_does_not_end_before_its_least() -> None:
+    """Scores of the end that are certain, after the first token."""
+    torch.manual_seed(0)
+    model = PlainLM(SpanLM.tiny_config()).eval()
+    model.step = lambda *given: torch.eye(33)[32:] * 1e4  # type: ignore[method-assign]
+    [found] = write_spans(
+        model, [[Span("text", ids(4, 20))]], "units", [9], sampling=Sampling(),
+        generators=[torch.Generator().manual_seed(0)], may_end=True, least=4,
+    )  # fmt: skip
+    assert len(found) == 4

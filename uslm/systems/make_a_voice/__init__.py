@@ -1,0 +1,1 @@
+"""Make-A-Voice: one stage of codes that speaks, converts and sings."""

@@ -1,0 +1,61 @@
+"""Make-A-Voice with random weights, built in milliseconds: what tests and examples speak with."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from uslm.systems.make_a_voice.model import MakeAVoiceLM, acoustic_kinds, semantic_kinds
+from uslm.systems.make_a_voice.vocoder import CodeVocoder, CodeVocoderConfig
+from uslm.systems.tiny_folder import save_parts
+from uslm.text.vocab import PhonemeVocab
+from uslm_tokenizer.codecs.kmeans_units.model import KMeansUnits
+from uslm_tokenizer.codecs.pitch_tokens.model import PitchTokens, PitchTokensConfig
+from uslm_tokenizer.codecs.waveform_codec.model import WaveformCodec
+from uslm_tokenizer.hub import PretrainedModel
+from uslm_tokenizer.nn.vocos import VocosConfig
+
+CODEBOOKS = 2
+"""Of the codec's three, those that are written and heard."""
+
+
+def tiny_parts(*, seed: int = 0) -> dict[str, PretrainedModel]:
+    """Every part."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        units = KMeansUnits(KMeansUnits.tiny_config())
+        codec = WaveformCodec(WaveformCodec.tiny_config())
+        pitch = PitchTokens(
+            PitchTokensConfig(sample_rate=units.sample_rate, hop_length=units.hop_length)
+        )
+        reading = semantic_kinds(
+            text_vocab_size=PhonemeVocab().size, num_units=units.codebook_size,
+            unit_rate=units.frame_rate,
+        )  # fmt: skip
+        speaking = acoustic_kinds(
+            num_units=units.codebook_size, unit_rate=units.frame_rate,
+            num_pitches=pitch.codebook_size, num_codebooks=CODEBOOKS,
+            codebook_size=codec.codebook_size, frame_rate=codec.frame_rate,
+        )  # fmt: skip
+        vocos = VocosConfig(
+            in_dim=16, dim=16, hidden_dim=32, num_layers=2, n_fft=2 * codec.hop_length,
+            hop_length=codec.hop_length,
+        )  # fmt: skip
+        vocoder = CodeVocoderConfig(
+            num_codebooks=CODEBOOKS, codebook_size=codec.codebook_size, vocos=vocos,
+            sample_rate=codec.sample_rate,
+        )  # fmt: skip
+        tiny = MakeAVoiceLM.tiny_config()
+        parts: dict[str, PretrainedModel] = {
+            "units": units, "pitch": pitch, "codec": codec,
+            "semantic": MakeAVoiceLM(replace(tiny, kinds=reading)),
+            "acoustic": MakeAVoiceLM(replace(tiny, kinds=speaking)),
+            "vocoder": CodeVocoder(vocoder),
+        }  # fmt: skip
+    return {name: part.eval() for name, part in parts.items()}
+
+
+def save_tiny_make_a_voice(folder: Path, *, seed: int = 0) -> Path:
+    """A folder that speaks, converts and sings, and says nothing."""
+    save_parts("make_a_voice", tiny_parts(seed=seed), folder)
+    return folder
