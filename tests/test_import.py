@@ -69,7 +69,9 @@ def test_every_module_imports_without_a_trace(tmp_path: Path) -> None:
 
 PUBLIC = {
     "uslm": {
+        "MakeAVoice",
         "Perth",
+        "Score",
         "Speech",
         "SpeechAnswerer",
         "SpeechContinuer",
