@@ -14,6 +14,7 @@ from uslm.text.score import Score
 from uslm.text.score_files import read_score
 from uslm.tts import ZeroShotTTS
 from uslm.voices.prompt import VoicePrompt
+from uslm.voices.stock import DEFAULT_STOCK_VOICE
 from uslm_tokenizer.audio.given import AudioInput
 from uslm_tokenizer.errors import UserError
 
@@ -55,6 +56,10 @@ class MakeAVoice:
     ) -> VoicePrompt:
         """A voice from a recording, as of `ZeroShotTTS.create_voice`."""
         return self._tts.create_voice(audio, text, sample_rate=sample_rate, name=name)
+
+    def stock_voice(self, name: str = DEFAULT_STOCK_VOICE) -> VoicePrompt:
+        """A voice that comes with the package, as of `ZeroShotTTS.stock_voice`."""
+        return self._tts.stock_voice(name)
 
     def speak(self, text: str, voice: VoicePrompt, *, seed: int | None = None) -> Speech:
         """The text in the voice."""

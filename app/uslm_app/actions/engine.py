@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from uslm.conversion import VoiceConverter
     from uslm.enhancement import SpeechEnhancer
     from uslm.output.watermark import Watermark
+    from uslm.singing import MakeAVoice
     from uslm.text.lexicon import Lexicon
     from uslm.tts import ZeroShotTTS
     from uslm_tokenizer.base import AudioTokenizer
@@ -49,6 +50,13 @@ def load_converter(options: ModelOptions) -> VoiceConverter:
     return VoiceConverter.from_pretrained(
         options.model, device=find_device(options), dtype=options.dtype
     )
+
+
+def load_singer(name: str, options: DeviceOptions) -> MakeAVoice:
+    """The model that sings."""
+    from uslm.singing import MakeAVoice
+
+    return MakeAVoice.from_pretrained(name, device=find_device(options))
 
 
 def load_enhancer(name: str, options: DeviceOptions) -> SpeechEnhancer:

@@ -84,6 +84,22 @@ class ConvertOptions(VoiceOptions, MannerOptions, ModelOptions, CommonOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SingOptions(VoiceOptions, DeviceOptions, CommonOptions):
+    """Options of `uslm sing`."""
+
+    score: str
+    lyrics: str | None
+    transpose: float
+    model: str
+    out: str
+    format: str | None
+    force: bool
+    sidecar: bool
+    watermark: bool
+    seed: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class EnhanceOptions(DeviceOptions, CommonOptions):
     """Options of `uslm enhance`."""
 
@@ -298,6 +314,7 @@ OPTIONS: dict[str, type[CommonOptions]] = {
     "say": SayOptions,
     "batch": BatchOptions,
     "convert": ConvertOptions,
+    "sing": SingOptions,
     "enhance": EnhanceOptions,
     "continue": ContinueOptions,
     "encode": EncodeOptions,

@@ -141,6 +141,43 @@ def add_convert(parser: ArgumentParser) -> None:
     add_common(parser)
 
 
+def add_sing(parser: ArgumentParser) -> None:
+    """Options of `uslm sing`."""
+    score = parser.add_argument_group("score")
+    score.add_argument(
+        "--score",
+        required=True,
+        metavar="SCORE",
+        help="melody of one voice: .mid (needs uslm[score]), .musicxml, .xml or .mxl",
+    )
+    score.add_argument(
+        "--lyrics",
+        metavar="TEXT",
+        help="a syllable for each note: Twin-kle lit-tle star, and _ for a note that holds the "
+        "syllable before (default: those of the score)",
+    )
+    score.add_argument(
+        "--transpose",
+        type=number(-60, 60),
+        default=0.0,
+        metavar="X",
+        help="move all notes by so many half-tones (default 0)",
+    )
+    add_voice(parser)
+    add_output(parser, "song")
+    parser.add_argument(
+        "--sidecar", action="store_true", help="also write OUT.json: seed, timings, settings"
+    )
+    add_watermark(parser)
+    parser.add_argument("--seed", **SEED)
+    model = parser.add_argument_group("model")
+    model.add_argument(
+        "--model", required=True, metavar="FOLDER", help="the system that train_make_a_voice leaves"
+    )
+    add_device(model)
+    add_common(parser)
+
+
 def add_enhance(parser: ArgumentParser) -> None:
     """Options of `uslm enhance`."""
     parser.add_argument("--audio", required=True, metavar="AUDIO", help="the noisy recording")

@@ -69,6 +69,15 @@ jobs.jsonl holds one job a line, of which only the text must be there:
         options.add_convert,
         "  uslm convert --source mine.wav --prompt theirs.flac --out mine-as-theirs.wav\n",
     ),
+    "sing": Command(
+        "sing a score in the voice of a recording, with a model that was trained to",
+        options.add_sing,
+        """\
+  uslm sing --score song.mid --lyrics "Twin-kle, twin-kle, lit-tle star" --prompt me.wav \\
+      --model runs/acoustic/system --out song.wav
+  uslm sing --score song.musicxml --voice anna --model runs/acoustic/system --out song.wav
+""",
+    ),
     "enhance": Command(
         "take the noise of a recording away, with a model that was trained to",
         options.add_enhance,
