@@ -9,7 +9,7 @@ from effect import Effect, Measured, Setting
 from torch import Tensor
 
 from uslm.evaluation.suites.baseline import MelUnits, MelUnitsConfig
-from uslm_tokenizer.quantize.merge import encode_merged, hold
+from uslm_tokenizer.quantize.merge import hold
 from uslm_tokenizer.quantize.rvq import ResidualQuantizer, ResidualQuantizerConfig
 from uslm_tokenizer.quantize.vq import VectorQuantizerConfig
 
@@ -45,11 +45,11 @@ def run(setting: Setting, seed: int) -> Mapping[str, Measured]:
     def first_codebook(x: Tensor) -> Tensor:
         if setting.broken == "levels above not told":
             return tied_afterwards(x)
-        return encode_merged(quantizer, x, first)
+        return quantizer.merged(first).encode(x)
 
     arms = {
         "first level merged": first_codebook,
-        "all levels merged": lambda x: encode_merged(quantizer, x, (MERGE,) * NUM_LEVELS),
+        "all levels merged": quantizer.merged((MERGE,) * NUM_LEVELS).encode,
         "first level tied afterwards": tied_afterwards,
         "nothing merged": quantizer.encode,
     }

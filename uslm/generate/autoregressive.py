@@ -58,17 +58,22 @@ def speak_units(
     sampling: Sampling,
     generators: Sequence[torch.Generator],
     prompt_pitches: Sequence[Int[Tensor, " _"]] | None = None,
+    tracks: Sequence[Sequence[int] | None] | None = None,
 ) -> Iterator[list[UnitRow]]:
     """Yield the rows after each step, the same list each time; ends when every row has stopped.
 
     Row i reads `text_ids[i]`, goes on from `prompt_units[i]` and draws from `generators[i]` only,
     so what it says does not depend on the rows beside it. `prompt_pitches` are the relative ones
-    of `prompt_units`, for a model that draws pitches.
+    of `prompt_units`, for a model that draws pitches. `tracks[i]` tells of each unit to come which
+    symbol of the text it is of, counted from the first after the prompt's; the row ends with it.
+    UserError of a model that keeps no place in its text.
     """
     rows = [UnitRow() for _ in text_ids]
     longest = max(len(t) + p.shape[-1] for t, p in zip(text_ids, prompt_units, strict=True))
     capacity = longest + 2 + max(stop.max_frames for stop in stops)
     cache = model.new_cache(len(rows), capacity)
+    if tracks is not None:
+        model.follow(tracks, cache)
     logits = prefill(model, text_ids, prompt_units, cache, prompt_pitches)
     end = model.codebook_size
     while True:

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from uslm.models.voice_memory import VoiceMemory
+from uslm_tokenizer.errors import UserError
 from uslm_tokenizer.hub import PretrainedModel
 from uslm_tokenizer.nn.attention import SLOT_STEP, KVCache
 from uslm_tokenizer.nn.padding import pad_right
@@ -28,6 +29,11 @@ class SemanticModel(PretrainedModel, ABC):
     @abstractmethod
     def codebook_size(self) -> int:
         """Number of different units; the logit at this index means the end of speech."""
+
+    @property
+    def frames_per_unit(self) -> int:
+        """Frames of the codec that each unit lasts: more than one of merged codes (VALL-E R)."""
+        return 1
 
     @property
     def num_streams(self) -> int:
@@ -74,6 +80,11 @@ class SemanticModel(PretrainedModel, ABC):
         """Index in each row's text of the symbol that the unit scored last is of; None from a
         model that does not know."""
         return None
+
+    def follow(self, tracks: Sequence[Sequence[int] | None], cache: KVCache) -> None:
+        """Have rows say the symbols of their text when their track says, before they are prefilled;
+        see `PhonePointer.follow`. UserError of a model that keeps no place in its text."""
+        raise UserError(f"a {self.model_type} says symbols when it will, and follows no track")
 
     @abstractmethod
     def batch(

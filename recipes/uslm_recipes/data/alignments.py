@@ -13,6 +13,7 @@ from torch import Tensor
 
 from uslm.models.base import AcousticModel
 from uslm.systems.two_stage.conv_regressor import ConvRegressor
+from uslm.systems.two_stage.nar import AcousticLM
 from uslm.systems.two_stage.regressor import AcousticRegressor
 from uslm.voices.alignment import align_ctc
 from uslm_recipes.data.corpus import Corpus
@@ -83,16 +84,21 @@ def align_for(
     folder: Path,
 ) -> Alignments | None:
     """The alignments of those utterances that have a text, if this stage 2 looks at them."""
-    regressor = isinstance(model, AcousticRegressor) and model.config.condition_on_alignment
-    if not (regressor or isinstance(model, ConvRegressor)):
+    told = isinstance(model, (AcousticRegressor, AcousticLM)) and (
+        model.config.condition_on_alignment
+    )
+    if not (told or isinstance(model, ConvRegressor)):
         return None
-    if codec is None or not isinstance(codec.units, UnitTokenizer):
+    texts = np.array([i for i in indices if len(corpus.text_ids[int(i)])], dtype=np.int64)
+    listener = None if codec is None else codec.units
+    if all(corpus.utterances[int(i)].durations for i in texts):
+        return align(corpus, tokens, None, texts, folder)
+    if not isinstance(listener, UnitTokenizer):
         raise ConfigError(
             "tokenizer must name a codec that recognises phonemes: a conv_regressor, or a model "
-            "with condition_on_alignment, learns from alignments"
+            "with condition_on_alignment, learns from alignments, which the corpus does not tell"
         )
-    texts = np.array([i for i in indices if len(corpus.text_ids[int(i)])], dtype=np.int64)
-    return align(corpus, tokens, codec.units, texts, folder)
+    return align(corpus, tokens, listener, texts, folder)
 
 
 def _save(path: Path, columns: dict[str, NDArray[np.int64]]) -> None:

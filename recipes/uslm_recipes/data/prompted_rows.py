@@ -18,6 +18,7 @@ from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.same_speaker import SameSpeakerSampler
 from uslm_recipes.data.tokens import TokenCorpus
 from uslm_tokenizer.errors import ConfigError
+from uslm_tokenizer.quantize.merge import slow_codes
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,11 @@ def check_pitch(model: SemanticModel, tokens: TokenCorpus) -> None:
             "tokens must be those of a codec that holds pitch, as the model is to draw it "
             f"(pitch_reach), but they have {tokens.header.num_codebooks} codebooks without pitch"
         )
+    if draws and model.frames_per_unit > 1:
+        raise ConfigError(
+            "frames_per_unit must be 1 for a model that draws a pitch in each frame, but is "
+            f"{model.frames_per_unit}"
+        )
 
 
 class PromptedRows:
@@ -65,9 +71,10 @@ class PromptedRows:
         """Text ids of an utterance."""
         return torch.from_numpy(self.corpus.text_ids[index])
 
-    def units(self, index: int) -> Int[Tensor, " t"]:
-        """Codebook 0 of an utterance."""
-        return self.tokens.codes(index)[0]
+    def units(self, index: int, frames_per_unit: int = 1) -> Int[Tensor, " t"]:
+        """Codebook 0 of an utterance; UserError if its codes are not merged over so many frames."""
+        codes = self.tokens.codes(index)[None, :1]
+        return codes[0, 0] if frames_per_unit == 1 else slow_codes(codes, frames_per_unit)[0, 0]
 
     def pitches(self, model: PitchedModel, index: int) -> Int[Tensor, " t"]:
         """Pitches that the model is to draw beside the units of an utterance."""
@@ -94,13 +101,13 @@ class PromptedRows:
         separator = torch.tensor([model.separator_id])
         texts, units, starts, before = [], [], [], []
         pitched = model if isinstance(model, PitchedModel) and model.num_pitches else None
-        pitches = []
+        pitches, lasts = [], model.frames_per_unit
         for index, prompt_index in zip(indices, prompts, strict=True):
-            text, row, num_prompt = self.text(index), self.units(index), 0
-            begins = self.starts(index) if self.alignments is not None else None
+            text, row, num_prompt = self.text(index), self.units(index, lasts), 0
+            begins = self.starts(index) // lasts if self.alignments is not None else None
             heights = [] if pitched is None else [self.pitches(pitched, index)]
             if prompt_index is not None:
-                prompt = self.units(prompt_index)
+                prompt = self.units(prompt_index, lasts)
                 num_prompt = len(prompt)
                 text = torch.cat([self.text(prompt_index), separator, text])
                 row = torch.cat([prompt, row])
@@ -109,7 +116,8 @@ class PromptedRows:
                 if begins is not None:
                     # The separator takes no time: the text begins in the same frame.
                     border = torch.tensor([num_prompt, num_prompt])
-                    begins = torch.cat([self.starts(prompt_index), border, begins[1:] + num_prompt])
+                    before_it = self.starts(prompt_index) // lasts
+                    begins = torch.cat([before_it, border, begins[1:] + num_prompt])
             texts.append(text)
             units.append(row)
             if pitched is not None:

@@ -62,7 +62,7 @@ def read_aloud(
         generators=[torch.Generator().manual_seed(0)],
     )
     *_, last = rows
-    units = last[0].tensor()
+    units = last[0].tensor().repeat_interleave(model.frames_per_unit)
     if not len(units):
         return Validation(values={}, texts={f"{name}_text": phonemes(text_ids.tolist())})
     logits = recognizer.phoneme_logits(units[None].to(recognizer.device))[0]

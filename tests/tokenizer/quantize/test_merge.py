@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from uslm_tokenizer.codecs.speech_tokenizer.model import SpeechTokenizer
-from uslm_tokenizer.errors import UserError
-from uslm_tokenizer.quantize.merge import encode_merged, hold, pool, slow_codes
+from uslm_tokenizer.errors import ConfigError, UserError
+from uslm_tokenizer.quantize.merge import hold, pool, slow_codes
 from uslm_tokenizer.quantize.rvq import ResidualQuantizer, ResidualQuantizerConfig
 from uslm_tokenizer.quantize.vq import VectorQuantizerConfig
 
@@ -28,17 +28,17 @@ def latents(b: int, t: int, seed: int = 0) -> torch.Tensor:
 
 def error(quantizer: ResidualQuantizer, merge: tuple[int, ...]) -> float:
     x = latents(4, 61)
-    return float((quantizer.decode(encode_merged(quantizer, x, merge)) - x).square().mean())
+    return float((quantizer.decode(quantizer.merged(merge).encode(x)) - x).square().mean())
 
 
 def test_without_merging_it_encodes(quantizer: ResidualQuantizer) -> None:
     x = latents(2, 9)
-    assert torch.equal(encode_merged(quantizer, x, (1, 1, 1, 1)), quantizer.encode(x))
+    assert torch.equal(quantizer.merged((1, 1, 1, 1)).encode(x), quantizer.encode(x))
 
 
 @pytest.mark.parametrize("t", [1, 7, 8])
 def test_codes_are_tied_and_half_of_them_say_all(quantizer: ResidualQuantizer, t: int) -> None:
-    codes = encode_merged(quantizer, latents(2, t), (2, 1, 3, 1))
+    codes = quantizer.merged((2, 1, 3, 1)).encode(latents(2, t))
     assert codes.shape == (2, 4, t)
     slow = slow_codes(codes[:, :1], 2)
     assert slow.shape[2] == -(-t // 2)  # the steps of a language model of codebook 0
@@ -55,7 +55,7 @@ def test_a_merged_level_codes_the_mean_and_the_next_what_that_lost(
     x = latents(1, 5)
     mean = torch.stack([x[..., :2].mean(2), x[..., 2:4].mean(2), x[..., 4]], dim=2)
     torch.testing.assert_close(pool(x, 2), mean)
-    codes = encode_merged(quantizer, x, (2, 1, 1, 1))
+    codes = quantizer.merged((2, 1, 1, 1)).encode(x)
     first = quantizer.levels[0]
     assert torch.equal(slow_codes(codes[:, :1], 2), first.encode(mean))
     lost = x - first.decode(codes[:, :1])
@@ -72,11 +72,19 @@ def test_a_codec_decodes_them_without_being_trained_anew() -> None:
     codec = SpeechTokenizer(SpeechTokenizer.tiny_config()).eval()
     with torch.no_grad():
         found = codec.encoder(0.1 * torch.randn(1, 1, 400))
-    codes = encode_merged(codec.quantizer, found, (2, 1, 1))
+    codes = codec.quantizer.merged((2, 1, 1)).encode(found)
     assert codec.decode(codes).shape == (1, 1, 400)
 
 
 @pytest.mark.parametrize("merge", [(2, 1), (0, 1, 1, 1), (2, 1, 1, 1, 1)])
 def test_wrong_numbers_are_named(quantizer: ResidualQuantizer, merge: tuple[int, ...]) -> None:
-    with pytest.raises(UserError, match="merge must be 4 numbers of 1 or more"):
-        encode_merged(quantizer, latents(1, 4), merge)
+    with pytest.raises(ConfigError, match="merge must be 4 numbers of 1 or more"):
+        quantizer.merged(merge)
+
+
+def test_merging_is_undone_and_leaves_the_levels_alone(quantizer: ResidualQuantizer) -> None:
+    x, levels = latents(2, 9), quantizer.levels
+    merged = quantizer.merged((2, 1, 1, 1))
+    assert not torch.equal(merged.encode(x), quantizer.encode(x))
+    assert torch.equal(merged.merged(()).encode(x), quantizer.encode(x))
+    assert merged.levels is levels and quantizer.config.merge == ()

@@ -76,11 +76,14 @@ def test_the_text_position_goes_where_the_caches_goes() -> None:
     for step, row in enumerate(moves.tolist()):
         if step == 4:
             position.move_to(9)
-            cache.move_to([9])
+            cache.begin_speaking([9])
         position.move(row)
         cache.move([row], [True], 0.8)
-        assert (position.place, position.spoken) == (cache.text_positions[0], cache.spoken[0])
-        assert position.may_end == (cache.spoken[0] >= 20)
+        assert (position.place, position.spoken) == (
+            cache.pointer.places[0],
+            cache.pointer.spoken[0],
+        )
+        assert position.may_end == (cache.pointer.spoken[0] >= 20)
     assert position.place == 20
 
 

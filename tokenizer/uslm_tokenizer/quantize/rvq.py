@@ -1,6 +1,7 @@
 """Residual vector quantization: every level codes what the levels before it left over."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from uslm_tokenizer.errors import ConfigError
 from uslm_tokenizer.quantize.base import Quantized, Quantizer, straight_through
+from uslm_tokenizer.quantize.merge import hold, pool
 from uslm_tokenizer.quantize.single import SingleConfig, build_single
 
 
@@ -20,6 +22,9 @@ class ResidualQuantizerConfig:
     """Share of the rows of a training batch that use only their first few levels."""
     min_levels: int = 1
     """The fewest levels that such a row uses; the number is drawn evenly from here to all."""
+    merge: tuple[int, ...] = ()
+    """Frames that share their codes, of each level, where latents become codes (VALL-E R; see
+    merge.py); empty: none do. Training has nothing to do with it."""
 
     def __post_init__(self) -> None:
         sizes = [(level.dim, level.codebook_size, level.num_codebooks) for level in self.levels]
@@ -34,6 +39,11 @@ class ResidualQuantizerConfig:
             )
         if not 0 <= self.dropout <= 1:
             raise ConfigError(f"dropout must be in [0, 1], but is {self.dropout}")
+        if self.merge and (len(self.merge) != len(self.levels) or min(self.merge) < 1):
+            raise ConfigError(
+                f"merge must be {len(self.levels)} numbers of 1 or more, one for each level, or "
+                f"none, but is {list(self.merge)}"
+            )
 
     @property
     def dim(self) -> int:
@@ -66,6 +76,20 @@ class ResidualQuantizer(Quantizer):
         self.identity_gradient = all(level.identity_gradient for level in self._span())
         self.learns = any(level.learns for level in self._span())
         self.draws_codes = any(level.draws_codes for level in self._span())
+        if config.merge:  # a tensor, so that tokens of merged codes are not taken for the others
+            self.register_buffer("merge", torch.tensor(config.merge))
+
+    def merged(self, merge: Sequence[int]) -> "ResidualQuantizer":
+        """The same levels, whose codes share so many frames each; an empty `merge` undoes it.
+
+        Raises ConfigError unless there is a number for each level.
+        """
+        with torch.device("meta"):
+            made = ResidualQuantizer(replace(self.config, merge=tuple(merge)))
+        made.levels = self.levels
+        if merge:
+            made.register_buffer("merge", torch.tensor(made.config.merge))
+        return made.train(self.training)
 
     @property
     def num_codebooks(self) -> int:
@@ -131,9 +155,11 @@ class ResidualQuantizer(Quantizer):
         With a `start` the levels before it are left out: nothing is subtracted for them.
         """
         latents = latents.detach().float()
+        merge, length = self.config.merge or (1,) * len(self.levels), latents.shape[2]
         residual, codes = latents, []
         for index, level in enumerate(self._span(start, num_quantizers), start):
-            codes.append(level.encode(self._seen(index, latents, residual)))
+            seen = pool(self._seen(index, latents, residual), merge[index])
+            codes.append(hold(level.encode(seen), merge[index], length))
             residual = residual - level.decode(codes[-1]).detach()
         return torch.cat(codes, 1)
 

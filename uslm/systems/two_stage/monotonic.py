@@ -20,9 +20,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from uslm.models.base import PitchedModel
+from uslm.models.phone_pointer import timed_from
 from uslm.models.teacher_forcing import NOT_PREDICTED, TeacherForced
 from uslm.systems.two_stage.alignment_cache import AlignmentCache
 from uslm.systems.two_stage.special_tokens import SpecialTokenLM
+from uslm_tokenizer.errors import ConfigError
 from uslm_tokenizer.nn.attention import KVCache
 from uslm_tokenizer.nn.padding import pad_left, pad_right
 from uslm_tokenizer.nn.transformer import Transformer
@@ -59,6 +61,17 @@ class MonotonicLMConfig:
     beyond counts as the outermost. 0: no pitch is drawn."""
     pitch_history: int = 8
     """Pitches before a unit's that its pitch is drawn by."""
+    frames_per_unit: int = 1
+    """Frames that each unit lasts; as many as share the codes of the first level of a codec whose
+    codes are merged (VALL-E R), and 1 of any other."""
+    timeless_ids: tuple[int, ...] = ()
+    """Text ids that take no time and are passed over, such as those of stress; with a max_advance
+    of 1 every other symbol is then said, one after the other."""
+
+    def __post_init__(self) -> None:
+        for name in ("max_advance", "frames_per_unit"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be 1 or more, but is {getattr(self, name)}")
 
 
 @dataclass
@@ -120,6 +133,10 @@ class MonotonicLM(SpecialTokenLM, PitchedModel):
         )
 
     @property
+    def frames_per_unit(self) -> int:
+        return self.config.frames_per_unit
+
+    @property
     def num_pitches(self) -> int:
         reach = self.config.pitch_reach
         return 2 * reach + 2 if reach else 0
@@ -153,14 +170,14 @@ class MonotonicLM(SpecialTokenLM, PitchedModel):
         inputs, targets, text_positions, advances = [], [], [], []
         heights, height_targets = [], []
         for i, (row, begins) in enumerate(zip(units, starts, strict=True)):
-            path = self._path(begins, len(row))
+            path, moves = self._path(text_ids[i], begins, len(row))
             known = 0 if predict_from is None else predict_from[i]
             mark = row.new_tensor([self.bos_id])
             inputs.append(torch.cat([mark, row]))
             text_positions.append(path)
             target = torch.cat([row, mark])
             # Behind the last unit the text position has arrived: there is nothing to move to.
-            advance = torch.cat([path.diff(), path.new_tensor([NOT_PREDICTED])])
+            advance = torch.cat([moves, path.new_tensor([NOT_PREDICTED])])
             target[:known], advance[:known] = NOT_PREDICTED, NOT_PREDICTED
             targets.append(target)
             advances.append(advance)
@@ -181,16 +198,22 @@ class MonotonicLM(SpecialTokenLM, PitchedModel):
             pitch_targets=pad_right(height_targets, NOT_PREDICTED)[0],
         )
 
-    def _path(self, starts: Int[Tensor, " s"], num_frames: int) -> Int[Tensor, " t"]:
-        """Text positions at each frame, and after the last one; steps of
-        `max_advance`."""
+    def _path(
+        self, text: Int[Tensor, " s"], starts: Int[Tensor, " s"], num_frames: int
+    ) -> tuple[Int[Tensor, " t"], Int[Tensor, " m"]]:
+        """Text positions at each frame, and after the last one; and the moves between them, of
+        `max_advance` symbols that take time at most."""
         wanted = torch.searchsorted(starts, torch.arange(num_frames), right=True) - 1
-        path: list[int] = []
-        place = 0
-        for goal in wanted.clamp(min=0).tolist():
-            place = max(place, min(goal, place + self.config.max_advance if path else 0))
-            path.append(place)
-        return torch.tensor([*path, min(len(starts), place + self.config.max_advance)])
+        goals, most = [*wanted.clamp(min=0).tolist(), len(starts)], self.config.max_advance
+        if not self.config.timeless_ids:
+            path = torch.tensor(_steps(goals, most))
+            return path, path.diff()
+        # Symbols that take time are counted, and no others.
+        ways = timed_from(text.tolist(), self.config.timeless_ids)
+        timed = sorted({*ways})
+        counts = {place: count for count, place in enumerate(timed)}
+        path = torch.tensor(_steps([counts[ways[goal]] for goal in goals], most))
+        return torch.tensor(timed)[path], path.diff()
 
     def forward(
         self, batch: MonotonicBatch
@@ -249,7 +272,10 @@ class MonotonicLM(SpecialTokenLM, PitchedModel):
         assert isinstance(cache, AlignmentCache) and cache.length == 0
         texts = [F.pad(text.cpu(), (0, 1), value=self.text_eos_id) for text in text_ids]
         padded, mask = (part.to(self.device) for part in pad_right(texts))
-        cache.begin_reading(self._read(padded, mask), [len(text) - 1 for text in texts])
+        timeless = self.config.timeless_ids
+        ids = [text.tolist() for text in texts] if timeless else None
+        last = [len(text) - 1 for text in texts]
+        cache.begin_reading(self._read(padded, mask), last, ids, timeless)
         # Rows are aligned at their right ends: one with a shorter prompt starts later.
         prompts, started = pad_left(
             [F.pad(units.cpu(), (1, 0), value=self.bos_id) for units in prompt_units]
@@ -263,13 +289,17 @@ class MonotonicLM(SpecialTokenLM, PitchedModel):
         for each_units, each_pitches, each_going in before:
             self.take_pitch(each_pitches, cache)
             self._advance(each_units, cache, each_going)
-        cache.move_to([_behind(text, self.separator_id) for text in texts])
+        cache.begin_speaking([_behind(text, self.separator_id) for text in texts])
         self.take_pitch(pitches, cache)
         return self._score(self._advance(units, cache, going), cache)
 
     def text_positions(self, cache: KVCache) -> list[int]:
         assert isinstance(cache, AlignmentCache)
-        return cache.spoken
+        return cache.pointer.spoken
+
+    def follow(self, tracks: Sequence[Sequence[int] | None], cache: KVCache) -> None:
+        assert isinstance(cache, AlignmentCache) and cache.length == 0
+        cache.tracks = list(tracks)
 
     @torch.no_grad()
     def step(self, units: Int[Tensor, " b"], cache: KVCache) -> Float[Tensor, "b v"]:
@@ -307,9 +337,7 @@ class MonotonicLM(SpecialTokenLM, PitchedModel):
     def _score(self, hidden: Float[Tensor, "b d"], cache: AlignmentCache) -> Float[Tensor, "b v"]:
         """Logits of the next unit."""
         logits = F.linear(hidden, self.to_logits.weight).float()
-        for row, (place, last) in enumerate(zip(cache.spoken, cache.last, strict=True)):
-            if place < last:  # the speech ends when the text position has arrived, and not before
-                logits[row, -1] = -1e9
+        cache.pointer.close(logits)
         return logits
 
     def _read(
@@ -366,6 +394,15 @@ class PitchHead(nn.Module):
 def _autocasts(device_type: str) -> bool:
     """Whether what runs on such a device is given another precision on the way."""
     return torch.amp.is_autocast_available(device_type) and torch.is_autocast_enabled(device_type)
+
+
+def _steps(goals: Sequence[int], most: int) -> list[int]:
+    """Places as near to the goals as steps forward of `most` let come, from 0 on."""
+    path: list[int] = []
+    for goal in goals:
+        place = path[-1] if path else 0
+        path.append(max(place, min(goal, place + most if path else 0)))
+    return path
 
 
 def _behind(text: Int[Tensor, " s"], separator: int) -> int:

@@ -49,6 +49,8 @@ class AcousticLMConfig:
     """Utterance positions that one text symbol counts for."""
     codebook_groups: tuple[int, ...] = (1, 1, 1, 1, 1, 1, 1)
     """Codebooks that each pass of generation fills; they add up to num_codebooks - 1."""
+    condition_on_alignment: bool = False
+    """Whether each frame is told which symbol is spoken in it, where that is known (VALL-E R)."""
 
     def __post_init__(self) -> None:
         groups, filled = list(self.codebook_groups), self.num_codebooks - 1
@@ -98,6 +100,12 @@ class AcousticLM(CodeModel):
         )
         for table in (self.text_embedding, self.code_embedding, self.stream_embedding):
             nn.init.normal_(table.weight, std=0.02)
+        # The first: not known.
+        self.spoken_embedding = (
+            nn.Embedding(config.text_vocab_size + 1, dim) if config.condition_on_alignment else None
+        )
+        if self.spoken_embedding is not None:
+            nn.init.normal_(self.spoken_embedding.weight, std=0.02)
 
     @property
     def num_codebooks(self) -> int:
@@ -132,6 +140,8 @@ class AcousticLM(CodeModel):
         shown = torch.where(known, batch.codes, size) + codebooks * (size + 1)
         stream = 1 + batch.is_target.long()
         frames = self.code_embedding(shown).sum(dim=1) + self.stream_embedding(stream)
+        if self.spoken_embedding is not None:
+            frames = frames + self.spoken_embedding(batch.spoken_ids + 1)
         text = self.text_embedding(batch.text_ids) + self.stream_embedding.weight[0]
         num_text = batch.text_ids.shape[1]
         text_positions = torch.arange(num_text, device=text.device) * self.config.frames_per_symbol

@@ -111,7 +111,8 @@ class BundleSegmentSynthesizer:
         if not self._bundle.config.use_prompt_units or not len(request.voice.text_ids):
             return text, torch.zeros(0, dtype=torch.long)
         separator = torch.tensor([self._bundle.semantic.separator_id])
-        return torch.cat([request.voice.text_ids, separator, text]), request.voice.units
+        units = request.voice.units[:: self._bundle.semantic.frames_per_unit]
+        return torch.cat([request.voice.text_ids, separator, text]), units
 
     def _prompt_pitches(self, request: SegmentRequest) -> Int[Tensor, " p"] | None:
         """The pitches of the units that stage 1 goes on from, where it draws pitches."""
@@ -127,9 +128,10 @@ class BundleSegmentSynthesizer:
         ]
 
     def _stop_rule(self, num_symbols: int) -> StopRule:
-        length = self._bundle.config.length
+        length, lasts = self._bundle.config.length, self._bundle.semantic.frames_per_unit
         return StopRule(
-            min_frames=length.min_frames(num_symbols), max_frames=length.max_frames(num_symbols)
+            min_frames=-(-length.min_frames(num_symbols) // lasts),
+            max_frames=max(1, length.max_frames(num_symbols) // lasts),
         )
 
     def _fill(self, in_progress: Sequence["_SegmentInProgress"], rows: Sequence[UnitRow]) -> bool:
@@ -195,10 +197,12 @@ class _SegmentInProgress:
         self._text_positions += [
             min(max(text_position - before, 0), num_own - 1) for text_position in new
         ]
-        pitches = self._pitches(row.pitches)
-        return self.blocks.plan(
-            row.units, row.stop_reason is not None, self._text_positions, pitches
+        lasts = self._bundle.semantic.frames_per_unit
+        units, positions, pitches = (
+            _held(each, lasts)
+            for each in (row.units, self._text_positions, self._pitches(row.pitches))
         )
+        return self.blocks.plan(units, row.stop_reason is not None, positions, pitches)
 
     def _pitches(self, relative: Sequence[int]) -> list[int]:
         """Pitches that were drawn, as the codec's in the segment's voice."""
@@ -206,3 +210,8 @@ class _SegmentInProgress:
         if not isinstance(model, PitchedModel) or self._bundle.pitch_codebook is None:
             return []
         return [min(model.absolute_pitch(each, self._median), most) for each in relative]
+
+
+def _held(values: Sequence[int], times: int) -> Sequence[int]:
+    """Each value for so many frames."""
+    return values if times == 1 else [value for value in values for _ in range(times)]

@@ -98,10 +98,10 @@ def test_the_alignment_goes_as_far_as_the_likeliest_move(
         total = sum(weights)
         shares = [w / total for w in weights] if total > 0 else [1.0, 0.0, 0.0, 0.0]
         cache.move([shares], [True], 0.8)
-        assert cache.spoken == [place]
+        assert cache.pointer.spoken == [place]
         accumulated_advance += 1 - shares[0]
         if accumulated_advance >= 0.8:
             likeliest = 1 + shares[1:].index(max(shares[1:]))
             place, accumulated_advance = min(place + likeliest, last), 0.0
-        assert cache.text_positions == [place]
+        assert cache.pointer.places == [place]
         assert bool((cache.pointed == place).all())

@@ -43,6 +43,8 @@ class SpeechTokenizerConfig:
     """Codebooks in use, the first so many; None: all."""
     semantic_dim: int = 768
     """Width of the teacher's features; the first level is projected unless it is as wide."""
+    merge: tuple[int, ...] = ()
+    """See `ResidualQuantizerConfig.merge`."""
 
     def __post_init__(self) -> None:
         if self.level.dim != self.network.dim:
@@ -79,7 +81,9 @@ class SpeechTokenizer(TrainableCodec):
         dim = config.network.dim
         self.encoder = SEANetEncoder(config.network)
         self.quantizer = ResidualQuantizer(
-            ResidualQuantizerConfig(levels=(config.level,) * config.num_levels, dropout=0.0)
+            ResidualQuantizerConfig(
+                levels=(config.level,) * config.num_levels, dropout=0.0, merge=config.merge
+            )
         )
         self.to_semantic = (
             nn.Identity() if config.semantic_dim == dim else nn.Linear(dim, config.semantic_dim)
