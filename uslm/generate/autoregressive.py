@@ -42,6 +42,8 @@ class UnitRequest:
     stop: StopRule
     sampling: Sampling
     generator: torch.Generator
+    track: Sequence[int] | None = None
+    """See `speak_units`."""
 
 
 SpeakUnits = Callable[[Sequence[UnitRequest]], Iterator[list[UnitRow]]]

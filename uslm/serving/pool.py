@@ -45,6 +45,8 @@ class PoolRow(UnitRow):
     stop: StopRule
     sampling: Sampling
     generator: torch.Generator
+    track: Sequence[int] | None = None
+    """See `speak_units`."""
     owner: Hashable
     """Slots are shared out evenly among owners; of those who have as many, it is the turn of who
     has waited longest."""
@@ -207,6 +209,8 @@ class UnitPool:
             try:
                 # Alone, so that nothing depends on who comes at the same time.
                 cache = self._model.new_cache(1, len(row.text_ids) + row.prompt_units.shape[-1] + 2)
+                if row.track is not None:
+                    self._model.follow([row.track], cache)
                 prompt_pitches = None if row.prompt_pitches is None else [row.prompt_pitches]
                 logits = prefill(
                     self._model, [row.text_ids], [row.prompt_units], cache, prompt_pitches

@@ -76,6 +76,9 @@ class SegmentRequest:
     """Whether somebody waits for its first sound."""
     speed: float = 1.0
     """How fast it is said, beside the speed of the whole text; the session sees to it."""
+    track: tuple[int, ...] | None = None
+    """Index of the symbol that each unit is to be of, where the rhythm is given; see `speak_units`.
+    A two-stage model of ours alone looks at it."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

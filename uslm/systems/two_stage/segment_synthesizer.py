@@ -92,6 +92,7 @@ class BundleSegmentSynthesizer:
             sampling=self._sampling,
             generators=[row.generator for row in asked],
             prompt_pitches=known if len(known) == len(requests) else None,
+            tracks=[row.track for row in asked] if any(row.track for row in asked) else None,
         )
 
     def _unit_request(self, request: SegmentRequest) -> UnitRequest:
@@ -100,9 +101,10 @@ class BundleSegmentSynthesizer:
             text_ids=text_ids,
             prompt_units=prompt_units,
             prompt_pitches=self._prompt_pitches(request),
-            stop=self._stop_rule(len(request.text.text_ids)),
+            stop=self._stop_rule(len(request.text.text_ids), request.track),
             sampling=self._sampling,
             generator=generator(request.seed, "semantic"),
+            track=request.track,
         )
 
     def _prompt(self, request: SegmentRequest) -> tuple[Int[Tensor, " s"], Int[Tensor, " p"]]:
@@ -127,7 +129,10 @@ class BundleSegmentSynthesizer:
             for request in requests
         ]
 
-    def _stop_rule(self, num_symbols: int) -> StopRule:
+    def _stop_rule(self, num_symbols: int, track: Sequence[int] | None) -> StopRule:
+        if track is not None:  # it alone says when the speech is over
+            beyond = len(track) + 1
+            return StopRule(min_frames=0, max_frames=beyond, loop_length=beyond)
         length, lasts = self._bundle.config.length, self._bundle.semantic.frames_per_unit
         return StopRule(
             min_frames=-(-length.min_frames(num_symbols) // lasts),
