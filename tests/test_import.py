@@ -121,6 +121,7 @@ EXTENDING = {
     "moshi.md",
     "side-by-side.md",
     "speech-lm.md",
+    "valle-r.md",
     "vec-tok.md",
     "vevo.md",
     "vocabulary.md",

@@ -19,8 +19,8 @@ from uslm.systems.dual_speech.model import DualLM
 from uslm.systems.dual_speech.tiny import save_tiny_causal_lm, tiny_parts, tiny_vocab
 from uslm.systems.two_stage.tiny import speech_like
 from uslm_recipes.commands.encode import main as encode
-from uslm_recipes.data.answer_rows import AnswerRows, AnswerTasks, read_answers
 from uslm_recipes.data.corpus import Corpus
+from uslm_recipes.data.rows.answer import AnswerRows, AnswerTasks, read_answers
 from uslm_recipes.data.tokens import TokenCorpus
 from uslm_recipes.train.dual_speech import DualSpeechRecipe, main
 from uslm_recipes.train.lora import LoRAConfig, add_lora, merge_lora

@@ -18,7 +18,7 @@ from uslm.systems.two_stage.tiny import speech_like
 from uslm.text.score import Note
 from uslm_recipes.config import load_config
 from uslm_recipes.data.corpus import Corpus
-from uslm_recipes.data.voice_rows import VoiceRows, WindowsConfig, two_windows
+from uslm_recipes.data.rows.voice import VoiceRows, WindowsConfig, two_windows
 from uslm_recipes.train import code_vocoder
 from uslm_recipes.train.make_a_voice import MakeAVoiceRecipe, main, open_material
 from uslm_tokenizer.errors import ConfigError

@@ -13,7 +13,7 @@ from uslm.systems.registry import model_class
 from uslm.systems.two_stage.monotonic import MonotonicLM
 from uslm.systems.two_stage.regressor import AcousticRegressor
 from uslm_recipes.config import config_names, load_config
-from uslm_recipes.data.acoustic_rows import RowShape
+from uslm_recipes.data.rows.acoustic import RowShape
 from uslm_recipes.train import ar as train_ar
 from uslm_recipes.train.ar import ARRecipe
 from uslm_recipes.train.code_vocoder import CodeVocoderRecipe
@@ -92,9 +92,11 @@ def test_each_recipe_has_a_config_of_each_size() -> None:
     wanted["train_masked_units"] = sizes | {
         f"{kind}_{size}" for kind in ("beats", "spear") for size in sizes
     }
-    wanted["train_ar"] = sizes | {"mini_vevo"}
+    valle_r = {"valle_r_tiny", "valle_r_mini"}
+    wanted["train_ar"] = sizes | {"mini_vevo"} | valle_r
     for recipe in ("train_nar", "train_joint"):
         wanted[recipe] = sizes | {f"unit_codec_{size}" for size in sizes}
+    wanted["train_nar"] |= valle_r
     wanted["train_feature_codec"] = {"tiny", "mini", "maskgct", "vevo_content"} | {
         "vevo_content_style"
     }

@@ -17,7 +17,7 @@ from uslm.systems.registry import load_model
 from uslm_recipes.config import load_config
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.encoding import encode_corpus
-from uslm_recipes.data.speech_rows import SpeechRows, TasksConfig
+from uslm_recipes.data.rows.speech import SpeechRows, TasksConfig
 from uslm_recipes.data.tokens import TokenCorpus
 from uslm_recipes.train.speech_lm import SpeechLMRecipe, find_alignments, main
 from uslm_tokenizer.codecs.unit_tokenizer.model import UnitTokenizer

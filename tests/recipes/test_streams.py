@@ -22,7 +22,7 @@ from uslm_recipes.config import load_config
 from uslm_recipes.data.alignments import align
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.encoding import encode_corpus
-from uslm_recipes.data.stream_rows import SPACE, StreamRows, silence
+from uslm_recipes.data.rows.stream import SPACE, StreamRows, silence
 from uslm_recipes.data.tokens import TokenCorpus
 from uslm_recipes.train.streams import StreamsRecipe, export_system, main
 from uslm_tokenizer.codecs.unit_codec.model import UnitCodec

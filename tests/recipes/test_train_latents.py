@@ -17,7 +17,7 @@ from uslm.systems.vevo.lm import VevoLM
 from uslm.systems.voxcpm.model import VoxCPM
 from uslm_recipes.commands import encode
 from uslm_recipes.data.corpus import Corpus
-from uslm_recipes.data.latent_rows import LatentRows
+from uslm_recipes.data.rows.latent import LatentRows
 from uslm_recipes.data.tokens import TokenCorpus
 from uslm_recipes.train import ar, content_lm, melody, voxcpm
 from uslm_tokenizer.codecs.kmeans_units.model import KMeansUnits

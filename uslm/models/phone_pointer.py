@@ -18,7 +18,7 @@ from uslm_tokenizer.errors import UserError
 
 
 class PhonePointer:
-    """Where in its text each row is."""
+    """Places of the rows of a decoder in their texts."""
 
     def __init__(
         self,

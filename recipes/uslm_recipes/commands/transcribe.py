@@ -3,7 +3,7 @@
     python -m uslm_recipes.commands.transcribe speech/manifest.jsonl --model openai/whisper-base \\
         --speakers ls vctk --out transcribed.jsonl
 
-Whisper hears English. Lines that have a text or another language stay as they are; audio is named
+Whisper reads English. Lines that have a text or another language stay as they are; audio is named
 by its whole path. A run that was interrupted goes on where it stopped.
 """
 
@@ -44,8 +44,8 @@ def transcribe(
         for start in range(len(done), len(lines), BATCH):
             some = lines[start : start + BATCH]
             silent = [line for line in some if _is_wanted(line, speakers)]
-            heard = recognizer([_waveform(Path(line["audio"])) for line in silent])
-            for line, text in zip(silent, heard, strict=True):
+            texts = recognizer([_waveform(Path(line["audio"])) for line in silent])
+            for line, text in zip(silent, texts, strict=True):
                 line["text"] = text
                 written += bool(text)
             file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in some)

@@ -84,10 +84,10 @@ def align_for(
     folder: Path,
 ) -> Alignments | None:
     """The alignments of those utterances that have a text, if this stage 2 looks at them."""
-    told = isinstance(model, (AcousticRegressor, AcousticLM)) and (
+    conditioned = isinstance(model, (AcousticRegressor, AcousticLM)) and (
         model.config.condition_on_alignment
     )
-    if not (told or isinstance(model, ConvRegressor)):
+    if not (conditioned or isinstance(model, ConvRegressor)):
         return None
     texts = np.array([i for i in indices if len(corpus.text_ids[int(i)])], dtype=np.int64)
     listener = None if codec is None else codec.units

@@ -27,7 +27,7 @@ from uslm_recipes.data.alignments import align
 from uslm_recipes.data.batches import SecondsBatches
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.corpus_format import PHONEMES, TextIds
-from uslm_recipes.data.prompted_rows import PromptedBatch, PromptedRows, check_pitch
+from uslm_recipes.data.rows.prompted import PromptedBatch, PromptedRows, check_pitch
 from uslm_recipes.data.tokens import TokenCorpus
 from uslm_recipes.loop import (
     LoopConfig,

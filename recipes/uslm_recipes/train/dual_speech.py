@@ -37,9 +37,9 @@ from uslm.systems.tiny_folder import save_parts
 from uslm.text.subwords import VOCAB_FILE, SubwordVocab
 from uslm_recipes.cards.export import export
 from uslm_recipes.config import recipe_main
-from uslm_recipes.data.answer_rows import AnswerRows, AnswerTasks, read_answers
 from uslm_recipes.data.batches import SecondsBatches
 from uslm_recipes.data.corpus import Corpus
+from uslm_recipes.data.rows.answer import AnswerRows, AnswerTasks, read_answers
 from uslm_recipes.data.tokens import TokenCorpus
 from uslm_recipes.loop import (
     LoopConfig,

@@ -23,11 +23,11 @@ from uslm.models.base import AcousticModel, AcousticRow
 from uslm.systems.registry import load_model
 from uslm_recipes.cards.export import export
 from uslm_recipes.config import recipe_main
-from uslm_recipes.data.acoustic_rows import AcousticRows, RowShape
 from uslm_recipes.data.alignments import align_for
 from uslm_recipes.data.batches import SecondsBatches
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.crops import Crops, cut_crops
+from uslm_recipes.data.rows.acoustic import AcousticRows, RowShape
 from uslm_recipes.data.tokens import TokenCorpus
 from uslm_recipes.loop import (
     LoopConfig,

@@ -46,8 +46,8 @@ from uslm_recipes.loop import (
 )
 from uslm_recipes.loop.checkpoint import list_checkpoints
 from uslm_recipes.loop.training_data import BatchLabel, TrainingData
-from uslm_recipes.train.judged_stages import JudgedTraining, StagesConfig
-from uslm_recipes.train.judged_validation import validate
+from uslm_recipes.train.judged.stages import JudgedTraining, StagesConfig
+from uslm_recipes.train.judged.validation import validate
 from uslm_recipes.train.teachers.features import TeacherFeatures, teacher_features
 from uslm_recipes.train.units import ctc_frames
 from uslm_tokenizer.codecs.judged_units.model import AdapterConfig, JudgedUnits

@@ -42,8 +42,8 @@ from uslm_recipes.data.batches import SecondsBatches
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.corpus_format import PHONEMES
 from uslm_recipes.data.encoding import encode_corpus
+from uslm_recipes.data.rows.voice import ReadRows, VoiceRows, WindowsConfig
 from uslm_recipes.data.tokens import TokenCorpus
-from uslm_recipes.data.voice_rows import ReadRows, VoiceRows, WindowsConfig
 from uslm_recipes.loop import (
     LoopConfig,
     Losses,

@@ -29,10 +29,10 @@ from uslm.systems.two_stage.nar import AcousticLM
 from uslm.systems.two_stage.regressor import AcousticRegressor
 from uslm_recipes.cards.export import export
 from uslm_recipes.config import recipe_main
-from uslm_recipes.data.acoustic_rows import AcousticRows, RowShape
 from uslm_recipes.data.alignments import align_for
 from uslm_recipes.data.batches import SecondsBatches
 from uslm_recipes.data.corpus import Corpus
+from uslm_recipes.data.rows.acoustic import AcousticRows, RowShape
 from uslm_recipes.data.tokens import TokenCorpus
 from uslm_recipes.loop import (
     LoopConfig,

@@ -28,7 +28,7 @@ from uslm_recipes.config import recipe_main
 from uslm_recipes.data.alignments import Alignments, align
 from uslm_recipes.data.batches import SecondsBatches
 from uslm_recipes.data.corpus import Corpus
-from uslm_recipes.data.speech_rows import SpeechRows, TasksConfig
+from uslm_recipes.data.rows.speech import SpeechRows, TasksConfig
 from uslm_recipes.data.tokens import TokenCorpus
 from uslm_recipes.loop import (
     LoopConfig,

@@ -27,7 +27,7 @@ from uslm_recipes.config import recipe_main
 from uslm_recipes.data.alignments import align
 from uslm_recipes.data.batches import SecondsBatches
 from uslm_recipes.data.corpus import Corpus
-from uslm_recipes.data.stream_rows import StreamRows, check_fits, silence
+from uslm_recipes.data.rows.stream import StreamRows, check_fits, silence
 from uslm_recipes.data.tokens import TokenCorpus
 from uslm_recipes.loop import (
     LoopConfig,

@@ -23,7 +23,7 @@ from uslm_recipes.cards.export import export
 from uslm_recipes.config import recipe_main
 from uslm_recipes.data.batches import SecondsBatches
 from uslm_recipes.data.corpus import Corpus
-from uslm_recipes.data.latent_rows import LatentRows, load_latent_codec
+from uslm_recipes.data.rows.latent import LatentRows, load_latent_codec
 from uslm_recipes.loop import (
     LoopConfig,
     Losses,

@@ -10,7 +10,7 @@ import torch
 from uslm_recipes.loop import Validation
 from uslm_recipes.loop.pictures import draw_codebooks
 from uslm_recipes.loop.validation import codebook_perplexity
-from uslm_recipes.train.judged_stages import JudgedTraining
+from uslm_recipes.train.judged.stages import JudgedTraining
 from uslm_tokenizer.objectives.speech_judges import PhonemeCTC
 from uslm_tokenizer.sequence.edit_distance import edit_distance
 

@@ -1,0 +1,1 @@
+"""Stages and validation of units that a judge shapes."""
