@@ -13,8 +13,9 @@ from torch import Tensor
 from uslm.onnx.synthesizer import OnnxSynthesizer
 from uslm.onnx.voice import Voice
 from uslm.systems.two_stage.bundle import Bundle
+from uslm.systems.two_stage.monotonic import MonotonicLM
 from uslm.systems.two_stage.onnx_export import export_onnx
-from uslm.systems.two_stage.tiny import tiny_bundle, tiny_voice
+from uslm.systems.two_stage.tiny import tiny_bundle, tiny_pitched_bundle, tiny_voice
 from uslm.tts import ZeroShotTTS
 from uslm.voices.prompt import VoicePrompt
 from uslm_tokenizer.errors import ConfigError, MissingResource, TextError, UserError
@@ -112,6 +113,16 @@ def test_mistakes_are_said_before_the_first_chunk(
 def test_only_the_default_models_kinds_are_exported(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="semantic_lm"):
         export_onnx(tiny_bundle(), tmp_path / "no")
+    assert not (tmp_path / "no").exists()
+
+
+def test_a_pointer_that_passes_over_symbols_is_not_exported(tmp_path: Path) -> None:
+    """The runtime would say them, and so say all other symbols too early."""
+    bundle = tiny_pitched_bundle()
+    assert isinstance(bundle.semantic, MonotonicLM)
+    bundle.semantic.config = replace(bundle.semantic.config, timeless_ids=(47,))
+    with pytest.raises(ConfigError, match=r"timeless_ids of stage 1 must be \(\) for ONNX"):
+        export_onnx(bundle, tmp_path / "no")
     assert not (tmp_path / "no").exists()
 
 

@@ -139,6 +139,13 @@ def _parts(bundle: Bundle) -> tuple[MonotonicLM, ConvRegressor, SourceFilterCode
             "only a monotonic_lm with a conv_regressor and a source_filter_codec, which read "
             f"phonemes, can be exported to ONNX, but {bundle.config.name!r} is made of {kinds}"
         )
+    for name, exported in (("frames_per_unit", 1), ("timeless_ids", ())):
+        found = getattr(semantic.config, name)
+        if found != exported:
+            raise ConfigError(
+                f"{name} of stage 1 must be {exported} for ONNX, but is {found}: the runtime "
+                "without PyTorch moves by every symbol, and says a unit in each frame"
+            )
     return semantic, acoustic, codec
 
 
