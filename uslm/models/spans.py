@@ -1,10 +1,13 @@
 """A stretch of a sequence, of one kind of token: what sequences of several kinds are made of."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+
+from uslm_tokenizer.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,13 @@ class Span:
     """Of units: the patch of each, from 0 on; None: as the model cuts speech by itself."""
     vectors: Float[Tensor, "n d"] | None = None
     """Of a kind that is vectors: one for each id, all of which are 0."""
+
+    def check_kind(self, kinds: Collection[str]) -> None:
+        """UserError unless it is of one of a model's kinds."""
+        if self.kind not in kinds:
+            raise UserError(
+                f"there is no kind of token {self.kind!r}; this model has {list(kinds)}"
+            )
 
     @classmethod
     def of_vectors(cls, kind: str, vectors: Float[Tensor, "n d"]) -> "Span":

@@ -80,6 +80,7 @@ def _patches(span: Span, count: int, size: int) -> Int[Tensor, " n"]:
 
 
 def _check(model: PatchLM, span: Span) -> None:
+    span.check_kind(("speech", "text"))
     size = model.codebook_size if span.kind == "speech" else model.text_vocab_size
     name = "units" if span.kind == "speech" else "text ids"
     if len(span.ids) and (int(span.ids.min()) < 0 or int(span.ids.max()) >= size):

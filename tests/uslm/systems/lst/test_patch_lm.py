@@ -129,6 +129,11 @@ def test_merged_units_are_one_token(size: int) -> None:
         model.batch([[Span("speech", ids(3, 0), torch.tensor([0, 1, 1]))]])
 
 
+def test_a_kind_of_token_that_it_has_not_is_not_taken_for_text() -> None:
+    with pytest.raises(UserError, match="there is no kind of token 'noisy units'"):
+        build().batch([[Span("noisy units", ids(3, 0))]])
+
+
 def test_units_of_another_tokenizer_are_refused() -> None:
     model = build(tokenizer="abc")
     model.check_tokenizer("abc")
