@@ -15,6 +15,10 @@
 #   UNITS_SET, CODEC_SET, AR_SET, NAR_SET, JOINT_SET                       words KEY=VALUE
 #                   (the default model's decoder was tuned on its clean sources alone:
 #                   JOINT_SET=sources=[kokoro,ls,vctk,arctic,lj,kathleen])
+#   TRANSCRIBER     a Whisper model that writes texts of English recordings without one; and in
+#                   TRANSCRIBED beginnings of the speakers' names, if not of all. Stage 2 learns from
+#                   them how real voices say phonemes, not units alone (the default model:
+#                   openai/whisper-base, "ls vctk")
 #   JUDGES          options of uslm_recipes.evaluate: who judges what is spoken
 #   DEVICE          where tokens are made and speech is evaluated (cpu); recipes find a GPU themselves
 #   LAUNCH          what starts a recipe, such as "accelerate launch -m"

@@ -26,8 +26,17 @@ train() { # RECIPE STAGE OVERRIDE...
 }
 
 prepare() {
-    local sources=() manifest
-    for manifest in $manifests; do sources+=(--manifest "$manifest"); done
+    local sources=() manifest number=0 written
+    for manifest in $manifests; do
+        if [ -n "${TRANSCRIBER:-}" ]; then
+            number=$((number + 1))
+            written=$out/transcribed/$number.jsonl
+            [ -f "$written" ] || "$python" -m uslm_recipes.commands.transcribe "$manifest" \
+                --model "$TRANSCRIBER" --speakers ${TRANSCRIBED:-} --out "$written"
+            manifest=$written
+        fi
+        sources+=(--manifest "$manifest")
+    done
     [ -f "$out/corpus/corpus.json" ] || "$python" -m uslm_recipes.prepare "${sources[@]}" --out "$out/corpus"
 }
 units() {

@@ -109,6 +109,8 @@ def run_script(script: str, out: Path, python: Path) -> None:
         "CONFIG": "tiny",
         "TEACHER": str(made_up / "whisper"),
         "MANIFESTS": str(write_manifest(made_up)),
+        "TRANSCRIBER": str(made_up / "whisper"),
+        "TRANSCRIBED": "nobody",
         "UNITS_SET": "teacher_layers=[1,2] model.teacher_dim=16",
         "JUDGES": f"--recognizer {made_up / 'whisper'} --voices 1 --sentences 1 --clips 1",
     }

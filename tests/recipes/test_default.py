@@ -27,6 +27,11 @@ def test_every_stage_ran_once(trained_default: Path) -> None:
     ]
 
 
+def test_recordings_are_prepared_from_what_was_transcribed(trained_default: Path) -> None:
+    lines = (trained_default / "transcribed" / "1.jsonl").read_text("utf-8").splitlines()
+    assert len(lines) == 16 and all(json.loads(line)["text"] for line in lines)
+
+
 def test_what_was_trained_speaks(trained_default: Path) -> None:
     tts = ZeroShotTTS.from_pretrained(trained_default / "bundle")
     voice = tts.create_voice(trained_default / "made_up" / "0.wav")
