@@ -18,6 +18,8 @@ MIDI_SUFFIXES, XML_SUFFIXES = (".mid", ".midi"), (".musicxml", ".xml", ".mxl")
 MAX_BYTES = 16 * 1024 * 1024
 """A larger file is no song."""
 STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
+UNREADABLE = (OSError, EOFError, ValueError, ArithmeticError, LookupError)
+"""Errors that a broken file of MIDI raises."""
 DEFAULT_TEMPO = 120.0
 """Quarter notes per minute where a score does not say, as in MIDI."""
 
@@ -47,7 +49,7 @@ def _midi_notes(path: Path) -> list[Note]:
         raise EnvironmentProblem("MIDI needs mido: pip install 'uslm[score]'") from problem
     try:
         messages = list(mido.MidiFile(path))
-    except (OSError, EOFError, ValueError, KeyError, IndexError) as problem:
+    except (*UNREADABLE, mido.KeySignatureError) as problem:
         raise UserError(f"{path} cannot be read as MIDI: {problem}") from problem
     now, notes = 0.0, list[Note]()
     sounding: dict[tuple[int, int], float] = {}

@@ -118,8 +118,11 @@ def test_midi_that_cannot_be_sung_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"C4 at 0\.00 s and E4 at 0\.00 s of the score overlap"):
         read_score(both)
     (tmp_path / "broken.mid").write_bytes(b"MThd, or so it says")
-    with pytest.raises(UserError, match="cannot be read as MIDI"):
-        read_score(tmp_path / "broken.mid")
+    keyed = save_midi(tmp_path / "keyed.mid", [mido.MetaMessage("key_signature", key="C")])
+    keyed.write_bytes(keyed.read_bytes().replace(b"\xff\x59\x02\x00", b"\xff\x59\x02\x63"))
+    for name in ("broken.mid", "keyed.mid"):
+        with pytest.raises(UserError, match="cannot be read as MIDI"):
+            read_score(tmp_path / name)
 
 
 def test_other_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

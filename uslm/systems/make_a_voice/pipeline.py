@@ -34,7 +34,7 @@ from uslm.voices.prompt import VoicePrompt
 from uslm_tokenizer.audio.read import Audio
 from uslm_tokenizer.base import AudioTokenizer
 from uslm_tokenizer.codecs.pitch_tokens.model import PitchTokens
-from uslm_tokenizer.errors import AudioError, ConfigError
+from uslm_tokenizer.errors import AudioError, ConfigError, UserError
 
 ALL = ("units", "pitch", "codec", "semantic", "acoustic", "vocoder")
 
@@ -158,6 +158,11 @@ class VoiceCascade(PretrainedSynthesizer):
         """The words of the score to its notes, in the voice. UserError where the score's words are
         missing or its notes out of reach, TextError of a word that cannot be read."""
         self.check_voice(voice)
+        if not score.seconds <= self.settings.max_song_seconds:
+            raise UserError(
+                f"a score must last at most {self.settings.max_song_seconds:g} s, but lasts "
+                f"{score.seconds:.0f} s"
+            )
         draws = generator(seed, "semantic")
         stages, length = self.stages["sing"], self.settings.length
 

@@ -25,7 +25,12 @@ class MakeAVoiceSettings(PretrainedSettings):
     window_seconds: float = 6.0
     """More units than that become codes in windows of this length, seconds."""
 
+    max_song_seconds: float = 600.0
+    """A longer score is refused, seconds."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.window_seconds > 0:
             raise ConfigError(f"window_seconds must be above 0, but is {self.window_seconds:g}")
+        if not self.max_song_seconds > 0:
+            raise ConfigError(f"max_song_seconds must be above 0, but is {self.max_song_seconds:g}")

@@ -132,6 +132,9 @@ def test_what_cannot_be_sung_or_converted_is_refused(
 ) -> None:
     with pytest.raises(UserError, match="goes from 50 to 1"):
         model.sing(song(), speaker, transpose=30.0)
+    late = Note(start_seconds=0.0, seconds=1e9, number=60.0, syllable="la")
+    with pytest.raises(UserError, match="at most 600 s, but lasts 1000000000 s"):
+        model.sing(Score((late,)), speaker)
     with pytest.raises(UserError, match="nothing to sing"):
         model.sing(Score((Note(start_seconds=0.0, seconds=1.0, number=60.0),)), speaker)
     with pytest.raises(AudioError, match="is empty"):
