@@ -147,6 +147,36 @@ def test_rows_hold_windows_of_one_utterance(
     assert len(kinds) == 4, "each of the two that may lack does so now and then"
 
 
+@pytest.mark.parametrize(("strides", "hop"), [((4, 5, 8), 160), ((8, 8, 10), 640)])
+def test_windows_hold_whole_units_and_frames(
+    material: Path, tokenizers: Path, tmp_path: Path, strides: tuple[int, ...], hop: int
+) -> None:
+    codec = tiny_parts(strides=strides)["codec"].save_pretrained(tmp_path / "codec")
+    given = [g for g in settings(material, tokenizers) if not g.startswith("codec")]
+    recipe = load_config(
+        MakeAVoiceRecipe, "tiny", [*given, f"codec={codec}"], recipe="train_make_a_voice"
+    )
+    found = open_material(recipe, Corpus.open(recipe.corpus), tmp_path)
+    rows = found.rows
+    assert isinstance(rows, VoiceRows)
+    for seed in range(5):
+        row = rows.row(0, np.random.default_rng(seed), without=())
+        prompt, units, pitch, codes = (span.ids for span in row)
+        assert len(units) == len(pitch) and len(codes) * hop == len(units) * 320 * 2
+        written = unflatten_codes(codes, 2, 16)
+        # The unit that begins with the first frame: both windows begin at one time.
+        starts = [
+            at
+            for at in range(rows.codes.codes(0).shape[1])
+            if torch.equal(rows.codes.codes(0, at, at + written.shape[1])[:2], written)
+        ]
+        assert any(
+            torch.equal(rows.units.codes(0)[0, at * hop // 320 :][: len(units)], units)
+            for at in starts
+        )
+        assert len(prompt) > 0
+
+
 def test_mistakes_are_told(
     material: Path, tokenizers: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,20 +11,31 @@ from uslm.systems.tiny_folder import save_parts
 from uslm.text.vocab import PhonemeVocab
 from uslm_tokenizer.codecs.kmeans_units.model import KMeansUnits
 from uslm_tokenizer.codecs.pitch_tokens.model import PitchTokens, PitchTokensConfig
-from uslm_tokenizer.codecs.waveform_codec.model import WaveformCodec
+from uslm_tokenizer.codecs.waveform_codec.model import WaveformCodec, WaveformCodecConfig
 from uslm_tokenizer.hub import PretrainedModel
+from uslm_tokenizer.nn.seanet import SEANetConfig
 from uslm_tokenizer.nn.vocos import VocosConfig
+from uslm_tokenizer.quantize.rvq import ResidualQuantizerConfig
+from uslm_tokenizer.quantize.vq import VectorQuantizerConfig
 
 CODEBOOKS = 2
 """Of the codec's three, those that are written and heard."""
 
 
-def tiny_parts(*, seed: int = 0) -> dict[str, PretrainedModel]:
-    """Every part."""
+def tiny_parts(
+    *, seed: int = 0, strides: tuple[int, ...] = (4, 8, 10)
+) -> dict[str, PretrainedModel]:
+    """Every part; the product of the codec's strides is its hop."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         units = KMeansUnits(KMeansUnits.tiny_config())
-        codec = WaveformCodec(WaveformCodec.tiny_config())
+        level = VectorQuantizerConfig(dim=12, codebook_size=16)
+        codec = WaveformCodec(
+            WaveformCodecConfig(
+                encoder=SEANetConfig(dim=12, num_filters=2, strides=strides, num_lstm_layers=0),
+                quantizer=ResidualQuantizerConfig(levels=(level,) * 3, dropout=0.0),
+            )
+        )
         pitch = PitchTokens(
             PitchTokensConfig(sample_rate=units.sample_rate, hop_length=units.hop_length)
         )

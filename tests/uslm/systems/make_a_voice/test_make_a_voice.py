@@ -114,6 +114,16 @@ def test_long_speech_goes_in_windows_and_loses_nothing(speaker: VoicePrompt) -> 
     assert torch.equal(both[0], made.codes) and torch.equal(both[0][:, :50], both[1])
 
 
+@pytest.mark.parametrize(("strides", "frames"), [((4, 5, 8), 104), ((8, 8, 10), 26)])
+def test_units_and_frames_of_other_rates_keep_step(strides: tuple[int, ...], frames: int) -> None:
+    """Two frames of codes for each unit, or two units for each frame, the last one held."""
+    model = MakeAVoice(VoiceCascade(Parts(tiny_parts(strides=strides))))
+    voice = model.create_voice(speech_like(2.0), "This is a test.")
+    made = model.convert(speech_like(1.03), voice, seed=1)
+    assert made.codes.shape == (2, frames) and made.seconds == 1.03
+    assert model.sing(song(), voice, seed=1).seconds == pytest.approx(1.8)
+
+
 def test_words_are_stretched_to_their_notes() -> None:
     units = tiny_parts()["units"]
     said = {"Twinkle": torch.tensor([1, 1, 2, 3]), "star": torch.tensor([4])}
