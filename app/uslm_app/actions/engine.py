@@ -11,6 +11,7 @@ from uslm_tokenizer.errors import EnvironmentProblem, UserError
 if TYPE_CHECKING:
     import torch
 
+    from uslm.answering import SpeechAnswerer
     from uslm.continuation import SpeechContinuer
     from uslm.conversion import VoiceConverter
     from uslm.enhancement import SpeechEnhancer
@@ -64,6 +65,13 @@ def load_enhancer(name: str, options: DeviceOptions) -> SpeechEnhancer:
     from uslm.enhancement import SpeechEnhancer
 
     return SpeechEnhancer.from_pretrained(name, device=find_device(options))
+
+
+def load_answerer(name: str, options: DeviceOptions) -> SpeechAnswerer:
+    """The model that answers."""
+    from uslm.answering import SpeechAnswerer
+
+    return SpeechAnswerer.from_pretrained(name, device=find_device(options))
 
 
 def load_continuer(options: ContinueOptions) -> SpeechContinuer:

@@ -132,6 +132,21 @@ class ContinueOptions(ModelOptions, CommonOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class AnswerOptions(VoiceOptions, DeviceOptions, CommonOptions):
+    """Options of `uslm answer`."""
+
+    audio: str | None
+    text: str | None
+    model: str
+    out: str
+    format: str | None
+    force: bool
+    sidecar: bool
+    watermark: bool
+    seed: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class EncodeOptions(DeviceOptions, CommonOptions):
     """Options of `uslm encode`."""
 
@@ -317,6 +332,7 @@ OPTIONS: dict[str, type[CommonOptions]] = {
     "sing": SingOptions,
     "enhance": EnhanceOptions,
     "continue": ContinueOptions,
+    "answer": AnswerOptions,
     "encode": EncodeOptions,
     "decode": DecodeOptions,
     "voice create": VoiceCreateOptions,

@@ -225,6 +225,26 @@ def add_continue(parser: ArgumentParser) -> None:
     add_common(parser)
 
 
+def add_answer(parser: ArgumentParser) -> None:
+    """Options of `uslm answer`."""
+    question = parser.add_argument_group("question (one of the two)")
+    question.add_argument("--audio", metavar="AUDIO", help="the question, as a recording")
+    question.add_argument("--text", metavar="TEXT", help="the question, in writing")
+    add_voice(parser, "voice (default: that of the recorded question)")
+    add_output(parser, "speech")
+    parser.add_argument(
+        "--sidecar", action="store_true", help="also write OUT.json: the text, seed, timings"
+    )
+    add_watermark(parser)
+    parser.add_argument("--seed", **SEED)
+    model = parser.add_argument_group("model")
+    model.add_argument(
+        "--model", required=True, metavar="FOLDER", help="the system that train_dual_speech leaves"
+    )
+    add_device(model)
+    add_common(parser)
+
+
 def add_watermark_detect(parser: ArgumentParser) -> None:
     """Options of `uslm watermark detect`."""
     parser.add_argument("file", metavar="AUDIO", help="recording to search")

@@ -88,6 +88,14 @@ jobs.jsonl holds one job a line, of which only the text must be there:
         options.add_continue,
         "  uslm continue --prompt speech.wav --lm runs/lm/model --out more.wav --seed 7\n",
     ),
+    "answer": Command(
+        "answer a question in text and speech, with a model that was trained to",
+        options.add_answer,
+        """\
+  uslm answer --audio question.wav --model runs/decoder/system --out answer.wav
+  uslm answer --text "Who is it?" --voice ben --model runs/decoder/system --out answer.wav
+""",
+    ),
     "encode": Command(
         "turn audio into codes",
         options.add_encode,

@@ -89,11 +89,14 @@ class DualLM(SpeechLM):
         self.vocab_size, dim = (int(size) for size in table.weight.shape)
         self.own = nn.Embedding(self.codebook_size + NUM_MARKS, dim)
         self.to_own = nn.Linear(dim, self.codebook_size + NUM_MARKS)
-        # What is new begins as large as what the layers are used to.
-        spread = 0.02 if table.weight.is_meta else float(table.weight.detach().float().std())
-        nn.init.normal_(self.own.weight, std=spread)
-        nn.init.normal_(self.to_own.weight, std=0.02)
         nn.init.zeros_(self.to_own.bias)
+        if table.weight.is_meta:
+            return
+        # What is new begins as the mean of the text's rows, and each a little apart: so its scores
+        # are neither far above nor far below those of text.
+        for own, given in ((self.own, table), (self.to_own, head)):
+            rows = given.weight.detach().float()
+            own.weight.data.normal_(std=float(rows.std())).add_(rows.mean(dim=0))
 
     @property
     def codebook_size(self) -> int:
