@@ -4,6 +4,7 @@ mistakes."""
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from filelock import FileLock
 from torch import Tensor
 
 from uslm import SpeechAnswerer
+from uslm.models.spans import Span
 from uslm.systems.dual_speech.decoder import CODES, SPEAKER, TEXT, UNITS
 from uslm.systems.dual_speech.model import DualLM
 from uslm.systems.dual_speech.tiny import save_tiny_causal_lm, tiny_parts, tiny_vocab
@@ -22,9 +24,16 @@ from uslm_recipes.commands.encode import main as encode
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.rows.answer import AnswerRows, AnswerTasks, read_answers
 from uslm_recipes.data.tokens import TokenCorpus
-from uslm_recipes.train.dual_speech import DualSpeechRecipe, main
+from uslm_recipes.loop import LoopConfig
+from uslm_recipes.train.dual_speech import DualSpeechRecipe, lm_stage, main
 from uslm_recipes.train.lora import LoRAConfig, add_lora, merge_lora
+from uslm_tokenizer.codecs.judged_units.model import JudgedUnits
 from uslm_tokenizer.errors import ConfigError, MissingResource, UserError
+from uslm_tokenizer.objectives.frozen_lm import FrozenLM
+from uslm_tokenizer.objectives.judged import References, Texts
+from uslm_tokenizer.objectives.lm_judges import AnswerConfig
+from uslm_tokenizer.objectives.unit_list import ObjectiveList, ObjectivesConfig
+from uslm_tokenizer.quantize.vq import VectorQuantizerConfig
 
 
 @pytest.fixture(scope="session")
@@ -113,7 +122,7 @@ def test_lora_moves_what_is_merged_and_leaves_the_text_table(finished: Path, par
 def test_merged_matrices_say_what_they_said_beside() -> None:
     torch.manual_seed(0)
     model = DualLM(DualLM.tiny_config()).eval()
-    batch = model.batch([[_text(9), _speech(7)]])
+    batch = model.batch([[Span("text", torch.arange(9)), Span("speech", torch.arange(7))]])
     before = model.token_losses(batch).detach()
     handle = add_lora(model.body, LoRAConfig(rank=2, dropout=0.0))
     own = {"own.weight", "to_own.weight", "to_own.bias"}
@@ -127,18 +136,6 @@ def test_merged_matrices_say_what_they_said_beside() -> None:
     assert not torch.allclose(beside, before, atol=1e-3)
     model.body = merge_lora(handle)
     torch.testing.assert_close(model.token_losses(batch).detach(), beside, atol=1e-4, rtol=1e-4)
-
-
-def _text(count: int) -> Any:
-    from uslm.models.spans import Span
-
-    return Span("text", torch.arange(count))
-
-
-def _speech(count: int) -> Any:
-    from uslm.models.spans import Span
-
-    return Span("speech", torch.arange(count))
 
 
 # ---- rows
@@ -170,6 +167,30 @@ def test_rows_hold_the_question_and_its_own_answer(material: Path, parts: Path) 
     spoken_text = rows.row(1, AnswerTasks(spoken=0.0), vocab, random)
     assert [span.kind for span in spoken_text] == ["text", "speech"]
     assert torch.equal(spoken_text[1].ids, units(1)), "without an answer it is said again"
+
+
+def stage_of(material: Path, parts: Path, **changes: Any) -> Any:
+    recipe = DualSpeechRecipe(
+        backbone=str(parts / "lm"), loop=LoopConfig(ema_decay=None), lora=None, **changes
+    )
+    return lm_stage(recipe, rows_of(material, parts))
+
+
+def test_only_the_answer_is_learnt(material: Path, parts: Path) -> None:
+    stage = stage_of(material, parts, tasks=AnswerTasks(speak=0.0))
+    batch = stage.batch([0], [np.random.default_rng(0)])
+    rows = rows_of(material, parts)
+    letters, units = len(rows.corpus.utterances[0].text), len(rows.units.codes(0)[0])
+    assert stage.counts(batch) == {"text": letters + 1, "units": units + 1}, "and its ends"
+    assert not bool((batch.targets[0, : units + 2] >= 0).any())
+
+
+def test_without_semantic_loss_no_unit_is_learnt(material: Path, parts: Path) -> None:
+    for weight in (0.0, 2.0):
+        stage = stage_of(material, parts, semantic_weight=weight)
+        assert stage.objective.weights({"text": 1.0, "units": 1.0}) == {
+            "text": 1.0, "units": weight
+        }  # fmt: skip
 
 
 def test_the_decoder_is_shown_both_and_each_alone(material: Path, parts: Path) -> None:
@@ -208,6 +229,34 @@ def test_answers_are_read_by_the_ids_of_the_corpus(material: Path, tmp_path: Pat
         read_answers(str(path), corpus, [0])
     with pytest.raises(MissingResource, match="no answers"):
         read_answers(str(tmp_path / "gone.jsonl"), corpus, [0])
+
+
+# ---- understanding units
+
+
+def test_the_answers_gradient_reaches_the_units_and_not_the_language_model(parts: Path) -> None:
+    """Through USTokenizer's loss alone: adapter and codebook learn, the model that judges does
+    not, nor does the speech encoder, which is frozen in this recipe."""
+    judge = FrozenLM.load(str(parts / "lm"))
+    config = JudgedUnits.tiny_config()
+    quantizer = VectorQuantizerConfig(dim=8, codebook_size=16, update="gradient")
+    torch.manual_seed(0)
+    units = JudgedUnits(replace(config, quantizer=quantizer)).train()
+    objectives = ObjectiveList(
+        ObjectivesConfig(answer=AnswerConfig()),
+        latent_dim=8, feature_dim=16, codebook_size=16, judge=judge,
+    )  # fmt: skip
+    made = units(speech_like(1.0).waveform[None], torch.tensor([16_000]))
+    text = judge.text_ids("Hello there.")
+    texts = Texts(torch.tensor([0]), text[None], torch.tensor([len(text)]))
+    objectives(made, References(judge_texts=texts)).losses["answer"].backward()
+    assert units.adapter is not None
+
+    def reached(module: torch.nn.Module) -> list[bool]:
+        return [bool(p.grad is not None and (p.grad != 0).any()) for p in module.parameters()]
+
+    assert all(reached(units.adapter)) and any(reached(objectives))
+    assert not any(reached(judge.model)) and not any(reached(units.encoder.backbone))
 
 
 # ---- mistakes

@@ -94,9 +94,12 @@ class DualLM(SpeechLM):
             return
         # What is new begins as the mean of the text's rows, and each a little apart: so its scores
         # are neither far above nor far below those of text.
-        for own, given in ((self.own, table), (self.to_own, head)):
-            rows = given.weight.detach().float()
-            own.weight.data.normal_(std=float(rows.std())).add_(rows.mean(dim=0))
+        for own, given, spread in (
+            (self.own, table, float(table.weight.detach().float().std())),
+            (self.to_own, head, 0.02),
+        ):
+            mean = given.weight.detach().float().mean(dim=0)
+            own.weight.data.normal_(std=spread).add_(mean)
 
     @property
     def codebook_size(self) -> int:
