@@ -44,10 +44,16 @@ class SpeechAnswerer:
         return self._frontend
 
     def create_voice(
-        self, audio: AudioInput, text: str | None = None, *, sample_rate: int | None = None
+        self,
+        audio: AudioInput,
+        text: str | None = None,
+        *,
+        sample_rate: int | None = None,
+        name: str | None = None,
     ) -> VoicePrompt:
         """A voice from a recording, as of `ZeroShotTTS.create_voice`."""
-        return self.model.create_voice(self.frontend, given_audio(audio, sample_rate), text)
+        given = given_audio(audio, sample_rate)
+        return self.model.create_voice(self.frontend, given, text, name=name)
 
     def stock_voice(self, name: str = DEFAULT_STOCK_VOICE) -> VoicePrompt:
         """A voice that comes with the package, as of `ZeroShotTTS.stock_voice`."""
