@@ -144,8 +144,8 @@ def openai_voices() -> str:
 
 # ---- claims
 
-CLAIMED_BY = ("VoxCPM", "MeLoDy", "Vevo")
-"""Systems of continuous latents and of manners, whose claims stand beside them."""
+CLAIMED_BY = ("VoxCPM", "MeLoDy", "Vevo", "DualSpeechLM")
+"""Systems of continuous latents, of manners and of answers, whose claims stand beside them."""
 SHOWN = {True: "shown", False: "not so here", "no difference": "no difference that could be told"}
 
 
