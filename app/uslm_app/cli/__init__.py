@@ -49,8 +49,9 @@ def _run_command(arguments: list[str], console: Console) -> int:
     options = parse(arguments, console)
     console.quiet = options.quiet
     # Imported only now that the command line is understood: PyTorch takes more than a second.
-    name = options.command.replace(" ", "_")
-    name += "_" * iskeyword(name)  # no module can be called "continue"
+    words = options.command.split(" ")  # the first of two is a folder
+    words[-1] += "_" * iskeyword(words[-1])  # no module can be called "continue"
+    name = ".".join(words)
     run = load_address(f"uslm_app.commands.{name}:run")
     run(options, console)
     return ExitCode.OK

@@ -1,1 +1,2 @@
-"""The sub-commands, a module each with `run(options, console)`; imported when asked for."""
+"""The sub-commands, a module each with `run(options, console)`, those of two words in a folder;
+imported when asked for."""

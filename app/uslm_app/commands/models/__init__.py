@@ -1,0 +1,1 @@
+"""`uslm models ...`: pretrained models on this machine, a file for each command."""

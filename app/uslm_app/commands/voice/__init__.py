@@ -1,0 +1,1 @@
+"""`uslm voice ...`: voices and their files, a file for each command."""

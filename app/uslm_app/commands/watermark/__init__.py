@@ -1,0 +1,1 @@
+"""`uslm watermark ...`: marks in recordings."""
