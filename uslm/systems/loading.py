@@ -96,7 +96,7 @@ def load_answerer(
     dtype: torch.dtype | str | None = None,
 ) -> Answerer:
     """A model that answers questions. Raises UserError if it does not."""
-    model = _load(name_or_path, device, dtype, None, True)
+    model = _load(name_or_path, device, dtype, None, False)
     if not isinstance(model, Answerer):
         raise UserError(
             f"model {model.settings.name!r} answers no questions; train one that does with "
