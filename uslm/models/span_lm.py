@@ -67,11 +67,9 @@ class TokenKind:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SpanLMConfig:
-    """Sizes of a SpanLM."""
+class SpanLMSizes:
+    """Sizes of a SpanLM, whatever it reads and writes."""
 
-    kinds: tuple[TokenKind, ...]
-    """The kinds of token that it reads and writes."""
     dim: int = 512
     """Width of the transformer."""
     num_heads: int = 8
@@ -80,6 +78,14 @@ class SpanLMConfig:
     """Layers."""
     dropout: float = 0.1
     """Share of activations dropped in training."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpanLMConfig(SpanLMSizes):
+    """Sizes of a SpanLM, and its kinds."""
+
+    kinds: tuple[TokenKind, ...]
+    """The kinds of token that it reads and writes."""
 
     def __post_init__(self) -> None:
         names = [kind.name for kind in self.kinds]

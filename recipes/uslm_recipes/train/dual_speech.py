@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from uslm.generate.continuation import go_on
 from uslm.generate.sampling import Sampling
-from uslm.models.span_lm import SpanBatch, SpanLMConfig
+from uslm.models.span_lm import SpanBatch, SpanLMConfig, SpanLMSizes
 from uslm.models.speech_lm import SpeechTextBatch
 from uslm.models.teacher_forcing import NOT_PREDICTED
 from uslm.systems.dual_speech.decoder import DualDecoder, kinds_of
@@ -73,20 +73,6 @@ Batch = SpeechTextBatch | SpanBatch
 
 
 @dataclass(frozen=True, kw_only=True)
-class DecoderSizes:
-    """Sizes of a DualDecoder; its kinds are those of the tokenizers."""
-
-    dim: int = 512
-    """Width of the transformer."""
-    num_heads: int = 8
-    """Attention heads of each layer."""
-    num_layers: int = 6
-    """Layers."""
-    dropout: float = 0.1
-    """Share of activations dropped in training."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class DualSpeechRecipe:
     """Everything that decides a run of this recipe."""
 
@@ -102,7 +88,7 @@ class DualSpeechRecipe:
     """What the language model is asked."""
     semantic_weight: float = 1.0
     """Of the loss of units, beside that of text."""
-    decoder: DecoderSizes = field(default_factory=DecoderSizes)
+    decoder: SpanLMSizes = field(default_factory=lambda: SpanLMSizes(num_layers=6))
     """The decoder to train."""
     text_alone: float = 1 / 3
     """Share of rows in which the decoder is given the text without the units."""

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from uslm.generate.sampling import Sampling
 from uslm.generate.spans import write_spans
-from uslm.models.span_lm import SpanBatch, SpanLMConfig, TokenKind
+from uslm.models.span_lm import SpanBatch, SpanLMConfig, SpanLMSizes, TokenKind
 from uslm.models.spans import Span
 from uslm.systems.gense.model import (
     CLEAN_CODES,
@@ -70,26 +70,12 @@ NUM_WRITTEN = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class GenseSizes:
-    """Sizes of a GenseLM; its kinds are those of the tokenizers."""
-
-    dim: int = 512
-    """Width of the transformer."""
-    num_heads: int = 8
-    """Attention heads of each layer."""
-    num_layers: int = 8
-    """Layers."""
-    dropout: float = 0.1
-    """Share of activations dropped in training."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class GenseRecipe:
     """Everything that decides a run of this recipe."""
 
     stage: Literal["cleaner", "speaker"] = "cleaner"
     """Which of the two: noisy units to clean units, or those and noisy codes to clean codes."""
-    model: GenseSizes = field(default_factory=GenseSizes)
+    model: SpanLMSizes = field(default_factory=SpanLMSizes)
     """The model to train."""
     units: str = "runs/units/model"
     """The tokenizer of the units, or a codec whose first codes they are; it stays as it is."""

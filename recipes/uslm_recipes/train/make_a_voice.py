@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from uslm.models.span_lm import SpanBatch, SpanLMConfig, TokenKind
+from uslm.models.span_lm import SpanBatch, SpanLMConfig, SpanLMSizes, TokenKind
 from uslm.models.spans import Span
 from uslm.systems.make_a_voice.model import (
     PITCH,
@@ -69,26 +69,12 @@ from uslm_tokenizer.registry import load_tokenizer
 
 
 @dataclass(frozen=True, kw_only=True)
-class MakeAVoiceSizes:
-    """Sizes of a MakeAVoiceLM; its kinds are those of the tokenizers."""
-
-    dim: int = 512
-    """Width of the transformer."""
-    num_heads: int = 8
-    """Attention heads of each layer."""
-    num_layers: int = 8
-    """Layers."""
-    dropout: float = 0.1
-    """Share of activations dropped in training."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class MakeAVoiceRecipe:
     """Everything that decides a run of this recipe."""
 
     stage: Literal["semantic", "acoustic"] = "acoustic"
     """Which of the two: text to units, or units to codes."""
-    model: MakeAVoiceSizes = field(default_factory=MakeAVoiceSizes)
+    model: SpanLMSizes = field(default_factory=SpanLMSizes)
     """The model to train."""
     units: str = "runs/units/model"
     """The tokenizer of the units, or a codec whose first codes they are; it stays as it is."""
