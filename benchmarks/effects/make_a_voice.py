@@ -89,7 +89,7 @@ def run_pitch(setting: Setting, seed: int) -> Mapping[str, Measured]:
 def run_decoder(setting: Setting, seed: int) -> Mapping[str, Measured]:
     """Distance of log-mel frames that are made of the first codebooks, L1."""
     frames = mel_frames(setting.speech)
-    codec = train_codec(levels(ALL_CODEBOOKS), frames, seed, setting.steps(2000, 6000))
+    codec = train_codec(levels(ALL_CODEBOOKS), frames, seed, setting.steps(600, 4000))
     with torch.no_grad():
         codes = [
             [codec.quantizer.encode(codec.encoder(x.T[None]))[0, :FIRST] for x in rows]
@@ -98,7 +98,7 @@ def run_decoder(setting: Setting, seed: int) -> Mapping[str, Measured]:
     found: dict[str, Measured] = {}
     for arm in (FEW, SHUFFLED):
         shuffled = arm == SHUFFLED or setting.broken == "codes shuffled"
-        decoder = _decoder(codes[0], frames.train, seed, setting.steps(2000, 6000), shuffled)
+        decoder = _decoder(codes[0], frames.train, seed, setting.steps(600, 4000), shuffled)
         with torch.no_grad():
             made = [decoder(each[None])[0].T for each in codes[1]]
         found[arm] = _distances(made, frames.test)
