@@ -22,6 +22,7 @@ from uslm_tokenizer.codecs.kmeans_units.speaker_mean import replace_mean
 from uslm_tokenizer.errors import ConfigError, UserError
 from uslm_tokenizer.objectives.waveform import MultiResolutionSTFTLoss
 from uslm_tokenizer.registry import load_tokenizer
+from uslm_tokenizer.weight_hash import weight_hash
 
 
 def arguments(material: Path, out: Path, *more: str) -> list[str]:
@@ -122,6 +123,10 @@ def test_anonymised_vectors_are_heard(finished: Path, material: Path, tmp_path: 
             inverse(units, real, vectors[:, :20], real[:, :20]).detach(),
         )
     ]
+    for made in (inverse, vocoder):
+        made.check_tokenizer(weight_hash(tokenizer=tokenizer))
+        with pytest.raises(UserError, match=r"was trained on units of the tokenizer .* of another"):
+            made.check_tokenizer("another")
     wanted = (1, 1, vectors.shape[1] * tokenizer.hop_length)
     assert [each.shape for each in sounds] == [wanted] * 3
     assert all(bool(each.isfinite().all()) for each in sounds)

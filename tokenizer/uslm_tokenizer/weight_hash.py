@@ -13,6 +13,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from uslm_tokenizer.compact import SCALE, restored
+from uslm_tokenizer.errors import UserError
 from uslm_tokenizer.hub import CONFIG_FILE, PretrainedModel
 from uslm_tokenizer.json_files import read_mapping
 from uslm_tokenizer.renames import first_tensor_name
@@ -37,6 +38,16 @@ def weight_hash(**parts: Weights) -> str:
             digest.update(f"{part}.{name} {shape}".encode())
             digest.update(values.float().cpu().numpy().tobytes())
     return digest.hexdigest()[:16]
+
+
+def check_made_for(what: str, wanted: str, *found: str) -> None:
+    """UserError unless one of these is the hash of the tokenizer that something was trained on; an
+    empty hash fits all, as nobody knows."""
+    if wanted and wanted not in found:
+        raise UserError(
+            f"{what} was trained on units of the tokenizer {wanted}, but is given those of "
+            f"{' or '.join(found)}"
+        )
 
 
 def _beginnings(weights: Weights) -> Iterator[tuple[str, tuple[int, ...], Tensor]]:

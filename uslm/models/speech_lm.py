@@ -11,8 +11,8 @@ from torch import Tensor
 
 from uslm.models.spans import Span
 from uslm.models.teacher_forcing import TeacherForced
-from uslm_tokenizer.errors import UserError
 from uslm_tokenizer.hub import PretrainedModel
+from uslm_tokenizer.weight_hash import check_made_for
 
 
 @dataclass
@@ -53,12 +53,7 @@ class SpeechLM(PretrainedModel, ABC):
     def check_tokenizer(self, *found: str) -> None:
         """UserError unless one of these is the hash of the tokenizer whose units it was trained
         on: a codec has one, and the units inside it another."""
-        wanted = self.tokenizer_hash
-        if wanted and wanted not in found:
-            raise UserError(
-                f"the language model was trained on units of the tokenizer {wanted}, "
-                f"but is given those of {' or '.join(found)}"
-            )
+        check_made_for("the language model", self.tokenizer_hash, *found)
 
     @property
     @abstractmethod

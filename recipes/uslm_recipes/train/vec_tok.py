@@ -10,7 +10,7 @@ Leaves two models: `tokenizer`, the k-means units, which are placed before the f
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +45,7 @@ from uslm_recipes.loop.training_data import BatchLabel, TrainingData
 from uslm_tokenizer.codecs.kmeans_units.model import KMeansUnits
 from uslm_tokenizer.errors import ConfigError, UserError
 from uslm_tokenizer.ssl.encoder import SSLEncoder
+from uslm_tokenizer.weight_hash import weight_hash
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,6 +227,8 @@ def train(recipe: VecTokRecipe, out: Path, *, resume: bool = False) -> bool:
             losses = Losses(loss, {"distance": far})
             after_step(run, losses, train_batch, validate=check if held_out else None)
         if complete := finish_run(run):
+            made_for = weight_hash(tokenizer=tokenizer)
+            model.config = replace(model.config, tokenizer_hash=made_for)
             export(run, "model", {"tokenizer": tokenizer, "model": model})
     return complete
 

@@ -8,7 +8,7 @@ made of the crop alone, so that its edges are heard with less before and after t
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -48,6 +48,7 @@ from uslm_tokenizer.errors import ConfigError
 from uslm_tokenizer.objectives.waveform import MultiResolutionSTFTLoss
 from uslm_tokenizer.objectives.weighted import WaveformWeights, waveform_losses
 from uslm_tokenizer.registry import load_tokenizer
+from uslm_tokenizer.weight_hash import weight_hash
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +92,7 @@ def build(recipe: VectorVocoderRecipe, corpus: Corpus) -> tuple[KMeansUnits, Vec
     ):
         if found != wanted:
             raise ConfigError(f"{name} must be {wanted}, as of {recipe.tokenizer}, but is {found}")
+    model = replace(model, tokenizer_hash=weight_hash(tokenizer=tokenizer))
     return tokenizer.requires_grad_(False), VectorVocoder(model)
 
 

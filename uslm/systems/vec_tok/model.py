@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from uslm_tokenizer.errors import ConfigError, UserError
 from uslm_tokenizer.hub import PretrainedModel
 from uslm_tokenizer.nn.transformer import Transformer
+from uslm_tokenizer.weight_hash import check_made_for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +41,8 @@ class InverseKMeansConfig:
     not always be right."""
     dropout: float = 0.0
     """Share of activations dropped in training."""
+    tokenizer_hash: str = ""
+    """Hash of the tokenizer whose vectors it learnt; empty where nobody knows."""
 
     def __post_init__(self) -> None:
         for name in ("codebook_size", "feature_dim", "num_layers"):
@@ -67,6 +70,10 @@ class InverseKMeans(PretrainedModel):
             config.dim, config.num_heads, config.num_layers, dropout=config.dropout
         )
         self.output = nn.Linear(config.dim, config.feature_dim)
+
+    def check_tokenizer(self, found: str) -> None:
+        """UserError unless this is the hash of the tokenizer whose vectors it learnt."""
+        check_made_for("inverse k-means", self.config.tokenizer_hash, found)
 
     @classmethod
     def tiny_config(cls) -> InverseKMeansConfig:

@@ -14,6 +14,7 @@ from torch import Tensor
 from uslm_tokenizer.errors import UserError
 from uslm_tokenizer.hub import PretrainedModel
 from uslm_tokenizer.nn.vocos import Vocos, VocosConfig
+from uslm_tokenizer.weight_hash import check_made_for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,8 @@ class VectorVocoderConfig:
     """The network; `in_dim` is the width of the vectors, `hop_length` the encoder's."""
     sample_rate: int = 16_000
     """Samples per second of the waveform, Hz."""
+    tokenizer_hash: str = ""
+    """Hash of the tokenizer whose vectors it learnt; empty where nobody knows."""
 
 
 class VectorVocoder(PretrainedModel):
@@ -40,6 +43,10 @@ class VectorVocoder(PretrainedModel):
     def __init__(self, config: VectorVocoderConfig) -> None:
         super().__init__(config)
         self.vocos = Vocos(config.vocos)
+
+    def check_tokenizer(self, found: str) -> None:
+        """UserError unless this is the hash of the tokenizer whose vectors it learnt."""
+        check_made_for("the vocoder", self.config.tokenizer_hash, found)
 
     @classmethod
     def tiny_config(cls) -> VectorVocoderConfig:
