@@ -114,8 +114,10 @@ def test_public_names_are_listed_and_found(package: str) -> None:
 
 EXTENDING = {
     "add-one.md",
+    "dual-speech-lm.md",
     "enhance.md",
     "judged-units.md",
+    "make-a-voice.md",
     "masked-units.md",
     "melody.md",
     "moshi.md",

@@ -248,6 +248,7 @@ def test_a_long_text_segment_by_segment(
     received(page, "#long-player")
     says(page, "#long-segments", "2 of 2 segments done")
     page.locator("#long-player [data-done=true]").wait_for()
+    holds(page, "#long-status", "2 segments. Seed")  # until then it counts segments
     seconds = float(page.locator("#long-player .player").get_attribute("data-seconds"))
     whole = float(box(page, "#long-status").input_value().split(" s ")[0])
     assert seconds == pytest.approx(whole, abs=1.0)  # joined, the segments' ends are trimmed

@@ -18,10 +18,11 @@ from uslm.generate.spans import write_spans
 from uslm.models.base import AcousticModel, AcousticRow, SemanticModel
 from uslm.models.latent import LatentModel, LatentRow
 from uslm.models.masked import MaskedModel, MaskedRow
-from uslm.models.span_lm import SpanLM
+from uslm.models.span_lm import SpanLM, TokenKind
 from uslm.models.spans import Span
 from uslm.models.speech_lm import SpeechLM
 from uslm.serving.pool import PoolRow, UnitPool
+from uslm.systems.make_a_voice.vocoder import CodeVocoder
 from uslm.systems.moshi.generation import DRAWN, complete
 from uslm.systems.moshi.model import MoshiLM
 from uslm.systems.registry import MODELS, model_class
@@ -121,6 +122,13 @@ def speak_patches(model: VoxCPM) -> list[Tensor]:
     return [say_patches(model, text, None, PatchSteps(steps=3), limits, draw()).patches]
 
 
+def in_turn(kind: TokenKind, count: int) -> Tensor:
+    """Tokens of a kind, those of its tables one after the other."""
+    size = kind.size // kind.tables
+    tables = torch.arange(count * kind.tables) % kind.tables
+    return ids(count * kind.tables) % size + tables * size
+
+
 def write(model: SpanLM) -> list[Tensor]:
     """A span more for two rows of unequal length."""
     *read, last = model.config.kinds
@@ -128,7 +136,7 @@ def write(model: SpanLM) -> list[Tensor]:
         [
             Span.of_vectors(kind.name, torch.ones(1, kind.dim))
             if kind.dim
-            else Span(kind.name, ids(count) % kind.size)
+            else Span(kind.name, in_turn(kind, count))
             for kind in read
         ]
         for count in (9, 5)
@@ -171,6 +179,9 @@ def generate(model: Any) -> list[Tensor]:
             return invert(model)
         case SpanLM():
             return write(model)
+        case CodeVocoder():
+            codes = ids(2, model.config.num_codebooks, 7) % model.config.codebook_size
+            return list(model.decode(codes.to(model.device)).float().cpu())
         case VectorVocoder():
             vectors = torch.randn(2, 7, 16, generator=draw()).to(model.device)
             return list(model.decode(vectors).float().cpu())

@@ -8,6 +8,7 @@ import torch
 from uslm.systems.make_a_voice.model import MakeAVoiceLM, acoustic_kinds, semantic_kinds
 from uslm.systems.make_a_voice.vocoder import CodeVocoder, CodeVocoderConfig
 from uslm.systems.tiny_folder import save_parts
+from uslm.systems.two_stage.tiny import speech_like
 from uslm.text.vocab import PhonemeVocab
 from uslm_tokenizer.codecs.kmeans_units.model import KMeansUnits
 from uslm_tokenizer.codecs.pitch_tokens.model import PitchTokens, PitchTokensConfig
@@ -36,6 +37,8 @@ def tiny_parts(
                 quantizer=ResidualQuantizerConfig(levels=(level,) * 3, dropout=0.0),
             )
         )
+        # Else all sound would have one code, and all voices would be one.
+        codec.initialize(speech_like(2.0).waveform[None], torch.Generator().manual_seed(0))
         pitch = PitchTokens(
             PitchTokensConfig(sample_rate=units.sample_rate, hop_length=units.hop_length)
         )
