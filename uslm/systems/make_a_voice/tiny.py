@@ -4,11 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from uslm.systems.make_a_voice.model import MakeAVoiceLM, acoustic_kinds, semantic_kinds
 from uslm.systems.make_a_voice.vocoder import CodeVocoder, CodeVocoderConfig
 from uslm.systems.tiny_folder import save_parts
-from uslm.systems.two_stage.tiny import speech_like
 from uslm.text.vocab import PhonemeVocab
 from uslm_tokenizer.codecs.kmeans_units.model import KMeansUnits
 from uslm_tokenizer.codecs.pitch_tokens.model import PitchTokens, PitchTokensConfig
@@ -38,7 +39,7 @@ def tiny_parts(
             )
         )
         # Else all sound would have one code, and all voices would be one.
-        codec.initialize(speech_like(2.0).waveform[None], torch.Generator().manual_seed(0))
+        codec.initialize(_syllables(20, 3200), torch.Generator().manual_seed(0))
         pitch = PitchTokens(
             PitchTokensConfig(sample_rate=units.sample_rate, hop_length=units.hop_length)
         )
@@ -67,6 +68,16 @@ def tiny_parts(
             "vocoder": CodeVocoder(vocoder),
         }  # fmt: skip
     return {name: part.eval() for name, part in parts.items()}
+
+
+def _syllables(count: int, num_samples: int) -> Float[Tensor, "1 1 n"]:
+    """Buzzing sounds of different timbre, each after a pause; so many samples a sound."""
+    time = torch.arange(num_samples) / 16_000
+    harmonics = torch.arange(1, 30)[:, None]
+    gains = torch.rand(count, len(harmonics), 1) ** 4
+    sounds = (gains * torch.sin(2 * torch.pi * 120 * harmonics * time)).sum(dim=1)
+    sounds = 0.1 * sounds * torch.hann_window(num_samples)
+    return torch.cat([sounds, torch.zeros(count, num_samples // 2)], dim=1).reshape(1, 1, -1)
 
 
 def save_tiny_make_a_voice(folder: Path, *, seed: int = 0) -> Path:
