@@ -13,71 +13,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
-from jaxtyping import Int
-from torch import Tensor, nn
-
 from uslm.systems.make_a_voice.vocoder import CodeVocoder, CodeVocoderConfig
-from uslm_recipes.cards.export import export
 from uslm_recipes.config import recipe_main
-from uslm_recipes.data.batches import CropSampler
 from uslm_recipes.data.corpus import Corpus
-from uslm_recipes.loop import (
-    LoopConfig,
-    Losses,
-    TrainingState,
-    Validation,
-    after_step,
-    each_batch,
-    finish_run,
-    make_accelerator,
-    make_optimizer,
-    seed_everything,
-    start_run,
-    update,
-    world_of,
-)
-from uslm_recipes.loop.training_data import TrainingData
-from uslm_recipes.train.codec_crops import Teachers, draw_batch
-from uslm_recipes.train.discriminator import (
-    DiscriminatorConfig,
-    active_discriminator,
-    build_discriminator,
-    discriminator_step,
-)
-from uslm_tokenizer.base import AudioTokenizer
+from uslm_recipes.train.vocoders.training import Pair, VocoderRecipe, train_vocoder
 from uslm_tokenizer.errors import ConfigError
-from uslm_tokenizer.objectives.waveform import MultiResolutionSTFTLoss
-from uslm_tokenizer.objectives.weighted import WaveformWeights, waveform_losses
 from uslm_tokenizer.registry import load_tokenizer
 
 
 @dataclass(frozen=True, kw_only=True)
-class CodeVocoderRecipe:
+class CodeVocoderRecipe(VocoderRecipe):
     """Everything that decides a run of this recipe."""
 
     model: CodeVocoderConfig = field(default_factory=CodeVocoderConfig)
     """The vocoder."""
     codec: str = "runs/codec/model"
     """The codec whose codes are decoded; it stays as it is."""
-    loop: LoopConfig = field(default_factory=LoopConfig)
-    """Length, learning rate and the like."""
-    corpus: tuple[str, ...] = ("data/corpus",)
-    """Corpus folders, as uslm-prepare makes them."""
-    sources: tuple[str, ...] = ()
-    """Collections to learn from; empty means all."""
-    batch_size: int = 12
-    """Crops in a batch."""
-    crop_frames: int = 64
-    """Length of a crop, frames of codes."""
-    weights: WaveformWeights = field(default_factory=WaveformWeights)
-    """What counts how much in the waveform."""
-    discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
-    """The discriminators."""
 
 
-def build(recipe: CodeVocoderRecipe, corpus: Corpus) -> tuple[AudioTokenizer, CodeVocoder]:
-    """The codec and a vocoder that knows nothing; ConfigError unless one fits the other."""
+def build(recipe: CodeVocoderRecipe, corpus: Corpus) -> Pair:
+    """The codec, a vocoder, and the way between them; ConfigError unless one fits the other."""
     codec, model = load_tokenizer(recipe.codec), recipe.model
     if model.num_codebooks > codec.num_codebooks:
         raise ConfigError(
@@ -92,95 +47,14 @@ def build(recipe: CodeVocoderRecipe, corpus: Corpus) -> tuple[AudioTokenizer, Co
     ):
         if found != wanted:
             raise ConfigError(f"{name} must be {wanted}, as of {recipe.codec}, but is {found}")
-    return codec.requires_grad_(False).eval(), CodeVocoder(model)
-
-
-@torch.no_grad()
-def first_codes(
-    codec: AudioTokenizer, vocoder: CodeVocoder, waveforms: Tensor
-) -> Int[Tensor, "b k t"]:
-    """The codes that the vocoder decodes."""
-    return codec.encode(waveforms)[:, : vocoder.config.num_codebooks]
-
-
-@torch.no_grad()
-def validate(
-    codec: AudioTokenizer,
-    vocoder: CodeVocoder,
-    spectral_loss: nn.Module,
-    corpus: Corpus,
-    indices: Sequence[int],
-    num_samples: int,
-) -> Validation:
-    """Spectral distance of held-out utterances from what is made of their codes; some to hear."""
-    distances, sounds = [], dict[str, tuple[Tensor, int]]()
-    for number, index in enumerate(indices):
-        real = corpus.waveform(index)[None, None].to(vocoder.device)
-        made = vocoder.decode(first_codes(codec, vocoder, real))[..., : real.shape[-1]]
-        distances.append(spectral_loss(made, real))
-        if number < num_samples:
-            sounds[f"decoded{number}_true"] = (real[0, 0], vocoder.sample_rate)
-            sounds[f"decoded{number}_made"] = (made[0, 0], vocoder.sample_rate)
-    return Validation(values={"loss": float(torch.stack(distances).mean())}, sounds=sounds)
+    codec.requires_grad_(False).eval()
+    count = model.num_codebooks
+    return Pair(codec, CodeVocoder(model), lambda waveforms: codec.encode(waveforms)[:, :count])
 
 
 def train(recipe: CodeVocoderRecipe, out: Path, *, resume: bool = False) -> bool:
     """Run the recipe in `out`; True when it is over, and the vocoder saved there as `model`."""
-    seed_everything(recipe.loop.seed)
-    accelerator = make_accelerator(recipe.loop, out)
-    device = accelerator.device
-    corpus = Corpus.open(recipe.corpus)
-    codec, vocoder = build(recipe, corpus)
-    codec.to(device)
-    hop = vocoder.hop_length
-    spectral_loss = MultiResolutionSTFTLoss(corpus.sample_rate).to(device)
-    crops = CropSampler(
-        corpus.num_samples,
-        recipe.crop_frames * hop,
-        recipe.batch_size,
-        recipe.loop.seed,
-        indices=corpus.select(split="train", sources=recipe.sources or None),
-        world=world_of(accelerator),
-        align=hop,
-    )
-    models: dict[str, nn.Module] = {
-        "vocoder": vocoder.to(device).train(),
-        "discriminator": build_discriminator(recipe.discriminator),
-    }
-    state = TrainingState(
-        models=dict(models),
-        optimizers={name: make_optimizer(model, recipe.loop) for name, model in models.items()},
-        streams={"crops": crops},
-        averaged=("vocoder",),
-    )
-    held_out = corpus.select(split="test", min_seconds=1, max_seconds=8)[:40].tolist()
-    data = TrainingData.of(corpus)
-    with start_run(
-        recipe, out, state, accelerator=accelerator, data=data, batch_key="batch_size",
-        resume=resume,
-    ) as run:  # fmt: skip
-        vocoder_, judge = state.models["vocoder"], state.models["discriminator"]
-
-        def check() -> Validation:
-            count = recipe.loop.samples
-            return validate(codec, vocoder, spectral_loss, corpus, held_out, count)
-
-        for train_batch in each_batch(
-            run, lambda: draw_batch(recipe.crop_frames, hop, corpus, Teachers(), crops)
-        ):
-            real = train_batch.batch.to(device).waveforms
-            with accelerator.accumulate(vocoder_, judge):
-                made = vocoder_(first_codes(codec, vocoder, real))
-                total, parts = waveform_losses(
-                    made, real, spectral_loss, active_discriminator(run, recipe.discriminator),
-                    recipe.weights,
-                )  # fmt: skip
-                update(run, total, "vocoder")
-                parts |= discriminator_step(run, recipe.discriminator, real, made)
-            after_step(run, Losses(total, parts), train_batch, validate=check if held_out else None)
-        if complete := finish_run(run):
-            export(run, "vocoder", {"model": vocoder})
-    return complete
+    return train_vocoder(recipe, out, lambda corpus: build(recipe, corpus), resume=resume)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
