@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from uslm.models.base import SemanticModel
@@ -43,6 +42,7 @@ from uslm_recipes.loop import (
     update,
     world_of,
 )
+from uslm_recipes.loop.loss_module import LossModule
 from uslm_recipes.loop.training_data import BatchLabel, TrainingData
 from uslm_tokenizer.config import from_dict
 from uslm_tokenizer.errors import ConfigError
@@ -73,18 +73,6 @@ class ContentLMRecipe:
     """Seconds of speech in a batch."""
     max_seconds: float = 20.0
     """Longer utterances are left out, seconds."""
-
-
-class Objective(nn.Module):
-    """The model's loss as a module's `forward`, as wrappers for several devices need it."""
-
-    def __init__(self, model: SemanticModel) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, batch: Any) -> Float[Tensor, ""]:
-        """Cross-entropy, nats a unit."""
-        return self.model.loss(batch)
 
 
 @dataclass(frozen=True)
@@ -167,7 +155,7 @@ def train(recipe: ContentLMRecipe, out: Path, *, resume: bool = False) -> bool:
     content, tokens = (TokenCorpus.open(corpus, each) for each in (recipe.content, recipe.tokens))
     rows = Rows(corpus, content, tokens, recipe.shift)
     model = build(recipe, rows)
-    objective = Objective(model)
+    objective = LossModule(model)
     limits: dict[str, Any] = {"min_seconds": 0.5, "max_seconds": recipe.max_seconds}
     indices = corpus.select(split="train", sources=recipe.sources or None, **limits)
     held_out = corpus.select(split="test", **limits)[:64].tolist()

@@ -21,8 +21,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from uslm.generate.sampling import Sampling
 from uslm.generate.spans import write_spans
@@ -43,6 +42,7 @@ from uslm_recipes.data.augment.damage import DamageConfig
 from uslm_recipes.data.augment.noisy_rows import NoisyRows, Pair, tokens_of
 from uslm_recipes.data.batches import SecondsBatches
 from uslm_recipes.data.corpus import Corpus
+from uslm_recipes.data.fitting import check_sample_rate, load_units
 from uslm_recipes.loop import (
     LoopConfig,
     Losses,
@@ -60,6 +60,7 @@ from uslm_recipes.loop import (
     update,
     world_of,
 )
+from uslm_recipes.loop.loss_module import LossModule
 from uslm_recipes.loop.training_data import BatchLabel, TrainingData
 from uslm_tokenizer.base import AudioTokenizer
 from uslm_tokenizer.errors import ConfigError
@@ -107,18 +108,6 @@ class GenseRecipe:
                 raise ConfigError(f"{name} must be in [0, 1), but is {getattr(self, name)}")
 
 
-class Objective(nn.Module):
-    """The model's loss as a module's `forward`, as wrappers for several devices need it."""
-
-    def __init__(self, model: GenseLM) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, batch: SpanBatch) -> Float[Tensor, ""]:
-        """Nats a token."""
-        return self.model.loss(batch)
-
-
 @dataclass(frozen=True)
 class Tokenizers:
     """The tokenizers of the stage that is trained."""
@@ -140,18 +129,12 @@ class Tokenizers:
 
 def open_tokenizers(recipe: GenseRecipe, corpus: Corpus) -> Tokenizers:
     """Those of the recipe. ConfigError where they do not fit."""
-    given = load_tokenizer(recipe.units)
-    found: object = getattr(given, "units", given)  # a codec's own
-    units = found if isinstance(found, AudioTokenizer) else given
+    units = load_units(recipe.units)
     codec = load_tokenizer(recipe.codec) if recipe.stage == "speaker" else None
     for name, each in (("units", units), ("codec", codec)):
         if each is None:
             continue
-        if each.sample_rate != corpus.sample_rate:
-            raise ConfigError(
-                f"{name} must be of {corpus.sample_rate} Hz, as the corpus is, but is of "
-                f"{each.sample_rate} Hz"
-            )
+        check_sample_rate(name, each, corpus)
         if name == "codec" and each.num_codebooks != 1:
             raise ConfigError(
                 f"codec must give one code a frame, but gives {each.num_codebooks}; see kept_codes "
@@ -278,7 +261,7 @@ def train(recipe: GenseRecipe, out: Path, *, resume: bool = False) -> bool:
     corpus = Corpus.open(recipe.corpus)
     tokenizers = open_tokenizers(recipe, corpus)
     model = GenseLM(SpanLMConfig(kinds=tokenizers.kinds, **vars(recipe.model))).train()
-    objective = Objective(model)
+    objective = LossModule(model)
     rows = NoisyRows(corpus, recipe.damage, recipe.max_seconds)
     indices = corpus.select(split="train", min_seconds=0.5, sources=recipe.sources or None)
     held_out = corpus.select(split="test", min_seconds=0.5)[:32].tolist()

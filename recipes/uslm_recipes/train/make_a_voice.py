@@ -19,8 +19,6 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
 
 from uslm.models.span_lm import SpanBatch, SpanLMConfig, SpanLMSizes, TokenKind
 from uslm.models.spans import Span
@@ -42,6 +40,7 @@ from uslm_recipes.data.batches import SecondsBatches
 from uslm_recipes.data.corpus import Corpus
 from uslm_recipes.data.corpus_format import PHONEMES
 from uslm_recipes.data.encoding import encode_corpus
+from uslm_recipes.data.fitting import check_sample_rate, load_units
 from uslm_recipes.data.rows.voice import ReadRows, VoiceRows, WindowsConfig
 from uslm_recipes.data.tokens import TokenCorpus
 from uslm_recipes.loop import (
@@ -61,6 +60,7 @@ from uslm_recipes.loop import (
     update,
     world_of,
 )
+from uslm_recipes.loop.loss_module import LossModule
 from uslm_recipes.loop.training_data import BatchLabel, TrainingData
 from uslm_tokenizer.base import AudioTokenizer
 from uslm_tokenizer.codecs.pitch_tokens.model import PitchTokens, PitchTokensConfig
@@ -110,18 +110,6 @@ class MakeAVoiceRecipe:
             raise ConfigError(f"num_codebooks must be 1 or more, but is {self.num_codebooks}")
 
 
-class Objective(nn.Module):
-    """The model's loss as a module's `forward`, as wrappers for several devices need it."""
-
-    def __init__(self, model: MakeAVoiceLM) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, batch: SpanBatch) -> Float[Tensor, ""]:
-        """Nats a token."""
-        return self.model.loss(batch)
-
-
 @dataclass(frozen=True)
 class Material:
     """Tokenizers, and the rows of the stage."""
@@ -144,16 +132,11 @@ class Material:
 def open_material(recipe: MakeAVoiceRecipe, corpus: Corpus, out: Path) -> Material:
     """Tokenizers and tokens of the recipe; those that are not given are made. ConfigError where
     they do not fit together."""
-    given = load_tokenizer(recipe.units)
-    found: object = getattr(given, "units", given)  # a codec's own
-    units = found if isinstance(found, AudioTokenizer) else given
+    units = load_units(recipe.units)
     codec = load_tokenizer(recipe.codec) if recipe.stage == "acoustic" else None
     for name, each in (("units", units), ("codec", codec)):
-        if each is not None and each.sample_rate != corpus.sample_rate:
-            raise ConfigError(
-                f"{name} must be of {corpus.sample_rate} Hz, as the corpus is, but is of "
-                f"{each.sample_rate} Hz"
-            )
+        if each is not None:
+            check_sample_rate(name, each, corpus)
     pitch = PitchTokens(
         PitchTokensConfig(sample_rate=units.sample_rate, hop_length=units.hop_length)
     ).eval()
@@ -270,7 +253,7 @@ def train(recipe: MakeAVoiceRecipe, out: Path, *, resume: bool = False) -> bool:
     with accelerator.main_process_first():
         material = open_material(recipe, corpus, out)
     model = MakeAVoiceLM(SpanLMConfig(kinds=material.kinds, **vars(recipe.model))).train()
-    objective = Objective(model)
+    objective = LossModule(model)
     reads = recipe.stage == "semantic"
     longest = recipe.windows.max_seconds if reads else float("inf")
     used = recipe.windows.max_seconds + (0 if reads else recipe.windows.prompt_seconds)

@@ -1,1 +1,1 @@
-"""What the recipes of vocoders share."""
+"""Training that the recipes of vocoders share."""

@@ -45,7 +45,7 @@ from uslm_tokenizer.objectives.weighted import WaveformWeights, waveform_losses
 
 @dataclass(frozen=True, kw_only=True)
 class VocoderRecipe:
-    """What decides a run, beside the vocoder and what it decodes."""
+    """Settings of a run, beside the vocoder and its input."""
 
     loop: LoopConfig = field(default_factory=LoopConfig)
     """Length, learning rate and the like."""
@@ -74,7 +74,7 @@ class Pair:
 
     @torch.no_grad()
     def read(self, waveforms: Tensor) -> Tensor:
-        """What the vocoder decodes; nothing is learnt on the way there."""
+        """Input of the vocoder; nothing is learnt on the way there."""
         return self.reads(waveforms)
 
 
