@@ -164,11 +164,13 @@ class Gense:
                 self.stages[:1], given, sampling=self.settings.sampling, generator=draws
             )
         with timer.stage("acoustic"):
-            given |= {CLEAN_UNITS: clean[CLEAN_UNITS], NOISY_CODES: _first_codes(self.codec, noisy)}
+            given[CLEAN_UNITS], codes = clean[CLEAN_UNITS], _first_codes(self.codec, noisy)
+            if self.settings.prompted:
+                given[NOISY_CODES] = codes
             written = run_stages(
                 self.stages[1:], given, sampling=self.settings.sampling, generator=draws
             )
-        wanted, found = len(given[NOISY_CODES]), written[CLEAN_CODES]
+        wanted, found = len(codes), written[CLEAN_CODES]
         # Both count frames up to the end: rates that do not divide may differ by a frame.
         return torch.cat([found, found[-1:].expand(max(0, wanted - len(found)))])[:wanted]
 

@@ -17,6 +17,8 @@ class GenseSettings(SynthesizerSettings):
         default_factory=lambda: Sampling(temperature=1.0, top_k=0, top_p=1.0)
     )
     """How both stages draw: from all tokens, as published."""
+    prompted: bool = True
+    """Whether the codes of the noisy recording, which tell the voice, are read."""
     window_seconds: float = 8.0
     """A longer recording is cleaned in windows of this length, seconds."""
     silent_dbfs: float = -70.0

@@ -78,6 +78,22 @@ def test_stages_are_given_the_tokens_of_the_recording(monkeypatch: pytest.Monkey
     assert cleaned.codes.shape == (1, len(codes))
 
 
+def test_without_its_prompt_the_speaker_reads_units_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[set[str]] = []
+    run = pipeline.run_stages
+
+    def seen(stages: Any, known: dict[str, Tensor], **more: Any) -> dict[str, Tensor]:
+        given.append(set(known))
+        return run(stages, known, **more)
+
+    monkeypatch.setattr(pipeline, "run_stages", seen)
+    noisy = speech_like(1.0)
+    cleaned = VoiceConverter(gense(GenseSettings(prompted=False))).convert(noisy, seed=1)
+    assert given == [{NOISY_UNITS}, {NOISY_UNITS, CLEAN_UNITS}]
+    whole = VoiceConverter(gense()).convert(noisy, seed=1)
+    assert cleaned.codes.shape == whole.codes.shape and not torch.equal(cleaned.codes, whole.codes)
+
+
 def test_long_recordings_go_in_windows_and_lose_nothing() -> None:
     whole = gense(GenseSettings(window_seconds=1.0))
     noisy = speech_like(3.7)
