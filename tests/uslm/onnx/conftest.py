@@ -24,7 +24,8 @@ TINY = BundleConfig(name="tiny", length=LengthConfig(max_frames_per_symbol=4.0, 
 
 @pytest.fixture(scope="session")
 def bundle() -> Bundle:
-    """The default model's kinds of parts, with random weights; units count for .4.
+    """The default model's kinds of parts, with random weights; units count for .4, and spectra
+    are sharpened.
 
     What comes before weighs more than at random, and the text is read slowly: else neither would
     change what is said.
@@ -32,7 +33,7 @@ def bundle() -> Bundle:
     made = tiny_pitched_bundle(TINY)
     acoustic, semantic = made.acoustic, made.semantic
     assert isinstance(acoustic, ConvRegressor) and isinstance(semantic, MonotonicLM)
-    acoustic.config = replace(acoustic.config, unit_weight=0.4)
+    acoustic.config = replace(acoustic.config, unit_weight=0.4, contrast=1.5)
     semantic.config = replace(semantic.config, advance_threshold=12.0)
     draw = torch.Generator().manual_seed(2)
     for table in (acoustic.from_latents.weight, acoustic.known_embedding.weight):

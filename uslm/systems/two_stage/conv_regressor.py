@@ -20,7 +20,9 @@ from torch import Tensor, nn
 
 from uslm.models.base import AcousticRow, VectorModel, VoiceFit
 from uslm.models.voice_memory import VoiceMemory
+from uslm.systems.two_stage.contrast import with_contrast
 from uslm.systems.two_stage.regressor import CopyAttention
+from uslm_tokenizer.errors import ConfigError
 from uslm_tokenizer.nn.padding import pad_right
 
 UNIT, PITCH, FIRST_RESIDUAL = 0, 1, 2
@@ -56,6 +58,20 @@ class ConvRegressorConfig:
     """Of two predictions, one that is given the units and one that does without them, the weight of
     the first, in frames whose symbol is known; 1 makes only the first. Units that stage 1 draws
     are wrong at times, where symbols are right."""
+    contrast: float = 1.0
+    """What multiplies the peaks and valleys of each predicted spectrum; 1: as they are predicted,
+    flatter than those of speech."""
+    frames_per_latent: int = 2
+    """Log-mel frames of which a latent is made, one after the other; only the contrast asks."""
+
+    def __post_init__(self) -> None:
+        if not self.contrast > 0:
+            raise ConfigError(f"contrast must be above 0, but is {self.contrast:g}")
+        if self.frames_per_latent < 1 or self.latent_dim % self.frames_per_latent:
+            raise ConfigError(
+                f"frames_per_latent must divide latent_dim, {self.latent_dim}, "
+                f"but is {self.frames_per_latent}"
+            )
 
     @property
     def attending(self) -> tuple[int, ...]:
@@ -213,7 +229,16 @@ class ConvRegressor(VectorModel):
         return cast(Tensor, predicted + batch.output_shift[:, None])
 
     def predict(self, batch: VoicedBatch) -> Float[Tensor, "b t e"]:
-        """`forward`, mixed with what is predicted without the units (`unit_weight`)."""
+        """`forward`, mixed with what is predicted without the units (`unit_weight`), and sharpened
+        (`contrast`)."""
+        return self.sharpened(self._mixed(batch))
+
+    def sharpened(self, latents: Float[Tensor, "*any e"]) -> Float[Tensor, "*any e"]:
+        """Latents with the contrast of the config."""
+        contrast, num_frames = self.config.contrast, self.config.frames_per_latent
+        return latents if contrast == 1 else with_contrast(latents, contrast, num_frames)
+
+    def _mixed(self, batch: VoicedBatch) -> Float[Tensor, "b t e"]:
         weight, spoken = self.config.unit_weight, batch.spoken_ids >= 0
         conditional = self(batch)
         if weight == 1 or not bool(spoken.any()):

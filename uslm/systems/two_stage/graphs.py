@@ -182,5 +182,6 @@ class BlockGraph(nn.Module):
         if count > 1:
             mixed = weight * predicted[0] + (1 - weight) * predicted[1]
             mixed = torch.where(spoken[:, None] >= 0, mixed, predicted[0])
+        mixed = self.model.sharpened(mixed)
         levels = nearest_codes(mixed, list(self.model.vectors.float()))
         return torch.cat([codes[: self.model.num_given_codebooks], levels])

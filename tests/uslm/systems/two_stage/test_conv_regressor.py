@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -69,6 +70,37 @@ def test_units_count_less_only_where_the_symbol_is_known(model: ConvRegressor) -
     hidden.codes[0] = model.hidden_unit
     mean = (predicted(model, row()) + predicted(model, hidden)) / 2
     torch.testing.assert_close(predicted(halves, row()), mean, **CLOSE)
+
+
+def test_peaks_and_valleys_of_each_frame_are_enlarged(model: ConvRegressor) -> None:
+    """Each of the two mel frames of a latent for itself; what is flat stays."""
+    sharp = ConvRegressor(replace(model.config, contrast=1.5)).eval()
+    sharp.load_state_dict(model.state_dict())
+    plain, sharpened = predicted(model, row()), predicted(sharp, row())
+    for half in (slice(0, 12), slice(12, 24)):
+        spectra = plain[0, :, half]
+        around = torch.cat(
+            [spectra[:, :1].expand(-1, 4), spectra, spectra[:, -1:].expand(-1, 4)], 1
+        )
+        smooth = around.unfold(1, 9, 1).mean(-1)
+        wanted = smooth + 1.5 * (spectra - smooth)
+        torch.testing.assert_close(sharpened[0, :, half], wanted, **CLOSE)
+    flat = torch.full((3, 24), 2.0)
+    torch.testing.assert_close(sharp.sharpened(flat), flat)
+    assert torch.equal(sharp(sharp.batch([row()])), model(model.batch([row()]))), "not in training"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"contrast": 0.0}, "contrast must be above 0, but is 0"),
+        ({"frames_per_latent": 5}, "frames_per_latent must divide latent_dim, 24, but is 5"),
+        ({"frames_per_latent": 0}, "frames_per_latent must divide latent_dim, 24, but is 0"),
+    ],
+)
+def test_a_contrast_that_cannot_be_is_refused(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        replace(ConvRegressor.tiny_config(), **wrong)
 
 
 def test_a_frame_depends_on_as_many_neighbours_as_it_says(model: ConvRegressor) -> None:
