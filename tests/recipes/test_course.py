@@ -20,7 +20,7 @@ def run(folder: Path, *, steps: int = 9) -> str:
     (checkpoint / "state.json").write_text(json.dumps({"config": {"batch_size": 8}, "data": {}}))
     records: list[dict[str, object]] = [MACHINE]
     for step in range(1, steps + 1):
-        speed = {"steps_per_second": 3.0, "learning_rate": 0.1, "minutes": step / 4}
+        speed = {"steps_per_second": 3.0, "learning_rate": 0.1, "minutes": step / 4, "mfu": 0.25}
         records.append({"kind": "train", "step": step, "loss": 10.0 - step, "mel": 0.5, **speed})
         if step in (3, 7):
             records.append({"kind": "valid", "step": step, "loss": step * 1.5, "codes_used_0": 9})
@@ -44,7 +44,8 @@ def test_five_places_of_a_run_and_its_machine(
         "| 7 | 1.8 | 3 | 0.5 | 10.5 |",
         "| 9 | 2.2 | 1 | 0.5 |  |",
         "",
-        "Some CPU, 2 cores, 1 thread, torch 2, 8 crops in a batch; stopped and resumed 1 time.",
+        "Some CPU, 2 cores, 1 thread, torch 2, 8 crops in a batch, 25 % of the device's measured "
+        "peak; stopped and resumed 1 time.",
     ]
     assert main([f"vae={run(tmp_path / 'short', steps=2)}"]) == 0
     rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]

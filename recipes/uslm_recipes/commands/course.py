@@ -14,6 +14,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from uslm_recipes.command import run_command
@@ -83,6 +84,8 @@ def _about(folder: Path, records: Sequence[Record]) -> str:
         parts.append(f"{seconds:g} s of speech in a batch")
     if (size := config.get("batch_size")) is not None:
         parts.append(f"{size} crops in a batch")
+    if shares := [record["mfu"] for record in records if record.get("mfu") is not None]:
+        parts.append(f"{100 * median(shares):.0f} % of the device's measured peak")
     again = "" if not resumed else f"; stopped and resumed {resumed} time" + "s" * (resumed > 1)
     return ", ".join(parts) + again + "."
 
