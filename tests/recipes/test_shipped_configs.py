@@ -111,8 +111,8 @@ def test_each_recipe_has_a_config_of_each_size() -> None:
     wanted["train_melody"] = {"tiny", "mini", "melody"}
     wanted["train_content_lm"] = {"tiny", "mini", "vevo"}
     wanted["train_waveform_codec"] = {
-        "tiny", "vae_tiny", "vae_mini", "mini", "mini_split", "mini_group", "mini_pairs", "mimi_mini",
-        *PUBLISHED_CODECS,
+        "tiny", "vae_tiny", "vae_mini", "mini", "mini_split", "mini_group", "mini_pairs",
+        "mimi_mini", *PUBLISHED_CODECS,
     }  # fmt: skip
     assert {recipe: set(config_names(recipe)) for recipe in RECIPES} == wanted
 
