@@ -15,21 +15,19 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import noisereduce
 import numpy as np
 import torch
-from voice import Measure, differences, shown, summed
+from voice import Measure, counted, differences, shown, summed
 
-from uslm.conversion import VoiceConverter
 from uslm.enhancement import SpeechEnhancer
 from uslm.evaluation.judges.loading import load_judges
 from uslm.evaluation.metrics.bootstrap import estimate
 from uslm.evaluation.metrics.scores import Judges, Sample, judge
 from uslm.systems.gense.pipeline import Gense
-from uslm.systems.gense.settings import GenseSettings
 from uslm.systems.model_parts import Parts
 from uslm_recipes.data.augment.damage import DamageConfig, Samples, damaged
 from uslm_recipes.data.corpus import Corpus
@@ -59,6 +57,8 @@ class Recording:
     name: str
     text: str
     clean: Samples
+    voices: Mapping[str, torch.Tensor]
+    """The speaker model's vector of it, if there is one."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str]) -> int:
     if given.threads:
         torch.set_num_threads(given.threads)
     judges = load_judges(given.recognizer, given.speaker_model, dnsmos=given.dnsmos)
-    recordings = held_out(given.corpus, given.sources, given.limit)
+    recordings = held_out(given.corpus, given.sources, given.limit, judges)
     model = SpeechEnhancer.from_pretrained(given.model)
     tokenizer = model.model.tokenizer
     seconds = sum(len(each.clean) for each in recordings) / JUDGES_RATE
@@ -82,8 +82,8 @@ def main(arguments: Sequence[str]) -> int:
     }
     clean = [recording.clean for recording in recordings]
     found = measured(recordings, clean, bounds, given.out / "clean", judges)
-    print("\n".join(table("Without noise", found)))
-    arms = arms_of(model, given.model)
+    print("\n".join([*table("Without noise", found), ""]))
+    arms = arms_of(model)
     for snr in given.snr:
         noisy = [
             damaged(each.clean, JUDGES_RATE, DamageConfig().at(snr), np.random.default_rng(seed))
@@ -112,32 +112,40 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-def held_out(folder: Path, sources: Sequence[str] | None, limit: int) -> list[Recording]:
+def held_out(
+    folder: Path, sources: Sequence[str] | None, limit: int, judges: Judges
+) -> list[Recording]:
     """Recordings with a text that no training read, 2 to 8 seconds long, from all over the list."""
     corpus = Corpus([folder])
     chosen = corpus.select(
         split="test", with_text=True, min_seconds=2.0, max_seconds=8.0, sources=sources or None
     )
     picked = chosen[np.unique(np.linspace(0, len(chosen) - 1, min(limit, len(chosen))).astype(int))]
-    return [
-        Recording(f"{i:05d}", corpus.utterances[i].text, corpus.waveform(i).numpy())
-        for i in picked.tolist()
-    ]
+    speaker_model, recordings = judges.speaker_model, []
+    for i in picked.tolist():
+        waveform = corpus.waveform(i)
+        voices = {} if speaker_model is None else {"cosine": speaker_model(waveform)}
+        recordings.append(
+            Recording(f"{i:05d}", corpus.utterances[i].text, waveform.numpy(), voices)
+        )
+    return recordings
 
 
 Arm = Callable[[Samples, int], Samples]
 """Samples and a seed to samples."""
 
 
-def arms_of(enhancer: SpeechEnhancer, folder: str) -> dict[str, Arm]:
+def arms_of(enhancer: SpeechEnhancer) -> dict[str, Arm]:
     """What is done to a noisy recording, by name."""
-    unprompted = VoiceConverter(Gense(Parts(folder=Path(folder)), GenseSettings(prompted=False)))
+    model = enhancer.model
+    settings = replace(model.settings, prompted=False)
+    unprompted = SpeechEnhancer(Gense(Parts(dict(model.networks)), settings))
 
     def cleaned(samples: Samples, seed: int) -> Samples:
         return _samples(enhancer.enhance(_audio(samples), seed=seed).waveform)
 
     def without_codes(samples: Samples, seed: int) -> Samples:
-        return _samples(unprompted.convert(_audio(samples), seed=seed).waveform)
+        return _samples(unprompted.enhance(_audio(samples), seed=seed).waveform)
 
     def gated(samples: Samples, seed: int) -> Samples:
         made: Samples = noisereduce.reduce_noise(y=samples, sr=JUDGES_RATE, stationary=True)
@@ -155,11 +163,6 @@ def measured(
     judges: Judges,
 ) -> dict[str, Rows]:
     """What the judges say of each arm's outcome for each recording."""
-    speaker_model = judges.speaker_model
-    voices = [
-        {} if speaker_model is None else {"cosine": speaker_model(torch.from_numpy(each.clean))}
-        for each in recordings
-    ]
     found: dict[str, Rows] = {}
     for name, arm in arms.items():
         samples = []
@@ -168,24 +171,20 @@ def measured(
             made = torch.from_numpy(arm(start, seed))
             write_audio(out / name / f"{each.name}.wav", made[None], JUDGES_RATE)
             samples.append(
-                Sample(name=each.name, waveform=made, text=each.text, voices=voices[seed])
+                Sample(name=each.name, waveform=made, text=each.text, voices=each.voices)
             )
-        found[name] = [
-            {**scores.values, "word_errors": scores.words.word_errors, "words": scores.words.words,
-             "character_errors": scores.words.character_errors,
-             "characters": scores.words.characters}
-            for scores in judge(samples, judges)
-        ]  # fmt: skip
+        found[name] = [counted(scores) for scores in judge(samples, judges)]
     return found
 
 
 def table(title: str, found: Mapping[str, Rows]) -> Iterator[str]:
     """Markdown: a row for each arm."""
-    yield f"| {title} | {' | '.join(each.title for each in MEASURES.values())} |"
-    yield f"|---|{'---|' * len(MEASURES)}"
+    measures = taken(found)
+    yield f"| {title} | {' | '.join(each.title for each in measures.values())} |"
+    yield f"|---|{'---|' * len(measures)}"
     for name, rows in found.items():
         cells = []
-        for key, measure in MEASURES.items():
+        for key, measure in measures.items():
             values, sizes = summed(rows, key)
             value = estimate(values, sizes, generator=torch.Generator().manual_seed(0))
             cells.append(shown(value, measure))
@@ -198,11 +197,20 @@ def gaps(found: Mapping[str, Rows]) -> Iterator[str]:
         if name == MODEL:
             continue
         cells = []
-        for key, measure in MEASURES.items():
+        for key, measure in taken(found).items():
             gap = differences({"now": found[MODEL], "before": rows}, key)
             cells.append("" if gap is None else shown(gap, measure))
         yield f"| *{MODEL} less {name}* | {' | '.join(cells)} |"
     yield ""
+
+
+def taken(found: Mapping[str, Rows]) -> dict[str, Measure]:
+    """Measures of judges that were asked."""
+    return {
+        key: measure
+        for key, measure in MEASURES.items()
+        if all(summed(rows, key)[0] for rows in found.values())
+    }
 
 
 def _audio(samples: Samples) -> Audio:

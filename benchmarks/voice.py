@@ -20,14 +20,13 @@ import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from uslm.evaluation.judges.loading import load_judges
 from uslm.evaluation.metrics.bootstrap import Estimate, estimate
 from uslm.evaluation.metrics.codec_measures import median_pitch
-from uslm.evaluation.metrics.scores import Judges, Sample, judge
+from uslm.evaluation.metrics.scores import Judges, Sample, Scores, judge
 from uslm.evaluation.suites.speaking import Line, Spoken, speak_all, waveform_at
 from uslm.tts import ZeroShotTTS
 
@@ -144,14 +143,7 @@ def measure(spoken: Sequence[Spoken], folder: Path, judges: Judges) -> list[dict
     ]
     rows = []
     for each, sample, scores in zip(spoken, samples, judge(samples, judges), strict=True):
-        row: dict[str, Any] = {
-            **scores.values,
-            "word_errors": scores.words.word_errors,
-            "words": scores.words.words,
-            "character_errors": scores.words.character_errors,
-            "characters": scores.words.characters,
-            "rate": scores.words.characters / each.seconds,
-        }
+        row = {**counted(scores), "rate": scores.words.characters / each.seconds}
         if each.timings:
             row["real_time_factor"] = each.timings["total"] / each.seconds
         spoken_pitch, wanted = (
@@ -161,6 +153,18 @@ def measure(spoken: Sequence[Spoken], folder: Path, judges: Judges) -> list[dict
             row["pitch_error"] = abs(half_tones(spoken_pitch, wanted))
         rows.append(row)
     return rows
+
+
+def counted(scores: Scores) -> dict[str, float]:
+    """What `summed` takes: errors and lengths apart, all else as it is."""
+    words = scores.words
+    return {
+        **scores.values,
+        "word_errors": words.word_errors,
+        "words": words.words,
+        "character_errors": words.character_errors,
+        "characters": words.characters,
+    }
 
 
 def half_tones(pitch: float, reference: float) -> float:

@@ -54,7 +54,7 @@ def run_semantic(setting: Setting, seed: int) -> Mapping[str, Measured]:
         said = [_spoken_answer(model, each, seed) for each in commands.test]
         found[arm] = _measured(judge.wrong(said, wanted))
     draw = torch.Generator().manual_seed(seed)
-    true = [_someone(commands, word, draw).units for word in wanted]
+    true = [commands.someone(word, draw).units for word in wanted]
     found[SEMANTIC[3]] = _measured(judge.wrong(true, wanted))
     return found
 
@@ -76,7 +76,7 @@ def _answering(
             question = commands.train[pick]
             other = int(torch.randint(COMMANDS, (1,), generator=draw))
             word = other if astray else (question.word + 1) % COMMANDS
-            answer = _someone(commands, word, draw)
+            answer = commands.someone(word, draw)
             rows.append([
                 Span("speech", question.units), Span("text", torch.tensor([word])),
                 Span("speech", answer.units),
@@ -92,12 +92,6 @@ def _answering(
         optimizer.step()
         schedule.step()
     return model.eval()
-
-
-def _someone(commands: Commands, word: int, draw: torch.Generator) -> Spoken:
-    """A word as anybody of the training says it; another word where nobody says that."""
-    those = commands.of_word(word) or list(commands.train)
-    return those[int(torch.randint(len(those), (1,), generator=draw))]
 
 
 def _spoken_answer(model: DualLM, question: Spoken, seed: int) -> Tensor:

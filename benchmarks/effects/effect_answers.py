@@ -49,6 +49,11 @@ class Commands:
         """Those to learn from."""
         return [each for each in self.train if each.word == word]
 
+    def someone(self, word: int, draw: torch.Generator) -> Spoken:
+        """A word as anybody of the training says it; another word where nobody says that."""
+        those = self.of_word(word) or list(self.train)
+        return those[int(torch.randint(len(those), (1,), generator=draw))]
+
 
 def cut_commands(speech: SpeechSet, seed: int) -> Commands:
     """The words, in units of one codebook and codes of another."""

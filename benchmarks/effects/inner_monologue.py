@@ -42,7 +42,7 @@ def run(setting: Setting, seed: int) -> Mapping[str, Measured]:
         model = _trained(commands, setting, seed, writes=writes, astray=arm == ARMS[2])
         found[arm] = judge.wrong(_answers(model, questions, writes=writes), wanted)
     draw = torch.Generator().manual_seed(seed)
-    true = [_someone(commands, word, draw).units for word in wanted]
+    true = [commands.someone(word, draw).units for word in wanted]
     found[ARMS[3]] = judge.wrong(true, wanted)
     return {
         arm: Measured(totals=totals, sizes=(1.0,) * len(totals)) for arm, totals in found.items()
@@ -94,7 +94,7 @@ def _trained(
         rows = []
         for pick in torch.randint(len(known), (ROWS,), generator=draw).tolist():
             question, other = known[pick], int(torch.randint(COMMANDS, (1,), generator=draw))
-            answer = _someone(commands, (question.word + 1) % COMMANDS, draw)
+            answer = commands.someone((question.word + 1) % COMMANDS, draw)
             text = other if astray else answer.word
             rows.append(conversation(question, answer, text=text if writes else None))
         loss = model.loss(model.batch(rows))
@@ -104,12 +104,6 @@ def _trained(
         optimizer.step()
         schedule.step()
     return model.eval()
-
-
-def _someone(commands: Commands, word: int, draw: torch.Generator) -> Spoken:
-    """A word as anybody of the training says it; another word where nobody says that."""
-    those = commands.of_word(word) or list(commands.train)
-    return those[int(torch.randint(len(those), (1,), generator=draw))]
 
 
 def _answers(model: MoshiLM, questions: Sequence[Spoken], *, writes: bool) -> list[Tensor]:

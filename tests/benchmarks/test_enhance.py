@@ -89,3 +89,13 @@ def test_arms_share_their_noise_and_each_is_judged(
     assert not np.array_equal(made["GenSE"], made["GenSE without noisy codes"])
     louder = soundfile.read(out / "10dB" / "noisy" / "00000.wav")[0]
     assert np.corrcoef(louder, clean)[0, 1] > likeness
+
+
+def test_judges_that_were_not_asked_have_no_column(enhance: ModuleType) -> None:
+    """As with --no-dnsmos."""
+    rows = [{"word_errors": 1.0, "words": 4.0, "cosine": 0.5}]
+    found = {"noisy": rows, "GenSE": rows}
+    lines = [*enhance.table("5 dB", found), *enhance.gaps(found)]
+    assert lines[0] == "| 5 dB | WER, % | speaker cosine |"
+    assert lines[2] == "| noisy | 25.0 [25.0, 25.0] | 0.500 [0.500, 0.500] |"
+    assert lines[4] == "| *GenSE less noisy* | 0.0 [0.0, 0.0] | 0.000 [0.000, 0.000] |"
